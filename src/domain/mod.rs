@@ -1,0 +1,44 @@
+//! The words everybody uses: no IO, no async, no foreign JSON.
+//!
+//! # Glossary
+//!
+//! - **prompt**: a template in Git that is answered under a name, `support/refund`.
+//! - **bundle**: everything a prompt's text depends on (template, partials, schemas, tools, config);
+//!   its hash is the identity of a **version**.
+//! - **label**: a movable pointer to a version, `production`.
+//! - **call**: one answer to one client. **attempt**: one try of a call at one provider.
+//! - **record**: the stored truth about a call: an **intent** written before the provider is asked
+//!   and exactly one **outcome** written at its end.
+//! - **caller**: who asked, as proven by a key (or by being on loopback).
+
+mod call;
+mod caller;
+mod money;
+mod prompt;
+mod secret;
+mod time;
+mod usage;
+
+pub use call::{
+    Attempt, Body, BodyFormat, CallId, CallIntent, CallOutcome, CallRecord, CallState, CallTimes,
+    Durability, Operation, PromptStamp, TraceContext,
+};
+pub use caller::{Caller, KeyId};
+pub use money::{Cost, CostQuality, PicoDollars};
+pub use prompt::{
+    BundleHash, ParseReferenceError, PromptKey, PromptReference, Selector, nearest_names,
+};
+pub use secret::Secret;
+pub use time::{Clock, Timestamp};
+pub use usage::TokenUsage;
+
+/// Whose fault an error is, which decides the HTTP class and who is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The request cannot be served as it is.
+    Client,
+    /// The upstream provider failed.
+    Provider,
+    /// Something on our side failed; the cause goes to the log, not to the client.
+    Gateway,
+}

@@ -1,0 +1,3 @@
+//! The `promptgate` program.
+
+fn main() {}
