@@ -54,11 +54,7 @@ impl Client {
     /// Posts a chat completion and reads nothing yet.
     pub(crate) async fn open_chat(&self, body: &Value) -> Connection {
         let mut connection = self.connect().await;
-        let request = self.request(
-            "POST",
-            "/v1/chat/completions",
-            body.to_string().as_bytes(),
-        );
+        let request = self.request("POST", "/v1/chat/completions", body.to_string().as_bytes());
         connection.send(&request).await.unwrap();
         connection
     }
@@ -66,11 +62,7 @@ impl Client {
     /// The same as [`Client::chat`], for a gateway that may die meanwhile.
     pub(crate) async fn try_chat(&self, body: &Value) -> Option<Response> {
         let mut connection = Connection::open(self.address).await.ok()?;
-        let request = self.request(
-            "POST",
-            "/v1/chat/completions",
-            body.to_string().as_bytes(),
-        );
+        let request = self.request("POST", "/v1/chat/completions", body.to_string().as_bytes());
         connection.send(&request).await.ok()?;
         within("the answer", connection.read_response()).await
     }
@@ -78,7 +70,10 @@ impl Client {
     /// The same as [`Client::get`], for a gateway that may not be there.
     pub(crate) async fn try_get(&self, path: &str) -> Option<Response> {
         let mut connection = Connection::open(self.address).await.ok()?;
-        connection.send(&self.request("GET", path, b"")).await.ok()?;
+        connection
+            .send(&self.request("GET", path, b""))
+            .await
+            .ok()?;
         within(path, connection.read_response()).await
     }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) use client::{Client, Connection, Response};
-pub(crate) use gateway::{Call, Setup, TestGateway};
-pub(crate) use provider::{Answer, Ending, FakeProvider, Received};
+pub(crate) use gateway::{Call, PROVIDER_KEY, Setup, TestGateway};
+pub(crate) use provider::{Answer, Ending, FakeProvider, Received, chat_events, default_answer};
 
 /// How long a test waits for something that must happen before it fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);

@@ -97,9 +97,11 @@ impl Answer {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
                     transfer-encoding: chunked\r\n\r\n";
         let mut steps = vec![Step::Write(head.into())];
-        steps.extend(events.iter().map(|event| {
-            Step::Write(format!("{:x}\r\n{event}\r\n", event.len()).into())
-        }));
+        steps.extend(
+            events
+                .iter()
+                .map(|event| Step::Write(format!("{:x}\r\n{event}\r\n", event.len()).into())),
+        );
         steps.push(Step::Write("0\r\n\r\n".into()));
         Self { steps }
     }
@@ -187,9 +189,7 @@ pub(crate) fn chat_events(pieces: &[&str]) -> Vec<String> {
         }
         format!("data: {chunk}\n\n")
     };
-    let choice = |delta: Value, reason: Value| {
-        json!([{"index": 0, "delta": delta, "finish_reason": reason}])
-    };
+    let choice = |delta: Value, reason: Value| json!([{"index": 0, "delta": delta, "finish_reason": reason}]);
     let mut events: Vec<String> = pieces
         .iter()
         .map(|piece| event(choice(json!({"content": piece}), Value::Null), Value::Null))
@@ -321,8 +321,7 @@ impl FakeProvider {
 
     /// Waits until the journal has `count` requests.
     pub(crate) async fn wait_for_requests(&self, count: usize) {
-        let enough =
-            || (count <= self.shared.journal.lock().unwrap().len()).then_some(());
+        let enough = || (count <= self.shared.journal.lock().unwrap().len()).then_some(());
         self.wait(&format!("{count} requests"), enough).await;
     }
 
