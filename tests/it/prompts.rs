@@ -79,11 +79,31 @@ async fn request_parameters_win_over_the_prompts_config_but_not_over_its_locks()
 async fn what_cannot_be_served_exactly_is_an_error_and_reaches_no_provider() {
     let provider = FakeProvider::start().await;
     let gateway = gateway(&provider).await;
+    for (request, failure, names) in unservable() {
+        let response = gateway.client().chat(&request).await;
+        assert_eq!(
+            response.failure(),
+            failure,
+            "{request}: {}",
+            response.text()
+        );
+        assert!(
+            response.text().contains(names),
+            "{failure} does not name {names}: {}",
+            response.text()
+        );
+        assert!(!response.text().contains("A1"), "{failure} repeats a value");
+    }
+    assert_eq!(provider.journal().len(), 0);
+}
+
+/// Requests, how they fail, and what the message names.
+fn unservable() -> Vec<(Value, &'static str, &'static str)> {
     let by = |id: &str, variables: Value| json!({"prompt": {"id": id, "variables": variables}});
     let good = json!({"order_id": "A1"});
     let mut conflict = by("support/refund", good.clone());
     conflict["model"] = "prompt:greet".into();
-    for (request, failure, names) in [
+    vec![
         (
             by("support/refnud", good.clone()),
             "404 prompt_not_found",
@@ -125,22 +145,7 @@ async fn what_cannot_be_served_exactly_is_an_error_and_reaches_no_provider() {
             "order_id",
         ),
         (conflict, "400 prompt_reference_conflict", "greet"),
-    ] {
-        let response = gateway.client().chat(&request).await;
-        assert_eq!(
-            response.failure(),
-            failure,
-            "{request}: {}",
-            response.text()
-        );
-        assert!(
-            response.text().contains(names),
-            "{failure} does not name {names}: {}",
-            response.text()
-        );
-        assert!(!response.text().contains("A1"), "{failure} repeats a value");
-    }
-    assert_eq!(provider.journal().len(), 0);
+    ]
 }
 
 #[tokio::test]
@@ -156,10 +161,7 @@ async fn values_are_data() {
     let body = provider.journal()[0].json();
     let messages = body["messages"].as_array().unwrap();
     assert_eq!(messages.len(), 2, "{body}");
-    assert_eq!(
-        messages[0]["content"].to_string().contains("dotprompt"),
-        false
-    );
+    assert!(!messages[0]["content"].to_string().contains("dotprompt"));
     let content = &messages[1]["content"];
     let text = content
         .as_str()

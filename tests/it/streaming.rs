@@ -179,26 +179,8 @@ async fn a_stream_left_by_the_client_at_any_byte_stops_the_provider() {
     drop(connection);
 
     let provider = Arc::new(provider);
-    let watched = Arc::clone(&provider);
-    let late = for_each_offset(0..=length, gateway.client(), async move |client, offset| {
-        let tag = format!("leave-{offset}");
-        let is_mine = |request: &Received| request.tag() == tag;
-        let mut connection = client.open_chat(&streamed_chat(&tag)).await;
-        watched.wait_for(&tag, is_mine).await;
-        connection.read_exactly(offset).await;
-        let left = Instant::now();
-        if offset % 2 == 0 {
-            drop(connection);
-        } else {
-            connection.reset();
-        }
-        let is_over = |request: &Received| is_mine(request) && request.gone.is_some();
-        watched
-            .wait_for(&tag, is_over)
-            .await
-            .gone
-            .unwrap()
-            .duration_since(left)
+    let late = for_each_offset(0..=length, gateway.client(), |client, offset| {
+        leave_at(Arc::clone(&provider), client, offset)
     })
     .await;
 
@@ -213,6 +195,24 @@ async fn a_stream_left_by_the_client_at_any_byte_stops_the_provider() {
         assert_eq!(call.state(), "client_gone", "{call:?}");
     }
     assert_eq!(provider.journal().len(), calls.len());
+}
+
+/// Leaves after `offset` bytes. Returns how long the provider's work went on.
+async fn leave_at(provider: Arc<FakeProvider>, client: Client, offset: usize) -> Duration {
+    let tag = format!("leave-{offset}");
+    let is_mine = |request: &Received| request.tag() == tag;
+    let mut connection = client.open_chat(&streamed_chat(&tag)).await;
+    provider.wait_for(&tag, is_mine).await;
+    connection.read_exactly(offset).await;
+    let left = Instant::now();
+    if offset.is_multiple_of(2) {
+        drop(connection);
+    } else {
+        connection.reset();
+    }
+    let is_over = |request: &Received| is_mine(request) && request.gone.is_some();
+    let received = provider.wait_for(&tag, is_over).await;
+    received.gone.unwrap().duration_since(left)
 }
 
 /// The client leaves while nothing is held back: whoever is first, there is one record.

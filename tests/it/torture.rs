@@ -24,6 +24,7 @@ async fn kill_minus_nine_loses_nothing() {
     provider.always(|request| match request.tag().as_str() {
         "slow" => Answer::stream(&["a", "b", "c", "d"]).pace(Duration::from_millis(2)),
         "failing" => Answer::status(500, &[("x-should-retry", "false")], "{\"error\":{}}"),
+        "late" => Answer::reply("late").delay(Duration::from_millis(3)),
         _ => default_answer(request),
     });
     // Small segments, so that kills also meet the change from one to the next.
@@ -74,6 +75,7 @@ async fn call_until_over(
         0 => streamed_chat("quick"),
         1 => streamed_chat("slow"),
         2 if place == 2 => chat("failing"),
+        3 => chat("late"),
         _ => chat("plain"),
     };
     while !is_over.load(Ordering::Relaxed) {

@@ -18,7 +18,6 @@ pub(crate) struct Setup {
     config: String,
     prompts: Vec<(String, String)>,
     environment: Vec<(String, String)>,
-    arguments: Vec<String>,
 }
 
 impl Setup {
@@ -46,7 +45,6 @@ impl Setup {
             config: String::new(),
             prompts: vec![("greet.prompt".to_owned(), GREET.to_owned())],
             environment: Vec::new(),
-            arguments: Vec::new(),
         }
     }
 
@@ -72,12 +70,6 @@ impl Setup {
     /// Sets a variable of the environment.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Adds an argument behind `serve`.
-    pub(crate) fn argument(mut self, argument: &str) -> Self {
-        self.arguments.push(argument.to_owned());
         self
     }
 
@@ -244,10 +236,6 @@ impl TestGateway {
         self.launch().await;
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.running().child.id()
-    }
-
     fn running(&self) -> &Running {
         self.running.as_ref().unwrap()
     }
@@ -260,7 +248,6 @@ impl TestGateway {
         let mut command = self.command(&["serve"]);
         command
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-            .args(&self.setup.arguments)
             .stdout(Stdio::piped())
             .stderr(stderr.unwrap());
         let mut child = command.spawn().unwrap();
@@ -333,10 +320,6 @@ impl Call {
     /// The `user` of the request.
     pub(crate) fn user(&self) -> &str {
         self.row["user"].as_str().unwrap_or_default()
-    }
-
-    pub(crate) fn field(&self, name: &str) -> &Value {
-        &self.row[name]
     }
 }
 
