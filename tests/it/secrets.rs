@@ -1,8 +1,10 @@
 //! Canaries: keys are planted wherever one may stand, and looked for wherever one must not.
 
 use crate::architecture::files_below;
-use crate::support::{Answer, FakeProvider, PROVIDER_KEY, Setup, chat, streamed_chat};
-use serde_json::json;
+use crate::support::{
+    Answer, Client, FakeProvider, PROVIDER_KEY, Response, Setup, TestGateway, chat, streamed_chat,
+};
+use serde_json::{Value, json};
 use std::fs;
 
 const CLIENT_HEADER: &str = "sk-canary-authorization-11d0c7aa52";
@@ -20,6 +22,36 @@ async fn no_key_is_ever_written_down() {
     let created = gateway.run_json(&["keys", "create", "canary"]).await;
     let key = created["secret"].as_str().unwrap().to_owned();
     let client = gateway.client().bearer(&key);
+    let said = provoke(&provider, &gateway, &client).await;
+    let mut body = chat("pasted");
+    body["messages"][0]["content"] = format!("my key is {IN_PROMPT}, why does it fail?").into();
+    let pasted = client.chat(&body).await;
+    assert_eq!(pasted.status, 200, "{}", pasted.text());
+    let record = gateway.record(pasted.call_id()).await;
+
+    let places = everything_written(&gateway, pasted.call_id(), &record, said).await;
+    assert!(
+        !gateway.stderr().is_empty(),
+        "the log was not written, so nothing is proven"
+    );
+    let secret_part = key.rsplit('_').next().unwrap().to_owned();
+    for canary in [
+        PROVIDER_KEY,
+        CLIENT_HEADER,
+        IN_URL,
+        IN_PROMPT,
+        &key,
+        &secret_part,
+    ] {
+        for (place, bytes) in &places {
+            let is_there = memchr::memmem::find(bytes, canary.as_bytes()).is_some();
+            assert!(!is_there, "`{canary}` is in {place}");
+        }
+    }
+}
+
+/// Calls that bring keys to where they do not belong. Returns what the clients got.
+async fn provoke(provider: &FakeProvider, gateway: &TestGateway, client: &Client) -> Vec<Response> {
     // An upstream that repeats the key it was given, in its error and in its answer.
     let echo =
         format!("Incorrect API key provided: {PROVIDER_KEY}. Authorization: Bearer {PROVIDER_KEY}");
@@ -50,15 +82,17 @@ async fn no_key_is_ever_written_down() {
             .get(&format!("/v1/nothing?api_key={IN_URL}"))
             .await,
     );
-    let mut body = chat("pasted");
-    body["messages"][0]["content"] = format!("my key is {IN_PROMPT}, why does it fail?").into();
-    let pasted = client.chat(&body).await;
-    assert_eq!(pasted.status, 200, "{}", pasted.text());
-    let record = gateway.record(pasted.call_id()).await;
+    said
+}
 
-    let shown = gateway
-        .run(&["calls", "show", pasted.call_id(), "--json"])
-        .await;
+/// Everything the gateway has written, sent or shown, with its place.
+async fn everything_written(
+    gateway: &TestGateway,
+    id: &str,
+    record: &Value,
+    said: Vec<Response>,
+) -> Vec<(String, Vec<u8>)> {
+    let shown = gateway.run(&["calls", "show", id, "--json"]).await;
     let list = gateway.run(&["calls", "list", "--json"]).await;
     let keys = gateway.run(&["keys", "list", "--json"]).await;
     let metrics = gateway.admin().get("/metrics").await;
@@ -83,24 +117,7 @@ async fn no_key_is_ever_written_down() {
     for file in files_below(&gateway.data_dir()) {
         places.push((file.display().to_string(), fs::read(&file).unwrap()));
     }
-    assert!(
-        !gateway.stderr().is_empty(),
-        "the log was not written, so nothing is proven"
-    );
-    let secret_part = key.rsplit('_').next().unwrap().to_owned();
-    for canary in [
-        PROVIDER_KEY,
-        CLIENT_HEADER,
-        IN_URL,
-        IN_PROMPT,
-        &key,
-        &secret_part,
-    ] {
-        for (place, bytes) in &places {
-            let is_there = memchr::memmem::find(bytes, canary.as_bytes()).is_some();
-            assert!(!is_there, "`{canary}` is in {place}");
-        }
-    }
+    places
 }
 
 #[tokio::test]
