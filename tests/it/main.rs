@@ -17,6 +17,7 @@
     reason = "the fake provider and the clients of a test are tasks of that test"
 )]
 
+mod actors;
 mod architecture;
 mod chat;
 mod cli;
