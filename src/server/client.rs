@@ -1,6 +1,8 @@
 //! How the command line speaks to the admin plane: over HTTP to a running server, or straight
 //! through the same router when no server runs.
 
+use crate::domain::Secret;
+use crate::server::AdminState;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
@@ -28,6 +30,21 @@ pub enum AdminClient {
         /// The admin token.
         token: String,
     },
+}
+
+impl AdminClient {
+    /// Returns the way to the admin plane of this process.
+    #[must_use]
+    pub fn local(state: AdminState, token: &Secret) -> Self {
+        let router = Box::new(crate::server::admin(state));
+        Self::Local { router, token: token.reveal().to_owned() }
+    }
+
+    /// Returns the way to a server in another process.
+    #[must_use]
+    pub fn remote(address: SocketAddr, token: &Secret) -> Self {
+        Self::Remote { address, token: token.reveal().to_owned() }
+    }
 }
 
 /// An answer of the admin plane.
