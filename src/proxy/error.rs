@@ -65,6 +65,12 @@ pub enum Error {
     /// The call cannot be recorded, so it is not made.
     #[error("the call cannot be recorded")]
     Record(#[from] store::Error),
+    /// A record's prompt renders to something else than was recorded.
+    #[error("prompt `{prompt}` does not render to what was recorded")]
+    NotReproducible {
+        /// The prompt.
+        prompt: String,
+    },
     /// The process is shutting down.
     #[error("the gateway is shutting down")]
     ShuttingDown,
@@ -85,6 +91,7 @@ impl Error {
             Self::Provider(error) => error.kind(),
             Self::InvalidAnswer { .. } => "upstream_invalid",
             Self::Record(error) => error.kind(),
+            Self::NotReproducible { .. } => "not_reproducible",
             Self::ShuttingDown => "shutting_down",
         }
     }
@@ -102,7 +109,7 @@ impl Error {
             Self::Prompt(error) => error.blame(),
             Self::Provider(error) => error.blame(),
             Self::InvalidAnswer { .. } => Blame::Provider,
-            Self::Record(_) | Self::ShuttingDown => Blame::Gateway,
+            Self::Record(_) | Self::NotReproducible { .. } | Self::ShuttingDown => Blame::Gateway,
         }
     }
 
@@ -137,7 +144,7 @@ impl Error {
                 Some("ask for a key with a wider `--model` scope".to_owned())
             }
             Self::Provider(error) => error.hint(),
-            Self::InvalidAnswer { .. } | Self::ShuttingDown => None,
+            Self::InvalidAnswer { .. } | Self::NotReproducible { .. } | Self::ShuttingDown => None,
             Self::Record(error) => error.hint(),
         }
     }
@@ -153,9 +160,11 @@ impl Error {
             | Self::ModelNotFound { .. }
             | Self::ModelForbidden { .. } => Some("model".to_owned()),
             Self::ParameterLocked { parameter, .. } => Some(parameter.clone()),
-            Self::Provider(_) | Self::InvalidAnswer { .. } | Self::Record(_) | Self::ShuttingDown => {
-                None
-            }
+            Self::Provider(_)
+            | Self::InvalidAnswer { .. }
+            | Self::Record(_)
+            | Self::NotReproducible { .. }
+            | Self::ShuttingDown => None,
         }
     }
 

@@ -8,12 +8,14 @@ mod encode;
 mod error;
 mod parameters;
 mod recording;
+mod rendering;
 mod routing;
 mod stream;
 
 pub use call::Arrival;
 pub use error::Error;
 pub use recording::Recorder;
+pub use rendering::Rendering;
 pub use routing::{Plan, PlannedAttempt, RetryPolicy, Routes, WELL_KNOWN};
 pub use stream::RecordedStream;
 

@@ -167,6 +167,7 @@ fn status_of(error: &proxy::Error) -> StatusCode {
         proxy::Error::ModelForbidden { .. } => StatusCode::FORBIDDEN,
         proxy::Error::Provider(error) => status_of_provider(error),
         proxy::Error::InvalidAnswer { .. } => StatusCode::BAD_GATEWAY,
+        proxy::Error::NotReproducible { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         proxy::Error::Record(_) | proxy::Error::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
