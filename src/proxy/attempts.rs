@@ -4,14 +4,16 @@
 //! nothing, and until then another attempt is invisible to the client.
 
 use crate::domain::{Attempt, CallId, Operation, TraceContext};
-use crate::providers::{self, ByteStream, Outgoing, Providers, ReplyBody};
+use crate::providers::{ByteStream, Outgoing, Providers, ReplyBody};
 use crate::proxy::call::Call;
 use crate::proxy::recording::Recording;
 use crate::proxy::routing::{Plan, PlannedAttempt, RetryPolicy};
 use crate::proxy::{Error, encode};
+use crate::safety::Secrets;
 use crate::wire::openai::{ChatReply, ChatStream, EmbeddingsReply, ReplyFacts};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use http::{HeaderName, HeaderValue};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -23,7 +25,7 @@ const HELD_BYTES: usize = 256 * 1024;
 pub(crate) struct Success {
     pub(crate) attempt: PlannedAttempt,
     pub(crate) content_type: String,
-    pub(crate) rate_limits: Vec<(String, String)>,
+    pub(crate) rate_limits: Vec<(HeaderName, HeaderValue)>,
     /// From the start of the call.
     pub(crate) sent: Duration,
     pub(crate) head: Duration,
@@ -50,6 +52,7 @@ pub(crate) struct OpenStream {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sending<'a> {
     pub(crate) providers: &'a Providers,
+    pub(crate) secrets: &'a Secrets,
     pub(crate) call: &'a Call,
     pub(crate) id: CallId,
     pub(crate) trace: Option<&'a TraceContext>,
@@ -85,7 +88,7 @@ pub(crate) async fn first_success(
 
 /// A request that is wrong stays wrong at the next provider.
 fn may_fall_back(error: &Error) -> bool {
-    !matches!(error, Error::Provider(error) if error.is_rejection())
+    !matches!(error, Error::Provider { error, .. } if !error.may_fall_back())
 }
 
 async fn try_provider(
@@ -97,7 +100,7 @@ async fn try_provider(
     let mut tries = 0;
     loop {
         let began = Instant::now();
-        let result = attempt(sending, planned).await;
+        let result = attempt(sending, planned, tries).await;
         recording.note_attempt(describe(planned, began, &result));
         let error = match result {
             Ok(success) => return Ok(success),
@@ -114,7 +117,7 @@ async fn try_provider(
 /// How long to wait before the same provider is asked again; `None` when it must not be.
 fn pause_before_retry(error: &Error, retry: RetryPolicy) -> Option<Duration> {
     let is_retryable = match error {
-        Error::Provider(error) => error.is_retryable(),
+        Error::Provider { error, .. } => error.is_retryable(),
         Error::InvalidAnswer { .. } => true,
         _ => false,
     };
@@ -126,7 +129,7 @@ fn describe(planned: &PlannedAttempt, began: Instant, result: &Result<Success, E
     let error = result.as_ref().err();
     let status = match error {
         None => Some(200),
-        Some(Error::Provider(error)) => error.status(),
+        Some(Error::Provider { error, .. }) => error.status(),
         Some(_) => None,
     };
     Attempt {
@@ -140,27 +143,35 @@ fn describe(planned: &PlannedAttempt, began: Instant, result: &Result<Success, E
     }
 }
 
-async fn attempt(sending: Sending<'_>, planned: &PlannedAttempt) -> Result<Success, Error> {
+async fn attempt(
+    sending: Sending<'_>,
+    planned: &PlannedAttempt,
+    tries: u32,
+) -> Result<Success, Error> {
     let call = sending.call;
-    let endpoint = sending.providers.get(&planned.provider);
-    let traits = endpoint.map(providers::Endpoint::traits).unwrap_or_default();
+    let Some(endpoint) = sending.providers.get(&planned.provider) else {
+        // Routes name configured providers only; the room answers for the rest.
+        return Err(invalid(planned, "there is no such provider".to_owned()));
+    };
     let outgoing = Outgoing {
         operation: call.operation,
         model: planned.model.clone(),
-        body: encode::body_for(call, &planned.model, &traits),
+        body: encode::body_for(call, &planned.model, endpoint),
         stream: call.stream,
         call_id: sending.id,
+        attempt: tries,
         trace: sending.trace.cloned(),
+        deadlines: None,
     };
     let sent = sending.started.elapsed();
-    let reply = sending.providers.send(&planned.provider, &outgoing).await?;
+    let reply = sending.providers.send(&planned.provider, &outgoing).await;
+    let reply = reply.map_err(|error| Error::from_provider(error, sending.secrets))?;
     let head = sending.started.elapsed();
     let content = match reply.body {
         ReplyBody::Whole(body) => whole(call.operation, planned, body)?,
         ReplyBody::Stream(stream) => {
-            let deadline = Instant::now() + traits.deadlines.first_byte;
-            let is_asked_for = !call.client_wants_usage;
-            open(planned, stream, ChatStream::new(is_asked_for), deadline).await?
+            let reader = ChatStream::new(!call.client_wants_usage);
+            open(sending, planned, reader, stream, endpoint.deadlines().first_byte).await?
         }
     };
     Ok(Success {
@@ -177,7 +188,13 @@ async fn attempt(sending: Sending<'_>, planned: &PlannedAttempt) -> Result<Succe
 fn whole(operation: Operation, planned: &PlannedAttempt, body: Bytes) -> Result<Reply, Error> {
     let facts = match operation {
         Operation::Chat => ChatReply::read(&body),
-        Operation::Embeddings => EmbeddingsReply::read(&body),
+        Operation::Embeddings => EmbeddingsReply::read(&body).map(|facts| ReplyFacts {
+            model: facts.model,
+            usage: facts.usage,
+            usage_reported: facts.usage_reported,
+            fault: facts.fault,
+            ..ReplyFacts::default()
+        }),
     };
     let facts = facts.map_err(|error| invalid(planned, error.to_string()))?;
     if let Some(fault) = &facts.fault {
@@ -188,31 +205,34 @@ fn whole(operation: Operation, planned: &PlannedAttempt, body: Bytes) -> Result<
 
 /// Reads a stream up to its first content.
 async fn open(
+    sending: Sending<'_>,
     planned: &PlannedAttempt,
-    mut stream: ByteStream,
     mut reader: ChatStream,
-    deadline: Instant,
+    mut stream: ByteStream,
+    limit: Duration,
 ) -> Result<Reply, Error> {
+    let deadline = Instant::now() + limit;
     let mut held = Vec::new();
     let mut held_bytes = 0;
     loop {
-        let next = timeout_at(deadline, stream.next());
-        let next = next.await.map_err(|_| providers::Error::first_byte_timeout(&planned.provider))?;
+        let next = timeout_at(deadline, stream.next()).await;
+        let next = next.map_err(|_| Error::NoContent { provider: planned.provider.clone(), limit })?;
         match next {
             Some(chunk) => {
-                let chunk = chunk?;
+                let chunk = chunk.map_err(|error| Error::from_provider(error, sending.secrets))?;
                 held_bytes += chunk.len();
                 reader.push(chunk, &mut held);
             }
             None => {
                 reader.finish(&mut held);
-                if !reader.has_content() && !reader.is_done() {
+                if !reader.has_content() && !reader.is_done() && reader.fault().is_none() {
                     return Err(invalid(planned, "the stream ended before any content".to_owned()));
                 }
             }
         }
         if let Some(fault) = reader.fault() {
-            return Err(invalid(planned, fault.message.clone()));
+            let message = sending.secrets.scrub_text(&fault.message).into_owned();
+            return Err(invalid(planned, message));
         }
         if reader.has_content() || reader.is_done() || HELD_BYTES < held_bytes {
             return Ok(Reply::Stream(Box::new(OpenStream { reader, held, rest: stream })));

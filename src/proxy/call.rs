@@ -7,8 +7,9 @@ use crate::proxy::{Error, parameters};
 use crate::wire::json::RawObject;
 use crate::wire::openai::{ChatRequest, EmbeddingsRequest};
 use crate::wire;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::str::FromStr;
 use tokio::time::Instant;
 
@@ -102,9 +103,7 @@ fn parse_reference(text: &str) -> Result<PromptReference, Error> {
 /// When `model` or `messages` is missing.
 pub(crate) fn plain(request: ChatRequest, arrival: &Arrival) -> Result<Call, Error> {
     let model = request.model.clone().ok_or_else(|| wire::Error::missing("model"))?;
-    if !request.has_messages {
-        return Err(wire::Error::missing("messages").into());
-    }
+    request.required_messages()?;
     Ok(Call {
         operation: Operation::Chat,
         prompt: None,
@@ -154,7 +153,7 @@ pub(crate) fn from_prompt(
     let bundle = prompt.bundle.as_ref();
     refuse_locked(prompt, &request)?;
     let model = model_of(prompt, &request)?;
-    let variables = request.variables()?;
+    let variables = variables(&request)?;
     let (variables, history) = bind(bundle, variables, request.messages)?;
     let input = RenderInput::new(&variables, history.len());
     let rendered = bundle.render(&input)?;
@@ -162,7 +161,7 @@ pub(crate) fn from_prompt(
     let mut body = request.object;
     body.remove("prompt");
     let token_limit = parameters::apply(bundle, &mut body);
-    body.set("messages", wire::json::join_array(&messages));
+    body.set("messages", array_of(&messages));
     Ok(Call {
         operation: Operation::Chat,
         prompt: Some(prompt.stamp.clone()),
@@ -211,6 +210,22 @@ fn model_of(prompt: &ResolvedPrompt, request: &ChatRequest) -> Result<String, Er
 
 type Variables = serde_json::Map<String, serde_json::Value>;
 
+/// The variables of the request. `OpenAI`'s `{"type": "input_text", "text": …}` stands for its text.
+fn variables(request: &ChatRequest) -> Result<Variables, Error> {
+    let Some(raw) = request.prompt.as_ref().and_then(|prompt| prompt.variables.as_ref()) else {
+        return Ok(Variables::new());
+    };
+    let parsed: Variables = serde_json::from_slice(raw)
+        .map_err(|error| wire::Error::InvalidJson { problem: error.to_string() })?;
+    let plain = parsed.into_iter().map(|(name, value)| match value["type"].as_str() {
+        Some("input_text") => (name, value["text"].clone()),
+        Some("input_image") => (name, value["image_url"].clone()),
+        Some("input_file") => (name, value["file_url"].clone()),
+        _ => (name, value),
+    });
+    Ok(plain.collect())
+}
+
 /// Fills a variable that the prompt binds to the last user message, and takes that message out of
 /// the history: it is said once.
 fn bind(
@@ -224,14 +239,35 @@ fn bind(
         }
         let last_user = history
             .iter()
-            .rposition(|message| wire::openai::message_role(message).as_deref() == Some("user"));
+            .rposition(|message| text_at(message, "role").as_deref() == Some("user"));
         let Some(index) = last_user else { continue };
-        if let Some(text) = history.get(index).and_then(wire::openai::message_text) {
+        if let Some(text) = history.get(index).and_then(|message| text_at(message, "content")) {
             variables.insert(variable.clone(), text.into());
             history.remove(index);
         }
     }
     Ok((variables, history))
+}
+
+/// The string at `key` of a message.
+fn text_at(message: &Bytes, key: &str) -> Option<String> {
+    let value = wire::json::field(message, key)?;
+    wire::json::as_str(&value).map(Cow::into_owned)
+}
+
+/// Joins messages into the array that holds them.
+fn array_of(messages: &[Bytes]) -> Bytes {
+    let size = messages.iter().map(|message| message.len() + 1).sum::<usize>() + 2;
+    let mut array = BytesMut::with_capacity(size);
+    array.extend_from_slice(b"[");
+    for (index, message) in messages.iter().enumerate() {
+        if 0 < index {
+            array.extend_from_slice(b",");
+        }
+        array.extend_from_slice(message);
+    }
+    array.extend_from_slice(b"]");
+    array.freeze()
 }
 
 /// Puts the rendered messages and the client's into one list, and hashes the rendered ones.

@@ -1,32 +1,46 @@
 //! The body of one attempt: the call's own fields with the attempt's model.
 
 use crate::domain::Operation;
-use crate::providers::Traits;
+use crate::providers::{Endpoint, Preset};
 use crate::proxy::call::Call;
+use crate::wire::json::{self, RawObject};
 use bytes::Bytes;
-use serde_json::{Value, json};
 
-/// Returns the body that asks `model` for the call.
-pub(crate) fn body_for(call: &Call, model: &str, traits: &Traits) -> Bytes {
-    let mut body = call.body.clone();
-    body.set("model", Bytes::from(Value::from(model).to_string()));
-    if call.operation == Operation::Chat && call.stream && traits.stream_usage {
+/// Returns the body that asks `model` of `endpoint` for the call.
+pub(crate) fn body_for(call: &Call, model: &str, endpoint: &Endpoint) -> Bytes {
+    let mut changes = vec![("model", Some(json::to_json(model)))];
+    if call.operation == Operation::Chat && call.stream && endpoint.takes_stream_options() {
         // Costs need the usage of a stream; when the client did not ask, it is stripped again.
-        let options = body.get("stream_options").cloned();
-        body.set("stream_options", with_usage(options.as_ref()));
+        changes.push(("stream_options", Some(with_usage(call.body.get_some("stream_options")))));
     }
     if let Some(limit) = &call.token_limit {
-        body.set(traits.token_limit_field, limit.clone());
+        changes.push((token_limit_field(endpoint.preset()), Some(limit.clone())));
     }
-    body.to_bytes()
+    call.body.to_bytes_with(&changes)
+}
+
+/// How a provider spells the limit of output tokens. `OpenAI`'s newer models refuse `max_tokens`,
+/// most others know nothing else.
+const fn token_limit_field(preset: Preset) -> &'static str {
+    match preset {
+        Preset::OpenAi | Preset::AzureOpenAi | Preset::Groq | Preset::OpenRouter => {
+            "max_completion_tokens"
+        }
+        Preset::Anthropic
+        | Preset::Gemini
+        | Preset::Mistral
+        | Preset::DeepSeek
+        | Preset::Together
+        | Preset::Ollama
+        | Preset::Vllm
+        | Preset::LlamaCpp
+        | Preset::Simulated => "max_tokens",
+    }
 }
 
 fn with_usage(options: Option<&Bytes>) -> Bytes {
-    let parsed = options.and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok());
-    let mut options = match parsed {
-        Some(Value::Object(options)) => options,
-        _ => serde_json::Map::new(),
-    };
-    options.insert("include_usage".to_owned(), json!(true));
-    Bytes::from(Value::Object(options).to_string())
+    let parsed = options.and_then(|options| RawObject::parse(options).ok());
+    let mut options = parsed.unwrap_or_default();
+    options.set("include_usage", Bytes::from_static(b"true"));
+    options.to_bytes()
 }

@@ -1,6 +1,9 @@
 //! Everything that can keep a call from its answer, with whose fault it is.
 
 use crate::domain::{Blame, CallState};
+use crate::providers::ErrorKind;
+use crate::safety::Secrets;
+use crate::wire::openai::ProviderFault;
 use crate::{prompts, providers, store, wire};
 use std::time::Duration;
 
@@ -52,8 +55,21 @@ pub enum Error {
         model: String,
     },
     /// Every attempt failed; this is the last one's error.
-    #[error(transparent)]
-    Provider(#[from] providers::Error),
+    #[error("{}", told(.error, .fault.as_deref()))]
+    Provider {
+        /// What happened to the request.
+        error: providers::Error,
+        /// What the provider said about it, free of secrets.
+        fault: Option<Box<ProviderFault>>,
+    },
+    /// A stream began and brought no content in time.
+    #[error("provider `{provider}` sent no content within {limit:?}")]
+    NoContent {
+        /// The provider.
+        provider: String,
+        /// The limit.
+        limit: Duration,
+    },
     /// The provider answered 200 with an error, or with something that is no answer.
     #[error("provider `{provider}` sent an answer that cannot be used: {problem}")]
     InvalidAnswer {
@@ -76,7 +92,29 @@ pub enum Error {
     ShuttingDown,
 }
 
+/// The provider's own words where there are some.
+fn told(error: &providers::Error, fault: Option<&ProviderFault>) -> String {
+    fault.map_or_else(|| error.to_string(), |fault| format!("{error}: {}", fault.message))
+}
+
 impl Error {
+    /// Returns the error for a request that a provider did not answer well. What it says is freed of
+    /// secrets: providers echo keys.
+    pub(crate) fn from_provider(error: providers::Error, secrets: &Secrets) -> Self {
+        let fault = error.body().filter(|body| !body.is_empty()).map(|body| {
+            let status = error.status().unwrap_or_default();
+            let fault = ProviderFault::read(status, Some(error.content_type()), body);
+            let scrub = |text: String| secrets.scrub_text(&text).into_owned();
+            Box::new(ProviderFault {
+                message: scrub(fault.message),
+                kind: fault.kind.map(scrub),
+                code: fault.code.map(scrub),
+                param: fault.param.map(scrub),
+            })
+        });
+        Self::Provider { error, fault }
+    }
+
     /// Returns the stable code of the error, for bodies, records and metrics.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -88,7 +126,8 @@ impl Error {
             Self::ParameterLocked { .. } => "prompt_parameter_locked",
             Self::ModelNotFound { .. } => "model_not_found",
             Self::ModelForbidden { .. } => "model_forbidden",
-            Self::Provider(error) => error.kind(),
+            Self::Provider { error, .. } => error.kind(),
+            Self::NoContent { .. } => "upstream_timeout",
             Self::InvalidAnswer { .. } => "upstream_invalid",
             Self::Record(error) => error.kind(),
             Self::NotReproducible { .. } => "not_reproducible",
@@ -107,8 +146,8 @@ impl Error {
             | Self::ModelNotFound { .. }
             | Self::ModelForbidden { .. } => Blame::Client,
             Self::Prompt(error) => error.blame(),
-            Self::Provider(error) => error.blame(),
-            Self::InvalidAnswer { .. } => Blame::Provider,
+            Self::Provider { error, .. } => error.blame(),
+            Self::NoContent { .. } | Self::InvalidAnswer { .. } => Blame::Provider,
             Self::Record(_) | Self::NotReproducible { .. } | Self::ShuttingDown => Blame::Gateway,
         }
     }
@@ -143,8 +182,9 @@ impl Error {
             Self::ModelForbidden { .. } => {
                 Some("ask for a key with a wider `--model` scope".to_owned())
             }
-            Self::Provider(error) => error.hint(),
-            Self::InvalidAnswer { .. } | Self::NotReproducible { .. } | Self::ShuttingDown => None,
+            Self::Provider { error, .. } => error.hint(),
+            Self::NoContent { .. }
+            | Self::InvalidAnswer { .. } | Self::NotReproducible { .. } | Self::ShuttingDown => None,
             Self::Record(error) => error.hint(),
         }
     }
@@ -160,7 +200,8 @@ impl Error {
             | Self::ModelNotFound { .. }
             | Self::ModelForbidden { .. } => Some("model".to_owned()),
             Self::ParameterLocked { parameter, .. } => Some(parameter.clone()),
-            Self::Provider(_)
+            Self::Provider { fault, .. } => fault.as_ref().and_then(|fault| fault.param.clone()),
+            Self::NoContent { .. }
             | Self::InvalidAnswer { .. }
             | Self::Record(_)
             | Self::NotReproducible { .. }
@@ -172,7 +213,7 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Provider(error) => error.retry_after(),
+            Self::Provider { error, .. } => error.retry_after(),
             Self::Record(_) | Self::ShuttingDown => Some(Duration::from_secs(1)),
             _ => None,
         }
@@ -182,7 +223,15 @@ impl Error {
     #[must_use]
     pub fn state(&self) -> CallState {
         match self {
-            Self::Provider(error) if error.is_timeout() => CallState::Timeout,
+            Self::NoContent { .. } => CallState::Timeout,
+            Self::Provider { error, .. }
+                if matches!(error.error_kind(), ErrorKind::Timeout(_)) =>
+            {
+                CallState::Timeout
+            }
+            Self::Provider { error, .. } if error.error_kind() == ErrorKind::Rejected => {
+                CallState::Refused
+            }
             _ if self.blame() == Blame::Client => CallState::Refused,
             _ => CallState::UpstreamError,
         }

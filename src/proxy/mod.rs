@@ -25,8 +25,9 @@ use crate::providers::Providers;
 use crate::proxy::attempts::{Reply, Sending, Success};
 use crate::proxy::call::Call;
 use crate::proxy::recording::{Ending, Recording};
-use crate::wire::openai::{ChatRequest, EmbeddingsRequest};
+use crate::wire::openai::{ChatRequest, EmbeddingsRequest, ReplyFacts};
 use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -65,7 +66,7 @@ pub struct AnswerFacts {
     /// What should be known but stopped nothing.
     pub warnings: Vec<String>,
     /// The provider's `x-ratelimit-*` headers.
-    pub rate_limits: Vec<(String, String)>,
+    pub rate_limits: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// An answer for the client.
@@ -164,6 +165,7 @@ impl Proxy {
         let mut recording = begun.map_err(early)?;
         let sending = Sending {
             providers: &self.providers,
+            secrets: &self.recorder.secrets,
             call: &call,
             id: arrival.id,
             trace: arrival.trace.as_ref(),
@@ -182,7 +184,7 @@ impl Proxy {
             Reply::Whole { body, facts } => {
                 let ending = Ending {
                     status: Some(200),
-                    output_text: facts.output_text(&body),
+                    output_text: whole_text(&facts, &body),
                     facts: Some(*facts),
                     output_format: BodyFormat::Json,
                     bytes_sent: u64::try_from(body.len()).unwrap_or(u64::MAX),
@@ -200,6 +202,28 @@ impl Proxy {
         };
         facts.rate_limits = success.rate_limits;
         Answer { facts, content_type: success.content_type, body }
+    }
+}
+
+/// The text of a whole answer, which is needed only when its tokens must be counted here.
+fn whole_text(facts: &ReplyFacts, body: &Bytes) -> String {
+    if facts.usage.is_some() {
+        return String::new();
+    }
+    let answer: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let choices = answer["choices"].as_array().into_iter().flatten();
+    choices.map(|choice| said(&choice["message"])).collect()
+}
+
+/// Everything a model said in a message: text, thoughts, tool calls.
+fn said(message: &serde_json::Value) -> String {
+    match message {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(parts) => parts.iter().map(said).collect(),
+        serde_json::Value::Object(fields) => {
+            fields.iter().filter(|(key, _)| *key != "role" && *key != "id").map(|(_, value)| said(value)).collect()
+        }
+        _ => String::new(),
     }
 }
 

@@ -297,7 +297,7 @@ impl Recording {
 
     /// Writes that the call failed, and returns what the client may know.
     pub(crate) async fn fail(mut self, error: Error) -> Box<Failure> {
-        if let (Some(open), Error::Provider(error)) = (&mut self.open, &error) {
+        if let (Some(open), Error::Provider { error, .. }) = (&mut self.open, &error) {
             error.provider().clone_into(&mut open.attempt.provider);
         }
         let ending = Ending {

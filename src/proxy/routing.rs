@@ -23,7 +23,7 @@ pub struct Routes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Further tries at the same provider.
-    pub retries: usize,
+    pub retries: u32,
     /// The wait before a further try when the provider names none.
     pub pause: Duration,
     /// A provider that asks for a longer wait is not tried again.

@@ -2,12 +2,12 @@
 //! writes the record before the client sees the end.
 
 use crate::domain::{BodyFormat, CallState};
-use crate::providers::{self, ByteStream};
+use crate::providers::ByteStream;
 use crate::proxy::attempts::OpenStream;
 use crate::proxy::recording::{Ending, Recording};
 use crate::proxy::{AnswerFacts, Error};
 use crate::safety::Secrets;
-use crate::wire::openai::{ChatStream, encode_error_event};
+use crate::wire::openai::{ChatStream, ErrorEnvelope};
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use std::convert::Infallible;
@@ -81,7 +81,10 @@ impl RecordedStream {
                     taken += chunk.len();
                     self.reader.push(chunk, &mut self.out);
                 }
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Taken::End(Some(error))),
+                Poll::Ready(Some(Err(error))) => {
+                    let error = Error::from_provider(error, &self.secrets);
+                    return Poll::Ready(Taken::End(Some(error)));
+                }
                 Poll::Ready(None) => {
                     self.rest = None;
                     self.reader.finish(&mut self.out);
@@ -110,7 +113,7 @@ impl RecordedStream {
     }
 
     /// The provider has nothing more to say: begins to write the record.
-    fn begin_ending(&mut self, context: &mut Context<'_>, broken: Option<providers::Error>) {
+    fn begin_ending(&mut self, context: &mut Context<'_>, broken: Option<Error>) {
         self.rest = None;
         let (ending, last) = self.judge(broken);
         self.last = last;
@@ -123,11 +126,11 @@ impl RecordedStream {
     }
 
     /// Decides how the stream ended, and what the client hears last.
-    fn judge(&mut self, broken: Option<providers::Error>) -> (Ending, Option<Bytes>) {
+    fn judge(&mut self, broken: Option<Error>) -> (Ending, Option<Bytes>) {
         let fault = self.reader.fault().cloned();
         let done = self.reader.take_done();
         let error: Option<Error> = if let Some(error) = broken {
-            Some(error.into())
+            Some(error)
         } else if let Some(fault) = fault {
             Some(Error::InvalidAnswer { provider: String::new(), problem: fault.message })
         } else if done.is_none() && !self.reader.saw_finish() {
@@ -140,7 +143,15 @@ impl RecordedStream {
             return (self.ending(CallState::Ok, Some(200)), done);
         };
         let message = self.secrets.scrub_text(&error.to_string()).into_owned();
-        let event = encode_error_event(&message, "upstream_error", error.kind());
+        let envelope = ErrorEnvelope {
+            message: &message,
+            kind: "upstream_error",
+            param: None,
+            code: Some(error.kind()),
+            hint: None,
+            request_id: None,
+        };
+        let event = envelope.to_event();
         let mut ending = self.ending(error.state(), Some(200));
         ending.error = Some((error.kind().to_owned(), message));
         (ending, Some(event))
@@ -154,7 +165,7 @@ impl RecordedStream {
         }
         let pending: usize = self.out.iter().map(Bytes::len).sum();
         Ending {
-            facts: Some(self.reader.facts().clone()),
+            facts: Some(self.reader.facts()),
             output_format: BodyFormat::Assembled,
             output: self.reader.assembled(),
             output_text: self.reader.output_text(),
@@ -171,7 +182,7 @@ enum Taken {
     /// There is something to send.
     Enough,
     /// Nothing more comes; an error says that the connection broke.
-    End(Option<providers::Error>),
+    End(Option<Error>),
 }
 
 impl Stream for RecordedStream {
@@ -181,7 +192,7 @@ impl Stream for RecordedStream {
         let this = &mut *self;
         if this.recording.is_some() {
             if this.cut.as_mut().poll(context).is_ready() {
-                this.begin_ending(context, Some(providers::Error::cut_by_shutdown()));
+                this.begin_ending(context, Some(Error::ShuttingDown));
             } else {
                 match ready!(this.poll_provider(context)) {
                     Taken::Enough => return Poll::Ready(this.take_out().map(Ok)),

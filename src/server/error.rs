@@ -3,6 +3,7 @@
 use crate::domain::Blame;
 use crate::proxy::{self, AnswerFacts, Failure};
 use crate::server::headers;
+use crate::providers::ErrorKind;
 use crate::{access, prompts, providers, store, wire};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -101,37 +102,43 @@ impl From<proxy::Error> for ApiError {
                 tracing::error!(code = error.kind(), error = %describe(&error), "a call was refused by the gateway");
                 public_message(&error)
             }
-            (proxy::Error::Provider(provider), _) => provider.public_message(),
+            (proxy::Error::Provider { fault: Some(fault), .. }, _) if status.is_client_error() => {
+                fault.message.clone()
+            }
             _ => error.to_string(),
         };
         let class = match &error {
-            proxy::Error::Provider(error) if error.is_quota() => "insufficient_quota",
-            proxy::Error::Provider(_) | proxy::Error::InvalidAnswer { .. }
+            proxy::Error::Provider { error, .. } if error.error_kind() == ErrorKind::QuotaExhausted => {
+                "insufficient_quota"
+            }
+            proxy::Error::Provider { .. } | proxy::Error::NoContent { .. } | proxy::Error::InvalidAnswer { .. }
                 if status.is_server_error() =>
             {
                 "upstream_error"
             }
             _ => class_of(status),
         };
-        let provider_code = match &error {
-            proxy::Error::Provider(error) => error.provider_code(),
-            _ => None,
-        };
-        let provider_param = match &error {
-            proxy::Error::Provider(error) => error.provider_param(),
-            _ => None,
-        };
         Self {
             status,
             class,
-            code: provider_code.unwrap_or_else(|| error.kind().to_owned()),
+            code: provider_code(&error, status).unwrap_or_else(|| error.kind().to_owned()),
             message,
-            param: provider_param.or_else(|| error.param()),
+            param: error.param(),
             hint: error.hint(),
             retry_after: error.retry_after(),
             should_retry: None,
             facts: Box::default(),
         }
+    }
+}
+
+/// A refusal keeps the provider's own code, which applications may know.
+fn provider_code(error: &proxy::Error, status: StatusCode) -> Option<String> {
+    match error {
+        proxy::Error::Provider { fault: Some(fault), .. } if status.is_client_error() => {
+            fault.code.clone().or_else(|| fault.kind.clone())
+        }
+        _ => None,
     }
 }
 
@@ -165,7 +172,8 @@ fn status_of(error: &proxy::Error) -> StatusCode {
         | proxy::Error::ParameterLocked { .. } => StatusCode::BAD_REQUEST,
         proxy::Error::ModelNotFound { .. } => StatusCode::NOT_FOUND,
         proxy::Error::ModelForbidden { .. } => StatusCode::FORBIDDEN,
-        proxy::Error::Provider(error) => status_of_provider(error),
+        proxy::Error::Provider { error, .. } => status_of_provider(error),
+        proxy::Error::NoContent { .. } => StatusCode::GATEWAY_TIMEOUT,
         proxy::Error::InvalidAnswer { .. } => StatusCode::BAD_GATEWAY,
         proxy::Error::NotReproducible { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         proxy::Error::Record(_) | proxy::Error::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
@@ -195,9 +203,8 @@ fn status_of_prompt(error: &prompts::Error) -> StatusCode {
 }
 
 fn status_of_provider(error: &providers::Error) -> StatusCode {
-    use providers::ErrorKind as Kind;
     match error.error_kind() {
-        Kind::Rejected => match error.status() {
+        ErrorKind::Rejected => match error.status() {
             // Those are about our credentials, not the client's.
             Some(401 | 403) | None => StatusCode::BAD_GATEWAY,
             Some(status @ (400 | 404 | 409 | 410 | 413 | 422)) => {
@@ -205,15 +212,16 @@ fn status_of_provider(error: &providers::Error) -> StatusCode {
             }
             Some(_) => StatusCode::BAD_REQUEST,
         },
-        Kind::RateLimited | Kind::QuotaExhausted => StatusCode::TOO_MANY_REQUESTS,
-        Kind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-        Kind::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
-        Kind::Connect
-        | Kind::Tls
-        | Kind::Reset
-        | Kind::ServerError
-        | Kind::InvalidResponse
-        | Kind::TooLarge => StatusCode::BAD_GATEWAY,
+        ErrorKind::RateLimited | ErrorKind::QuotaExhausted => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
+        ErrorKind::Connect
+        | ErrorKind::Tls
+        | ErrorKind::Reset
+        | ErrorKind::ServerError
+        | ErrorKind::InvalidResponse
+        | ErrorKind::TooLarge => StatusCode::BAD_GATEWAY,
+        ErrorKind::Config | ErrorKind::UnknownProvider => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -254,15 +262,16 @@ impl From<access::Error> for ApiError {
 impl IntoResponse for ApiError {
     /// The envelope without the request id, which the outermost layer knows and adds.
     fn into_response(self) -> Response {
-        let body = wire::openai::ErrorBody {
+        let request_id = headers::current_request_id();
+        let body = wire::openai::ErrorEnvelope {
             message: &self.message,
-            class: self.class,
+            kind: self.class,
             param: self.param.as_deref(),
-            code: &self.code,
+            code: Some(&self.code),
             hint: self.hint.as_deref(),
-            request_id: headers::current_request_id(),
+            request_id: request_id.as_deref(),
         };
-        let mut response = (self.status, body.to_bytes()).into_response();
+        let mut response = (self.status, body.to_body()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers::write_facts(headers, &self.facts);

@@ -57,7 +57,7 @@ pub(crate) fn write_facts(headers: &mut HeaderMap, facts: &AnswerFacts) {
         set(headers, "x-promptgate-warnings", &facts.warnings.join("; "));
     }
     for (name, value) in &facts.rate_limits {
-        set(headers, name, value);
+        headers.insert(name.clone(), value.clone());
     }
 }
 
