@@ -6,3 +6,6 @@
 //! (`tests/it/architecture.rs` enforces it, `ARCHITECTURE.md` draws it).
 
 pub mod domain;
+pub mod metering;
+pub mod safety;
+pub mod wire;
