@@ -10,7 +10,8 @@ use crate::proxy::recording::Recording;
 use crate::proxy::routing::{Plan, PlannedAttempt, RetryPolicy};
 use crate::proxy::{Error, encode};
 use crate::safety::Secrets;
-use crate::wire::openai::{ChatReply, ChatStream, EmbeddingsReply, ReplyFacts};
+use crate::wire::Dialect;
+use crate::wire::openai::{ChatStream, ReplyFacts};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{HeaderName, HeaderValue};
@@ -19,6 +20,9 @@ use tokio::time::{Instant, timeout_at};
 
 /// The largest part of a stream that is held back while its first content is awaited.
 const HELD_BYTES: usize = 256 * 1024;
+
+/// What every provider is spoken to in, so far.
+const DIALECT: Dialect = Dialect::OpenAi;
 
 /// What the first successful attempt brought.
 #[derive(Debug)]
@@ -156,7 +160,7 @@ async fn attempt(
     let outgoing = Outgoing {
         operation: call.operation,
         model: planned.model.clone(),
-        body: encode::body_for(call, &planned.model, endpoint),
+        body: encode::body_for(call, DIALECT, &planned.model, endpoint),
         stream: call.stream,
         call_id: sending.id,
         attempt: tries,
@@ -170,7 +174,7 @@ async fn attempt(
     let content = match reply.body {
         ReplyBody::Whole(body) => whole(call.operation, planned, body)?,
         ReplyBody::Stream(stream) => {
-            let reader = ChatStream::new(!call.client_wants_usage);
+            let reader = DIALECT.stream(!call.client_wants_usage);
             open(sending, planned, reader, stream, endpoint.deadlines().first_byte).await?
         }
     };
@@ -186,16 +190,7 @@ async fn attempt(
 
 /// Checks that a whole answer is one.
 fn whole(operation: Operation, planned: &PlannedAttempt, body: Bytes) -> Result<Reply, Error> {
-    let facts = match operation {
-        Operation::Chat => ChatReply::read(&body),
-        Operation::Embeddings => EmbeddingsReply::read(&body).map(|facts| ReplyFacts {
-            model: facts.model,
-            usage: facts.usage,
-            usage_reported: facts.usage_reported,
-            fault: facts.fault,
-            ..ReplyFacts::default()
-        }),
-    };
+    let facts = DIALECT.read(operation, &body);
     let facts = facts.map_err(|error| invalid(planned, error.to_string()))?;
     if let Some(fault) = &facts.fault {
         return Err(invalid(planned, fault.message.clone()));

@@ -3,119 +3,98 @@
 
 use crate::domain::Operation;
 use crate::wire::Error;
-use crate::wire::json::RawObject;
-use crate::wire::json::to_json;
-use crate::wire::openai::{
-    ChatReply, ChatRequest, ChatStream, EmbeddingsFacts, EmbeddingsReply, EmbeddingsRequest,
-    ProviderFault, ReplyFacts,
-};
+use crate::wire::json::{RawObject, to_json};
+use crate::wire::openai::{ChatReply, ChatStream, EmbeddingsReply, ProviderFault, ReplyFacts};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 /// A format of requests, answers and streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Dialect {
     /// `OpenAI`'s, which most providers speak.
     #[default]
     OpenAi,
 }
 
-impl Dialect {
-    /// Returns the path of `operation`, to be appended to a provider's base URL (`.../v1`).
-    #[must_use]
-    pub const fn path(self, operation: Operation) -> &'static str {
-        match (self, operation) {
-            (Self::OpenAi, Operation::Chat) => "/chat/completions",
-            (Self::OpenAi, Operation::Embeddings) => "/embeddings",
-        }
-    }
+/// What one attempt changes about the body of a call.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The model.
+    pub model: &'a str,
+    /// Whether the usage of a stream is to be asked for; [`Dialect::stream`] strips it again.
+    pub stream_usage: bool,
+    /// A limit of output tokens, under the name that the provider has for it.
+    pub token_limit: Option<(&'static str, &'a Bytes)>,
+}
 
-    /// Returns the body that asks a provider for `model`, with `messages` (a JSON array) in place of
-    /// the request's when a prompt made them. The `prompt` is ours and is left out; a stream always
-    /// asks for its usage, which [`Self::stream`] strips again.
-    ///
-    /// # Errors
-    ///
-    /// When `stream_options` is no object that can be added to.
-    pub fn encode_chat(
-        self,
-        request: &ChatRequest,
-        model: &str,
-        messages: Option<Bytes>,
-    ) -> Result<Bytes, Error> {
+impl Dialect {
+    /// Returns the body that asks a provider: the call's own fields, untouched but for `asked`.
+    #[must_use]
+    pub fn encode(self, body: &RawObject, asked: &Asked<'_>) -> Bytes {
         let Self::OpenAi = self;
-        let mut changes = vec![("model", Some(to_json(model))), ("prompt", None)];
-        if messages.is_some() {
-            changes.push(("messages", messages));
-        }
-        if request.stream && !request.client_wants_usage {
-            let mut options = match request.object.get_some("stream_options") {
-                Some(options) => RawObject::parse(options)?,
-                None => RawObject::default(),
-            };
+        let mut changes = vec![("model", Some(to_json(asked.model)))];
+        if asked.stream_usage {
+            let options = body.get_some("stream_options");
+            let parsed = options.and_then(|options| RawObject::parse(options).ok());
+            let mut options = parsed.unwrap_or_default();
             options.set("include_usage", Bytes::from_static(b"true"));
             changes.push(("stream_options", Some(options.to_bytes())));
         }
-        Ok(request.object.to_bytes_with(&changes))
+        if let Some((name, limit)) = asked.token_limit {
+            changes.push((name, Some(limit.clone())));
+        }
+        body.to_bytes_with(&changes)
     }
 
-    /// Returns the body that asks a provider for embeddings by `model`.
-    #[must_use]
-    pub fn encode_embeddings(self, request: &EmbeddingsRequest, model: &str) -> Bytes {
-        let Self::OpenAi = self;
-        request
-            .object
-            .to_bytes_with(&[("model", Some(to_json(model)))])
-    }
-
-    /// Reads a whole chat completion.
+    /// Reads a whole answer.
     ///
     /// # Errors
     ///
     /// `upstream_invalid` when it is none.
-    pub fn read_chat(self, body: &Bytes) -> Result<ReplyFacts, Error> {
-        let Self::OpenAi = self;
-        ChatReply::read(body)
+    pub fn read(self, operation: Operation, body: &Bytes) -> Result<ReplyFacts, Error> {
+        match (self, operation) {
+            (Self::OpenAi, Operation::Chat) => ChatReply::read(body),
+            (Self::OpenAi, Operation::Embeddings) => {
+                EmbeddingsReply::read(body).map(|facts| ReplyFacts {
+                    model: facts.model,
+                    usage: facts.usage,
+                    usage_reported: facts.usage_reported,
+                    fault: facts.fault,
+                    ..ReplyFacts::default()
+                })
+            }
+        }
     }
 
-    /// Reads an answer with embeddings.
-    ///
-    /// # Errors
-    ///
-    /// `upstream_invalid` when it is none.
-    pub fn read_embeddings(self, body: &Bytes) -> Result<EmbeddingsFacts, Error> {
-        let Self::OpenAi = self;
-        EmbeddingsReply::read(body)
-    }
-
-    /// Returns the reader of the stream that answers `request`.
+    /// Returns the reader of a stream; `strips_usage` when the client did not ask for its usage.
     #[must_use]
-    pub fn stream(self, request: &ChatRequest) -> ChatStream {
+    pub fn stream(self, strips_usage: bool) -> ChatStream {
         let Self::OpenAi = self;
-        ChatStream::new(!request.client_wants_usage)
+        ChatStream::new(strips_usage)
     }
 
     /// Reads an answer with an error `status`.
     #[must_use]
-    pub fn read_fault(self, status: u16, content_type: Option<&str>, body: &[u8]) -> ProviderFault {
+    pub fn read_fault(self, status: u16, content_type: &str, body: &[u8]) -> ProviderFault {
         let Self::OpenAi = self;
-        ProviderFault::read(status, content_type, body)
+        ProviderFault::read(status, Some(content_type), body)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Dialect;
-    use crate::wire::openai::{ChatRequest, EmbeddingsRequest};
+    use super::{Asked, Dialect};
+    use crate::wire::json::RawObject;
     use bytes::Bytes;
 
-    fn encode(body: &'static str, messages: Option<&'static str>) -> Bytes {
-        let request = ChatRequest::decode(&Bytes::from_static(body.as_bytes())).unwrap();
-        let messages = messages.map(|text| Bytes::from_static(text.as_bytes()));
-        Dialect::OpenAi
-            .encode_chat(&request, "gpt-4o", messages)
-            .unwrap()
+    fn encode(body: &'static str, stream_usage: bool, token_limit: Option<&Bytes>) -> Bytes {
+        let body = RawObject::parse(&Bytes::from_static(body.as_bytes())).unwrap();
+        let token_limit = token_limit.map(|limit| ("max_tokens", limit));
+        let asked = Asked {
+            model: "gpt-4o",
+            stream_usage,
+            token_limit,
+        };
+        Dialect::OpenAi.encode(&body, &asked)
     }
 
     #[test]
@@ -123,35 +102,22 @@ mod tests {
         assert_eq!(
             encode(
                 r#"{"model":"fast", "messages":[{"role":"user"}],"x": {"y" : 1}}"#,
+                false,
                 None
             ),
             r#"{"model":"gpt-4o","messages":[{"role":"user"}],"x":{"y" : 1}}"#
         );
         assert_eq!(
             encode(
-                r#"{"prompt":{"id":"a"},"model":"m","stream":true}"#,
-                Some("[]")
-            ),
-            r#"{"model":"gpt-4o","stream":true,"messages":[],"stream_options":{"include_usage":true}}"#
-        );
-        assert_eq!(
-            encode(
-                r#"{"model":"m","stream":true,"stream_options":{"include_usage":false,"include_obfuscation":false}}"#,
+                r#"{"stream":true,"stream_options":{"include_usage":false,"z":1}}"#,
+                true,
                 None
             ),
-            r#"{"model":"gpt-4o","stream":true,"stream_options":{"include_usage":true,"include_obfuscation":false}}"#
+            r#"{"stream":true,"stream_options":{"include_usage":true,"z":1},"model":"gpt-4o"}"#
         );
-        let asked = r#"{"model":"gpt-4o","stream":true,"stream_options":{"include_usage":true}}"#;
-        assert_eq!(encode(asked, None), asked);
-    }
-
-    #[test]
-    fn embeddings_keep_their_input() {
-        let body = Bytes::from_static(br#"{"input":[[1,2]],"model":"m"}"#);
-        let request = EmbeddingsRequest::decode(&body).unwrap();
         assert_eq!(
-            Dialect::OpenAi.encode_embeddings(&request, "e"),
-            r#"{"input":[[1,2]],"model":"e"}"#
+            encode(r#"{"model":"m"}"#, false, Some(&Bytes::from_static(b"7"))),
+            r#"{"model":"gpt-4o","max_tokens":7}"#
         );
     }
 }

@@ -13,5 +13,5 @@ mod error;
 mod scan;
 mod text;
 
-pub use dialect::Dialect;
+pub use dialect::{Asked, Dialect};
 pub use error::Error;

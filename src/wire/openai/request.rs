@@ -12,8 +12,9 @@ pub(super) const MAX_MESSAGES: usize = 4096;
 pub struct ChatRequest {
     /// The whole body; fields that are not known here are carried along in it.
     pub object: RawObject,
-    /// The model, never empty. May name a prompt.
-    pub model: String,
+    /// The model, never empty; may name a prompt. Missing only where a prompt object is given, which
+    /// may bring its own.
+    pub model: Option<String>,
     /// Whether a stream is asked for.
     pub stream: bool,
     /// Whether `stream_options.include_usage` is set.
@@ -53,12 +54,18 @@ impl ChatRequest {
     pub fn decode(body: &Bytes) -> Result<Self, Error> {
         let object = RawObject::parse(body)?;
         let metadata = object.get_some("metadata");
+        let prompt = prompt(&object)?;
+        let may_lack_model = prompt.is_some() && object.get_some("model").is_none();
         Ok(Self {
-            model: required_model(&object)?,
+            model: if may_lack_model {
+                None
+            } else {
+                Some(required_model(&object)?)
+            },
             stream: optional_bool(&object, "stream")?,
             client_wants_usage: wants_usage(&object)?,
             messages: messages(&object)?,
-            prompt: prompt(&object)?,
+            prompt,
             user: object
                 .get_str("safety_identifier")
                 .or_else(|| object.get_str("user"))
@@ -243,7 +250,7 @@ mod tests {
             "messages":[{"role":"system","content":"s"},{"content":"}{","role":"user"}],
             "user":"u-1","metadata":{"session_id":"s-1"},"max_tokens":9,"n":2,"x_unknown":[1e400]}"#;
         let request = decode(body).unwrap();
-        assert_eq!(request.model, "gpt-4o");
+        assert_eq!(request.model.as_deref(), Some("gpt-4o"));
         assert!(request.stream && request.client_wants_usage);
         assert_eq!(request.messages.len(), 2);
         assert_eq!(
