@@ -7,3 +7,4 @@
 
 pub mod domain;
 pub mod git;
+pub mod prompts;
