@@ -6,6 +6,9 @@
 //! (`tests/it/architecture.rs` enforces it, `ARCHITECTURE.md` draws it).
 
 pub mod domain;
+pub mod git;
 pub mod metering;
+pub mod prompts;
+pub mod providers;
 pub mod safety;
 pub mod wire;
