@@ -2,8 +2,11 @@
 //! reads the environment.
 
 use crate::app::Error;
-use crate::app::file::{DurabilityName, File, LogFormatName, OnFullName, ProviderTable};
+use crate::app::file::{
+    DurabilityName, File, LogFormatName, OnFullName, PriceTable, ProviderTable,
+};
 use crate::domain::{Durability, Secret, nearest_names};
+use crate::metering::{self, PriceRow};
 use crate::proxy::WELL_KNOWN;
 use crate::{prompts, providers, server, store, telemetry};
 use std::collections::BTreeMap;
@@ -80,7 +83,7 @@ pub struct Config {
     /// Whether no provider has a key, so that every model is simulated.
     pub only_simulated: bool,
     /// Prices.
-    pub prices: Vec<crate::metering::PriceRow>,
+    pub prices: Vec<PriceRow>,
     /// Logs and traces.
     pub telemetry: telemetry::Config,
 }
@@ -229,7 +232,8 @@ fn providers(file: &File, environment: &Environment) -> Result<Vec<providers::Co
         let has_key = facts.key_variables.iter().any(|name| environment.get(name).is_some());
         let has_url = facts.base_url.is_some()
             || facts.base_url_variable.is_some_and(|name| environment.get(name).is_some());
-        if facts.is_local || (has_key && has_url) {
+        let is_here = preset == providers::Preset::Simulated || (facts.is_local && has_url);
+        if is_here || (has_key && has_url) {
             found.push(provider(facts.name, &ProviderTable::default(), environment)?);
         }
     }
@@ -331,7 +335,7 @@ fn models(file: &File, providers: &[providers::Config]) -> Result<Vec<(String, S
     Ok(models)
 }
 
-fn prices(file: &File) -> Result<Vec<crate::metering::PriceRow>, Error> {
+fn prices(file: &File) -> Result<Vec<PriceRow>, Error> {
     let mut rows = Vec::new();
     if let Some(path) = &file.prices.litellm {
         let fail = |problem: String| Error::ConfigValue {
@@ -339,23 +343,34 @@ fn prices(file: &File) -> Result<Vec<crate::metering::PriceRow>, Error> {
             problem,
             hint: Some("it wants a JSON file in LiteLLM's shape".to_owned()),
         };
-        let text = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
-        rows.extend(crate::metering::import_litellm(&text).map_err(|error| fail(error.to_string()))?);
+        let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+        let imported = metering::import_litellm(&text).map_err(|error| fail(error.to_string()))?;
+        rows.extend(imported);
     }
     for table in &file.prices.overrides {
-        let row = crate::metering::PriceRow::per_million(
-            &table.provider,
-            &table.model,
-            table.from.as_deref(),
-            (&table.input, &table.output, table.cached_input.as_deref()),
-        );
-        rows.push(row.map_err(|error| Error::ConfigValue {
-            key: "prices.override".to_owned(),
-            problem: error.to_string(),
-            hint: Some("prices are dollars per million tokens, as text: \"0.25\"".to_owned()),
-        })?);
+        rows.push(price(table)?);
     }
     Ok(rows)
+}
+
+fn price(table: &PriceTable) -> Result<PriceRow, Error> {
+    let amount = |field: &str, text: &str| {
+        metering::pico_per_token(text).ok_or_else(|| Error::ConfigValue {
+            key: format!("prices.override.{field}"),
+            problem: format!("`{text}` is no amount"),
+            hint: Some("prices are dollars per million tokens, as text: \"0.25\"".to_owned()),
+        })
+    };
+    let cached = table.cached_input.as_deref();
+    Ok(PriceRow {
+        provider: table.provider.clone(),
+        model: table.model.clone(),
+        effective_from: table.from.clone().unwrap_or_default(),
+        input: Some(amount("input", &table.input)?),
+        output: Some(amount("output", &table.output)?),
+        cached_input: cached.map(|text| amount("cached_input", text)).transpose()?,
+        ..PriceRow::default()
+    })
 }
 
 fn telemetry_config(file: &File, environment: &Environment) -> Result<telemetry::Config, Error> {

@@ -59,7 +59,7 @@ impl App {
         let archive = Arc::new(Archive(Arc::clone(&store)));
         let prompts = Arc::new(Prompts::open(config.prompts.clone(), archive)?);
         let providers = Arc::new(Providers::build(config.providers.clone())?);
-        let prices = Arc::new(Prices::builtin().with_overrides(config.prices.clone()));
+        let prices = Arc::new(Prices::with_overrides(config.prices.clone()));
         let keys = Arc::new(KeyRing::new(clock, !config.listen.ip().is_loopback()));
         server::load_keys(&keys, store.keys()?);
         if keys.is_empty() && !config.listen.ip().is_loopback() {
@@ -70,7 +70,7 @@ impl App {
         let recorder = Recorder {
             store: Arc::clone(&store),
             prices: Arc::clone(&prices),
-            tokens: Arc::new(Tokens::new()),
+            tokens: Tokens,
             secrets: Arc::new(known_secrets(&config, &token)),
             telemetry: Arc::clone(&telemetry),
             clock,
@@ -151,5 +151,5 @@ fn known_secrets(config: &Config, token: &Secret) -> Secrets {
         known.extend(provider.headers.iter().map(|(_, value)| value.clone()));
     }
     known.extend(config.telemetry.otlp_headers.iter().map(|(_, value)| value.clone()));
-    Secrets::new(known)
+    Secrets::new(&known)
 }

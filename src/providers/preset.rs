@@ -134,12 +134,11 @@ impl Preset {
                 &["VLLM_API_KEY"],
                 "VLLM_BASE_URL",
             ),
-            Self::LlamaCpp => local(
-                "llama_cpp",
-                "http://127.0.0.1:8081/v1",
-                &["LLAMA_API_KEY"],
-                "LLAMA_CPP_BASE_URL",
-            ),
+            // Its own default port is our data plane's: it has a URL when one is set.
+            Self::LlamaCpp => Facts {
+                base_url: None,
+                ..local("llama_cpp", "", &["LLAMA_API_KEY"], "LLAMA_CPP_BASE_URL")
+            },
             Self::Simulated => Facts {
                 base_url: None,
                 base_url_variable: None,
@@ -305,7 +304,7 @@ mod tests {
             let facts = preset.facts();
             assert_eq!(
                 facts.base_url.is_none(),
-                matches!(preset, Preset::AzureOpenAi | Preset::Simulated),
+                matches!(preset, Preset::AzureOpenAi | Preset::LlamaCpp | Preset::Simulated),
                 "{preset}"
             );
             assert!(

@@ -5,7 +5,7 @@ use crate::domain::{
     Attempt, BodyFormat, CallIntent, CallOutcome, CallState, CallTimes, Caller, Clock,
     Cost, CostQuality, Durability, Operation, TokenUsage,
 };
-use crate::metering::{Prices, Tokens};
+use crate::metering::{self, Prices, Tokens};
 use crate::proxy::attempts::micros;
 use crate::proxy::call::{Arrival, Call};
 use crate::proxy::routing::{Plan, PlannedAttempt};
@@ -15,6 +15,7 @@ use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::wire::openai::ReplyFacts;
 use bytes::Bytes;
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -29,7 +30,7 @@ pub struct Recorder {
     /// What tokens cost.
     pub prices: Arc<Prices>,
     /// Counts tokens where a provider reports none.
-    pub tokens: Arc<Tokens>,
+    pub tokens: Tokens,
     /// What must never be written.
     pub secrets: Arc<Secrets>,
     /// Who else is told.
@@ -181,7 +182,7 @@ impl Recorder {
                 .prices
                 .lookup(&open.attempt.provider, model, at)
                 .or_else(|| self.prices.lookup(&open.attempt.provider, &open.attempt.model, at));
-            price.map_or_else(Cost::default, |price| price.cost(&usage, quality))
+            price.map_or_else(Cost::default, |price| metering::cost(&usage, &price, quality))
         });
         let mut warnings = open.warnings.clone();
         warnings.extend(ending.warnings);
@@ -226,10 +227,27 @@ impl Recorder {
         let model = &open.attempt.model;
         let input = match open.intent.operation {
             Operation::Chat => self.tokens.count_messages(model, &open.messages),
-            Operation::Embeddings => open.messages.first().map_or(0, |input| self.tokens.count_json(model, input)),
+            Operation::Embeddings => {
+                open.messages.iter().map(|input| self.count_input(model, input)).sum()
+            }
         };
         let output = self.tokens.count_text(model, &ending.output_text);
         Some(TokenUsage { input, output, ..TokenUsage::default() })
+    }
+}
+
+impl Recorder {
+    /// Counts the input of an embeddings request: texts, or tokens that are there already.
+    fn count_input(&self, model: &str, input: &Bytes) -> u64 {
+        match serde_json::from_slice::<Value>(input).unwrap_or_default() {
+            Value::String(text) => self.tokens.count_text(model, &text),
+            Value::Array(elements) => elements.iter().map(|element| match element {
+                Value::String(text) => self.tokens.count_text(model, text),
+                Value::Array(tokens) => u64::try_from(tokens.len()).unwrap_or(u64::MAX),
+                _ => 1,
+            }).sum(),
+            _ => 0,
+        }
     }
 }
 

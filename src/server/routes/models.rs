@@ -1,6 +1,7 @@
 //! `GET /v1/models`: prompts first, then the models of the configured providers.
 
 use crate::domain::Caller;
+use crate::providers::{Endpoint, Preset};
 use crate::server::Catalogue;
 use crate::server::error::ApiError;
 use crate::server::layers::Authenticated;
@@ -46,14 +47,17 @@ fn models(catalogue: &Catalogue, caller: &Caller) -> Vec<Value> {
         })
     });
     let priced = catalogue.providers.names().flat_map(|provider| {
-        catalogue.prices.models(catalogue.providers.price_list(provider)).map(move |model| {
+        let preset = catalogue.providers.get(provider).map(Endpoint::preset);
+        let rows = catalogue.prices.models(preset.map_or(provider, Preset::as_str));
+        rows.into_iter().map(move |row| {
             json!({
-                "id": format!("{provider}/{}", model.name),
+                "id": format!("{provider}/{}", row.model),
                 "object": "model",
                 "created": started,
                 "owned_by": provider,
-                "context_window": model.context_tokens,
-                "shutdown_date": model.shutdown_date,
+                "context_window": row.context,
+                "max_output_tokens": row.max_output,
+                "shutdown_date": row.shutdown_date,
             })
         })
     });
