@@ -5,6 +5,7 @@
 //! The rooms from ground to roof; a room uses only rooms on floors below its own
 //! (`tests/it/architecture.rs` enforces it, `ARCHITECTURE.md` draws it).
 
+pub mod access;
 pub mod domain;
 pub mod git;
 pub mod metering;
