@@ -135,7 +135,8 @@ impl ChatStream {
         self.reader.malformed
     }
 
-    /// Returns how many bytes of text came so far, thoughts and tool calls included.
+    /// Returns how many bytes of text came so far in all the deltas' strings, names and signatures
+    /// too: a measure for limits, not for tokens.
     #[must_use]
     pub const fn output_text_len(&self) -> usize {
         self.reader.assembly.text_bytes
@@ -372,14 +373,12 @@ mod tests {
     fn cuts_change_nothing() {
         for path in fixtures() {
             let stream = std::fs::read(&path).unwrap();
-            for strips in [true, false] {
-                let (mut whole, out) = run(&stream, strips, &[stream.len().max(1)]);
-                let expected = summary(&mut whole, &out);
-                for cut in 1..stream.len() {
-                    let (mut reader, out) = run(&stream, strips, &[cut, stream.len()]);
-                    let name = path.display();
-                    assert_eq!(summary(&mut reader, &out), expected, "{name} cut at {cut}");
-                }
+            let (mut whole, out) = run(&stream, true, &[stream.len().max(1)]);
+            let expected = summary(&mut whole, &out);
+            for cut in 1..stream.len() {
+                let (mut reader, out) = run(&stream, true, &[cut, stream.len()]);
+                let name = path.display();
+                assert_eq!(summary(&mut reader, &out), expected, "{name} cut at {cut}");
             }
         }
     }
