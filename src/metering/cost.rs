@@ -3,7 +3,9 @@
 use crate::domain::{Cost, CostQuality, PicoDollars, TokenUsage};
 use crate::metering::{PriceRow, Tier};
 
-/// Returns what `usage` costs by `row`. No token is paid for twice: a class is taken out of its total
+/// Returns what `usage` costs by `row`.
+///
+/// No token is paid for twice: a class is taken out of its total
 /// before the rest is priced. Unknown (`None`) when there are tokens of a class that has no price,
 /// or the amount does not fit.
 #[must_use]

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// Returns the rows of `json`, a price file in the shape of `LiteLLM`'s: an object of models with
-/// `litellm_provider`, `mode` and prices in dollars per token. Models that are neither for chat nor
+/// Returns the rows of `json`, a price file in the shape of `LiteLLM`'s.
+///
+/// It is an object of models with `litellm_provider`, `mode` and prices in dollars per token. Models that are neither for chat nor
 /// for text, responses or embeddings are left out, and so are those without a price for input.
 ///
 /// # Errors

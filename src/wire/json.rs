@@ -184,11 +184,19 @@ pub fn field(object: &Bytes, key: &str) -> Option<Bytes> {
     let mut found = None;
     let mut values = Values::of(object, b'{')?;
     while let (Some(name), Some(value)) = (values.next(), values.next()) {
-        if as_str(name).as_deref() == Some(key) {
-            found = Some(object.slice_ref(value));
+        if is_key(name, key) {
+            found = Some(value);
         }
     }
-    found
+    found.map(|value| object.slice_ref(value))
+}
+
+/// Whether the JSON string `name` is `key`. Only a name with escapes has to be read for that.
+fn is_key(name: &[u8], key: &str) -> bool {
+    let plain = name
+        .strip_prefix(b"\"")
+        .and_then(|name| name.strip_suffix(b"\""));
+    plain == Some(key.as_bytes()) || (name.contains(&b'\\') && as_str(name).as_deref() == Some(key))
 }
 
 /// Returns `text` as a JSON string.
@@ -371,6 +379,8 @@ mod tests {
         assert_eq!(field(&messages[0], "content").unwrap(), "\"a, b\"");
         assert_eq!(field(&messages[1], "x").unwrap(), "2");
         assert!(field(&messages[1], "role").is_none());
+        let escaped = Bytes::from_static(br#"{"r\u006fle":"user"}"#);
+        assert_eq!(field(&escaped, "role").unwrap(), "\"user\"");
         assert!(split_array(&messages[0]).is_none());
     }
 

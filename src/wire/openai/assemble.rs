@@ -147,8 +147,13 @@ fn has_content(choice: &ChunkChoice<'_>) -> bool {
             "content" | "tool_calls" | "function_call" | "refusal" | "audio" | "images"
         ) || key.starts_with("reasoning")
             || key.starts_with("thinking");
-        is_output && raw.starts_with(['"', '[', '{']) && !matches!(*raw, "\"\"" | "[]" | "{}")
+        is_output && raw.starts_with(['"', '[', '{']) && !is_empty(raw)
     })
+}
+
+/// Whether a JSON value says nothing.
+fn is_empty(raw: &str) -> bool {
+    matches!(raw, "null" | "\"\"" | "[]" | "{}")
 }
 
 impl Choice {
@@ -180,7 +185,7 @@ impl Choice {
         for (key, raw) in chunk.others.0 {
             if key == "logprobs" {
                 add_field(&mut self.others, &key, raw);
-            } else if raw != "null" || !self.others.contains_key(key.as_ref()) {
+            } else if !is_empty(raw) || !self.others.contains_key(key.as_ref()) {
                 let value = serde_json::from_str(raw).unwrap_or_default();
                 self.others.insert(key.into_owned(), value);
             }
@@ -310,8 +315,23 @@ impl Serialize for Message<'_> {
         map.serialize_entry("role", role)?;
         map.serialize_entry("content", &choice.content())?;
         for (key, value) in choice.message.iter().filter(|(key, _)| *key != "content") {
-            map.serialize_entry(key, value)?;
+            if key == "tool_calls" {
+                map.serialize_entry(key, &without_index(value))?;
+            } else {
+                map.serialize_entry(key, value)?;
+            }
         }
         map.end()
     }
+}
+
+/// Returns tool calls without the `index` that only streams have.
+fn without_index(calls: &Value) -> Value {
+    let mut calls = calls.clone();
+    for call in calls.as_array_mut().into_iter().flatten() {
+        if let Some(call) = call.as_object_mut() {
+            call.shift_remove("index");
+        }
+    }
+    calls
 }

@@ -218,7 +218,7 @@ fn text_of(raw: Option<&RawValue>) -> Option<String> {
     (!text.0.is_empty()).then(|| truncated(&text.0, 100))
 }
 
-/// Returns what a JSON value says: a string itself, the `msg`s of FastAPI's list, else the JSON.
+/// Returns what a JSON value says: a string itself, the `msg`s of a list of problems, else the JSON.
 fn describe(raw: &str) -> String {
     #[derive(Deserialize)]
     struct Problem<'a> {
@@ -252,82 +252,91 @@ fn html_title(page: &str) -> Option<&str> {
 mod tests {
     use super::{ErrorEnvelope, ProviderFault};
 
+    type Case = (
+        &'static str,
+        &'static str,
+        Option<&'static str>,
+        Option<&'static str>,
+        Option<&'static str>,
+    );
+
+    /// Body, message, type, code, parameter.
+    const CASES: &[Case] = &[
+        (
+            r#"{"error":{"message":"bad key","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}"#,
+            "bad key",
+            Some("invalid_request_error"),
+            Some("invalid_api_key"),
+            None,
+        ),
+        (r#"{"error":"overloaded"}"#, "overloaded", None, None, None),
+        (
+            r#"{"error":{"message":"x","code":429}}"#,
+            "x",
+            None,
+            Some("429"),
+            None,
+        ),
+        (
+            r#"{"object":"error","message":"too long","type":"BadRequestError","param":"max_tokens","code":400}"#,
+            "too long",
+            Some("BadRequestError"),
+            Some("400"),
+            Some("max_tokens"),
+        ),
+        (r#"{"detail":"Not Found"}"#, "Not Found", None, None, None),
+        (
+            r#"{"detail":[{"loc":["body"],"msg":"field required"},{"msg":"too short"}]}"#,
+            "field required; too short",
+            None,
+            None,
+            None,
+        ),
+        (
+            r#"[{"error":{"code":400,"message":"API key not valid","status":"INVALID_ARGUMENT"}}]"#,
+            "API key not valid",
+            Some("INVALID_ARGUMENT"),
+            Some("400"),
+            None,
+        ),
+        (
+            r#"{"error":{"message":"Provider returned error","code":502,"metadata":{"raw":"upstream is down"}}}"#,
+            "Provider returned error: upstream is down",
+            None,
+            Some("502"),
+            None,
+        ),
+        (
+            r#"{"error":{"metadata":"odd","message":"m"}}"#,
+            "m",
+            None,
+            None,
+            None,
+        ),
+        (
+            r#"{"error":{"message":{"en":"no"}}}"#,
+            r#"{"en":"no"}"#,
+            None,
+            None,
+            None,
+        ),
+        (r#"{"error":{}, "message":"m"}"#, "{}", None, None, None),
+        ("", "status 503 with an empty body", None, None, None),
+        ("upstream timed out", "upstream timed out", None, None, None),
+        (
+            "<html><head><title> 502 Bad Gateway </title></head></html>",
+            "status 503 with an HTML page: 502 Bad Gateway",
+            None,
+            None,
+            None,
+        ),
+        ("{\"error\":", "{\"error\":", None, None, None),
+        ("[]", "[]", None, None, None),
+    ];
+
     #[test]
     fn every_shape_of_error_is_read() {
-        // body, message, type, code, param
-        let cases = [
-            (
-                r#"{"error":{"message":"bad key","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}"#,
-                "bad key",
-                Some("invalid_request_error"),
-                Some("invalid_api_key"),
-                None,
-            ),
-            (r#"{"error":"overloaded"}"#, "overloaded", None, None, None),
-            (
-                r#"{"error":{"message":"x","code":429}}"#,
-                "x",
-                None,
-                Some("429"),
-                None,
-            ),
-            (
-                r#"{"object":"error","message":"too long","type":"BadRequestError","param":"max_tokens","code":400}"#,
-                "too long",
-                Some("BadRequestError"),
-                Some("400"),
-                Some("max_tokens"),
-            ),
-            (r#"{"detail":"Not Found"}"#, "Not Found", None, None, None),
-            (
-                r#"{"detail":[{"loc":["body"],"msg":"field required"},{"msg":"too short"}]}"#,
-                "field required; too short",
-                None,
-                None,
-                None,
-            ),
-            (
-                r#"[{"error":{"code":400,"message":"API key not valid","status":"INVALID_ARGUMENT"}}]"#,
-                "API key not valid",
-                Some("INVALID_ARGUMENT"),
-                Some("400"),
-                None,
-            ),
-            (
-                r#"{"error":{"message":"Provider returned error","code":502,"metadata":{"raw":"upstream is down"}}}"#,
-                "Provider returned error: upstream is down",
-                None,
-                Some("502"),
-                None,
-            ),
-            (
-                r#"{"error":{"metadata":"odd","message":"m"}}"#,
-                "m",
-                None,
-                None,
-                None,
-            ),
-            (
-                r#"{"error":{"message":{"en":"no"}}}"#,
-                r#"{"en":"no"}"#,
-                None,
-                None,
-                None,
-            ),
-            (r#"{"error":{}, "message":"m"}"#, "{}", None, None, None),
-            ("", "status 503 with an empty body", None, None, None),
-            ("upstream timed out", "upstream timed out", None, None, None),
-            (
-                "<html><head><title> 502 Bad Gateway </title></head></html>",
-                "status 503 with an HTML page: 502 Bad Gateway",
-                None,
-                None,
-                None,
-            ),
-            ("{\"error\":", "{\"error\":", None, None, None),
-            ("[]", "[]", None, None, None),
-        ];
-        for (body, message, kind, code, param) in cases {
+        for (body, message, kind, code, param) in CASES {
             let fault = ProviderFault::read(503, Some("application/json"), body.as_bytes());
             assert_eq!(
                 (
@@ -336,7 +345,7 @@ mod tests {
                     fault.code.as_deref(),
                     fault.param.as_deref()
                 ),
-                (message, kind, code, param),
+                (*message, *kind, *code, *param),
                 "{body}"
             );
         }

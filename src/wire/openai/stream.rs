@@ -135,7 +135,8 @@ impl ChatStream {
         self.reader.malformed
     }
 
-    /// Returns how many bytes of text came so far, thoughts and tool calls included.
+    /// Returns how many bytes of text came so far in all the deltas' strings, names and signatures
+    /// too: a measure for limits, not for tokens.
     #[must_use]
     pub const fn output_text_len(&self) -> usize {
         self.reader.assembly.text_bytes
@@ -290,4 +291,194 @@ fn join(chunk: &Bytes, first: &Bytes, second: &Bytes) -> Option<Bytes> {
     let start = offset_in(chunk, first)?;
     let middle = offset_in(chunk, second)?;
     (start + first.len() == middle).then(|| chunk.slice(start..middle + second.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ChatStream;
+    use bytes::Bytes;
+    use proptest::prelude::{prop, proptest};
+    use serde_json::{Value, json};
+    use std::path::{Path, PathBuf};
+
+    fn fixtures() -> Vec<PathBuf> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wire/openai");
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|kind| kind == "sse"))
+            .collect();
+        paths.sort();
+        assert!(20 < paths.len());
+        paths
+    }
+
+    fn fixture(name: &str) -> Vec<u8> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wire/openai");
+        std::fs::read(folder.join(name)).unwrap()
+    }
+
+    /// Runs `stream`, cut as `sizes` say again and again, through a reader.
+    fn run(stream: &[u8], strips_usage: bool, sizes: &[usize]) -> (ChatStream, Vec<u8>) {
+        let mut reader = ChatStream::new(strips_usage);
+        let mut out = Vec::new();
+        let mut rest = stream;
+        for size in sizes.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (head, tail) = rest.split_at((*size).min(rest.len()));
+            reader.push(Bytes::copy_from_slice(head), &mut out);
+            rest = tail;
+        }
+        reader.finish(&mut out);
+        (reader, out.concat())
+    }
+
+    fn summary(reader: &mut ChatStream, out: &[u8]) -> Value {
+        let facts = reader.facts();
+        json!({
+            "assembled": serde_json::from_slice::<Value>(&reader.assembled()).unwrap(),
+            "facts": {
+                "id": facts.id,
+                "model": facts.model,
+                "usage": facts.usage,
+                "finish_reason": facts.finish_reason,
+                "fault": facts.fault,
+            },
+            "has_content": reader.has_content(),
+            "saw_finish": reader.saw_finish(),
+            "is_done": reader.is_done(),
+            "done": reader.take_done().map(|done| String::from_utf8(done.to_vec()).unwrap()),
+            "malformed_events": reader.malformed_events(),
+            "output_text": reader.output_text(),
+            "output_text_len": reader.output_text_len(),
+            "client_got": String::from_utf8(out.to_vec()).unwrap().lines().collect::<Vec<_>>(),
+        })
+    }
+
+    #[test]
+    fn every_providers_stream_is_read() {
+        insta::with_settings!({snapshot_path => "../../../tests/fixtures/wire/openai/snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+            for path in fixtures() {
+                let stream = std::fs::read(&path).unwrap();
+                let (mut reader, out) = run(&stream, true, &[stream.len().max(1)]);
+                let name = path.file_stem().unwrap().to_str().unwrap();
+                insta::assert_json_snapshot!(name, summary(&mut reader, &out));
+            }
+        });
+    }
+
+    #[test]
+    fn cuts_change_nothing() {
+        for path in fixtures() {
+            let stream = std::fs::read(&path).unwrap();
+            let (mut whole, out) = run(&stream, true, &[stream.len().max(1)]);
+            let expected = summary(&mut whole, &out);
+            for cut in 1..stream.len() {
+                let (mut reader, out) = run(&stream, true, &[cut, stream.len()]);
+                let name = path.display();
+                assert_eq!(summary(&mut reader, &out), expected, "{name} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_pass_exactly_when_nothing_is_stripped() {
+        for name in [
+            "openai.sse",
+            "openai_crlf.sse",
+            "openrouter.sse",
+            "malformed_event.sse",
+        ] {
+            let stream = fixture(name);
+            let (mut reader, mut out) = run(&stream, false, &[stream.len()]);
+            out.extend(reader.take_done().unwrap());
+            assert!(out == stream, "{name}");
+            assert!(reader.take_done().is_none());
+        }
+    }
+
+    #[test]
+    fn a_chunk_that_passes_is_one_piece() {
+        let stream = Bytes::from(fixture("openrouter.sse"));
+        let mut out = Vec::new();
+        let mut reader = ChatStream::new(true);
+        reader.push(stream.clone(), &mut out);
+        assert_eq!(out.len(), 1);
+        assert_eq!(out[0].as_ptr(), stream.as_ptr());
+    }
+
+    #[test]
+    fn null_usage_is_cut_out_of_its_place() {
+        for (data, expected) in [
+            (r#"{"choices":[{}],"usage":null}"#, r#"{"choices":[{}]}"#),
+            (
+                r#"{"choices":[{}],"usage" : null ,"x":1}"#,
+                r#"{"choices":[{}] ,"x":1}"#,
+            ),
+            (r#"{"usage":null,"choices":[{}]}"#, r#"{"choices":[{}]}"#),
+            (r#"{"usage":null}"#, "{}"),
+            (
+                r#"{"choices":[{"usage":null}]}"#,
+                r#"{"choices":[{"usage":null}]}"#,
+            ),
+        ] {
+            let event = |data: &str| format!("data: {data}\n\n");
+            let (_, out) = run(event(data).as_bytes(), true, &[999]);
+            assert_eq!(String::from_utf8(out).unwrap(), event(expected));
+            let (_, out) = run(event(data).as_bytes(), false, &[999]);
+            assert_eq!(String::from_utf8(out).unwrap(), event(data));
+        }
+    }
+
+    #[test]
+    fn roles_and_pings_are_no_content() {
+        let mut reader = ChatStream::new(true);
+        let mut out = Vec::new();
+        for (event, has_content) in [
+            (": ping\n\n", false),
+            (
+                "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n",
+                false,
+            ),
+            (
+                "data: {\"choices\":[{\"delta\":{\"content\":null,\"tool_calls\":[]}}]}\n\n",
+                false,
+            ),
+            ("data: {\"choices\":[]}\n\n", false),
+            (
+                "data: {\"choices\":[{\"delta\":{\"reasoning\":\"h\"}}]}\n\n",
+                true,
+            ),
+        ] {
+            reader.push(Bytes::from_static(event.as_bytes()), &mut out);
+            assert_eq!(reader.has_content(), has_content, "{event}");
+        }
+    }
+
+    #[test]
+    fn endless_events_end_the_stream() {
+        let mut reader = ChatStream::new(true);
+        let mut out = Vec::new();
+        for _ in 0..20 {
+            reader.push(Bytes::from(vec![b'x'; 100_000]), &mut out);
+        }
+        assert_eq!(
+            reader.fault().unwrap().code.as_deref(),
+            Some("upstream_event_too_long")
+        );
+        assert!(out.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn many_cuts_change_nothing(which in 0_usize..20, sizes in prop::collection::vec(1_usize..80, 1..50)) {
+            let stream = std::fs::read(&fixtures()[which]).unwrap();
+            let (mut whole, out) = run(&stream, true, &[stream.len().max(1)]);
+            let expected = summary(&mut whole, &out);
+            let (mut reader, out) = run(&stream, true, &sizes);
+            assert_eq!(summary(&mut reader, &out), expected);
+        }
+    }
 }

@@ -141,102 +141,111 @@ mod tests {
     use super::read_usage;
     use crate::domain::TokenUsage;
 
-    #[test]
-    fn providers_usages_become_ours() {
-        let usage = |input, output| TokenUsage {
+    const fn usage(input: u64, output: u64) -> TokenUsage {
+        TokenUsage {
             input,
             output,
-            ..TokenUsage::default()
-        };
-        let cases = [
-            // OpenAI
-            (
-                r#"{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120,
+            cached_input: 0,
+            cache_write_5m: 0,
+            cache_write_1h: 0,
+            reasoning: 0,
+            audio_input: 0,
+            audio_output: 0,
+        }
+    }
+
+    const CASES: &[(&str, TokenUsage)] = &[
+        // OpenAI
+        (
+            r#"{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120,
                 "prompt_tokens_details":{"cached_tokens":64,"audio_tokens":3},
                 "completion_tokens_details":{"reasoning_tokens":8,"audio_tokens":2,"accepted_prediction_tokens":0}}"#,
-                TokenUsage {
-                    cached_input: 64,
-                    audio_input: 3,
-                    reasoning: 8,
-                    audio_output: 2,
-                    ..usage(100, 20)
-                },
-            ),
-            // DeepSeek
-            (
-                r#"{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120,
+            TokenUsage {
+                cached_input: 64,
+                audio_input: 3,
+                reasoning: 8,
+                audio_output: 2,
+                ..usage(100, 20)
+            },
+        ),
+        // DeepSeek
+        (
+            r#"{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120,
                 "prompt_cache_hit_tokens":64,"prompt_cache_miss_tokens":36}"#,
-                TokenUsage {
-                    cached_input: 64,
-                    ..usage(100, 20)
-                },
-            ),
-            // xAI: reasoning beside the completion
-            (
-                r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":115,
+            TokenUsage {
+                cached_input: 64,
+                ..usage(100, 20)
+            },
+        ),
+        // xAI: reasoning beside the completion
+        (
+            r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":115,
                 "completion_tokens_details":{"reasoning_tokens":100}}"#,
-                TokenUsage {
-                    reasoning: 100,
-                    ..usage(10, 105)
-                },
-            ),
-            // Gemini: thoughts only in the total
-            (
-                r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":65}"#,
-                TokenUsage {
-                    reasoning: 50,
-                    ..usage(10, 55)
-                },
-            ),
-            // Anthropic behind a compatible endpoint
-            (
-                r#"{"input_tokens":10,"output_tokens":5,"cache_read_input_tokens":100,
+            TokenUsage {
+                reasoning: 100,
+                ..usage(10, 105)
+            },
+        ),
+        // Gemini: thoughts only in the total
+        (
+            r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":65}"#,
+            TokenUsage {
+                reasoning: 50,
+                ..usage(10, 55)
+            },
+        ),
+        // Anthropic behind a compatible endpoint
+        (
+            r#"{"input_tokens":10,"output_tokens":5,"cache_read_input_tokens":100,
                 "cache_creation_input_tokens":30,
                 "cache_creation":{"ephemeral_5m_input_tokens":20,"ephemeral_1h_input_tokens":10}}"#,
-                TokenUsage {
-                    cached_input: 100,
-                    cache_write_5m: 20,
-                    cache_write_1h: 10,
-                    ..usage(140, 5)
-                },
-            ),
-            // OpenRouter
-            (
-                r#"{"prompt_tokens":100,"completion_tokens":2,"total_tokens":102,"cost":0.1,
+            TokenUsage {
+                cached_input: 100,
+                cache_write_5m: 20,
+                cache_write_1h: 10,
+                ..usage(140, 5)
+            },
+        ),
+        // OpenRouter
+        (
+            r#"{"prompt_tokens":100,"completion_tokens":2,"total_tokens":102,"cost":0.1,
                 "prompt_tokens_details":{"cached_tokens":10,"cache_write_tokens":50}}"#,
-                TokenUsage {
-                    cached_input: 10,
-                    cache_write_5m: 50,
-                    ..usage(100, 2)
-                },
-            ),
-            // Responses' spelling
-            (
-                r#"{"input_tokens":7,"input_tokens_details":{"cached_tokens":4},"output_tokens":3,
+            TokenUsage {
+                cached_input: 10,
+                cache_write_5m: 50,
+                ..usage(100, 2)
+            },
+        ),
+        // Responses' spelling
+        (
+            r#"{"input_tokens":7,"input_tokens_details":{"cached_tokens":4},"output_tokens":3,
                 "output_tokens_details":{"reasoning_tokens":1},"total_tokens":10}"#,
-                TokenUsage {
-                    cached_input: 4,
-                    reasoning: 1,
-                    ..usage(7, 3)
-                },
-            ),
-            // Embeddings, floats, unknowns, nulls
-            (r#"{"prompt_tokens":8,"total_tokens":8}"#, usage(8, 0)),
-            (
-                r#"{"prompt_tokens":8.0,"completion_tokens":-1,"prompt_tokens_details":null}"#,
-                usage(8, 0),
-            ),
-            // More cached than there is
-            (
-                r#"{"prompt_tokens":8,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":9}}"#,
-                TokenUsage {
-                    cached_input: 8,
-                    ..usage(8, 1)
-                },
-            ),
-        ];
-        for (json, expected) in cases {
-            assert_eq!(read_usage(json), Some(expected), "{json}");
+            TokenUsage {
+                cached_input: 4,
+                reasoning: 1,
+                ..usage(7, 3)
+            },
+        ),
+        // Embeddings, floats, unknowns, nulls
+        (r#"{"prompt_tokens":8,"total_tokens":8}"#, usage(8, 0)),
+        (
+            r#"{"prompt_tokens":8.0,"completion_tokens":-1,"prompt_tokens_details":null}"#,
+            usage(8, 0),
+        ),
+        // More cached than there is
+        (
+            r#"{"prompt_tokens":8,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":9}}"#,
+            TokenUsage {
+                cached_input: 8,
+                ..usage(8, 1)
+            },
+        ),
+    ];
+
+    #[test]
+    fn providers_usages_become_ours() {
+        for (json, expected) in CASES {
+            assert_eq!(read_usage(json), Some(*expected), "{json}");
         }
         for json in ["{}", "null", "[]", r#"{"prompt_tokens":"many"}"#] {
             assert_eq!(read_usage(json), None, "{json}");
