@@ -1,0 +1,31 @@
+//! Scenarios: a client, the real binary, and a provider that does as it is told.
+//!
+//! Every test starts its own gateway on a free port with its own data, and waits for conditions,
+//! never for time to pass.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stderr,
+    reason = "a scenario that cannot go on has failed"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the fake provider and the clients of a test are tasks of that test"
+)]
+
+mod architecture;
+mod chat;
+mod cli;
+mod health;
+mod keys;
+mod limits;
+mod prompts;
+mod secrets;
+mod shutdown;
+mod streaming;
+mod support;
+mod torture;
