@@ -55,10 +55,12 @@ impl App {
         let clock = Clock::System;
         let store = Arc::new(Store::open(config.store.clone(), clock)?);
         let token = Arc::new(rendezvous::admin_token(&config.store.dir)?);
-        let telemetry = Arc::new(Telemetry::new(&config.telemetry).map_err(|error| Error::Telemetry(error.to_string()))?);
         let archive = Arc::new(Archive(Arc::clone(&store)));
         let prompts = Arc::new(Prompts::open(config.prompts.clone(), archive)?);
         let providers = Arc::new(Providers::build(config.providers.clone())?);
+        // After the providers, which install the cryptography that both need.
+        let telemetry = Telemetry::new(&config.telemetry);
+        let telemetry = Arc::new(telemetry.map_err(|error| Error::Telemetry(error.to_string()))?);
         let prices = Arc::new(Prices::with_overrides(config.prices.clone()));
         let keys = Arc::new(KeyRing::new(clock, !config.listen.ip().is_loopback()));
         server::load_keys(&keys, store.keys()?);

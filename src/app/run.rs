@@ -58,7 +58,7 @@ impl App {
     /// Whether callers need no key.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.keys.is_required()
+        self.keys.is_open()
     }
 
     /// Whether every model is simulated, because no provider has a key.

@@ -121,6 +121,7 @@ impl Recorder {
             }
             Err(error) => return Err(error.into()),
         };
+        self.telemetry.call_begun();
         Ok(Recording {
             recorder: Arc::clone(self),
             open: Some(Box::new(Open {
@@ -266,6 +267,9 @@ impl Recording {
     /// Notes a finished try.
     pub(crate) fn note_attempt(&mut self, attempt: Attempt) {
         if let Some(open) = &mut self.open {
+            if attempt.error.is_some() {
+                self.recorder.telemetry.attempt_failed(open.intent.id, &attempt);
+            }
             open.attempts.push(attempt);
         }
     }

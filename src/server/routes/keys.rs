@@ -1,6 +1,6 @@
 //! `/api/keys`: makes, lists and revokes keys. The secret is shown once, at creation.
 
-use crate::access::{KeyRing, KeyRequest};
+use crate::access::{KeyEntry, KeyRing};
 use crate::domain::{KeyId, Timestamp};
 use crate::server::AdminState;
 use crate::server::error::ApiError;
@@ -90,7 +90,7 @@ async fn put(state: &AdminState, key: StoredKey) -> Result<(), ApiError> {
 
 /// Puts the stored keys on the ring.
 pub(crate) fn load(ring: &KeyRing, keys: Vec<StoredKey>) {
-    let entries = keys.into_iter().map(|key| KeyRequest {
+    let entries = keys.into_iter().map(|key| KeyEntry {
         id: key.id,
         name: key.name,
         secret_hash: key.secret_hash,
