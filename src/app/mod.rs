@@ -24,6 +24,7 @@ use crate::safety::Secrets;
 use crate::server::{self, AdminClient, AdminState, Catalogue, DataState, Readiness};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -72,6 +73,7 @@ impl App {
         let recorder = Recorder {
             store: Arc::clone(&store),
             prices: Arc::clone(&prices),
+            price_lists: price_lists(&config),
             tokens: Tokens,
             secrets: Arc::new(known_secrets(&config, &token)),
             telemetry: Arc::clone(&telemetry),
@@ -143,6 +145,12 @@ fn routes(config: &Config) -> Routes {
         catch_all: config.only_simulated.then(|| "simulated".to_owned()),
         ..Routes::default()
     }
+}
+
+/// The price table's names of the configured providers.
+fn price_lists(config: &Config) -> BTreeMap<String, &'static str> {
+    let named = config.providers.iter();
+    named.map(|provider| (provider.name.clone(), provider.preset.as_str())).collect()
 }
 
 /// Everything that must never be written down.

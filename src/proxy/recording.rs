@@ -3,9 +3,9 @@
 
 use crate::domain::{
     Attempt, BodyFormat, CallIntent, CallOutcome, CallState, CallTimes, Caller, Clock,
-    Cost, CostQuality, Durability, Operation, TokenUsage,
+    Cost, CostQuality, Durability, Operation, Timestamp, TokenUsage,
 };
-use crate::metering::{self, Prices, Tokens};
+use crate::metering::{self, PriceRow, Prices, Tokens};
 use crate::proxy::attempts::micros;
 use crate::proxy::call::{Arrival, Call};
 use crate::proxy::routing::{Plan, PlannedAttempt};
@@ -16,6 +16,7 @@ use crate::telemetry::Telemetry;
 use crate::wire::openai::ReplyFacts;
 use bytes::Bytes;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -29,6 +30,8 @@ pub struct Recorder {
     pub store: Arc<Store>,
     /// What tokens cost.
     pub prices: Arc<Prices>,
+    /// Under which name the price table knows a provider that is configured under another.
+    pub price_lists: BTreeMap<String, &'static str>,
     /// Counts tokens where a provider reports none.
     pub tokens: Tokens,
     /// What must never be written.
@@ -178,11 +181,7 @@ impl Recorder {
         let quality = if facts.usage.is_some() { CostQuality::Exact } else { CostQuality::Estimated };
         let model = facts.model.as_deref().unwrap_or(&open.attempt.model);
         let cost = usage.map_or_else(Cost::default, |usage| {
-            let at = open.intent.started;
-            let price = self
-                .prices
-                .lookup(&open.attempt.provider, model, at)
-                .or_else(|| self.prices.lookup(&open.attempt.provider, &open.attempt.model, at));
+            let price = self.price(&open.attempt, model, open.intent.started);
             price.map_or_else(Cost::default, |price| metering::cost(&usage, &price, quality))
         });
         let mut warnings = open.warnings.clone();
@@ -209,6 +208,17 @@ impl Recorder {
             output_format: ending.output_format,
             output: self.secrets.scrub_bytes(&ending.output),
         }
+    }
+
+    /// The price of what was used: of the model that the provider names, else of the one asked for;
+    /// under the provider's own name, else under that of its kind.
+    fn price(&self, attempt: &PlannedAttempt, model: &str, at: Timestamp) -> Option<Arc<PriceRow>> {
+        let kind = self.price_lists.get(&attempt.provider).copied();
+        let lists = [Some(attempt.provider.as_str()), kind];
+        let models = [model, &attempt.model];
+        lists.into_iter().flatten().find_map(|list| {
+            models.into_iter().find_map(|model| self.prices.lookup(list, model, at))
+        })
     }
 
     fn scrubbed(&self, attempts: &[Attempt]) -> Vec<Attempt> {
