@@ -23,7 +23,12 @@ pub(super) struct Usage {
     pub(super) variables: BTreeMap<String, Use>,
     /// Whether all variables are used at once (`{{json this}}`).
     pub(super) uses_all: bool,
+    /// Whether partials include partials so often that the search was given up.
+    pub(super) is_too_large: bool,
 }
+
+/// Elements visited at most, counting a partial each time it is included.
+const MAX_VISITS: usize = 200_000;
 
 /// Finds the variables of `program` and of the partials it includes.
 pub(super) fn find(program: &Program, partials: &Partials) -> Usage {
@@ -34,6 +39,7 @@ pub(super) fn find(program: &Program, partials: &Partials) -> Usage {
         guards: Vec::new(),
         line: 1,
         partial_depth: 0,
+        visits: 0,
     };
     finder.program(program);
     finder.usage
@@ -66,6 +72,7 @@ struct Finder<'a> {
     guards: Vec<String>,
     line: usize,
     partial_depth: usize,
+    visits: usize,
 }
 
 /// What a path leads to.
@@ -78,6 +85,11 @@ enum Target {
 impl<'a> Finder<'a> {
     fn program(&mut self, program: &'a Program) {
         for node in &program.nodes {
+            self.visits += 1;
+            self.usage.is_too_large |= MAX_VISITS < self.visits;
+            if self.usage.is_too_large {
+                return;
+            }
             self.node(node);
         }
     }
@@ -163,7 +175,8 @@ impl<'a> Finder<'a> {
             }
             arguments.push((name.as_str(), variable));
         }
-        let Some(partial) = self.partials.get(&inclusion.name) else {
+        let partials = self.partials;
+        let Some(partial) = partials.get(&inclusion.name) else {
             return;
         };
         if MAX_PARTIAL_DEPTH < self.partial_depth {
