@@ -8,3 +8,4 @@
 pub mod access;
 pub mod domain;
 pub mod providers;
+pub mod telemetry;
