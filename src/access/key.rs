@@ -160,10 +160,13 @@ mod tests {
         for (credential, refusal) in [
             (String::new(), Refusal::Malformed),
             ("sk-proj-abc".to_owned(), Refusal::Malformed),
-            (text[..60].to_owned(), Refusal::Malformed),
+            (text.chars().take(60).collect(), Refusal::Malformed),
             (format!("{text}x"), Refusal::Malformed),
             (text.replacen("pgate_", "PGATE_", 1), Refusal::Malformed),
-            (format!("{}é", &text[..66]), Refusal::Malformed),
+            (
+                text.chars().take(66).chain(['é']).collect(),
+                Refusal::Malformed,
+            ),
         ] {
             let error = parse(&credential).unwrap_err();
             assert_eq!(error, Error::InvalidApiKey(refusal), "{credential}");

@@ -41,9 +41,15 @@ impl Clients {
     }
 }
 
-fn build(settings: Settings) -> reqwest::Result<reqwest::Client> {
+/// Installs the cryptography of TLS for the whole process, once. [`crate::providers::Providers`]
+/// does it too; whatever else builds an HTTP client before (the exporter of spans) needs it.
+pub fn install_tls() {
     // Fails when one is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn build(settings: Settings) -> reqwest::Result<reqwest::Client> {
+    install_tls();
     let mut builder = reqwest::Client::builder()
         .connect_timeout(settings.connect_timeout)
         // A redirect could lead the key to another host.

@@ -421,3 +421,56 @@ async fn an_unknown_provider_names_the_known_ones() {
     assert_eq!(error.error_kind(), ErrorKind::UnknownProvider);
     assert!(error.to_string().contains("`p`"), "{error}");
 }
+
+/// The exporter of spans has an HTTP client of its own, which works once TLS is installed here.
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_are_sent_once_tls_is_installed() {
+    crate::providers::install_tls();
+    let (url, server) = serve_collector().await;
+    let telemetry = crate::telemetry::Telemetry::new(&crate::telemetry::Config {
+        log: "info".to_owned(),
+        is_json: false,
+        otlp_endpoint: Some(url),
+        otlp_headers: vec![("x-team".to_owned(), Secret::new("a"))],
+    });
+    let telemetry = telemetry.unwrap();
+    let (intent, outcome) = crate::telemetry::sample_call();
+    telemetry.call_finished(&intent, &outcome);
+    telemetry.flush(Duration::from_secs(10));
+    let request = server.await.unwrap();
+    assert!(
+        request.starts_with("POST /v1/traces HTTP/1.1\r\n"),
+        "{request}"
+    );
+    assert!(request.contains("x-team: a\r\n"), "{request}");
+    assert!(request.contains("gen_ai.prompt.version"), "{request}");
+}
+
+/// Starts a collector that takes one request of a known length.
+async fn serve_collector() -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let task = TaskTracker::new().spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        loop {
+            let mut buffer = [0; 4096];
+            let count = socket.read(&mut buffer).await.unwrap();
+            request.extend_from_slice(&buffer[..count]);
+            let text = String::from_utf8_lossy(&request).into_owned();
+            let length = text
+                .split_once("content-length: ")
+                .and_then(|(_, rest)| rest.split_once("\r\n"))
+                .and_then(|(length, _)| length.parse::<usize>().ok());
+            let head = memchr::memmem::find(&request, b"\r\n\r\n");
+            if let (Some(length), Some(head)) = (length, head)
+                && head + 4 + length <= request.len()
+            {
+                let answer = http("200 OK", "content-type: application/x-protobuf\r\n", "");
+                socket.write_all(answer.as_bytes()).await.unwrap();
+                return text;
+            }
+        }
+    });
+    (url, task)
+}

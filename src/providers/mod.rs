@@ -14,6 +14,7 @@ mod retry_after;
 mod simulated;
 mod stream;
 
+pub use client::install_tls;
 pub use endpoint::Endpoint;
 pub use error::{Clock, Error, ErrorKind};
 pub use preset::{AuthStyle, Facts, Preset, UnknownPreset};

@@ -25,7 +25,7 @@
 //! | `chunks` | how many pieces (and tokens) the answer has |
 //! | `text` | the answer itself |
 //! | `echo` | `messages` or `request`: answer with what arrived, as JSON |
-//! | `fail` | a status (400 to 599), `connect`, `reset`, `cut` (ends without its end), `malformed` (no JSON), `event` (an error inside a stream), `html`, `empty` |
+//! | `fail` | a status (400 to 599), `connect`, `reset`, `cut` (ends without its end), `malformed` (no JSON), `event` (an error inside a stream, or with status 200), `html`, `empty` |
 //! | `after` | fail after that many contents of a stream, instead of at the head |
 //! | `times` | fail only in the first that many attempts of a call |
 //! | `rate` | fail only for that share of calls, 0 to 1, chosen by call id |
@@ -113,6 +113,9 @@ pub(super) async fn send(outgoing: &Outgoing, clocks: Clocks) -> Result<Reply, E
             }
             let bytes = match (is_failing, options.fail) {
                 (true, Some(Failure::Malformed)) => Bytes::from_static(b"{\"choices\": ["),
+                (true, Some(Failure::Event)) => {
+                    Bytes::from(error_body(500, "simulated failure 500", None))
+                }
                 (true, Some(Failure::Cut)) => bytes.slice(..bytes.len() / 2),
                 _ => bytes,
             };

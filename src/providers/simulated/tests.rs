@@ -241,6 +241,23 @@ async fn failures_come_as_scripted() {
 }
 
 #[tokio::test]
+async fn answers_that_are_none_come_with_status_200() {
+    for (query, start) in [
+        ("fail=event", "{\"error\":{"),
+        ("fail=malformed", "{\"choices\": ["),
+        ("fail=cut", "{\"id\":\"chatcmpl-"),
+    ] {
+        let reply = simulate_reply(&format!("m?{query}"), chat("q"), false)
+            .await
+            .unwrap();
+        let body = whole(reply);
+        assert!(body.starts_with(start.as_bytes()), "{query}: {body:?}");
+        let is_json = serde_json::from_slice::<Value>(&body).is_ok();
+        assert_eq!(is_json, query == "fail=event", "{query}");
+    }
+}
+
+#[tokio::test]
 async fn streams_break_as_scripted() {
     for (query, broke, count, is_done, last) in [
         (
