@@ -6,3 +6,4 @@
 //! (`tests/it/architecture.rs` enforces it, `ARCHITECTURE.md` draws it).
 
 pub mod domain;
+pub mod store;
