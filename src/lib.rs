@@ -6,3 +6,11 @@
 //! (`tests/it/architecture.rs` enforces it, `ARCHITECTURE.md` draws it).
 
 pub mod domain;
+pub mod metering;
+pub mod telemetry;
+pub mod safety;
+pub mod wire;
+pub mod git;
+pub mod providers;
+pub mod access;
+pub mod prompts;

@@ -1,3 +1,7 @@
-//! The `promptgate` program.
+//! The `promptgate` program: hands its arguments to the command line and returns its exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    promptgate::cli::run()
+}

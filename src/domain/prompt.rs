@@ -175,7 +175,12 @@ impl FromStr for Selector {
                 |n| Ok(Self::PullRequest(n)),
             );
         }
-        if is_label(text) {
+        let looks_like_number = text
+            .strip_prefix('v')
+            .unwrap_or(text)
+            .bytes()
+            .all(|byte| byte.is_ascii_digit());
+        if is_label(text) && !looks_like_number {
             return Ok(Self::Label(text.to_owned()));
         }
         fail("has a selector that is no label, `latest`, `vN`, `sha-HEX`, `git:REF` or `pr-N`")

@@ -1,0 +1,20 @@
+//! Every prompt version that may be served is kept in the store, so that it can be rendered again.
+
+use crate::domain::BundleHash;
+use crate::prompts::BundleArchive;
+use crate::store::Store;
+use std::sync::Arc;
+
+/// The store as the place where prompts keep their versions.
+#[derive(Debug)]
+pub(crate) struct Archive(pub(crate) Arc<Store>);
+
+impl BundleArchive for Archive {
+    fn put(&self, hash: &BundleHash, json: &[u8]) -> Result<(), String> {
+        self.0.put_bundle(*hash, json).map_err(|error| error.to_string())
+    }
+
+    fn find(&self, hex_prefix: &str) -> Result<Vec<(BundleHash, Vec<u8>)>, String> {
+        self.0.bundle(hex_prefix).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,389 @@
+//! From what was written (file, environment, command line) to a checked config. The only place that
+//! reads the environment.
+
+use crate::app::Error;
+use crate::app::file::{
+    DurabilityName, File, LogFormatName, OnFullName, PriceTable, ProviderTable,
+};
+use crate::domain::{Durability, Secret, nearest_names};
+use crate::metering::{self, PriceRow};
+use crate::proxy::WELL_KNOWN;
+use crate::{prompts, providers, server, store, telemetry};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The environment as a value, so that tests bring their own.
+#[derive(Debug, Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// Reads the process's environment.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn of_process() -> Self {
+        Self(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect())
+    }
+
+    /// An environment of these variables.
+    #[must_use]
+    pub fn of(variables: &[(&str, &str)]) -> Self {
+        Self(variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
+    /// Returns a variable; an empty one counts as not set.
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+/// What the command line says; it wins over the file.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// `--listen`.
+    pub listen: Option<SocketAddr>,
+    /// `--admin-listen`.
+    pub admin_listen: Option<SocketAddr>,
+    /// `--data-dir`.
+    pub data_dir: Option<PathBuf>,
+    /// `--prompts`.
+    pub prompts: Option<PathBuf>,
+    /// `--durability`.
+    pub durability: Option<Durability>,
+}
+
+/// A config that was checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the data plane listens.
+    pub listen: SocketAddr,
+    /// Where the admin plane listens.
+    pub admin_listen: SocketAddr,
+    /// Limits of connections.
+    pub limits: server::Limits,
+    /// Limits of request bodies.
+    pub body_limits: server::BodyLimits,
+    /// Calls in flight at once.
+    pub max_in_flight: usize,
+    /// How long new calls are still taken after SIGTERM, while readiness already says no.
+    pub drain_delay: Duration,
+    /// How long open calls may go on after that.
+    pub drain_timeout: Duration,
+    /// The store.
+    pub store: store::Config,
+    /// The prompts.
+    pub prompts: prompts::Config,
+    /// The providers.
+    pub providers: Vec<providers::Config>,
+    /// Patterns of models, and their provider.
+    pub models: Vec<(String, String)>,
+    /// Whether no provider has a key, so that every model is simulated.
+    pub only_simulated: bool,
+    /// Prices.
+    pub prices: Vec<PriceRow>,
+    /// Logs and traces.
+    pub telemetry: telemetry::Config,
+}
+
+/// Reads and checks everything.
+///
+/// # Errors
+///
+/// The first thing that is wrong, with its key and what to do.
+pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Config, Error> {
+    let file = match &overrides.config {
+        Some(path) => read_file(path)?,
+        None => {
+            let path = Path::new("promptgate.toml");
+            if path.exists() { read_file(path)? } else { File::default() }
+        }
+    };
+    check(file, overrides, environment)
+}
+
+fn read_file(path: &Path) -> Result<File, Error> {
+    let text = std::fs::read_to_string(path).map_err(|error| Error::ConfigFile {
+        path: path.to_owned(),
+        problem: error.to_string(),
+    })?;
+    toml::from_str(&text).map_err(|error| Error::ConfigSyntax {
+        path: path.to_owned(),
+        suggestion: suggestion(error.message()),
+        problem: error.to_string().trim_end().to_owned(),
+    })
+}
+
+/// From "unknown field `lisen`, expected one of `listen`, …" to `listen`.
+fn suggestion(message: &str) -> Option<String> {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let is_unknown = message.starts_with("unknown field") || message.starts_with("unknown variant");
+    let wrong = quoted.next().filter(|_| is_unknown)?;
+    nearest_names(wrong, quoted).first().map(|name| (*name).to_owned())
+}
+
+fn check(file: File, overrides: &Overrides, environment: &Environment) -> Result<Config, Error> {
+    let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+    let providers = providers(&file, environment)?;
+    let only_simulated = providers.iter().all(|provider| provider.preset.facts().is_local);
+    Ok(Config {
+        listen: overrides.listen.or(file.server.listen).unwrap_or_else(|| loopback(8080)),
+        admin_listen: overrides.admin_listen.or(file.server.admin_listen).unwrap_or_else(|| loopback(8081)),
+        limits: limits(&file),
+        body_limits: body_limits(&file),
+        max_in_flight: file.server.max_in_flight.unwrap_or(20_000),
+        drain_delay: file.server.drain_delay.map_or(Duration::from_secs(1), |span| span.0),
+        drain_timeout: file.server.drain_timeout.map_or(Duration::from_secs(600), |span| span.0),
+        store: store_config(&file, overrides),
+        prompts: prompts_config(&file, overrides)?,
+        models: models(&file, &providers)?,
+        only_simulated,
+        prices: prices(&file)?,
+        telemetry: telemetry_config(&file, environment)?,
+        providers,
+    })
+}
+
+fn limits(file: &File) -> server::Limits {
+    let defaults = server::Limits::default();
+    let table = &file.server;
+    server::Limits {
+        connections: table.max_connections.unwrap_or(defaults.connections),
+        header_timeout: table.header_timeout.map_or(defaults.header_timeout, |span| span.0),
+        header_bytes: table.max_header.map_or(defaults.header_bytes, |size| as_usize(size.0)),
+        write_stall: table.write_stall.map_or(defaults.write_stall, |span| span.0),
+    }
+}
+
+fn body_limits(file: &File) -> server::BodyLimits {
+    let defaults = server::BodyLimits::default();
+    let table = &file.server;
+    server::BodyLimits {
+        bytes: table.max_body.map_or(defaults.bytes, |size| as_usize(size.0)),
+        idle: table.body_timeout.map_or(defaults.idle, |span| span.0),
+        total: defaults.total,
+    }
+}
+
+fn as_usize(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
+}
+
+fn store_config(file: &File, overrides: &Overrides) -> store::Config {
+    let table = &file.store;
+    let dir = overrides.data_dir.clone().or_else(|| table.dir.clone());
+    let mut config = store::Config::new(dir.unwrap_or_else(|| PathBuf::from("data")));
+    let durability = table.durability.map(|name| match name {
+        DurabilityName::Os => Durability::Os,
+        DurabilityName::Disk => Durability::Disk,
+    });
+    config.durability = overrides.durability.or(durability).unwrap_or_default();
+    if table.on_full == Some(OnFullName::ServeUnrecorded) {
+        config.on_full = store::OnFull::ServeUnrecorded;
+    }
+    if let Some(size) = table.segment {
+        config.segment_bytes = size.0;
+    }
+    if let Some(size) = table.ballast {
+        config.ballast_bytes = size.0;
+    }
+    if let Some(span) = table.compress_after {
+        config.compress_after = span.0;
+    }
+    config
+}
+
+fn prompts_config(file: &File, overrides: &Overrides) -> Result<prompts::Config, Error> {
+    let table = &file.prompts;
+    if let Some(path) = &overrides.prompts {
+        return Ok(prompts::Config::directory(path));
+    }
+    match (&table.path, &table.git) {
+        (Some(_), Some(_)) => Err(Error::ConfigValue {
+            key: "prompts".to_owned(),
+            problem: "`path` and `git` are both set".to_owned(),
+            hint: Some("`path` serves a directory, `git` a repository; keep one".to_owned()),
+        }),
+        (path, None) => {
+            let path = path.clone().unwrap_or_else(|| PathBuf::from("prompts"));
+            Ok(prompts::Config::directory(&path))
+        }
+        (None, Some(repository)) => Ok(prompts::Config::git(
+            repository,
+            table.reference.as_deref().unwrap_or("HEAD"),
+            table.subpath.as_deref().unwrap_or("prompts"),
+        )),
+    }
+}
+
+/// Providers of the file, then those that the environment has a key for, then `simulated`.
+fn providers(file: &File, environment: &Environment) -> Result<Vec<providers::Config>, Error> {
+    let mut found = Vec::new();
+    for (name, table) in &file.providers {
+        found.push(provider(name, table, environment)?);
+    }
+    for preset in providers::Preset::ALL {
+        let facts = preset.facts();
+        if found.iter().any(|config| config.name == facts.name) {
+            continue;
+        }
+        let has_key = facts.key_variables.iter().any(|name| environment.get(name).is_some());
+        let has_url = facts.base_url.is_some()
+            || facts.base_url_variable.is_some_and(|name| environment.get(name).is_some());
+        let is_here = preset == providers::Preset::Simulated || (facts.is_local && has_url);
+        if is_here || (has_key && has_url) {
+            found.push(provider(facts.name, &ProviderTable::default(), environment)?);
+        }
+    }
+    Ok(found)
+}
+
+fn provider(
+    name: &str,
+    table: &ProviderTable,
+    environment: &Environment,
+) -> Result<providers::Config, Error> {
+    let key = |field: &str| format!("providers.{name}.{field}");
+    let preset_name = table.preset.as_deref().unwrap_or(name);
+    let preset: providers::Preset = preset_name.parse().map_err(|error| Error::ConfigValue {
+        key: key("preset"),
+        problem: format!("{error}"),
+        hint: Some("set `preset = \"openai\"` for any OpenAI-compatible server".to_owned()),
+    })?;
+    let facts = preset.facts();
+    let api_key = match &table.api_key {
+        Some(reference) => Some(secret(&key("api_key"), reference, environment)?),
+        None => facts.key_variables.iter().find_map(|name| environment.get(name)).map(Secret::new),
+    };
+    let mut headers = Vec::new();
+    for (header, reference) in &table.headers {
+        headers.push((header.clone(), text_or_secret(&key("headers"), reference, environment)?));
+    }
+    let variable = facts.base_url_variable.and_then(|name| environment.get(name));
+    let mut config = providers::Config::new(name, preset);
+    config.base_url = table.base_url.clone().or_else(|| variable.map(str::to_owned));
+    config.api_key = api_key;
+    config.headers = headers;
+    config.api_version.clone_from(&table.api_version);
+    config.stream_usage = table.stream_usage;
+    if let Some(size) = table.max_response {
+        config.max_response_bytes = size.0;
+    }
+    let deadlines = &table.deadlines;
+    for (given, wanted) in [
+        (deadlines.connect, &mut config.deadlines.connect),
+        (deadlines.first_byte, &mut config.deadlines.first_byte),
+        (deadlines.idle, &mut config.deadlines.idle),
+        (deadlines.total, &mut config.deadlines.total),
+    ] {
+        *wanted = given.map_or(*wanted, |span| span.0);
+    }
+    Ok(config)
+}
+
+/// Resolves `env:NAME`, `file:PATH`, `os.environ/NAME`. A key written out is refused.
+fn secret(key: &str, reference: &str, environment: &Environment) -> Result<Secret, Error> {
+    let fail = |problem: String, hint: &str| Error::ConfigValue {
+        key: key.to_owned(),
+        problem,
+        hint: Some(hint.to_owned()),
+    };
+    let variable = reference.strip_prefix("env:").or_else(|| reference.strip_prefix("os.environ/"));
+    if let Some(name) = variable {
+        return environment.get(name).map(Secret::new).ok_or_else(|| {
+            fail(format!("the environment has no `{name}`"), "set it, or remove the reference")
+        });
+    }
+    if let Some(path) = reference.strip_prefix("file:") {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| fail(format!("`{path}` cannot be read: {error}"), "check the path"))?;
+        return Ok(Secret::new(text.trim()));
+    }
+    // The value itself is not repeated: it may be a key.
+    Err(fail(
+        "a secret is written out in the config".to_owned(),
+        "refer to it: `env:NAME` or `file:PATH`",
+    ))
+}
+
+/// A header's value: a reference, or plain text.
+fn text_or_secret(key: &str, value: &str, environment: &Environment) -> Result<Secret, Error> {
+    let is_reference = ["env:", "file:", "os.environ/"].iter().any(|start| value.starts_with(start));
+    if is_reference { secret(key, value, environment) } else { Ok(Secret::new(value)) }
+}
+
+/// The file's patterns come first, the well-known ones after.
+fn models(file: &File, providers: &[providers::Config]) -> Result<Vec<(String, String)>, Error> {
+    let mut models = Vec::new();
+    for (pattern, provider) in &file.models {
+        let name = provider.as_str().unwrap_or_default();
+        if !providers.iter().any(|config| config.name == name) {
+            let names = providers.iter().map(|config| config.name.as_str());
+            let near = nearest_names(name, names).join(", ");
+            return Err(Error::ConfigValue {
+                key: format!("models.\"{pattern}\""),
+                problem: format!("there is no provider `{name}`"),
+                hint: (!near.is_empty()).then(|| format!("near: {near}")),
+            });
+        }
+        models.push((pattern.clone(), name.to_owned()));
+    }
+    let well_known = WELL_KNOWN.iter();
+    models.extend(well_known.map(|&(pattern, provider)| (pattern.to_owned(), provider.to_owned())));
+    Ok(models)
+}
+
+fn prices(file: &File) -> Result<Vec<PriceRow>, Error> {
+    let mut rows = Vec::new();
+    if let Some(path) = &file.prices.litellm {
+        let fail = |problem: String| Error::ConfigValue {
+            key: "prices.litellm".to_owned(),
+            problem,
+            hint: Some("it wants a JSON file in LiteLLM's shape".to_owned()),
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+        let imported = metering::import_litellm(&text).map_err(|error| fail(error.to_string()))?;
+        rows.extend(imported);
+    }
+    for table in &file.prices.overrides {
+        rows.push(price(table)?);
+    }
+    Ok(rows)
+}
+
+fn price(table: &PriceTable) -> Result<PriceRow, Error> {
+    let amount = |field: &str, text: &str| {
+        metering::pico_per_token(text).ok_or_else(|| Error::ConfigValue {
+            key: format!("prices.override.{field}"),
+            problem: format!("`{text}` is no amount"),
+            hint: Some("prices are dollars per million tokens, as text: \"0.25\"".to_owned()),
+        })
+    };
+    let cached = table.cached_input.as_deref();
+    Ok(PriceRow {
+        provider: table.provider.clone(),
+        model: table.model.clone(),
+        effective_from: table.from.clone().unwrap_or_default(),
+        input: Some(amount("input", &table.input)?),
+        output: Some(amount("output", &table.output)?),
+        cached_input: cached.map(|text| amount("cached_input", text)).transpose()?,
+        ..PriceRow::default()
+    })
+}
+
+fn telemetry_config(file: &File, environment: &Environment) -> Result<telemetry::Config, Error> {
+    let table = &file.telemetry;
+    let endpoint = table.otlp_endpoint.as_deref().or_else(|| environment.get("OTEL_EXPORTER_OTLP_ENDPOINT"));
+    let mut headers = Vec::new();
+    for (name, reference) in &table.otlp_headers {
+        headers.push((name.clone(), text_or_secret("telemetry.otlp_headers", reference, environment)?));
+    }
+    Ok(telemetry::Config {
+        log: table.log.as_deref().or_else(|| environment.get("PROMPTGATE_LOG")).unwrap_or("info").to_owned(),
+        is_json: table.log_format == Some(LogFormatName::Json),
+        otlp_endpoint: endpoint.map(str::to_owned),
+        otlp_headers: headers,
+    })
+}

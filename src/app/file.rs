@@ -1,0 +1,134 @@
+//! The shape of `promptgate.toml`: what may be written, nothing resolved yet.
+
+use crate::app::units::{Size, Span};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The whole file. Every table may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct File {
+    pub(crate) server: ServerTable,
+    pub(crate) store: StoreTable,
+    pub(crate) prompts: PromptsTable,
+    pub(crate) providers: BTreeMap<String, ProviderTable>,
+    /// Patterns of model names and the provider that serves them.
+    pub(crate) models: toml::Table,
+    pub(crate) prices: PricesTable,
+    pub(crate) telemetry: TelemetryTable,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServerTable {
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) admin_listen: Option<SocketAddr>,
+    pub(crate) max_body: Option<Size>,
+    pub(crate) max_header: Option<Size>,
+    pub(crate) max_connections: Option<usize>,
+    pub(crate) max_in_flight: Option<usize>,
+    pub(crate) header_timeout: Option<Span>,
+    pub(crate) body_timeout: Option<Span>,
+    pub(crate) write_stall: Option<Span>,
+    pub(crate) drain_delay: Option<Span>,
+    pub(crate) drain_timeout: Option<Span>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StoreTable {
+    pub(crate) dir: Option<PathBuf>,
+    pub(crate) durability: Option<DurabilityName>,
+    pub(crate) on_full: Option<OnFullName>,
+    pub(crate) segment: Option<Size>,
+    pub(crate) ballast: Option<Size>,
+    pub(crate) compress_after: Option<Span>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DurabilityName {
+    Os,
+    Disk,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OnFullName {
+    Reject,
+    ServeUnrecorded,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PromptsTable {
+    /// A directory that is served as it is on disk.
+    pub(crate) path: Option<PathBuf>,
+    /// A repository whose blobs are served, at `reference` below `subpath`.
+    pub(crate) git: Option<PathBuf>,
+    pub(crate) reference: Option<String>,
+    pub(crate) subpath: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ProviderTable {
+    /// Which kind it is; the table's own name when absent.
+    pub(crate) preset: Option<String>,
+    pub(crate) base_url: Option<String>,
+    pub(crate) api_key: Option<String>,
+    pub(crate) api_version: Option<String>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) stream_usage: Option<bool>,
+    pub(crate) max_response: Option<Size>,
+    pub(crate) deadlines: DeadlinesTable,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DeadlinesTable {
+    pub(crate) connect: Option<Span>,
+    pub(crate) first_byte: Option<Span>,
+    pub(crate) idle: Option<Span>,
+    pub(crate) total: Option<Span>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PricesTable {
+    /// A price file in LiteLLM's shape, laid over the built-in table.
+    pub(crate) litellm: Option<PathBuf>,
+    /// Single prices, in dollars per million tokens.
+    #[serde(rename = "override")]
+    pub(crate) overrides: Vec<PriceTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PriceTable {
+    pub(crate) provider: String,
+    pub(crate) model: String,
+    /// From which day it holds, `2026-11-23`.
+    pub(crate) from: Option<String>,
+    pub(crate) input: String,
+    pub(crate) output: String,
+    pub(crate) cached_input: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TelemetryTable {
+    pub(crate) log: Option<String>,
+    pub(crate) log_format: Option<LogFormatName>,
+    pub(crate) otlp_endpoint: Option<String>,
+    pub(crate) otlp_headers: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormatName {
+    Text,
+    Json,
+}

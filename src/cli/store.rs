@@ -1,0 +1,31 @@
+//! `promptgate store rebuild`.
+
+use crate::app::Environment;
+use crate::cli::Common;
+use crate::cli::output::{self, Failure};
+use crate::cli::reach::Admin;
+use clap::Subcommand;
+use http::Method;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Build the index anew from the journal.
+    Rebuild,
+}
+
+/// Runs the command.
+pub(crate) async fn run(
+    command: StoreCommand,
+    common: &Common,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let admin = Admin::reach(common, environment)?;
+    let StoreCommand::Rebuild = command;
+    let answer = admin.send(Method::POST, "/api/store/rebuild", None).await?;
+    if common.json {
+        output::put(&format!("{answer}\n"))?;
+    } else {
+        output::put(&format!("index rebuilt from the journal: {} calls\n", answer["calls"]))?;
+    }
+    admin.close().await
+}

@@ -1,0 +1,377 @@
+//! The dated price table: what comes with the program, and what the config says instead.
+
+use crate::domain::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+/// Made by `scripts/update-prices`.
+const BUILTIN: &str = include_str!("prices.json");
+
+/// Parsed when the first price is asked for.
+static BUILTIN_TABLE: LazyLock<Table> = LazyLock::new(|| Table::parse(BUILTIN));
+
+/// What a model is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Chat completions.
+    #[default]
+    Chat,
+    /// Text completions.
+    Completion,
+    /// Embeddings.
+    Embedding,
+    /// Only the responses API.
+    Responses,
+}
+
+/// The prices of one model, in whole pico-dollars per token. A missing price of a special class
+/// means that its tokens cost what the ordinary ones do.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PriceRow {
+    /// The provider, as the table calls it: `openai`.
+    pub provider: String,
+    /// The model, as the provider calls it.
+    pub model: String,
+    /// The first day the prices hold (`2026-11-23`); empty when they hold since ever.
+    pub effective_from: String,
+    /// The day the prices were read, for the label; empty for prices of the config.
+    pub as_of: String,
+    /// Input.
+    pub input: Option<u64>,
+    /// Output.
+    pub output: Option<u64>,
+    /// Input read from the provider's cache.
+    pub cached_input: Option<u64>,
+    /// Input written to the provider's cache for five minutes.
+    pub cache_write_5m: Option<u64>,
+    /// Input written to the provider's cache for an hour.
+    pub cache_write_1h: Option<u64>,
+    /// Output spent on reasoning.
+    pub reasoning: Option<u64>,
+    /// Audio that goes in.
+    pub audio_input: Option<u64>,
+    /// Audio that comes out.
+    pub audio_output: Option<u64>,
+    /// Pico-dollars for each call, beside its tokens.
+    pub request: Option<u64>,
+    /// Input of a batch.
+    pub batch_input: Option<u64>,
+    /// Output of a batch.
+    pub batch_output: Option<u64>,
+    /// Prices of calls with much input. Invariant: sorted by `above`.
+    pub tiers: Vec<Tier>,
+    /// Tokens that fit into the model.
+    pub context: Option<u64>,
+    /// Tokens that the model writes at most.
+    pub max_output: Option<u64>,
+    /// What the model is for.
+    pub mode: Mode,
+    /// The day the provider turns the model off.
+    pub shutdown_date: Option<String>,
+}
+
+/// Prices that hold for a whole call when its input is above a number of tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tier {
+    /// The tokens of input above which the tier holds.
+    pub above: u64,
+    /// Input; where a price is missing, that of the row holds.
+    pub input: Option<u64>,
+    /// Output.
+    pub output: Option<u64>,
+    /// Input read from the provider's cache.
+    pub cached_input: Option<u64>,
+    /// Input written to the provider's cache for five minutes.
+    pub cache_write_5m: Option<u64>,
+    /// Input written to the provider's cache for an hour.
+    pub cache_write_1h: Option<u64>,
+}
+
+impl PriceRow {
+    /// Returns the name of the row in records: `openai/gpt-4o@2026-11-23`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let date = match (self.effective_from.as_str(), self.as_of.as_str()) {
+            ("", "") => "config",
+            ("", as_of) => as_of,
+            (from, _) => from,
+        };
+        format!("{}/{}@{date}", self.provider, self.model)
+    }
+}
+
+/// The rows of one source, by provider and model; of one model the newest first.
+#[derive(Debug, Default)]
+struct Table {
+    providers: BTreeMap<String, BTreeMap<String, Vec<Arc<PriceRow>>>>,
+    as_of: String,
+}
+
+/// The file's shape.
+#[derive(Deserialize)]
+struct Stored {
+    as_of: String,
+    providers: BTreeMap<String, BTreeMap<String, PriceRow>>,
+}
+
+impl Table {
+    fn parse(json: &str) -> Self {
+        // The file is part of the program, and a test reads it.
+        let Ok(stored) = serde_json::from_str::<Stored>(json) else {
+            return Self::default();
+        };
+        let mut table = Self {
+            as_of: stored.as_of,
+            ..Self::default()
+        };
+        for (provider, models) in stored.providers {
+            let to_row = |(model, row): (String, PriceRow)| {
+                let row = PriceRow {
+                    provider: provider.clone(),
+                    model: model.clone(),
+                    as_of: table.as_of.clone(),
+                    ..row
+                };
+                (model, vec![Arc::new(row)])
+            };
+            let models = models.into_iter().map(to_row).collect();
+            table.providers.insert(provider, models);
+        }
+        table
+    }
+
+    fn add(&mut self, mut row: PriceRow) {
+        row.provider = canonical(&row.provider).into_owned();
+        row.tiers.sort_by_key(|tier| tier.above);
+        let models = self.providers.entry(row.provider.clone()).or_default();
+        let rows = models.entry(row.model.clone()).or_default();
+        // Of two rows for one day the later one counts.
+        rows.retain(|old| old.effective_from != row.effective_from);
+        rows.push(Arc::new(row));
+        rows.sort_by(|a, b| b.effective_from.cmp(&a.effective_from));
+    }
+
+    fn find(&self, provider: &str, model: &str, at: Timestamp) -> Option<Arc<PriceRow>> {
+        let rows = self.providers.get(provider)?.get(model)?;
+        let in_force = rows
+            .iter()
+            .find(|row| row.effective_from.is_empty() || row.effective_from <= day(at));
+        in_force.cloned()
+    }
+}
+
+/// The prices that are in force.
+#[derive(Debug, Clone, Default)]
+pub struct Prices {
+    overrides: Arc<Table>,
+}
+
+impl Prices {
+    /// Returns the prices that come with the program. They are parsed at the first look-up.
+    #[must_use]
+    pub fn builtin() -> Self {
+        Self::default()
+    }
+
+    /// Returns the prices that come with the program, with `rows` before them.
+    #[must_use]
+    pub fn with_overrides(rows: Vec<PriceRow>) -> Self {
+        let mut overrides = Table::default();
+        for row in rows {
+            overrides.add(row);
+        }
+        Self {
+            overrides: Arc::new(overrides),
+        }
+    }
+
+    /// Returns the day of the prices that come with the program.
+    #[must_use]
+    pub fn as_of(&self) -> &'static str {
+        &BUILTIN_TABLE.as_of
+    }
+
+    /// Returns the row for `model` of `provider` at a time: under its exact name, else without the
+    /// provider before it (`openai/gpt-4o`), else without a date behind it (`gpt-4o-2024-08-06`).
+    #[must_use]
+    pub fn lookup(&self, provider: &str, model: &str, at: Timestamp) -> Option<Arc<PriceRow>> {
+        let provider = canonical(provider);
+        let prefixed = model.strip_prefix("models/").or_else(|| {
+            let (prefix, rest) = model.split_once('/')?;
+            (canonical(prefix) == provider).then_some(rest)
+        });
+        let names = [Some(model), prefixed];
+        let undated = names.map(|name| name.and_then(without_date));
+        names.iter().chain(&undated).flatten().find_map(|name| {
+            self.overrides
+                .find(&provider, name, at)
+                .or_else(|| BUILTIN_TABLE.find(&provider, name, at))
+        })
+    }
+
+    /// Returns every priced model of `provider`, one row each, by name.
+    #[must_use]
+    pub fn models(&self, provider: &str) -> Vec<Arc<PriceRow>> {
+        let provider = canonical(provider);
+        let tables = [&*BUILTIN_TABLE, &*self.overrides];
+        let mut rows = BTreeMap::new();
+        for models in tables
+            .into_iter()
+            .filter_map(|table| table.providers.get(provider.as_ref()))
+        {
+            for (model, versions) in models {
+                if let Some(newest) = versions.first() {
+                    rows.insert(model.as_str(), Arc::clone(newest));
+                }
+            }
+        }
+        rows.into_values().collect()
+    }
+}
+
+/// Returns the table's name of a provider.
+pub(super) fn canonical(provider: &str) -> Cow<'_, str> {
+    Cow::Borrowed(match provider {
+        "azure_ai" | "azure_openai" | "azure-openai" => "azure",
+        "cohere_chat" => "cohere",
+        "google" | "google_ai" | "google-ai" => "gemini",
+        "mistralai" => "mistral",
+        "text-completion-openai" => "openai",
+        "together_ai" | "together-ai" | "togethercomputer" => "together",
+        "x-ai" | "x_ai" => "xai",
+        other if other.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            return Cow::Owned(other.to_ascii_lowercase());
+        }
+        other => other,
+    })
+}
+
+/// Returns `model` without a date at its end: `-2024-08-06` or `-20240806`.
+fn without_date(model: &str) -> Option<&str> {
+    let ends_with = |pattern: &str| {
+        let (head, tail) = model.split_at_checked(model.len().checked_sub(pattern.len())?)?;
+        let is_date = tail
+            .bytes()
+            .zip(pattern.bytes())
+            .all(|(byte, wanted)| match wanted {
+                b'0' => byte.is_ascii_digit(),
+                literal => byte == literal,
+            });
+        (is_date && !head.is_empty()).then_some(head)
+    };
+    ends_with("-0000-00-00").or_else(|| ends_with("-00000000"))
+}
+
+/// Returns the day of a time, in UTC: `2026-11-23`.
+fn day(at: Timestamp) -> String {
+    let time = jiff::Timestamp::from_microsecond(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    time.strftime("%Y-%m-%d").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BUILTIN, Mode, PriceRow, Prices, without_date};
+    use crate::domain::Timestamp;
+
+    /// 2026-11-23T00:00:00Z.
+    const NOW: Timestamp = Timestamp(1_795_392_000_000_000);
+
+    fn found(provider: &str, model: &str) -> Option<String> {
+        Some(Prices::builtin().lookup(provider, model, NOW)?.label())
+    }
+
+    #[test]
+    fn the_builtin_table_is_whole() {
+        assert!(BUILTIN.len() < 400_000);
+        assert_eq!(Prices::builtin().as_of(), "2026-11-23");
+        for provider in [
+            "openai",
+            "azure",
+            "anthropic",
+            "gemini",
+            "mistral",
+            "deepseek",
+            "groq",
+            "xai",
+            "together",
+            "cohere",
+        ] {
+            assert!(5 < Prices::builtin().models(provider).len(), "{provider}");
+        }
+        let row = Prices::builtin().lookup("openai", "gpt-4o", NOW).unwrap();
+        assert_eq!(
+            (row.input, row.cached_input, row.output, row.context),
+            (
+                Some(2_500_000),
+                Some(1_250_000),
+                Some(10_000_000),
+                Some(128_000)
+            )
+        );
+        let row = Prices::builtin()
+            .lookup("gemini", "gemini-2.5-pro", NOW)
+            .unwrap();
+        assert_eq!(
+            (row.tiers[0].above, row.tiers[0].input),
+            (200_000, Some(2_500_000))
+        );
+        let row = Prices::builtin()
+            .lookup("openai", "text-embedding-3-small", NOW)
+            .unwrap();
+        assert_eq!((row.mode, row.input), (Mode::Embedding, Some(20_000)));
+    }
+
+    #[test]
+    fn names_are_found_in_all_spellings() {
+        let gpt = Some("openai/gpt-4o@2026-11-23".to_owned());
+        assert_eq!(found("openai", "gpt-4o"), gpt);
+        assert_eq!(found("openai", "openai/gpt-4o"), gpt);
+        assert_eq!(found("openai", "gpt-4o-2031-01-02"), gpt);
+        assert_eq!(found("OpenAI", "openai/gpt-4o-20310102"), gpt);
+        assert!(found("google", "models/gemini-2.5-pro").is_some());
+        assert!(found("together_ai", "Qwen/QwQ-32B").is_some());
+        assert_eq!(found("openai", "gpt-4o-mine"), None);
+        assert_eq!(found("nobody", "gpt-4o"), None);
+        assert_eq!(without_date("-2024-08-06"), None);
+        assert_eq!(without_date("ü2024-08-06"), None);
+    }
+
+    #[test]
+    fn overrides_hold_from_their_day() {
+        let row = |from: &str, input| PriceRow {
+            provider: "openai".to_owned(),
+            model: "gpt-4o".to_owned(),
+            effective_from: from.to_owned(),
+            input: Some(input),
+            ..PriceRow::default()
+        };
+        let prices = Prices::with_overrides(vec![row("2026-11-01", 2), row("2026-12-01", 3)]);
+        let at = |days: i64| {
+            let at = Timestamp(NOW.0 + days * 86_400_000_000);
+            let row = prices.lookup("openai", "gpt-4o-2024-08-06", at);
+            // The dated name has a row of its own in the builtin table, or falls back to this one.
+            let plain = prices.lookup("openai", "gpt-4o", at).unwrap();
+            assert!(row.is_some());
+            (plain.input.unwrap(), plain.label())
+        };
+        assert_eq!(at(0), (2, "openai/gpt-4o@2026-11-01".to_owned()));
+        assert_eq!(at(8), (3, "openai/gpt-4o@2026-12-01".to_owned()));
+        assert_eq!(at(-30), (2_500_000, "openai/gpt-4o@2026-11-23".to_owned()));
+        let own = PriceRow {
+            provider: "local".to_owned(),
+            model: "llama".to_owned(),
+            ..PriceRow::default()
+        };
+        let prices = Prices::with_overrides(vec![own]);
+        assert_eq!(
+            prices.lookup("local", "llama", NOW).unwrap().label(),
+            "local/llama@config"
+        );
+        assert_eq!(prices.models("local").len(), 1);
+    }
+}

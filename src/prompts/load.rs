@@ -1,0 +1,241 @@
+//! From files to checked prompts; all problems of all files together.
+
+use crate::domain::{PromptKey, nearest_names};
+use crate::git::File;
+use crate::prompts::bundle::{Bundle, Parts};
+use crate::prompts::compile::compile;
+use crate::prompts::contract::Tool;
+use crate::prompts::evaluate::{Partial, Partials};
+use crate::prompts::files::{self, Shelves, Text};
+use crate::prompts::front_matter::{Document, parse_yaml};
+use crate::prompts::includes;
+use crate::prompts::metadata::{Metadata, Registry};
+use crate::prompts::picoschema;
+use crate::prompts::problem::Problem;
+use crate::prompts::samples::{self, Sample};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// A prompt of a registry.
+#[derive(Debug, Clone)]
+pub struct Prompt {
+    /// The version that the files hold.
+    pub bundle: Arc<Bundle>,
+    /// The file, below the registry's root.
+    pub path: String,
+    /// Sample inputs, from `NAME.samples.yaml`.
+    pub samples: Arc<[Sample]>,
+    /// All files that the version is made from.
+    pub(super) files: BTreeSet<String>,
+}
+
+/// What the files of a registry hold.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    pub(super) prompts: BTreeMap<PromptKey, Prompt>,
+    /// Invariant: sorted by path and line.
+    pub(super) problems: Vec<Problem>,
+    /// Prompts that are there but have problems.
+    pub(super) failed: BTreeSet<PromptKey>,
+}
+
+/// Parses and checks everything.
+pub(super) fn load(files: &[File]) -> Loaded {
+    let mut shelves = files::sort(files);
+    let mut loaded = Loaded {
+        problems: std::mem::take(&mut shelves.problems),
+        ..Loaded::default()
+    };
+    let partials = compile_partials(&shelves, &mut loaded.problems);
+    let mut library = Library::new(&shelves);
+    library.check(&mut loaded.problems);
+    for (key, text) in &shelves.prompts {
+        library.used.clear();
+        match prompt(text, &partials, &mut library, &shelves) {
+            Ok(prompt) => {
+                loaded.prompts.insert(key.clone(), prompt);
+            }
+            Err(problems) => {
+                loaded.failed.insert(key.clone());
+                let problems = problems
+                    .into_iter()
+                    .map(|problem| problem.in_file(&text.path));
+                loaded.problems.extend(problems);
+            }
+        }
+    }
+    samples::attach(&shelves, &mut loaded);
+    for (name, text) in &shelves.policies {
+        if let Err(problem) = parse_yaml::<Value>(&text.text) {
+            loaded.problems.push(problem.in_file(name));
+        }
+    }
+    loaded.problems.sort();
+    loaded.problems.dedup();
+    loaded
+}
+
+fn compile_partials(shelves: &Shelves, problems: &mut Vec<Problem>) -> Partials {
+    let mut partials = Partials::new();
+    for (name, text) in &shelves.partials {
+        match compile(&text.text, 1) {
+            Ok(program) => {
+                let text = text.text.clone();
+                partials.insert(name.clone(), Arc::new(Partial { text, program }));
+            }
+            Err(found) => {
+                problems.extend(found.into_iter().map(|problem| problem.in_file(&text.path)));
+            }
+        }
+    }
+    let mut bad = Vec::new();
+    for (name, partial) in &partials {
+        if let Err(found) = includes::closure(&partial.program, &partials) {
+            let path = shelves
+                .partials
+                .get(name)
+                .map_or(name.as_str(), |text| text.path.as_str());
+            problems.extend(found.into_iter().map(|problem| problem.in_file(path)));
+            bad.push(name.clone());
+        }
+    }
+    partials.retain(|name, _| !bad.contains(name));
+    partials
+}
+
+fn prompt(
+    text: &Text,
+    partials: &Partials,
+    library: &mut Library<'_>,
+    shelves: &Shelves,
+) -> Result<Prompt, Vec<Problem>> {
+    let document = Document::parse(&text.text).map_err(|problem| vec![problem])?;
+    let metadata = Metadata::read(&document, library);
+    let program = compile(&document.template, document.template_line);
+    let needed = match &program {
+        Ok(program) => includes::closure(program, partials),
+        Err(_) => Ok(Partials::new()),
+    };
+    let (metadata, needed) = match (metadata, program, needed) {
+        (Ok(metadata), Ok(_), Ok(needed)) => (metadata, needed),
+        (metadata, program, needed) => {
+            let lists = [metadata.err(), program.err(), needed.err()];
+            return Err(lists.into_iter().flatten().flatten().collect());
+        }
+    };
+    let mut files = std::mem::take(&mut library.used);
+    files.insert(text.path.clone());
+    let included = needed.keys().filter_map(|name| shelves.partials.get(name));
+    files.extend(included.map(|text| text.path.clone()));
+    let bundle = Bundle::build(Parts {
+        template: document.template,
+        template_line: document.template_line,
+        metadata,
+        partials: needed,
+    })?;
+    Ok(Prompt {
+        bundle: Arc::new(bundle),
+        path: text.path.clone(),
+        samples: Arc::new([]),
+        files,
+    })
+}
+
+/// Schemas and tools, parsed once and expanded when they are asked for.
+struct Library<'a> {
+    shelves: &'a Shelves,
+    /// A schema, expanded, with all files it comes from.
+    schemas: HashMap<String, Result<(Value, BTreeSet<String>), String>>,
+    /// Schemas that are being expanded, to find circles.
+    open: Vec<String>,
+    /// Files that were used since it was last cleared.
+    used: BTreeSet<String>,
+}
+
+impl<'a> Library<'a> {
+    fn new(shelves: &'a Shelves) -> Self {
+        Self {
+            shelves,
+            schemas: HashMap::new(),
+            open: Vec::new(),
+            used: BTreeSet::new(),
+        }
+    }
+
+    /// Reports what is wrong with schemas and tools that nobody may use yet.
+    fn check(&mut self, problems: &mut Vec<Problem>) {
+        let shelves = self.shelves;
+        for (name, text) in &shelves.schemas {
+            let parsed = parse_yaml::<Value>(&text.text);
+            match parsed {
+                Err(problem) => problems.push(problem.in_file(&text.path)),
+                Ok(_) => {
+                    if let Err(message) = self.schema(name) {
+                        problems.push(Problem::new(message).in_file(&text.path));
+                    }
+                }
+            }
+        }
+        for (name, text) in &shelves.tools {
+            match parse_yaml::<Value>(&text.text) {
+                Err(problem) => problems.push(problem.in_file(&text.path)),
+                Ok(_) => {
+                    if let Err(message) = self.tool(name) {
+                        problems.push(Problem::new(message).in_file(&text.path));
+                    }
+                }
+            }
+        }
+    }
+
+    fn expand(&mut self, name: &str) -> Result<Option<(Value, BTreeSet<String>)>, String> {
+        if let Some(known) = self.schemas.get(name) {
+            return known.clone().map(Some);
+        }
+        let shelves = self.shelves;
+        let Some(text) = shelves.schemas.get(name) else {
+            return Ok(None);
+        };
+        if self.open.iter().any(|open| open == name) {
+            return Err(format!("schema `{name}` refers to itself"));
+        }
+        let outer = std::mem::take(&mut self.used);
+        self.open.push(name.to_owned());
+        let expanded = parse_yaml::<Value>(&text.text)
+            .map_err(|problem| format!("schema `{name}`: {}", problem.message))
+            .and_then(|schema| picoschema::expand(&schema, &mut |inner| self.schema(inner)));
+        self.open.pop();
+        let mut files = std::mem::replace(&mut self.used, outer);
+        files.insert(text.path.clone());
+        let outcome = expanded.map(|schema| (schema, files));
+        self.schemas.insert(name.to_owned(), outcome.clone());
+        outcome.map(Some)
+    }
+}
+
+impl Registry for Library<'_> {
+    fn schema(&mut self, name: &str) -> Result<Option<Value>, String> {
+        Ok(self.expand(name)?.map(|(schema, files)| {
+            self.used.extend(files);
+            schema
+        }))
+    }
+
+    fn tool(&mut self, name: &str) -> Result<Option<Tool>, String> {
+        let shelves = self.shelves;
+        let Some(text) = shelves.tools.get(name) else {
+            let near = nearest_names(name, shelves.tools.keys().map(String::as_str));
+            return Err(match near.first() {
+                Some(near) => format!("there is no tool `{name}`; did you mean `{near}`?"),
+                None => format!("there is no tool `{name}` in `tools/`"),
+            });
+        };
+        let value = parse_yaml::<Value>(&text.text)
+            .map_err(|problem| format!("tool `{name}`: {}", problem.message))?;
+        let tool = Tool::parse(&value, Some(name), &mut |inner| self.schema(inner))
+            .map_err(|message| format!("tool `{name}`: {message}"))?;
+        self.used.insert(text.path.clone());
+        Ok(Some(tool))
+    }
+}

@@ -1,0 +1,55 @@
+//! Prompts: read from files, checked, hashed, and filled.
+//!
+//! The door is [`Prompts`]: it loads a directory or a ref of a repository, resolves references to
+//! immutable [`Bundle`]s, and a bundle renders itself. Files are in the Dotprompt format; our own
+//! keys live in its extension namespace, `promptgate.*`.
+//!
+//! **Invariants**
+//! - A snapshot is swapped in whole, after everything in it was parsed, checked and archived.
+//! - A reference resolves to exactly the version it names, or to an error.
+//! - A value never becomes anything but text: roles, history and media are nodes of the compiled
+//!   template, not marks in the output.
+//! - Equal hashes mean equal renderings.
+
+mod archive;
+mod bundle;
+mod compile;
+#[cfg(test)]
+mod conformance;
+mod contract;
+mod error;
+mod evaluate;
+mod files;
+mod front_matter;
+mod history;
+mod identity;
+mod includes;
+mod input;
+mod load;
+mod messages;
+mod metadata;
+mod picoschema;
+mod problem;
+mod registry;
+mod samples;
+mod scope;
+mod snapshot;
+mod source;
+mod syntax;
+mod usage;
+mod value;
+mod watch;
+
+pub use archive::BundleArchive;
+pub use bundle::{Bundle, RenderInput, Rendered, RenderedMessage};
+pub use contract::{OutputFormat, Tool};
+pub use error::{Error, InvalidVariable};
+pub use evaluate::RenderLimits;
+pub use load::Prompt;
+pub use messages::{MessagesMode, Part};
+pub use problem::Problem;
+pub use registry::{Config, LoadReport, Mode, Prompts, ResolvedPrompt};
+pub use samples::Sample;
+pub use snapshot::Snapshot;
+pub use source::{DirectorySource, GitSource, Source};
+pub use syntax::Role;

@@ -1,0 +1,109 @@
+//! Notices edits and new commits, and loads them.
+
+use crate::prompts::registry::Prompts;
+use crate::prompts::source::Source;
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Rounds of waiting for quiet; files that never rest are loaded anyway.
+const MAX_QUIET_ROUNDS: usize = 20;
+
+impl Prompts {
+    /// Loads the prompts again whenever they change, until `shutdown` is cancelled. Problems are
+    /// logged, and what was served before is served on.
+    ///
+    /// A directory is watched; where the system cannot watch it, and for Git's refs, it is looked at
+    /// every [`crate::prompts::Config::poll`].
+    pub async fn watch(&self, shutdown: CancellationToken) {
+        let config = &self.inner.config;
+        let (sender, mut events) = mpsc::channel(1);
+        let watcher = watcher(&config.source, sender);
+        let by_looking = watcher.is_none();
+        if by_looking && matches!(config.source, Source::Directory(_)) {
+            tracing::warn!("prompts cannot be watched; looking at them now and then");
+        }
+        // What changed between the first load and now was not seen by the watcher.
+        self.load_and_log().await;
+        let mut seen = self.fingerprint(by_looking).await;
+        let mut ticks = interval(config.poll);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                Some(()) = events.recv() => {
+                    for _ in 0..MAX_QUIET_ROUNDS {
+                        if timeout(config.debounce, events.recv()).await.is_err() {
+                            break;
+                        }
+                    }
+                    self.load_and_log().await;
+                    seen = self.fingerprint(by_looking).await;
+                }
+                _ = ticks.tick() => {
+                    let now = self.fingerprint(by_looking).await;
+                    if now != seen {
+                        self.load_and_log().await;
+                        seen = now;
+                    }
+                }
+            }
+        }
+        drop(watcher);
+    }
+
+    async fn fingerprint(&self, with_files: bool) -> Option<u64> {
+        let prompts = self.clone();
+        spawn_blocking(move || prompts.inner.config.source.fingerprint(with_files))
+            .await
+            .ok()
+    }
+
+    async fn load_and_log(&self) {
+        let prompts = self.clone();
+        match spawn_blocking(move || prompts.reload()).await {
+            Ok(Ok(report)) => {
+                if !report.changed.is_empty() || !report.removed.is_empty() {
+                    tracing::info!(
+                        prompts = report.prompts,
+                        changed = report.changed.len(),
+                        removed = report.removed.len(),
+                        commit = report.commit,
+                        "prompts loaded"
+                    );
+                }
+                for problem in &report.problems {
+                    tracing::warn!(%problem, "a prompt has a problem; its last good version stays");
+                }
+            }
+            Ok(Err(crate::prompts::Error::LoadFailed { problems })) => {
+                for problem in &problems {
+                    tracing::warn!(%problem, hint = problem.hint, "prompts not loaded");
+                }
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "prompts not loaded"),
+            Err(error) => tracing::warn!(%error, "prompts not loaded"),
+        }
+    }
+}
+
+/// Watches a directory; `None` for what cannot be watched. Dropping the watcher ends it.
+fn watcher(source: &Source, sender: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+    let Source::Directory(directory) = source else {
+        return None;
+    };
+    let on_event = move |event: notify::Result<Event>| {
+        // Reading is an event too, and a load reads everything.
+        if event.map_or(true, |event| !event.kind.is_access()) {
+            // A full channel holds an event that stands for this one.
+            let _ = sender.try_send(());
+        }
+    };
+    let mut watcher = notify::recommended_watcher(on_event).ok()?;
+    watcher
+        .watch(&directory.path, RecursiveMode::Recursive)
+        .ok()?;
+    Some(watcher)
+}

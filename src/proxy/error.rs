@@ -1,0 +1,239 @@
+//! Everything that can keep a call from its answer, with whose fault it is.
+
+use crate::domain::{Blame, CallState};
+use crate::providers::ErrorKind;
+use crate::safety::Secrets;
+use crate::wire::openai::ProviderFault;
+use crate::{prompts, providers, store, wire};
+use std::time::Duration;
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request cannot be read.
+    #[error(transparent)]
+    Request(#[from] wire::Error),
+    /// The prompt cannot be resolved or rendered.
+    #[error(transparent)]
+    Prompt(#[from] prompts::Error),
+    /// The request names two different prompts.
+    #[error("the request names two prompts, `{first}` and `{second}`")]
+    PromptReferenceConflict {
+        /// The one in `model`.
+        first: String,
+        /// The one in `prompt`.
+        second: String,
+    },
+    /// Neither the request nor the prompt names a model.
+    #[error("prompt `{prompt}` names no model, and neither does the request")]
+    MissingModel {
+        /// The prompt.
+        prompt: String,
+    },
+    /// The request sets a parameter that the prompt locks.
+    #[error("prompt `{prompt}` does not let a request set `{parameter}`")]
+    ParameterLocked {
+        /// The prompt.
+        prompt: String,
+        /// The parameter.
+        parameter: String,
+    },
+    /// No provider serves the model.
+    #[error("model `{model}` is not known here")]
+    ModelNotFound {
+        /// The model that was asked for.
+        model: String,
+        /// The provider it belongs to, which is not configured.
+        owner: Option<String>,
+        /// Providers with similar names.
+        near: Vec<String>,
+    },
+    /// The caller's key does not allow the model.
+    #[error("this key may not use model `{model}`")]
+    ModelForbidden {
+        /// The model that was asked for.
+        model: String,
+    },
+    /// Every attempt failed; this is the last one's error.
+    #[error("{}", told(.error, .fault.as_deref()))]
+    Provider {
+        /// What happened to the request.
+        error: providers::Error,
+        /// What the provider said about it, free of secrets.
+        fault: Option<Box<ProviderFault>>,
+    },
+    /// A stream began and brought no content in time.
+    #[error("provider `{provider}` sent no content within {limit:?}")]
+    NoContent {
+        /// The provider.
+        provider: String,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The provider answered 200 with an error, or with something that is no answer.
+    #[error("provider `{provider}` sent an answer that cannot be used: {problem}")]
+    InvalidAnswer {
+        /// The provider.
+        provider: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The call cannot be recorded, so it is not made.
+    #[error("the call cannot be recorded")]
+    Record(#[from] store::Error),
+    /// A record's prompt renders to something else than was recorded.
+    #[error("prompt `{prompt}` does not render to what was recorded")]
+    NotReproducible {
+        /// The prompt.
+        prompt: String,
+    },
+    /// The process is shutting down.
+    #[error("the gateway is shutting down")]
+    ShuttingDown,
+}
+
+/// The provider's own words where there are some.
+fn told(error: &providers::Error, fault: Option<&ProviderFault>) -> String {
+    fault.map_or_else(|| error.to_string(), |fault| format!("{error}: {}", fault.message))
+}
+
+impl Error {
+    /// Returns the error for a request that a provider did not answer well. What it says is freed of
+    /// secrets: providers echo keys.
+    pub(crate) fn from_provider(error: providers::Error, secrets: &Secrets) -> Self {
+        let fault = error.body().filter(|body| !body.is_empty()).map(|body| {
+            let status = error.status().unwrap_or_default();
+            let fault = ProviderFault::read(status, Some(error.content_type()), body);
+            let scrub = |text: String| secrets.scrub_text(&text).into_owned();
+            Box::new(ProviderFault {
+                message: scrub(fault.message),
+                kind: fault.kind.map(scrub),
+                code: fault.code.map(scrub),
+                param: fault.param.map(scrub),
+            })
+        });
+        Self::Provider { error, fault }
+    }
+
+    /// Returns the stable code of the error, for bodies, records and metrics.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Request(error) => error.kind(),
+            Self::Prompt(error) => error.kind(),
+            Self::PromptReferenceConflict { .. } => "prompt_reference_conflict",
+            Self::MissingModel { .. } => "missing_model",
+            Self::ParameterLocked { .. } => "prompt_parameter_locked",
+            Self::ModelNotFound { .. } => "model_not_found",
+            Self::ModelForbidden { .. } => "model_forbidden",
+            Self::Provider { error, .. } => error.kind(),
+            Self::NoContent { .. } => "upstream_timeout",
+            Self::InvalidAnswer { .. } => "upstream_invalid",
+            Self::Record(error) => error.kind(),
+            Self::NotReproducible { .. } => "not_reproducible",
+            Self::ShuttingDown => "shutting_down",
+        }
+    }
+
+    /// Returns whose fault it is.
+    #[must_use]
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Request(_)
+            | Self::PromptReferenceConflict { .. }
+            | Self::MissingModel { .. }
+            | Self::ParameterLocked { .. }
+            | Self::ModelNotFound { .. }
+            | Self::ModelForbidden { .. } => Blame::Client,
+            Self::Prompt(error) => error.blame(),
+            Self::Provider { error, .. } => error.blame(),
+            Self::NoContent { .. } | Self::InvalidAnswer { .. } => Blame::Provider,
+            Self::Record(_) | Self::NotReproducible { .. } | Self::ShuttingDown => Blame::Gateway,
+        }
+    }
+
+    /// Returns what to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Request(error) => error.hint(),
+            Self::Prompt(error) => error.hint(),
+            Self::PromptReferenceConflict { .. } => {
+                Some("name the prompt once, in `model` or in `prompt.id`".to_owned())
+            }
+            Self::MissingModel { .. } => Some(
+                "set `model:` in the prompt's front matter or `model` in the request".to_owned(),
+            ),
+            Self::ParameterLocked { parameter, .. } => {
+                Some(format!("leave `{parameter}` out; the prompt's file decides it"))
+            }
+            Self::ModelNotFound { owner: Some(owner), .. } => Some(format!(
+                "it belongs to provider `{owner}`, which is not configured; set its API key in the \
+                 environment or add `[providers.{owner}]` to promptgate.toml"
+            )),
+            Self::ModelNotFound { near, .. } if !near.is_empty() => {
+                Some(format!("write it as `provider/model`; near: {}", near.join(", ")))
+            }
+            Self::ModelNotFound { .. } => Some(
+                "write it as `provider/model`, or route it in `[models]` of promptgate.toml; \
+                 GET /v1/models lists what there is"
+                    .to_owned(),
+            ),
+            Self::ModelForbidden { .. } => {
+                Some("ask for a key with a wider `--model` scope".to_owned())
+            }
+            Self::Provider { error, .. } => error.hint(),
+            Self::NoContent { .. }
+            | Self::InvalidAnswer { .. } | Self::NotReproducible { .. } | Self::ShuttingDown => None,
+            Self::Record(error) => error.hint(),
+        }
+    }
+
+    /// Returns the request's field that is at fault.
+    #[must_use]
+    pub fn param(&self) -> Option<String> {
+        match self {
+            Self::Request(error) => error.param().map(str::to_owned),
+            Self::Prompt(error) => error.param(),
+            Self::PromptReferenceConflict { .. } => Some("prompt".to_owned()),
+            Self::MissingModel { .. }
+            | Self::ModelNotFound { .. }
+            | Self::ModelForbidden { .. } => Some("model".to_owned()),
+            Self::ParameterLocked { parameter, .. } => Some(parameter.clone()),
+            Self::Provider { fault, .. } => fault.as_ref().and_then(|fault| fault.param.clone()),
+            Self::NoContent { .. }
+            | Self::InvalidAnswer { .. }
+            | Self::Record(_)
+            | Self::NotReproducible { .. }
+            | Self::ShuttingDown => None,
+        }
+    }
+
+    /// Returns how long the client should wait before it tries again.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Provider { error, .. } => error.retry_after(),
+            Self::Record(_) | Self::ShuttingDown => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
+    /// Returns how the record of a call ends that ends with this error.
+    #[must_use]
+    pub fn state(&self) -> CallState {
+        match self {
+            Self::NoContent { .. } => CallState::Timeout,
+            Self::Provider { error, .. }
+                if matches!(error.error_kind(), ErrorKind::Timeout(_)) =>
+            {
+                CallState::Timeout
+            }
+            Self::Provider { error, .. } if error.error_kind() == ErrorKind::Rejected => {
+                CallState::Refused
+            }
+            _ if self.blame() == Blame::Client => CallState::Refused,
+            _ => CallState::UpstreamError,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! A prompt's own settings as parameters of a chat completion, under those of the request.
+
+use crate::prompts::{Bundle, Part, Role};
+use crate::wire::json::RawObject;
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+/// The two spellings of a setting: Dotprompt's, and `OpenAI`'s.
+const SPELLINGS: [(&str, &str); 8] = [
+    ("maxOutputTokens", "max_completion_tokens"),
+    ("topP", "top_p"),
+    ("topK", "top_k"),
+    ("stopSequences", "stop"),
+    ("presencePenalty", "presence_penalty"),
+    ("frequencyPenalty", "frequency_penalty"),
+    ("reasoningEffort", "reasoning_effort"),
+    ("parallelToolCalls", "parallel_tool_calls"),
+];
+
+/// Settings that speak to the prompt's tooling, not to the model.
+const NOT_PARAMETERS: [&str; 1] = ["version"];
+
+/// Returns the names under which a request may send the setting `name`.
+pub(crate) fn spellings(name: &str) -> impl Iterator<Item = &str> {
+    let other = SPELLINGS.iter().find(|(dotprompt, _)| *dotprompt == name).map(|(_, openai)| *openai);
+    let token_limit = matches!(other.unwrap_or(name), "max_completion_tokens").then_some("max_tokens");
+    std::iter::once(name).chain(other).chain(token_limit)
+}
+
+/// Adds the prompt's config, tools and output format to `body` where the request has none. Returns
+/// the limit of output tokens, which each provider spells in its own way.
+pub(crate) fn apply(bundle: &Bundle, body: &mut RawObject) -> Option<Bytes> {
+    let mut token_limit = None;
+    for (name, value) in bundle.config() {
+        let is_sent = spellings(name).any(|name| body.get(name).is_some());
+        if is_sent || NOT_PARAMETERS.contains(&name.as_str()) {
+            continue;
+        }
+        if spellings(name).any(|name| name == "max_tokens") || name == "max_tokens" {
+            token_limit = Some(to_bytes(value));
+            continue;
+        }
+        let spelled = SPELLINGS.iter().find(|(dotprompt, _)| dotprompt == name);
+        body.set(spelled.map_or(name.as_str(), |(_, openai)| openai), to_bytes(value));
+    }
+    if body.get("tools").is_none() && !bundle.tools().is_empty() {
+        let tools: Vec<Value> = bundle.tools().iter().map(function_tool).collect();
+        body.set("tools", to_bytes(&Value::Array(tools)));
+    }
+    if body.get("response_format").is_none()
+        && let Some(format) = response_format(bundle)
+    {
+        body.set("response_format", to_bytes(&format));
+    }
+    token_limit
+}
+
+/// Returns one rendered message as `OpenAI` spells it.
+pub(crate) fn encode_message(role: Role, content: &[Part]) -> Bytes {
+    let role = match role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Model => "assistant",
+        Role::Tool => "tool",
+        Role::Developer => "developer",
+    };
+    let content = match content {
+        [Part::Text(text)] => Value::from(text.as_str()),
+        parts => parts.iter().map(encode_part).collect(),
+    };
+    to_bytes(&json!({"role": role, "content": content}))
+}
+
+fn encode_part(part: &Part) -> Value {
+    match part {
+        Part::Text(text) => json!({"type": "text", "text": text}),
+        Part::Media { url, .. } => json!({"type": "image_url", "image_url": {"url": url}}),
+    }
+}
+
+fn function_tool(tool: &crate::prompts::Tool) -> Value {
+    let mut function = Map::new();
+    function.insert("name".to_owned(), tool.name.as_str().into());
+    if let Some(description) = &tool.description {
+        function.insert("description".to_owned(), description.as_str().into());
+    }
+    function.insert("parameters".to_owned(), tool.input_schema.clone());
+    json!({"type": "function", "function": function})
+}
+
+/// `json_schema` when the prompt declares a schema, `json_object` when it only asks for JSON.
+fn response_format(bundle: &Bundle) -> Option<Value> {
+    let output = bundle.output();
+    if let Some(schema) = &output.schema {
+        let name: String = bundle.schema_name();
+        return Some(json!({
+            "type": "json_schema",
+            "json_schema": {"name": name, "strict": output.is_strict, "schema": schema},
+        }));
+    }
+    (output.format.as_deref() == Some("json")).then(|| json!({"type": "json_object"}))
+}
+
+fn to_bytes(value: &Value) -> Bytes {
+    Bytes::from(value.to_string())
+}

@@ -1,0 +1,401 @@
+//! One record per call, always: the intent before a provider is asked, one outcome at the end, also
+//! when the client leaves (then from `Drop`) or the provider dies.
+
+use crate::domain::{
+    Attempt, BodyFormat, CallIntent, CallOutcome, CallState, CallTimes, Caller, Clock,
+    Cost, CostQuality, Durability, Operation, Timestamp, TokenUsage,
+};
+use crate::metering::{self, PriceRow, Prices, Tokens};
+use crate::proxy::attempts::micros;
+use crate::proxy::call::{Arrival, Call};
+use crate::proxy::routing::{Plan, PlannedAttempt};
+use crate::proxy::{AnswerFacts, Error, Failure};
+use crate::safety::Secrets;
+use crate::store::Store;
+use crate::telemetry::Telemetry;
+use crate::wire::openai::ReplyFacts;
+use bytes::Bytes;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+/// Writes the records of all calls.
+#[derive(Debug)]
+pub struct Recorder {
+    /// Where records go.
+    pub store: Arc<Store>,
+    /// What tokens cost.
+    pub prices: Arc<Prices>,
+    /// Under which name the price table knows a provider that is configured under another.
+    pub price_lists: BTreeMap<String, &'static str>,
+    /// Counts tokens where a provider reports none.
+    pub tokens: Tokens,
+    /// What must never be written.
+    pub secrets: Arc<Secrets>,
+    /// Who else is told.
+    pub telemetry: Arc<Telemetry>,
+    /// The time of day.
+    pub clock: Clock,
+    /// Where work goes that a dropped call leaves behind; shutdown waits for it.
+    pub tasks: TaskTracker,
+    /// The runtime that work runs on, since `Drop` may run outside of it.
+    pub runtime: Handle,
+}
+
+/// A call whose intent is in the journal. Ends in exactly one outcome: by [`Recording::complete`],
+/// [`Recording::fail`], or, when it is dropped, as `client_gone`.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    recorder: Arc<Recorder>,
+    open: Option<Box<Open>>,
+}
+
+/// What is known of a call that is under way.
+#[derive(Debug)]
+struct Open {
+    intent: CallIntent,
+    messages: Vec<Bytes>,
+    started: Instant,
+    attempt: PlannedAttempt,
+    attempts: Vec<Attempt>,
+    times: CallTimes,
+    warnings: Vec<String>,
+    is_recorded: bool,
+}
+
+/// How a call ended, as the one who ends it knows it.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) state: CallState,
+    pub(crate) status: Option<u16>,
+    pub(crate) error: Option<(String, String)>,
+    pub(crate) facts: Option<ReplyFacts>,
+    pub(crate) output_format: BodyFormat,
+    pub(crate) output: Bytes,
+    /// The text of the answer, for counting when no usage was reported.
+    pub(crate) output_text: String,
+    pub(crate) bytes_sent: u64,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Ending {
+    /// An ending without any output.
+    pub(crate) const fn bare(state: CallState) -> Self {
+        Self {
+            state,
+            status: None,
+            error: None,
+            facts: None,
+            output_format: BodyFormat::None,
+            output: Bytes::new(),
+            output_text: String::new(),
+            bytes_sent: 0,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Recorder {
+    /// Writes the intent of `call`. Only after this may a provider be asked.
+    ///
+    /// # Errors
+    ///
+    /// When the journal does not take it and the policy is to refuse.
+    pub(crate) async fn begin(
+        self: &Arc<Self>,
+        caller: &Caller,
+        call: &Call,
+        plan: &Plan,
+        arrival: &Arrival,
+    ) -> Result<Recording, Error> {
+        let intent = self.intent(caller, call, plan, arrival);
+        let is_recorded = match self.store.append_intent(&intent) {
+            Ok(position) => {
+                self.store.durable(position).await?;
+                true
+            }
+            Err(error) if error.is_tolerated() => {
+                self.telemetry.call_unrecorded(&error);
+                false
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.telemetry.call_begun();
+        Ok(Recording {
+            recorder: Arc::clone(self),
+            open: Some(Box::new(Open {
+                intent,
+                messages: call.messages.clone(),
+                started: arrival.started,
+                attempt: plan.first.clone(),
+                attempts: Vec::new(),
+                times: CallTimes::default(),
+                warnings: call.warnings.clone(),
+                is_recorded,
+            })),
+        })
+    }
+
+    fn intent(&self, caller: &Caller, call: &Call, plan: &Plan, arrival: &Arrival) -> CallIntent {
+        CallIntent {
+            id: arrival.id,
+            started: self.clock.now(),
+            operation: call.operation,
+            key: caller.key.clone(),
+            caller: caller.name.clone(),
+            prompt: call.prompt.clone(),
+            rendered_hash: call.rendered_hash.clone(),
+            model_asked: call.model_asked.clone(),
+            provider: plan.first.provider.clone(),
+            model: plan.first.model.clone(),
+            stream: call.stream,
+            user: call.user.clone(),
+            session: call.session.clone(),
+            trace: arrival.trace.clone(),
+            tags: arrival.tags.clone(),
+            durability: self.store.durability(),
+            overhead_us: micros(arrival.started.elapsed()),
+            request: self.secrets.scrub_bytes(&arrival.body),
+        }
+    }
+
+    /// Prices and writes an outcome. Synchronous: safe in `Drop`.
+    fn write(&self, open: &Open, ending: Ending, counted: Option<TokenUsage>) -> CallOutcome {
+        let outcome = self.outcome(open, ending, counted);
+        if open.is_recorded
+            && let Err(error) = self.store.append_outcome(&outcome)
+        {
+            self.telemetry.outcome_unrecorded(outcome.id, &error);
+        }
+        self.telemetry.call_finished(&open.intent, &outcome);
+        outcome
+    }
+
+    fn outcome(&self, open: &Open, ending: Ending, counted: Option<TokenUsage>) -> CallOutcome {
+        let facts = ending.facts.unwrap_or_default();
+        let usage = facts.usage.or(counted);
+        let quality = if facts.usage.is_some() { CostQuality::Exact } else { CostQuality::Estimated };
+        let model = facts.model.as_deref().unwrap_or(&open.attempt.model);
+        let cost = usage.map_or_else(Cost::default, |usage| {
+            let price = self.price(&open.attempt, model, open.intent.started);
+            price.map_or_else(Cost::default, |price| metering::cost(&usage, &price, quality))
+        });
+        let mut warnings = open.warnings.clone();
+        warnings.extend(ending.warnings);
+        let (error, message) = ending.error.unzip();
+        CallOutcome {
+            id: open.intent.id,
+            state: ending.state,
+            ended: self.clock.now(),
+            status: ending.status,
+            error,
+            message: message.map(|text| self.secrets.scrub_text(&text).into_owned()),
+            provider: open.attempt.provider.clone(),
+            model: open.attempt.model.clone(),
+            model_returned: facts.model,
+            usage,
+            usage_reported: facts.usage_reported,
+            cost,
+            finish_reason: facts.finish_reason,
+            times: CallTimes { total_us: micros(open.started.elapsed()), ..open.times },
+            attempts: self.scrubbed(&open.attempts),
+            bytes_sent: ending.bytes_sent,
+            warnings,
+            output_format: ending.output_format,
+            output: self.secrets.scrub_bytes(&ending.output),
+        }
+    }
+
+    /// The price of what was used: of the model that the provider names, else of the one asked for;
+    /// under the provider's own name, else under that of its kind.
+    fn price(&self, attempt: &PlannedAttempt, model: &str, at: Timestamp) -> Option<Arc<PriceRow>> {
+        let kind = self.price_lists.get(&attempt.provider).copied();
+        let lists = [Some(attempt.provider.as_str()), kind];
+        let models = [model, &attempt.model];
+        lists.into_iter().flatten().find_map(|list| {
+            models.into_iter().find_map(|model| self.prices.lookup(list, model, at))
+        })
+    }
+
+    fn scrubbed(&self, attempts: &[Attempt]) -> Vec<Attempt> {
+        let scrub = |text: &String| self.secrets.scrub_text(text).into_owned();
+        attempts
+            .iter()
+            .map(|attempt| Attempt { message: attempt.message.as_ref().map(scrub), ..attempt.clone() })
+            .collect()
+    }
+
+    /// Counts what the provider did not report. Takes milliseconds on long texts.
+    fn count(&self, open: &Open, ending: &Ending) -> Option<TokenUsage> {
+        if open.attempts.iter().all(|attempt| attempt.status.is_none()) && ending.state != CallState::ClientGone {
+            // Nothing is known to have reached the provider.
+            return None;
+        }
+        let model = &open.attempt.model;
+        let input = match open.intent.operation {
+            Operation::Chat => self.tokens.count_messages(model, &open.messages),
+            Operation::Embeddings => {
+                open.messages.iter().map(|input| self.count_input(model, input)).sum()
+            }
+        };
+        let output = self.tokens.count_text(model, &ending.output_text);
+        Some(TokenUsage { input, output, ..TokenUsage::default() })
+    }
+}
+
+impl Recorder {
+    /// Counts the input of an embeddings request: texts, or tokens that are there already.
+    fn count_input(&self, model: &str, input: &Bytes) -> u64 {
+        match serde_json::from_slice::<Value>(input).unwrap_or_default() {
+            Value::String(text) => self.tokens.count_text(model, &text),
+            Value::Array(elements) => elements.iter().map(|element| match element {
+                Value::String(text) => self.tokens.count_text(model, text),
+                Value::Array(tokens) => u64::try_from(tokens.len()).unwrap_or(u64::MAX),
+                _ => 1,
+            }).sum(),
+            _ => 0,
+        }
+    }
+}
+
+/// Whether tokens must be counted here: the provider did work and reported nothing.
+fn needs_count(ending: &Ending) -> bool {
+    let is_reported = ending.facts.as_ref().is_some_and(|facts| facts.usage.is_some());
+    let may_have_cost = match ending.state {
+        CallState::Ok | CallState::ClientGone => true,
+        CallState::UpstreamError | CallState::Timeout => !ending.output_text.is_empty(),
+        CallState::Refused | CallState::CrashRecovered => false,
+    };
+    may_have_cost && !is_reported
+}
+
+impl Recording {
+    /// Notes a finished try.
+    pub(crate) fn note_attempt(&mut self, attempt: Attempt) {
+        if let Some(open) = &mut self.open {
+            if attempt.error.is_some() {
+                self.recorder.telemetry.attempt_failed(open.intent.id, &attempt);
+            }
+            open.attempts.push(attempt);
+        }
+    }
+
+    /// Notes which attempt succeeded, and when.
+    pub(crate) fn note_success(&mut self, attempt: PlannedAttempt, sent: Duration, head: Duration) {
+        if let Some(open) = &mut self.open {
+            open.attempt = attempt;
+            open.times.sent_us = Some(micros(sent));
+            open.times.head_us = Some(micros(head));
+        }
+    }
+
+    /// Notes that the first content of a stream is here.
+    pub(crate) fn note_first_content(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.times.first_content_us = Some(micros(open.started.elapsed()));
+        }
+    }
+
+    /// Returns what the client may know of the call.
+    pub(crate) fn facts(&self) -> AnswerFacts {
+        self.open.as_ref().map(|open| facts_of(open, None)).unwrap_or_default()
+    }
+
+    /// Writes the outcome and waits until it is as durable as was promised.
+    ///
+    /// # Cancel safety
+    ///
+    /// The outcome is written (or handed to a task that writes it) before the first await that
+    /// could be cancelled.
+    pub(crate) async fn complete(mut self, ending: Ending) -> AnswerFacts {
+        let Some(open) = self.open.take() else {
+            return AnswerFacts::default();
+        };
+        let recorder = Arc::clone(&self.recorder);
+        if !needs_count(&ending) {
+            let outcome = recorder.write(&open, ending, None);
+            recorder.settle().await;
+            return facts_of(&open, Some(&outcome));
+        }
+        let counting = recorder.count_and_write(open, ending);
+        let written = counting.await.ok();
+        self.recorder.settle().await;
+        written.map(|(open, outcome)| facts_of(&open, Some(&outcome))).unwrap_or_default()
+    }
+
+    /// Writes that the call failed, and returns what the client may know.
+    pub(crate) async fn fail(mut self, error: Error) -> Box<Failure> {
+        if let (Some(open), Error::Provider { error, .. }) = (&mut self.open, &error) {
+            error.provider().clone_into(&mut open.attempt.provider);
+        }
+        let ending = Ending {
+            error: Some((error.kind().to_owned(), error.to_string())),
+            ..Ending::bare(error.state())
+        };
+        let facts = self.complete(ending).await;
+        Box::new(Failure { error, facts })
+    }
+
+    /// Writes the outcome without waiting for anything: for `Drop`.
+    pub(crate) fn abandon(&mut self, ending: Ending) {
+        let Some(open) = self.open.take() else { return };
+        if needs_count(&ending) {
+            drop(self.recorder.count_and_write(open, ending));
+        } else {
+            self.recorder.write(&open, ending, None);
+        }
+    }
+}
+
+impl Recorder {
+    /// Counts and writes on a blocking thread that shutdown waits for.
+    fn count_and_write(
+        self: &Arc<Self>,
+        open: Box<Open>,
+        ending: Ending,
+    ) -> tokio::task::JoinHandle<(Box<Open>, CallOutcome)> {
+        let recorder = Arc::clone(self);
+        self.tasks.spawn_blocking_on(
+            move || {
+                let counted = recorder.count(&open, &ending);
+                let outcome = recorder.write(&open, ending, counted);
+                (open, outcome)
+            },
+            &self.runtime,
+        )
+    }
+
+    /// Waits until all that was written is as durable as was promised.
+    async fn settle(&self) {
+        if self.store.durability() == Durability::Disk
+            && let Err(error) = self.store.durable_now().await
+        {
+            self.telemetry.journal_trouble(&error);
+        }
+    }
+}
+
+impl Drop for Recording {
+    /// The client left before it had an answer.
+    fn drop(&mut self) {
+        self.abandon(Ending::bare(CallState::ClientGone));
+    }
+}
+
+fn facts_of(open: &Open, outcome: Option<&CallOutcome>) -> AnswerFacts {
+    AnswerFacts {
+        prompt: open.intent.prompt.clone(),
+        provider: open.attempt.provider.clone(),
+        model: open.attempt.model.clone(),
+        attempts: open.attempts.len(),
+        overhead_us: open.intent.overhead_us,
+        durability: open.is_recorded.then_some(open.intent.durability),
+        cost: outcome.map(|outcome| outcome.cost.clone()),
+        warnings: open.warnings.clone(),
+        rate_limits: Vec::new(),
+    }
+}

@@ -1,0 +1,89 @@
+//! What a call would send, or did send, without asking anybody.
+
+use crate::domain::{
+    CallId, CallRecord, Caller, PromptReference, PromptStamp, Selector,
+};
+use crate::proxy::call::{self, Arrival, Call};
+use crate::proxy::{Error, Proxy};
+use crate::wire::openai::ChatRequest;
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// A rendered prompt.
+#[derive(Debug)]
+pub struct Rendering {
+    /// The version that was rendered.
+    pub prompt: PromptStamp,
+    /// The body of the request that would be sent (JSON).
+    pub body: Bytes,
+    /// What should be known but stops nothing.
+    pub warnings: Vec<String>,
+}
+
+impl Proxy {
+    /// Renders a prompt with `{"variables": {…}, "messages": […]}`, and asks nobody.
+    ///
+    /// # Errors
+    ///
+    /// Those of resolving and rendering.
+    pub async fn render(
+        &self,
+        caller: &Caller,
+        reference: &PromptReference,
+        body: &Bytes,
+    ) -> Result<Rendering, Error> {
+        let request = ChatRequest::decode_for_rendering(body)?;
+        let resolved = self.prompts.resolve(reference, caller).await?;
+        let call = call::from_prompt(&resolved, request, &nowhere(body))?;
+        Ok(Rendering {
+            prompt: resolved.stamp,
+            body: body_of(&call),
+            warnings: call.warnings,
+        })
+    }
+
+    /// Makes the request of a recorded call anew from its version, its variables and the client's
+    /// messages. Equal to what was sent, or an error: the record holds a hash of the rendering.
+    ///
+    /// # Errors
+    ///
+    /// When the version is gone, or the rendering is not the recorded one.
+    pub async fn reconstruct(&self, record: &CallRecord) -> Result<Bytes, Error> {
+        let Some(stamp) = &record.intent.prompt else {
+            return Ok(record.intent.request.clone());
+        };
+        let reference = PromptReference {
+            key: stamp.key.clone(),
+            selector: Selector::Hash(stamp.hash.to_hex()),
+        };
+        let resolved = self.prompts.resolve(&reference, &Caller::local()).await?;
+        let request = ChatRequest::decode(&record.intent.request)?;
+        let call = call::from_prompt(&resolved, request, &nowhere(&record.intent.request))?;
+        if call.rendered_hash != record.intent.rendered_hash {
+            return Err(Error::NotReproducible { prompt: stamp.key.to_string() });
+        }
+        Ok(body_of(&call))
+    }
+}
+
+fn body_of(call: &Call) -> Bytes {
+    let mut body = call.body.clone();
+    body.set("model", Bytes::from(Value::from(call.model.as_str()).to_string()));
+    if let Some(limit) = &call.token_limit {
+        body.set("max_completion_tokens", limit.clone());
+    }
+    body.to_bytes()
+}
+
+/// The arrival of a request that is not on its way anywhere.
+fn nowhere(body: &Bytes) -> Arrival {
+    Arrival {
+        id: CallId::fresh(),
+        started: Instant::now(),
+        trace: None,
+        session: None,
+        tags: Vec::new(),
+        body: body.clone(),
+    }
+}

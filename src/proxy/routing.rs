@@ -1,0 +1,194 @@
+//! Which providers are asked for a model, in which order.
+
+use crate::domain::{Caller, nearest_names};
+use crate::proxy::Error;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Which models go to which provider.
+#[derive(Debug, Clone, Default)]
+pub struct Routes {
+    /// The providers that are configured, by name.
+    pub providers: BTreeSet<String>,
+    /// Patterns of model names (`gpt-*`) and their provider; the first match wins.
+    pub patterns: Vec<(String, String)>,
+    /// Where every other model goes: `simulated` when no provider has a key.
+    pub catch_all: Option<String>,
+    /// How failed attempts are tried again.
+    pub retry: RetryPolicy,
+}
+
+/// When an attempt is made again. Only before the first content byte, and only where nothing was
+/// answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Further tries at the same provider.
+    pub retries: u32,
+    /// The wait before a further try when the provider names none.
+    pub pause: Duration,
+    /// A provider that asks for a longer wait is not tried again.
+    pub longest_pause: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            retries: 1,
+            pause: Duration::from_millis(200),
+            longest_pause: Duration::from_secs(5),
+        }
+    }
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedAttempt {
+    /// The provider's name in the config.
+    pub provider: String,
+    /// The model to ask of it.
+    pub model: String,
+}
+
+/// The attempts of a call, in order. Fallbacks, weights and breakers will fill the later places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The first choice.
+    pub first: PlannedAttempt,
+    /// Where to go when the first choice fails.
+    pub fallbacks: Vec<PlannedAttempt>,
+    /// How often each is tried.
+    pub retry: RetryPolicy,
+}
+
+/// Models by their usual names: what comes without a provider in front goes here.
+pub const WELL_KNOWN: [(&str, &str); 19] = [
+    ("gpt-*", "openai"),
+    ("chatgpt-*", "openai"),
+    ("o1*", "openai"),
+    ("o3*", "openai"),
+    ("o4*", "openai"),
+    ("text-embedding-*", "openai"),
+    ("claude-*", "anthropic"),
+    ("gemini-*", "gemini"),
+    ("mistral-*", "mistral"),
+    ("ministral-*", "mistral"),
+    ("codestral-*", "mistral"),
+    ("magistral-*", "mistral"),
+    ("devstral-*", "mistral"),
+    ("pixtral-*", "mistral"),
+    ("open-mistral-*", "mistral"),
+    ("open-mixtral-*", "mistral"),
+    ("deepseek-*", "deepseek"),
+    ("simulated", "simulated"),
+    ("simulated?*", "simulated"),
+];
+
+impl Routes {
+    /// Returns the attempts for `model`.
+    ///
+    /// # Errors
+    ///
+    /// `model_not_found` when no provider serves the model, `model_forbidden` when the caller's key
+    /// does not allow it.
+    pub fn plan(&self, caller: &Caller, model: &str) -> Result<Plan, Error> {
+        if !caller.may_use_model(model) {
+            return Err(Error::ModelForbidden { model: model.to_owned() });
+        }
+        let first = self.first_choice(model).ok_or_else(|| self.not_found(model))?;
+        Ok(Plan { first, fallbacks: Vec::new(), retry: self.retry })
+    }
+
+    fn first_choice(&self, model: &str) -> Option<PlannedAttempt> {
+        let attempt = |provider: &str, model: &str| PlannedAttempt {
+            provider: provider.to_owned(),
+            model: model.to_owned(),
+        };
+        if let Some((provider, rest)) = model.split_once('/')
+            && self.providers.contains(provider)
+            && !rest.is_empty()
+        {
+            return Some(attempt(provider, rest));
+        }
+        let by_pattern = self
+            .patterns
+            .iter()
+            .filter(|(_, provider)| self.providers.contains(provider))
+            .find(|(pattern, _)| matches_pattern(pattern, model));
+        if let Some((_, provider)) = by_pattern {
+            return Some(attempt(provider, model));
+        }
+        self.catch_all.as_ref().map(|provider| attempt(provider, model))
+    }
+
+    fn not_found(&self, model: &str) -> Error {
+        let owner = self
+            .patterns
+            .iter()
+            .find(|(pattern, _)| matches_pattern(pattern, model))
+            .map(|(_, provider)| provider.clone());
+        let near = nearest_names(model, self.providers.iter().map(String::as_str));
+        let near = near.into_iter().map(str::to_owned).collect();
+        Error::ModelNotFound { model: model.to_owned(), owner, near }
+    }
+}
+
+/// Whether `model` is named by `pattern`, which may end in `*`.
+fn matches_pattern(pattern: &str, model: &str) -> bool {
+    pattern
+        .strip_suffix('*')
+        .map_or_else(|| pattern == model, |head| model.starts_with(head))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Routes, WELL_KNOWN};
+    use crate::domain::Caller;
+
+    fn routes(providers: &[&str], catch_all: Option<&str>) -> Routes {
+        Routes {
+            providers: providers.iter().map(|&name| name.to_owned()).collect(),
+            patterns: WELL_KNOWN
+                .iter()
+                .map(|&(pattern, provider)| (pattern.to_owned(), provider.to_owned()))
+                .collect(),
+            catch_all: catch_all.map(str::to_owned),
+            ..Routes::default()
+        }
+    }
+
+    #[test]
+    fn models_find_their_provider() {
+        let routes = routes(&["openai", "groq", "simulated"], None);
+        for (model, provider, asked) in [
+            ("gpt-5-mini", "openai", "gpt-5-mini"),
+            ("openai/gpt-4o", "openai", "gpt-4o"),
+            ("groq/meta-llama/llama-4", "groq", "meta-llama/llama-4"),
+            ("simulated/a?fail=429", "simulated", "a?fail=429"),
+            ("simulated", "simulated", "simulated"),
+        ] {
+            let plan = routes.plan(&Caller::local(), model).unwrap();
+            assert_eq!((plan.first.provider.as_str(), plan.first.model.as_str()), (provider, asked));
+        }
+    }
+
+    #[test]
+    fn a_model_without_provider_is_an_error_that_says_what_is_missing() {
+        let error = routes(&["simulated"], None).plan(&Caller::local(), "claude-4").unwrap_err();
+        assert_eq!(error.kind(), "model_not_found");
+        assert!(error.hint().unwrap().contains("anthropic"), "{:?}", error.hint());
+    }
+
+    #[test]
+    fn without_any_key_every_model_is_simulated() {
+        let plan = routes(&["simulated"], Some("simulated")).plan(&Caller::local(), "gpt-5").unwrap();
+        assert_eq!(plan.first.provider, "simulated");
+    }
+
+    #[test]
+    fn a_key_may_be_bound_to_models() {
+        let caller = Caller { models: vec!["gpt-*".to_owned()], ..Caller::local() };
+        let routes = routes(&["openai", "simulated"], None);
+        assert!(routes.plan(&caller, "gpt-5").is_ok());
+        assert_eq!(routes.plan(&caller, "simulated/x").unwrap_err().kind(), "model_forbidden");
+    }
+}

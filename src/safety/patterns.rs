@@ -1,0 +1,79 @@
+//! What looks like a credential in a text.
+
+use std::ops::Range;
+
+/// Beginnings of keys, and how long such a key is at least, beginning included.
+const PREFIXES: [(&str, usize); 9] = [
+    ("pgate_", 7),
+    ("sk-", 23),
+    ("gsk_", 24),
+    ("xai-", 24),
+    ("AIza", 30),
+    ("ghp_", 24),
+    ("gho_", 24),
+    ("github_pat_", 24),
+    ("hf_", 24),
+];
+
+/// Words after which a credential follows, and what may stand between: matched without case.
+const SCHEMES: [&str; 2] = ["bearer ", "basic "];
+
+/// Names of query parameters and fields that hold credentials, matched without case.
+const PARAMETERS: [&str; 5] = ["key=", "api_key=", "api-key=", "apikey=", "access_token="];
+
+/// Returns where the first credential-shaped piece at or after `from` stands in `text`.
+pub(super) fn find(text: &str, from: usize) -> Option<Range<usize>> {
+    let bytes = text.as_bytes();
+    (from..bytes.len()).find_map(|start| {
+        let is_word_start = start
+            .checked_sub(1)
+            .and_then(|before| bytes.get(before))
+            .is_none_or(|byte| !byte.is_ascii_alphanumeric());
+        let here = bytes.get(start..)?;
+        is_word_start.then(|| match_at(here, start)).flatten()
+    })
+}
+
+fn match_at(here: &[u8], start: usize) -> Option<Range<usize>> {
+    let key = PREFIXES.iter().find_map(|(prefix, shortest)| {
+        let length = here
+            .starts_with(prefix.as_bytes())
+            .then(|| run(here, is_key))?;
+        (*shortest <= length).then_some(start..start + length)
+    });
+    key.or_else(|| value_after(here, start, &SCHEMES, 8, is_token))
+        .or_else(|| value_after(here, start, &PARAMETERS, 1, is_value))
+}
+
+/// Returns where the value after one of `words` stands, when it has at least `shortest` bytes.
+fn value_after(
+    here: &[u8],
+    start: usize,
+    words: &[&str],
+    shortest: usize,
+    is_part: fn(u8) -> bool,
+) -> Option<Range<usize>> {
+    let word = words.iter().find(|word| {
+        here.get(..word.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
+    })?;
+    let length = run(here.get(word.len()..)?, is_part);
+    let value = start + word.len();
+    (shortest <= length).then_some(value..value + length)
+}
+
+fn run(bytes: &[u8], is_part: fn(u8) -> bool) -> usize {
+    bytes.iter().take_while(|byte| is_part(**byte)).count()
+}
+
+const fn is_key(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+const fn is_token(byte: u8) -> bool {
+    is_key(byte) || matches!(byte, b'.' | b'+' | b'/' | b'=' | b'~')
+}
+
+const fn is_value(byte: u8) -> bool {
+    is_token(byte) || matches!(byte, b'%' | b':')
+}

@@ -1,0 +1,287 @@
+//! The one place where errors meet HTTP.
+
+use crate::domain::Blame;
+use crate::proxy::{self, AnswerFacts, Failure};
+use crate::server::headers;
+use crate::providers::ErrorKind;
+use crate::{access, prompts, providers, store, wire};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use std::time::Duration;
+
+/// An error as a client sees it: `OpenAI`'s envelope with all four keys, a hint, and the request id.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    /// `OpenAI`'s class of the error (`invalid_request_error`, ...).
+    class: &'static str,
+    code: String,
+    message: String,
+    param: Option<String>,
+    hint: Option<String>,
+    retry_after: Option<Duration>,
+    /// What an SDK is told about trying again; `None` leaves it to the status.
+    should_retry: Option<bool>,
+    facts: Box<AnswerFacts>,
+}
+
+impl ApiError {
+    /// An error that the request itself causes.
+    pub(crate) fn of_request(
+        status: StatusCode,
+        code: &str,
+        message: impl Into<String>,
+        hint: Option<&str>,
+    ) -> Self {
+        Self {
+            status,
+            class: class_of(status),
+            code: code.to_owned(),
+            message: message.into(),
+            param: None,
+            hint: hint.map(str::to_owned),
+            retry_after: None,
+            should_retry: None,
+            facts: Box::default(),
+        }
+    }
+
+    /// 404 for something that is not there.
+    pub(crate) fn not_found(code: &str, message: impl Into<String>, hint: Option<&str>) -> Self {
+        Self::of_request(StatusCode::NOT_FOUND, code, message, hint)
+    }
+
+    /// 500 for a failure of ours; `cause` goes to the log.
+    pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
+        tracing::error!(error = %cause, "a request failed inside the gateway");
+        Self::of_request(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "the gateway failed to serve the request",
+            Some("the cause is in the gateway's log under the request id"),
+        )
+    }
+
+    /// 503 with a short wait.
+    pub(crate) fn unavailable(code: &str, message: impl Into<String>) -> Self {
+        let error = Self::of_request(StatusCode::SERVICE_UNAVAILABLE, code, message, None);
+        Self { retry_after: Some(Duration::from_secs(1)), ..error }
+    }
+}
+
+/// `OpenAI`'s class for a status.
+const fn class_of(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        429 => "rate_limit_error",
+        500.. => "server_error",
+        _ => "invalid_request_error",
+    }
+}
+
+impl From<Box<Failure>> for ApiError {
+    fn from(failure: Box<Failure>) -> Self {
+        let Failure { error, facts } = *failure;
+        let was_asked = 0 < facts.attempts;
+        let mut api = Self::from(error);
+        // Our own retries are spent; an SDK's would multiply them.
+        if was_asked {
+            api.should_retry = Some(false);
+        }
+        Self { facts: Box::new(facts), ..api }
+    }
+}
+
+impl From<proxy::Error> for ApiError {
+    fn from(error: proxy::Error) -> Self {
+        let status = status_of(&error);
+        let message = match (&error, error.blame()) {
+            (_, Blame::Gateway) => {
+                tracing::error!(code = error.kind(), error = %describe(&error), "a call was refused by the gateway");
+                public_message(&error)
+            }
+            (proxy::Error::Provider { fault: Some(fault), .. }, _) if status.is_client_error() => {
+                fault.message.clone()
+            }
+            _ => error.to_string(),
+        };
+        let class = match &error {
+            proxy::Error::Provider { error, .. } if error.error_kind() == ErrorKind::QuotaExhausted => {
+                "insufficient_quota"
+            }
+            proxy::Error::Provider { .. } | proxy::Error::NoContent { .. } | proxy::Error::InvalidAnswer { .. }
+                if status.is_server_error() =>
+            {
+                "upstream_error"
+            }
+            _ => class_of(status),
+        };
+        Self {
+            status,
+            class,
+            code: provider_code(&error, status).unwrap_or_else(|| error.kind().to_owned()),
+            message,
+            param: error.param(),
+            hint: error.hint(),
+            retry_after: error.retry_after(),
+            should_retry: None,
+            facts: Box::default(),
+        }
+    }
+}
+
+/// A refusal keeps the provider's own code, which applications may know.
+fn provider_code(error: &proxy::Error, status: StatusCode) -> Option<String> {
+    match error {
+        proxy::Error::Provider { fault: Some(fault), .. } if status.is_client_error() => {
+            fault.code.clone().or_else(|| fault.kind.clone())
+        }
+        _ => None,
+    }
+}
+
+/// The whole chain of causes, for the log.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+fn public_message(error: &proxy::Error) -> String {
+    match error {
+        proxy::Error::Prompt(error) => error.to_string(),
+        proxy::Error::Record(_) => "the call cannot be recorded, so it is not made".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// The status of every way a call can fail.
+fn status_of(error: &proxy::Error) -> StatusCode {
+    match error {
+        proxy::Error::Request(error) => status_of_request(error),
+        proxy::Error::Prompt(error) => status_of_prompt(error),
+        proxy::Error::PromptReferenceConflict { .. }
+        | proxy::Error::MissingModel { .. }
+        | proxy::Error::ParameterLocked { .. } => StatusCode::BAD_REQUEST,
+        proxy::Error::ModelNotFound { .. } => StatusCode::NOT_FOUND,
+        proxy::Error::ModelForbidden { .. } => StatusCode::FORBIDDEN,
+        proxy::Error::Provider { error, .. } => status_of_provider(error),
+        proxy::Error::NoContent { .. } => StatusCode::GATEWAY_TIMEOUT,
+        proxy::Error::InvalidAnswer { .. } => StatusCode::BAD_GATEWAY,
+        proxy::Error::NotReproducible { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        proxy::Error::Record(_) | proxy::Error::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn status_of_request(error: &wire::Error) -> StatusCode {
+    match error.kind() {
+        "request_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::BAD_REQUEST,
+    }
+}
+
+fn status_of_prompt(error: &prompts::Error) -> StatusCode {
+    match error.kind() {
+        "prompt_not_found" | "prompt_version_not_found" | "prompt_label_not_found"
+        | "prompt_preview_not_found" => StatusCode::NOT_FOUND,
+        "prompt_forbidden" => StatusCode::FORBIDDEN,
+        "prompt_retired" => StatusCode::GONE,
+        "prompt_media_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
+        "prompt_registry_unavailable" => StatusCode::SERVICE_UNAVAILABLE,
+        _ => match error.blame() {
+            Blame::Client => StatusCode::BAD_REQUEST,
+            Blame::Provider | Blame::Gateway => StatusCode::INTERNAL_SERVER_ERROR,
+        },
+    }
+}
+
+fn status_of_provider(error: &providers::Error) -> StatusCode {
+    match error.error_kind() {
+        ErrorKind::Rejected => match error.status() {
+            // Those are about our credentials, not the client's.
+            Some(401 | 403) | None => StatusCode::BAD_GATEWAY,
+            Some(status @ (400 | 404 | 409 | 410 | 413 | 422)) => {
+                StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST)
+            }
+            Some(_) => StatusCode::BAD_REQUEST,
+        },
+        ErrorKind::RateLimited | ErrorKind::QuotaExhausted => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
+        ErrorKind::Connect
+        | ErrorKind::Tls
+        | ErrorKind::Reset
+        | ErrorKind::ServerError
+        | ErrorKind::InvalidResponse
+        | ErrorKind::TooLarge => StatusCode::BAD_GATEWAY,
+        ErrorKind::Config | ErrorKind::UnknownProvider => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl From<wire::Error> for ApiError {
+    fn from(error: wire::Error) -> Self {
+        proxy::Error::from(error).into()
+    }
+}
+
+impl From<prompts::Error> for ApiError {
+    fn from(error: prompts::Error) -> Self {
+        proxy::Error::from(error).into()
+    }
+}
+
+impl From<store::Error> for ApiError {
+    fn from(error: store::Error) -> Self {
+        match error.blame() {
+            Blame::Client => Self {
+                hint: error.hint(),
+                ..Self::of_request(StatusCode::BAD_REQUEST, error.kind(), error.to_string(), None)
+            },
+            Blame::Provider | Blame::Gateway => Self::internal(&describe(&error)),
+        }
+    }
+}
+
+impl From<access::Error> for ApiError {
+    fn from(error: access::Error) -> Self {
+        Self {
+            hint: error.hint(),
+            should_retry: Some(false),
+            ..Self::of_request(StatusCode::UNAUTHORIZED, error.kind(), error.to_string(), None)
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// The envelope without the request id, which the outermost layer knows and adds.
+    fn into_response(self) -> Response {
+        let request_id = headers::current_request_id();
+        let body = wire::openai::ErrorEnvelope {
+            message: &self.message,
+            kind: self.class,
+            param: self.param.as_deref(),
+            code: Some(&self.code),
+            hint: self.hint.as_deref(),
+            request_id: request_id.as_deref(),
+        };
+        let mut response = (self.status, body.to_body()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers::write_facts(headers, &self.facts);
+        if let Some(wait) = self.retry_after {
+            headers::write_retry_after(headers, wait);
+        }
+        if let Some(should_retry) = self.should_retry {
+            let value = if should_retry { "true" } else { "false" };
+            headers.insert("x-should-retry", HeaderValue::from_static(value));
+        }
+        response
+    }
+}

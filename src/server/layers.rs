@@ -1,0 +1,149 @@
+//! What stands around every route, blind to the content of requests.
+
+use crate::access::KeyRing;
+use crate::domain::{CallId, Caller, Secret};
+use crate::server::error::ApiError;
+use crate::server::headers;
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body::{Frame, SizeHint};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The id of a request, which is also the id of its call. In the request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestId(pub(crate) CallId);
+
+/// Names the request, and keeps a panic to the one request that caused it.
+pub(crate) async fn identify(mut request: Request, next: Next) -> Response {
+    let id = CallId::fresh();
+    request.extensions_mut().insert(RequestId(id));
+    let served = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let mut response = headers::with_request_id(id, async move {
+        served.await.unwrap_or_else(|panic| {
+            let text = panic
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned())
+                .or_else(|| panic.downcast_ref::<String>().cloned());
+            ApiError::internal(&text.unwrap_or_else(|| "a panic".to_owned())).into_response()
+        })
+    })
+    .await;
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    response
+}
+
+/// Refuses what would be too many calls at once. The permit rides in the response's body: a stream
+/// counts until its end, not until its head.
+pub(crate) async fn bound_in_flight(
+    State(places): State<Arc<Semaphore>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Ok(permit) = Arc::clone(&places).try_acquire_owned() else {
+        return ApiError::unavailable("overloaded", "the gateway has too many calls in flight")
+            .into_response();
+    };
+    let response = next.run(request).await;
+    response.map(|body| Body::new(PermitBody { body, _permit: permit }))
+}
+
+/// A body that holds a place among the calls in flight.
+struct PermitBody {
+    body: Body,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl http_body::Body for PermitBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Turns a key into a [`Caller`]; without one, nothing behind this layer is reached.
+pub(crate) async fn authenticate(
+    State(keys): State<Arc<KeyRing>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let caller = keys.authenticate(credential(request.headers()));
+    match caller {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(error) => ApiError::from(error).into_response(),
+    }
+}
+
+/// The one place that reads credentials: `Authorization: Bearer`, else `x-api-key`, else `api-key`.
+pub(crate) fn credential(headers: &HeaderMap) -> Option<&str> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    text("authorization")
+        .map(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("bearer ")).unwrap_or(value))
+        .or_else(|| text("x-api-key"))
+        .or_else(|| text("api-key"))
+        .map(str::trim)
+        .filter(|credential| !credential.is_empty())
+}
+
+/// The caller, for handlers. Only routes behind [`authenticate`] have one.
+pub(crate) struct Authenticated(pub(crate) Caller);
+
+impl<S: Sync> FromRequestParts<S> for Authenticated {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let caller = parts.extensions.get::<Caller>().cloned();
+        caller.map(Self).ok_or_else(|| ApiError::internal(&"a route is not behind authentication"))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for RequestId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let id = parts.extensions.get::<Self>().copied();
+        id.ok_or_else(|| ApiError::internal(&"a request has no id"))
+    }
+}
+
+/// Lets only the holder of the admin token pass.
+pub(crate) async fn require_admin(
+    State(token): State<Arc<Secret>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let shown = credential(request.headers()).unwrap_or_default();
+    if crate::access::same_secret(shown, &token) {
+        return next.run(request).await;
+    }
+    let hint = "send `Authorization: Bearer TOKEN`; the token is in `admin.token` of the data directory";
+    let message = "the admin plane needs its token";
+    ApiError::of_request(StatusCode::UNAUTHORIZED, "admin_token_required", message, Some(hint))
+        .into_response()
+}

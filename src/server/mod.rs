@@ -1,0 +1,83 @@
+//! The HTTP edges: the accept loop, the routers, the layers, and the one map from errors to HTTP.
+
+mod body;
+mod client;
+mod error;
+mod headers;
+mod layers;
+mod listener;
+mod readiness;
+mod router;
+mod routes;
+mod stall;
+mod trace;
+
+pub use body::BodyLimits;
+pub use client::{AdminClient, AdminReply, ClientError};
+pub use listener::{Limits, Stop, serve};
+pub use readiness::{Readiness, ReadinessReport};
+pub use router::{admin, data};
+pub use routes::keys::load as load_keys;
+
+use crate::access::KeyRing;
+use crate::domain::{Clock, Secret, Timestamp};
+use crate::metering::Prices;
+use crate::prompts::Prompts;
+use crate::providers::Providers;
+use crate::proxy::Proxy;
+use crate::store::Store;
+use crate::telemetry::Telemetry;
+use axum::extract::FromRef;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// The rooms behind the data plane; a handler asks for the one it uses.
+#[derive(Debug, Clone, FromRef)]
+pub struct DataState {
+    /// The way of a call.
+    pub proxy: Arc<Proxy>,
+    /// The prompts.
+    pub prompts: Arc<Prompts>,
+    /// Who may call.
+    pub keys: Arc<KeyRing>,
+    /// What `/v1/models` lists.
+    pub catalogue: Catalogue,
+    /// Places for calls in flight.
+    pub places: Arc<Semaphore>,
+    /// Bounds of request bodies.
+    pub body_limits: BodyLimits,
+    /// Whether new calls are welcome.
+    pub readiness: Readiness,
+}
+
+/// The rooms behind the admin plane.
+#[derive(Debug, Clone, FromRef)]
+pub struct AdminState {
+    /// The records.
+    pub store: Arc<Store>,
+    /// Rebuilds what a call was made from.
+    pub proxy: Arc<Proxy>,
+    /// Who may call.
+    pub keys: Arc<KeyRing>,
+    /// What opens the admin plane.
+    pub token: Arc<Secret>,
+    /// Counters.
+    pub telemetry: Arc<Telemetry>,
+    /// Whether new calls are welcome.
+    pub readiness: Readiness,
+    /// The time of day.
+    pub clock: Clock,
+}
+
+/// What there is to be called.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    /// The prompts.
+    pub prompts: Arc<Prompts>,
+    /// The providers.
+    pub providers: Arc<Providers>,
+    /// Their models.
+    pub prices: Arc<Prices>,
+    /// When the process started.
+    pub started: Timestamp,
+}

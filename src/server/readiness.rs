@@ -1,0 +1,54 @@
+//! Whether new calls are welcome, and if not, why.
+
+use crate::prompts::Prompts;
+use crate::store::Store;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Looks at the rooms a call needs.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    /// Cancelled when the process begins to stop.
+    pub stopping: CancellationToken,
+    /// Whether the journal takes intents.
+    pub store: Arc<Store>,
+    /// Which prompts are served.
+    pub prompts: Arc<Prompts>,
+}
+
+/// What a probe is told.
+#[derive(Debug, Clone)]
+pub struct ReadinessReport {
+    /// Whether new calls are welcome.
+    pub is_ready: bool,
+    /// Why not.
+    pub reasons: Vec<&'static str>,
+    /// The commit the prompts are from.
+    pub commit: Option<String>,
+    /// How many prompts are served.
+    pub prompts: usize,
+    /// Why the newest content of the prompts is not served; the last good one is.
+    pub problem: Option<String>,
+}
+
+impl Readiness {
+    /// Returns how things stand now.
+    #[must_use]
+    pub fn report(&self) -> ReadinessReport {
+        let mut reasons = Vec::new();
+        if self.stopping.is_cancelled() {
+            reasons.push("shutting down");
+        }
+        if !self.store.is_accepting() {
+            reasons.push("the journal takes no records");
+        }
+        let snapshot = self.prompts.snapshot();
+        ReadinessReport {
+            is_ready: reasons.is_empty(),
+            reasons,
+            commit: snapshot.commit().map(ToString::to_string),
+            prompts: snapshot.entries().count(),
+            problem: self.prompts.last_problem(),
+        }
+    }
+}

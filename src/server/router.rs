@@ -1,0 +1,86 @@
+//! Every path there is, in one place.
+
+use crate::server::error::ApiError;
+use crate::server::routes::{calls, chat, embeddings, health, keys, models, prompts};
+use crate::server::{AdminState, DataState, layers};
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use http::StatusCode;
+
+/// The data plane: what applications call.
+pub fn data(state: DataState) -> Router {
+    let calls = Router::new()
+        .route("/chat/completions", post(chat::create))
+        .route("/embeddings", post(embeddings::create))
+        .route("/models", get(models::list))
+        .route("/models/{*id}", get(models::show))
+        .route("/prompts", get(prompts::list))
+        .route("/prompts/{*name}", get(prompts::show).post(prompts::render))
+        // Nothing behind this line is reached without a caller.
+        .layer(from_fn_with_state(state.keys.clone(), layers::authenticate))
+        // Counts a stream until its last byte; outside of it are the probes, which answer under load.
+        .layer(from_fn_with_state(state.places.clone(), layers::bound_in_flight));
+    Router::new()
+        .nest("/v1", calls)
+        .merge(probes())
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        // Outermost: every answer has an id, and a panic costs one request.
+        .layer(from_fn(layers::identify))
+        .with_state(state)
+}
+
+/// The admin plane: records and keys, behind a token of its own.
+pub fn admin(state: AdminState) -> Router {
+    let api = Router::new()
+        .route("/calls", get(calls::list))
+        .route("/calls/stats", get(calls::stats))
+        .route("/calls/{id}", get(calls::show))
+        .route("/keys", get(keys::list).post(keys::create))
+        .route("/keys/{id}", axum::routing::delete(keys::revoke))
+        .route("/store/rebuild", post(calls::rebuild))
+        .layer(from_fn_with_state(state.token.clone(), layers::require_admin));
+    Router::new()
+        .nest("/api", api)
+        .route("/metrics", get(health::metrics))
+        .merge(probes())
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn(layers::identify))
+        .with_state(state)
+}
+
+fn probes<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    crate::server::Readiness: axum::extract::FromRef<S>,
+{
+    Router::new()
+        .route("/health/live", get(health::live))
+        .route("/healthz", get(health::live))
+        .route("/health", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/readyz", get(health::ready))
+        .route("/ready", get(health::ready))
+}
+
+async fn not_found(request: Request) -> ApiError {
+    let path: String = request.uri().path().chars().take(200).collect();
+    ApiError::not_found(
+        "not_found",
+        format!("there is no route `{} {path}`", request.method()),
+        Some("applications call /v1/chat/completions, /v1/embeddings, /v1/models or /v1/prompts"),
+    )
+}
+
+async fn wrong_method(request: Request) -> ApiError {
+    let path: String = request.uri().path().chars().take(200).collect();
+    ApiError::of_request(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        format!("`{path}` does not take {}", request.method()),
+        None,
+    )
+}

@@ -1,0 +1,67 @@
+//! `POST /v1/chat/completions`.
+
+use crate::proxy::{Answer, AnswerBody, Arrival, Proxy};
+use crate::server::body::{self, BodyLimits};
+use crate::server::error::ApiError;
+use crate::server::headers;
+use crate::server::layers::{Authenticated, RequestId};
+use crate::server::trace;
+use crate::wire::openai::ChatRequest;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Answers a chat completion, whole or as a stream.
+pub(crate) async fn create(
+    State(proxy): State<Arc<Proxy>>,
+    State(limits): State<BodyLimits>,
+    Authenticated(caller): Authenticated,
+    id: RequestId,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let body = body::read(body, limits).await?;
+    let arrival = arrival(id, &parts.headers, &body);
+    let request = ChatRequest::decode(&body)?;
+    let answer = proxy.complete(&caller, &arrival, request).await?;
+    Ok(respond(answer))
+}
+
+/// Notes what is known of a request besides its body's content.
+pub(crate) fn arrival(id: RequestId, headers: &HeaderMap, body: &Bytes) -> Arrival {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let tags = text("x-promptgate-tags").unwrap_or_default();
+    Arrival {
+        id: id.0,
+        started: Instant::now(),
+        trace: text("traceparent").and_then(trace::parse),
+        session: text("x-promptgate-session").map(str::to_owned),
+        tags: tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect(),
+        body: body.clone(),
+    }
+}
+
+/// Returns the HTTP form of an answer.
+pub(crate) fn respond(answer: Answer) -> Response {
+    let is_stream = matches!(answer.body, AnswerBody::Stream(_));
+    let body = match answer.body {
+        AnswerBody::Whole(bytes) => Body::from(bytes),
+        AnswerBody::Stream(stream) => Body::from_stream(*stream),
+    };
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    let content_type = HeaderValue::from_str(&answer.content_type);
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(header::CONTENT_TYPE, content_type.unwrap_or(json));
+    if is_stream {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        // Tells reverse proxies in front of us not to hold chunks back.
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    }
+    headers::write_facts(headers, &answer.facts);
+    response
+}

@@ -1,0 +1,27 @@
+//! `POST /v1/embeddings`.
+
+use crate::proxy::Proxy;
+use crate::server::body::{self, BodyLimits};
+use crate::server::error::ApiError;
+use crate::server::layers::{Authenticated, RequestId};
+use crate::server::routes::chat::{arrival, respond};
+use crate::wire::openai::EmbeddingsRequest;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use std::sync::Arc;
+
+/// Embeds texts.
+pub(crate) async fn create(
+    State(proxy): State<Arc<Proxy>>,
+    State(limits): State<BodyLimits>,
+    Authenticated(caller): Authenticated,
+    id: RequestId,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let body = body::read(body, limits).await?;
+    let arrival = arrival(id, &parts.headers, &body);
+    let request = EmbeddingsRequest::decode(&body)?;
+    let answer = proxy.embed(&caller, &arrival, request).await?;
+    Ok(respond(answer))
+}

@@ -1,0 +1,34 @@
+//! Health: whether the process lives, and whether it should get traffic. Never asks a provider.
+
+use crate::server::Readiness;
+use crate::telemetry::Telemetry;
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use serde_json::json;
+use std::sync::Arc;
+
+/// Answers as long as the process can.
+pub(crate) async fn live() -> Json<serde_json::Value> {
+    Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
+}
+
+/// 200 while new calls are welcome, 503 with the reason when they are not.
+pub(crate) async fn ready(State(readiness): State<Readiness>) -> Response {
+    let report = readiness.report();
+    let status = if report.is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let word = if report.is_ready { "ready" } else { "not_ready" };
+    let body = json!({
+        "status": word,
+        "reasons": report.reasons,
+        "prompts": {"commit": report.commit, "count": report.prompts, "problem": report.problem},
+    });
+    (status, Json(body)).into_response()
+}
+
+/// Counters in Prometheus' text format.
+pub(crate) async fn metrics(State(telemetry): State<Arc<Telemetry>>) -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (headers, telemetry.metrics().render_prometheus()).into_response()
+}

@@ -1,0 +1,9 @@
+//! The handlers, one file per noun.
+
+pub(crate) mod calls;
+pub(crate) mod chat;
+pub(crate) mod embeddings;
+pub(crate) mod health;
+pub(crate) mod keys;
+pub(crate) mod models;
+pub(crate) mod prompts;

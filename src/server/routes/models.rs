@@ -1,0 +1,78 @@
+//! `GET /v1/models`: prompts first, then the models of the configured providers.
+
+use crate::domain::Caller;
+use crate::providers::{Endpoint, Preset};
+use crate::server::Catalogue;
+use crate::server::error::ApiError;
+use crate::server::layers::Authenticated;
+use axum::Json;
+use axum::extract::{Path, State};
+use serde_json::{Value, json};
+
+/// Lists what the caller may put into `model`.
+pub(crate) async fn list(
+    State(catalogue): State<Catalogue>,
+    Authenticated(caller): Authenticated,
+) -> Json<Value> {
+    Json(json!({"object": "list", "data": models(&catalogue, &caller)}))
+}
+
+/// Shows one of them.
+pub(crate) async fn show(
+    State(catalogue): State<Catalogue>,
+    Authenticated(caller): Authenticated,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let mut all = models(&catalogue, &caller);
+    let position = all.iter().position(|model| model["id"] == id.as_str());
+    position.map(|index| Json(all.swap_remove(index))).ok_or_else(|| {
+        ApiError::not_found(
+            "model_not_found",
+            format!("model `{id}` is not listed here"),
+            Some("GET /v1/models lists what there is"),
+        )
+    })
+}
+
+fn models(catalogue: &Catalogue, caller: &Caller) -> Vec<Value> {
+    let started = catalogue.started.unix_seconds();
+    let snapshot = catalogue.prompts.snapshot();
+    let prompts = snapshot.entries().filter(|entry| caller.may_use_prompt(&entry.key)).map(|entry| {
+        json!({
+            "id": format!("prompt:{}", entry.key),
+            "object": "model",
+            "created": started,
+            "owned_by": "promptgate",
+            "description": entry.bundle.description(),
+        })
+    });
+    let priced = catalogue.providers.names().flat_map(|provider| {
+        let preset = catalogue.providers.get(provider).map(Endpoint::preset);
+        let rows = catalogue.prices.models(preset.map_or(provider, Preset::as_str));
+        rows.into_iter().map(move |row| {
+            json!({
+                "id": format!("{provider}/{}", row.model),
+                "object": "model",
+                "created": started,
+                "owned_by": provider,
+                "context_window": row.context,
+                "max_output_tokens": row.max_output,
+                "shutdown_date": row.shutdown_date,
+            })
+        })
+    });
+    let simulated = std::iter::once(json!({
+        "id": "simulated/echo",
+        "object": "model",
+        "created": started,
+        "owned_by": "promptgate",
+    }));
+    let may_use = |model: &Value| {
+        model["id"].as_str().is_some_and(|id| {
+            id.starts_with("prompt:")
+                || caller.may_use_model(id)
+                || id.split_once('/').is_some_and(|(_, bare)| caller.may_use_model(bare))
+        })
+    };
+    prompts.chain(priced).chain(simulated).filter(may_use).collect()
+}

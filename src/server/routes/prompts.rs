@@ -1,0 +1,115 @@
+//! `GET /v1/prompts`, `GET /v1/prompts/{name}`, `POST /v1/prompts/{name}/render`.
+
+use crate::domain::{PromptKey, PromptReference, Selector};
+use crate::prompts::{Bundle, Prompts, ResolvedPrompt};
+use crate::proxy::{self, Proxy};
+use crate::server::body::{self, BodyLimits};
+use crate::server::error::ApiError;
+use crate::server::layers::Authenticated;
+use axum::Json;
+use axum::extract::{Path, Query, Request, State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Which version is meant, beside a name in the path.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Selection {
+    /// A selector, `latest` or `sha-…`; `version` is understood too.
+    #[serde(alias = "version")]
+    sel: Option<String>,
+}
+
+/// Lists the prompts the caller may use.
+pub(crate) async fn list(
+    State(prompts): State<Arc<Prompts>>,
+    Authenticated(caller): Authenticated,
+) -> Json<Value> {
+    let snapshot = prompts.snapshot();
+    let entries = snapshot.entries().filter(|entry| caller.may_use_prompt(&entry.key));
+    let data: Vec<Value> = entries
+        .map(|entry| {
+            json!({
+                "name": entry.key,
+                "object": "prompt",
+                "hash": entry.hash,
+                "dirty": entry.dirty,
+                "model": entry.bundle.model(),
+                "description": entry.bundle.description(),
+                "variables": entry.bundle.variables(),
+            })
+        })
+        .collect();
+    Json(json!({"object": "list", "commit": snapshot.commit(), "data": data}))
+}
+
+/// Shows one prompt: its template, schema, config and version.
+pub(crate) async fn show(
+    State(prompts): State<Arc<Prompts>>,
+    Authenticated(caller): Authenticated,
+    Path(path): Path<String>,
+    Query(selection): Query<Selection>,
+) -> Result<Json<Value>, ApiError> {
+    let reference = reference(&path, selection)?;
+    let resolved = prompts.resolve(&reference, &caller).await?;
+    Ok(Json(describe(&resolved)))
+}
+
+/// Renders a prompt without asking a model: `{"variables": {…}, "messages": […]}`.
+pub(crate) async fn render(
+    State(proxy): State<Arc<Proxy>>,
+    State(limits): State<BodyLimits>,
+    Authenticated(caller): Authenticated,
+    Path(path): Path<String>,
+    Query(selection): Query<Selection>,
+    request: Request,
+) -> Result<Json<Value>, ApiError> {
+    let name = path.strip_suffix("/render").ok_or_else(|| {
+        let hint = Some("POST /v1/prompts/NAME/render renders a prompt");
+        ApiError::not_found("not_found", "there is no such route", hint)
+    })?;
+    let reference = reference(name, selection)?;
+    let body = body::read(request.into_body(), limits).await?;
+    let rendered = proxy.render(&caller, &reference, &body).await?;
+    let proxy::Rendering { prompt, body, warnings } = rendered;
+    let request: Value = serde_json::from_slice(&body).map_err(|error| ApiError::internal(&error))?;
+    Ok(Json(json!({
+        "object": "prompt.rendering",
+        "prompt": prompt.key,
+        "hash": prompt.hash,
+        "version": prompt.version(),
+        "dirty": prompt.dirty,
+        "request": request,
+        "warnings": warnings,
+    })))
+}
+
+fn reference(path: &str, selection: Selection) -> Result<PromptReference, ApiError> {
+    let parsed = match selection.sel {
+        None => path.parse(),
+        Some(selector) => PromptKey::parse(path).and_then(|key| {
+            let selector: Selector = selector.parse()?;
+            Ok(PromptReference { key, selector })
+        }),
+    };
+    parsed.map_err(|error| crate::prompts::Error::from(error).into())
+}
+
+fn describe(resolved: &ResolvedPrompt) -> Value {
+    let bundle: &Bundle = &resolved.bundle;
+    json!({
+        "object": "prompt",
+        "name": resolved.stamp.key,
+        "hash": resolved.stamp.hash,
+        "version": resolved.stamp.version(),
+        "commit": resolved.stamp.commit,
+        "dirty": resolved.stamp.dirty,
+        "description": bundle.description(),
+        "model": bundle.model(),
+        "config": bundle.config(),
+        "input_schema": bundle.input_schema(),
+        "variables": bundle.variables(),
+        "template": bundle.template(),
+    })
+}

@@ -1,0 +1,279 @@
+//! Keys and small settings, in a sled database of their own that is opened at the start.
+//!
+//! The truth is in the journal too. A change is written here first, marked as not journaled, then to
+//! the journal, then the mark is taken off; a change that carries the mark at a start is journaled
+//! then. So neither place can know something that the other will not.
+
+use crate::domain::{KeyId, Timestamp};
+use crate::store::Error;
+use crate::store::frame::{Frame, Kind};
+use crate::store::journal::Journal;
+use crate::store::segment::{Header, numbers, plain_path};
+use crate::store::walk::{Found, Walk};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+/// The name in errors.
+const NAME: &str = "registry";
+const VERSION: u32 = 1;
+
+/// A gateway key as it is stored: never the secret itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredKey {
+    /// The public part.
+    pub id: KeyId,
+    /// What people call it.
+    pub name: String,
+    /// SHA-256 of the whole key.
+    #[serde(with = "hex_digits")]
+    pub secret_hash: [u8; 32],
+    /// Globs of prompts it may use; empty for all.
+    #[serde(default)]
+    pub prompts: Vec<String>,
+    /// Globs of models it may name; empty for all.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// The label that a reference without selector means.
+    #[serde(default)]
+    pub default_label: Option<String>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// From when on it is refused.
+    #[serde(default)]
+    pub expires: Option<Timestamp>,
+    /// When it was taken back.
+    #[serde(default)]
+    pub revoked: Option<Timestamp>,
+}
+
+/// A setting in the journal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Setting {
+    name: String,
+    value: Box<RawValue>,
+}
+
+/// What a value looks like in the database.
+#[derive(Debug, Serialize, Deserialize)]
+struct Stored<T> {
+    version: u32,
+    is_journaled: bool,
+    value: T,
+}
+
+/// A value and its key in the database.
+type Placed<T> = (Vec<u8>, Stored<T>);
+
+/// The open database.
+#[derive(Debug)]
+pub(super) struct Registry {
+    dir: PathBuf,
+    tree: sled::Db,
+}
+
+impl Registry {
+    /// Opens the database in `dir`; one that will not open is set aside and restored from the
+    /// journal.
+    pub(super) fn open(dir: &Path, journal: &Journal, now: Timestamp) -> Result<Self, Error> {
+        let is_new = !dir.exists();
+        let (tree, must_restore) = match open_tree(dir) {
+            Ok(tree) => (tree, is_new),
+            Err(problem) => {
+                let aside = dir.with_extension(format!("broken-{}", now.unix_seconds()));
+                tracing::error!(%problem, kept_as = %aside.display(),
+                    "the registry will not open, it is restored from the journal");
+                fs::rename(dir, &aside).map_err(Error::io("set aside", dir))?;
+                let tree = open_tree(dir).map_err(|problem| Error::Unreadable {
+                    path: dir.to_owned(),
+                    problem,
+                })?;
+                (tree, true)
+            }
+        };
+        let registry = Self {
+            dir: dir.to_owned(),
+            tree,
+        };
+        if must_restore {
+            registry.restore(journal)?;
+        }
+        registry.journal_marked(journal)?;
+        Ok(registry)
+    }
+
+    /// Stores a key, new or changed. Durable here and at the journal's level when it returns.
+    pub(super) fn put_key(&self, journal: &Journal, key: &StoredKey) -> Result<(), Error> {
+        let place = key_place(&key.id);
+        self.put(&place, false, key)?;
+        journal.append(Kind::KeyChanged, key)?;
+        self.put(&place, true, key)
+    }
+
+    /// Returns all keys, by id.
+    pub(super) fn keys(&self) -> Result<Vec<StoredKey>, Error> {
+        let stored = self.all::<StoredKey>(b"k")?;
+        Ok(stored.into_iter().map(|(_, stored)| stored.value).collect())
+    }
+
+    /// Stores a setting.
+    pub(super) fn put_setting(
+        &self,
+        journal: &Journal,
+        name: &str,
+        value: &RawValue,
+    ) -> Result<(), Error> {
+        let setting = Setting {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        };
+        let place = setting_place(name);
+        self.put(&place, false, &setting)?;
+        journal.append(Kind::SettingChanged, &setting)?;
+        self.put(&place, true, &setting)
+    }
+
+    /// Returns a setting.
+    pub(super) fn setting(&self, name: &str) -> Result<Option<Box<RawValue>>, Error> {
+        let value = self
+            .tree
+            .get(setting_place(name))
+            .map_err(Error::sled(NAME))?;
+        let Some(value) = value else { return Ok(None) };
+        Ok(Some(self.parse::<Setting>(&value)?.value.value))
+    }
+
+    /// Makes everything durable.
+    pub(super) fn flush(&self) -> Result<(), Error> {
+        self.tree.flush().map(|_| ()).map_err(Error::sled(NAME))
+    }
+
+    /// Takes keys and settings from the journal's entries.
+    pub(super) fn restore(&self, journal: &Journal) -> Result<(), Error> {
+        let mut latest: BTreeMap<Vec<u8>, Frame> = BTreeMap::new();
+        for number in numbers(&journal.dir)? {
+            let Ok(Some(source)) = journal.reader.source(number) else {
+                continue;
+            };
+            let path = plain_path(&journal.dir, number);
+            let header = Header::read(&source, number).map_err(Error::io("read", &path))?;
+            let from = header.map_or(0, |header| header.bytes);
+            let to = source.len().map_err(Error::io("read", &path))?;
+            let mut walk = Walk::new(&source, journal.salt, from, to);
+            while let Some(found) = walk.next().map_err(Error::io("read", &path))? {
+                let Found::Frame { frame, .. } = found else {
+                    continue;
+                };
+                if let Some(place) = place_of(&frame) {
+                    latest.insert(place, frame);
+                }
+            }
+        }
+        for (place, frame) in latest {
+            if let Some(key) = frame.decode::<StoredKey>() {
+                self.put(&place, true, &key)?;
+            } else if let Some(setting) = frame.decode::<Setting>() {
+                self.put(&place, true, &setting)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put<T: Serialize>(&self, place: &[u8], is_journaled: bool, value: &T) -> Result<(), Error> {
+        let stored = Stored {
+            version: VERSION,
+            is_journaled,
+            value,
+        };
+        let json = serde_json::to_vec(&stored).map_err(|source| Error::Encode { source })?;
+        self.tree.insert(place, json).map_err(Error::sled(NAME))?;
+        self.flush()
+    }
+
+    fn all<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<Placed<T>>, Error> {
+        let mut all = Vec::new();
+        for entry in self.tree.scan_prefix(prefix) {
+            let (place, value) = entry.map_err(Error::sled(NAME))?;
+            all.push((place.to_vec(), self.parse(&value)?));
+        }
+        Ok(all)
+    }
+
+    fn parse<T: DeserializeOwned>(&self, value: &[u8]) -> Result<Stored<T>, Error> {
+        serde_json::from_slice(value).map_err(|error| Error::Unreadable {
+            path: self.dir.clone(),
+            problem: error.to_string(),
+        })
+    }
+
+    /// Journals what a crash kept from being journaled.
+    fn journal_marked(&self, journal: &Journal) -> Result<(), Error> {
+        for (place, stored) in self.all::<StoredKey>(b"k")? {
+            if !stored.is_journaled {
+                journal.append(Kind::KeyChanged, &stored.value)?;
+                self.put(&place, true, &stored.value)?;
+            }
+        }
+        for (place, stored) in self.all::<Setting>(b"s")? {
+            if !stored.is_journaled {
+                journal.append(Kind::SettingChanged, &stored.value)?;
+                self.put(&place, true, &stored.value)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open_tree(dir: &Path) -> Result<sled::Db, String> {
+    let config = sled::Config::new()
+        .path(dir)
+        .cache_capacity(1 << 20)
+        .flush_every_ms(None);
+    // sled may panic on files it does not understand.
+    match catch_unwind(AssertUnwindSafe(|| config.open())) {
+        Ok(Ok(tree)) => Ok(tree),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("it panicked".to_owned()),
+    }
+}
+
+fn key_place(id: &KeyId) -> Vec<u8> {
+    [b"k", id.0.as_bytes()].concat()
+}
+
+fn setting_place(name: &str) -> Vec<u8> {
+    [b"s", name.as_bytes()].concat()
+}
+
+fn place_of(frame: &Frame) -> Option<Vec<u8>> {
+    match frame.head.kind {
+        Kind::KeyChanged => Some(key_place(&frame.decode::<StoredKey>()?.id)),
+        Kind::SettingChanged => Some(setting_place(&frame.decode::<Setting>()?.name)),
+        Kind::Intent
+        | Kind::Outcome
+        | Kind::PromptsLoaded
+        | Kind::Gap
+        | Kind::Closed
+        | Kind::Lost => None,
+    }
+}
+
+/// A hash as 64 hex digits.
+mod hex_digits {
+    use crate::domain::BundleHash;
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(hash: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&BundleHash(*hash).to_hex())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
+        let hex = String::deserialize(from)?;
+        let hash = format!("sha-{hex}").parse::<BundleHash>();
+        Ok(hash.map_err(de::Error::custom)?.0)
+    }
+}

@@ -1,0 +1,17 @@
+//! Foreign JSON formats, read and written without IO.
+//!
+//! Bodies are never turned into trees of values on the way of a call: a request is its top-level
+//! fields ([`json::RawObject`]), each a slice of the bytes that came in, and a stream's bytes pass
+//! through as they are while [`openai::ChatStream`] reads along.
+
+pub mod json;
+pub mod openai;
+pub mod sse;
+
+mod dialect;
+mod error;
+mod scan;
+mod text;
+
+pub use dialect::{Asked, Dialect};
+pub use error::Error;

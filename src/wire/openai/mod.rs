@@ -1,0 +1,18 @@
+//! The formats of `OpenAI`'s API, as it and its many imitators speak them.
+
+mod assemble;
+mod chunk;
+mod embeddings;
+mod fault;
+mod merge;
+mod reply;
+mod request;
+mod stream;
+mod usage;
+
+pub use embeddings::{EmbeddingsFacts, EmbeddingsReply, EmbeddingsRequest};
+pub use fault::{ErrorEnvelope, ProviderFault};
+pub use reply::{ChatReply, ReplyFacts};
+pub use request::{ChatRequest, PromptParameter};
+pub use stream::ChatStream;
+pub use usage::read_usage;

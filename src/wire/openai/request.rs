@@ -1,0 +1,380 @@
+//! Requests for chat completions, decoded only as far as the gateway decides by them.
+
+use crate::wire::Error;
+use crate::wire::json::{RawObject, as_str, field, split_array, type_name};
+use bytes::Bytes;
+
+/// The most messages that a request may have.
+pub(super) const MAX_MESSAGES: usize = 4096;
+
+/// A chat completion request.
+#[derive(Debug, Clone)]
+pub struct ChatRequest {
+    /// The whole body; fields that are not known here are carried along in it.
+    pub object: RawObject,
+    /// The model, never empty; may name a prompt. Missing only where a prompt object is given, which
+    /// may bring its own.
+    pub model: Option<String>,
+    /// Whether a stream is asked for.
+    pub stream: bool,
+    /// Whether `stream_options.include_usage` is set.
+    pub client_wants_usage: bool,
+    /// The messages; empty when there are none. Each is an object with a string `role`.
+    pub messages: Vec<Bytes>,
+    /// The prompt object, when there is one.
+    pub prompt: Option<PromptParameter>,
+    /// The end user, from `safety_identifier` or `user`.
+    pub user: Option<String>,
+    /// The session, from `metadata.session_id`.
+    pub session: Option<String>,
+    /// The most output tokens, from `max_completion_tokens` or `max_tokens`.
+    pub max_tokens: Option<u64>,
+    /// How many answers are asked for (`n`).
+    pub choices: u64,
+}
+
+/// The `prompt` object of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PromptParameter {
+    /// The prompt, from `id` or `prompt_id`; missing where `model` names it.
+    pub id: Option<String>,
+    /// The version, label or selector.
+    pub version: Option<String>,
+    /// The variables, a JSON object.
+    pub variables: Option<Bytes>,
+}
+
+impl ChatRequest {
+    /// Decodes `body`.
+    ///
+    /// # Errors
+    ///
+    /// What [`RawObject::parse`] finds; a missing or empty `model`; a parameter of the wrong type
+    /// among those that are read; more than 4096 messages.
+    pub fn decode(body: &Bytes) -> Result<Self, Error> {
+        let object = RawObject::parse(body)?;
+        let metadata = object.get_some("metadata");
+        let prompt = prompt(&object)?;
+        let may_lack_model = prompt.is_some() && object.get_some("model").is_none();
+        Ok(Self {
+            model: if may_lack_model {
+                None
+            } else {
+                Some(required_model(&object)?)
+            },
+            stream: optional_bool(&object, "stream")?,
+            client_wants_usage: wants_usage(&object)?,
+            messages: messages(&object)?,
+            prompt,
+            user: object
+                .get_str("safety_identifier")
+                .or_else(|| object.get_str("user"))
+                .map(Into::into),
+            session: metadata.and_then(|metadata| string_at(metadata, "session_id")),
+            max_tokens: match optional_u64(&object, "max_completion_tokens")? {
+                None => optional_u64(&object, "max_tokens")?,
+                limit => limit,
+            },
+            choices: optional_u64(&object, "n")?.unwrap_or(1),
+            object,
+        })
+    }
+
+    /// Returns the messages of a request that names no prompt.
+    ///
+    /// # Errors
+    ///
+    /// When there are none.
+    pub fn required_messages(&self) -> Result<&[Bytes], Error> {
+        if self.object.get_some("messages").is_none() {
+            return Err(Error::missing("messages"));
+        }
+        if self.messages.is_empty() {
+            return Err(Error::InvalidValue {
+                param: "messages".to_owned(),
+                problem: "is empty",
+            });
+        }
+        Ok(&self.messages)
+    }
+}
+
+/// Returns `model`, which every operation needs.
+pub(super) fn required_model(object: &RawObject) -> Result<String, Error> {
+    let raw = object
+        .get_some("model")
+        .ok_or_else(|| Error::missing("model"))?;
+    let model = as_str(raw).ok_or_else(|| wrong_type("model", "a string", raw))?;
+    if model.trim().is_empty() {
+        return Err(Error::InvalidValue {
+            param: "model".to_owned(),
+            problem: "is empty",
+        });
+    }
+    Ok(model.into_owned())
+}
+
+/// Returns the whole number at `key`; missing and `null` are the same.
+pub(super) fn optional_u64(object: &RawObject, key: &str) -> Result<Option<u64>, Error> {
+    let Some(raw) = object.get_some(key) else {
+        return Ok(None);
+    };
+    let number = std::str::from_utf8(raw).ok().and_then(|t| t.parse().ok());
+    number
+        .map(Some)
+        .ok_or_else(|| wrong_type(key, "a whole number", raw))
+}
+
+/// An error about `raw` at `param` that is not `expected`.
+pub(super) fn wrong_type(param: &str, expected: &'static str, raw: &[u8]) -> Error {
+    Error::InvalidType {
+        param: param.to_owned(),
+        expected,
+        found: type_name(raw),
+    }
+}
+
+fn optional_bool(object: &RawObject, key: &str) -> Result<bool, Error> {
+    match object.get_some(key) {
+        None => Ok(false),
+        Some(raw) => object
+            .get_bool(key)
+            .ok_or_else(|| wrong_type(key, "a boolean", raw)),
+    }
+}
+
+fn wants_usage(object: &RawObject) -> Result<bool, Error> {
+    let Some(options) = object.get_some("stream_options") else {
+        return Ok(false);
+    };
+    if !options.starts_with(b"{") {
+        return Err(wrong_type("stream_options", "an object", options));
+    }
+    match field(options, "include_usage").as_deref() {
+        None | Some(b"false" | b"null") => Ok(false),
+        Some(b"true") => Ok(true),
+        Some(raw) => Err(wrong_type("stream_options.include_usage", "a boolean", raw)),
+    }
+}
+
+fn messages(object: &RawObject) -> Result<Vec<Bytes>, Error> {
+    let Some(raw) = object.get_some("messages") else {
+        return Ok(Vec::new());
+    };
+    let messages = split_array(raw).ok_or_else(|| wrong_type("messages", "an array", raw))?;
+    if MAX_MESSAGES < messages.len() {
+        return Err(Error::TooManyMessages {
+            count: messages.len(),
+            limit: MAX_MESSAGES,
+        });
+    }
+    for (place, message) in messages.iter().enumerate() {
+        check_message(place, message)?;
+    }
+    Ok(messages)
+}
+
+fn check_message(place: usize, message: &Bytes) -> Result<(), Error> {
+    if !message.starts_with(b"{") {
+        let param = format!("messages[{place}]");
+        return Err(wrong_type(&param, "an object", message));
+    }
+    match field(message, "role") {
+        Some(role) if role.starts_with(b"\"") => Ok(()),
+        Some(role) => {
+            let param = format!("messages[{place}].role");
+            Err(wrong_type(&param, "a string", &role))
+        }
+        None => Err(Error::missing(format!("messages[{place}].role"))),
+    }
+}
+
+fn prompt(object: &RawObject) -> Result<Option<PromptParameter>, Error> {
+    let Some(raw) = object.get_some("prompt") else {
+        return Ok(None);
+    };
+    if !raw.starts_with(b"{") {
+        return Err(wrong_type("prompt", "an object", raw));
+    }
+    let id = prompt_string(raw, "id")?;
+    let prompt_id = prompt_string(raw, "prompt_id")?;
+    if id.is_some() && prompt_id.is_some() && id != prompt_id {
+        return Err(Error::InvalidValue {
+            param: "prompt.prompt_id".to_owned(),
+            problem: "is not the same as `prompt.id`",
+        });
+    }
+    let variables = field(raw, "variables").filter(|value| value.as_ref() != b"null");
+    if let Some(variables) = variables.as_ref().filter(|value| !value.starts_with(b"{")) {
+        return Err(wrong_type("prompt.variables", "an object", variables));
+    }
+    Ok(Some(PromptParameter {
+        id: id.or(prompt_id),
+        version: prompt_string(raw, "version")?,
+        variables,
+    }))
+}
+
+/// Returns the string at `key` of the prompt object. A version may be a whole number, which is what
+/// people write for `v7` before they learn that it is a string.
+fn prompt_string(prompt: &Bytes, key: &str) -> Result<Option<String>, Error> {
+    let Some(raw) = field(prompt, key).filter(|value| value.as_ref() != b"null") else {
+        return Ok(None);
+    };
+    let is_number = key == "version" && raw.iter().all(u8::is_ascii_digit);
+    let text = if is_number {
+        std::str::from_utf8(&raw).ok().map(Into::into)
+    } else {
+        as_str(&raw)
+    };
+    text.map(|text| Some(text.into_owned()))
+        .ok_or_else(|| wrong_type(&format!("prompt.{key}"), "a string", &raw))
+}
+
+fn string_at(object: &Bytes, key: &str) -> Option<String> {
+    as_str(&field(object, key)?).map(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ChatRequest, MAX_MESSAGES, PromptParameter};
+    use bytes::Bytes;
+
+    fn decode(body: &str) -> Result<ChatRequest, super::Error> {
+        ChatRequest::decode(&Bytes::copy_from_slice(body.as_bytes()))
+    }
+
+    #[test]
+    fn a_request_is_read_and_carried_whole() {
+        let body = r#"{"model":"gpt-4o","stream":true,"stream_options":{"include_usage":true},
+            "messages":[{"role":"system","content":"s"},{"content":"}{","role":"user"}],
+            "user":"u-1","metadata":{"session_id":"s-1"},"max_tokens":9,"n":2,"x_unknown":[1e400]}"#;
+        let request = decode(body).unwrap();
+        assert_eq!(request.model.as_deref(), Some("gpt-4o"));
+        assert!(request.stream && request.client_wants_usage);
+        assert_eq!(request.messages.len(), 2);
+        assert_eq!(
+            request.required_messages().unwrap()[1],
+            r#"{"content":"}{","role":"user"}"#
+        );
+        assert_eq!(request.user.as_deref(), Some("u-1"));
+        assert_eq!(request.session.as_deref(), Some("s-1"));
+        assert_eq!((request.max_tokens, request.choices), (Some(9), 2));
+        assert_eq!(request.object.get("x_unknown").unwrap(), "[1e400]");
+        assert_eq!(request.prompt, None);
+    }
+
+    #[test]
+    fn nulls_are_as_missing() {
+        let body = r#"{"model":"m","messages":null,"prompt":null,"stream":null,"stream_options":null,
+            "user":null,"metadata":null,"max_tokens":null,"max_completion_tokens":null,"n":null}"#;
+        let request = decode(body).unwrap();
+        assert!(!request.stream && !request.client_wants_usage && request.messages.is_empty());
+        assert_eq!(
+            request.required_messages().unwrap_err().kind(),
+            "missing_required_parameter"
+        );
+        assert_eq!(
+            decode(r#"{"model":"m","messages":[]}"#)
+                .unwrap()
+                .required_messages()
+                .unwrap_err()
+                .kind(),
+            "invalid_value"
+        );
+    }
+
+    #[test]
+    fn prompt_objects_are_read_in_both_spellings() {
+        let prompt = |text: &str| {
+            decode(&format!(r#"{{"model":"m","prompt":{text}}}"#)).map(|r| r.prompt.unwrap())
+        };
+        let full = prompt(r#"{"id":"support/refund","version":"v7","variables":{"a":{"b":1}}}"#);
+        assert_eq!(
+            full.unwrap(),
+            PromptParameter {
+                id: Some("support/refund".to_owned()),
+                version: Some("v7".to_owned()),
+                variables: Some(Bytes::from_static(br#"{"a":{"b":1}}"#)),
+            }
+        );
+        let other = prompt(r#"{"prompt_id":"a","version":7,"variables":null}"#).unwrap();
+        assert_eq!(
+            (other.id.as_deref(), other.version.as_deref()),
+            (Some("a"), Some("7"))
+        );
+        assert_eq!(other.variables, None);
+        for (text, param) in [
+            (r#""support/refund""#, "prompt"),
+            (r#"{"id":7}"#, "prompt.id"),
+            (r#"{"id":"a","prompt_id":"b"}"#, "prompt.prompt_id"),
+            (r#"{"id":"a","version":[]}"#, "prompt.version"),
+            (r#"{"id":"a","variables":"x"}"#, "prompt.variables"),
+        ] {
+            assert_eq!(prompt(text).unwrap_err().param(), Some(param), "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_parameters_are_named() {
+        for (body, kind, param) in [
+            (r#"{"messages":[]}"#, "missing_required_parameter", "model"),
+            (r#"{"model":null}"#, "missing_required_parameter", "model"),
+            (r#"{"model":" "}"#, "invalid_value", "model"),
+            (r#"{"model":1}"#, "invalid_type", "model"),
+            (
+                r#"{"model":"m","messages":"hi"}"#,
+                "invalid_type",
+                "messages",
+            ),
+            (
+                r#"{"model":"m","messages":["hi"]}"#,
+                "invalid_type",
+                "messages[0]",
+            ),
+            (
+                r#"{"model":"m","messages":[{"role":"user"},{"content":"x"}]}"#,
+                "missing_required_parameter",
+                "messages[1].role",
+            ),
+            (
+                r#"{"model":"m","messages":[{"role":null}]}"#,
+                "invalid_type",
+                "messages[0].role",
+            ),
+            (r#"{"model":"m","stream":"yes"}"#, "invalid_type", "stream"),
+            (
+                r#"{"model":"m","stream_options":[]}"#,
+                "invalid_type",
+                "stream_options",
+            ),
+            (
+                r#"{"model":"m","stream_options":{"include_usage":1}}"#,
+                "invalid_type",
+                "stream_options.include_usage",
+            ),
+            (
+                r#"{"model":"m","max_tokens":-1}"#,
+                "invalid_type",
+                "max_tokens",
+            ),
+            (r#"{"model":"m","n":1.5}"#, "invalid_type", "n"),
+            (r#"{"model":"m","model":"n"}"#, "duplicate_key", "model"),
+        ] {
+            let error = decode(body).unwrap_err();
+            assert_eq!((error.kind(), error.param()), (kind, Some(param)), "{body}");
+        }
+    }
+
+    #[test]
+    fn messages_are_counted() {
+        let message = r#"{"role":"user"},"#.repeat(MAX_MESSAGES);
+        let body = format!(r#"{{"model":"m","messages":[{message}{{"role":"user"}}]}}"#);
+        assert_eq!(decode(&body).unwrap_err().kind(), "too_many_messages");
+        let body = format!(
+            r#"{{"model":"m","messages":[{}]}}"#,
+            message.trim_end_matches(',')
+        );
+        assert_eq!(decode(&body).unwrap().messages.len(), MAX_MESSAGES);
+    }
+}
