@@ -5,12 +5,17 @@
 //! The rooms from ground to roof; a room uses only rooms on floors below its own
 //! (`tests/it/architecture.rs` enforces it, `ARCHITECTURE.md` draws it).
 
-pub mod domain;
-pub mod metering;
-pub mod telemetry;
-pub mod safety;
-pub mod wire;
-pub mod git;
-pub mod providers;
 pub mod access;
+pub mod app;
+pub mod cli;
+pub mod domain;
+pub mod git;
+pub mod metering;
 pub mod prompts;
+pub mod providers;
+pub mod proxy;
+pub mod safety;
+pub mod server;
+pub mod store;
+pub mod telemetry;
+pub mod wire;

@@ -11,7 +11,9 @@ pub(crate) struct Archive(pub(crate) Arc<Store>);
 
 impl BundleArchive for Archive {
     fn put(&self, hash: &BundleHash, json: &[u8]) -> Result<(), String> {
-        self.0.put_bundle(*hash, json).map_err(|error| error.to_string())
+        self.0
+            .put_bundle(*hash, json)
+            .map_err(|error| error.to_string())
     }
 
     fn find(&self, hex_prefix: &str) -> Result<Vec<(BundleHash, Vec<u8>)>, String> {

@@ -7,6 +7,7 @@ use crate::app::file::{
 };
 use crate::domain::{Durability, Secret, nearest_names};
 use crate::metering::{self, PriceRow};
+use crate::prompts::{DirectorySource, GitSource, Source};
 use crate::proxy::WELL_KNOWN;
 use crate::{prompts, providers, server, store, telemetry};
 use std::collections::BTreeMap;
@@ -21,20 +22,37 @@ pub struct Environment(BTreeMap<String, String>);
 impl Environment {
     /// Reads the process's environment.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
     pub fn of_process() -> Self {
-        Self(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect())
+        Self(
+            std::env::vars_os()
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
+                .collect(),
+        )
     }
 
     /// An environment of these variables.
     #[must_use]
     pub fn of(variables: &[(&str, &str)]) -> Self {
-        Self(variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect())
+        Self(
+            variables
+                .iter()
+                .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        )
     }
 
     /// Returns a variable; an empty one counts as not set.
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 }
 
@@ -98,7 +116,11 @@ pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Config, 
         Some(path) => read_file(path)?,
         None => {
             let path = Path::new("promptgate.toml");
-            if path.exists() { read_file(path)? } else { File::default() }
+            if path.exists() {
+                read_file(path)?
+            } else {
+                File::default()
+            }
         }
     };
     check(file, overrides, environment)
@@ -121,21 +143,37 @@ fn suggestion(message: &str) -> Option<String> {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let is_unknown = message.starts_with("unknown field") || message.starts_with("unknown variant");
     let wrong = quoted.next().filter(|_| is_unknown)?;
-    nearest_names(wrong, quoted).first().map(|name| (*name).to_owned())
+    nearest_names(wrong, quoted)
+        .first()
+        .map(|name| (*name).to_owned())
 }
 
 fn check(file: File, overrides: &Overrides, environment: &Environment) -> Result<Config, Error> {
     let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
     let providers = providers(&file, environment)?;
-    let only_simulated = providers.iter().all(|provider| provider.preset.facts().is_local);
+    let only_simulated = providers
+        .iter()
+        .all(|provider| provider.preset.facts().is_local);
     Ok(Config {
-        listen: overrides.listen.or(file.server.listen).unwrap_or_else(|| loopback(8080)),
-        admin_listen: overrides.admin_listen.or(file.server.admin_listen).unwrap_or_else(|| loopback(8081)),
+        listen: overrides
+            .listen
+            .or(file.server.listen)
+            .unwrap_or_else(|| loopback(8080)),
+        admin_listen: overrides
+            .admin_listen
+            .or(file.server.admin_listen)
+            .unwrap_or_else(|| loopback(8081)),
         limits: limits(&file),
         body_limits: body_limits(&file),
         max_in_flight: file.server.max_in_flight.unwrap_or(20_000),
-        drain_delay: file.server.drain_delay.map_or(Duration::from_secs(1), |span| span.0),
-        drain_timeout: file.server.drain_timeout.map_or(Duration::from_secs(600), |span| span.0),
+        drain_delay: file
+            .server
+            .drain_delay
+            .map_or(Duration::from_secs(1), |span| span.0),
+        drain_timeout: file
+            .server
+            .drain_timeout
+            .map_or(Duration::from_secs(600), |span| span.0),
         store: store_config(&file, overrides),
         prompts: prompts_config(&file, overrides)?,
         models: models(&file, &providers)?,
@@ -151,9 +189,15 @@ fn limits(file: &File) -> server::Limits {
     let table = &file.server;
     server::Limits {
         connections: table.max_connections.unwrap_or(defaults.connections),
-        header_timeout: table.header_timeout.map_or(defaults.header_timeout, |span| span.0),
-        header_bytes: table.max_header.map_or(defaults.header_bytes, |size| as_usize(size.0)),
-        write_stall: table.write_stall.map_or(defaults.write_stall, |span| span.0),
+        header_timeout: table
+            .header_timeout
+            .map_or(defaults.header_timeout, |span| span.0),
+        header_bytes: table
+            .max_header
+            .map_or(defaults.header_bytes, |size| as_usize(size.0)),
+        write_stall: table
+            .write_stall
+            .map_or(defaults.write_stall, |span| span.0),
     }
 }
 
@@ -161,7 +205,9 @@ fn body_limits(file: &File) -> server::BodyLimits {
     let defaults = server::BodyLimits::default();
     let table = &file.server;
     server::BodyLimits {
-        bytes: table.max_body.map_or(defaults.bytes, |size| as_usize(size.0)),
+        bytes: table
+            .max_body
+            .map_or(defaults.bytes, |size| as_usize(size.0)),
         idle: table.body_timeout.map_or(defaults.idle, |span| span.0),
         total: defaults.total,
     }
@@ -184,13 +230,13 @@ fn store_config(file: &File, overrides: &Overrides) -> store::Config {
         config.on_full = store::OnFull::ServeUnrecorded;
     }
     if let Some(size) = table.segment {
-        config.segment_bytes = size.0;
+        config.segment_bytes = u32::try_from(size.0).unwrap_or(u32::MAX);
     }
     if let Some(size) = table.ballast {
         config.ballast_bytes = size.0;
     }
     if let Some(span) = table.compress_after {
-        config.compress_after = span.0;
+        config.compress_after = Some(span.0);
     }
     config
 }
@@ -198,7 +244,7 @@ fn store_config(file: &File, overrides: &Overrides) -> store::Config {
 fn prompts_config(file: &File, overrides: &Overrides) -> Result<prompts::Config, Error> {
     let table = &file.prompts;
     if let Some(path) = &overrides.prompts {
-        return Ok(prompts::Config::directory(path));
+        return Ok(directory(path));
     }
     match (&table.path, &table.git) {
         (Some(_), Some(_)) => Err(Error::ConfigValue {
@@ -208,14 +254,23 @@ fn prompts_config(file: &File, overrides: &Overrides) -> Result<prompts::Config,
         }),
         (path, None) => {
             let path = path.clone().unwrap_or_else(|| PathBuf::from("prompts"));
-            Ok(prompts::Config::directory(&path))
+            Ok(directory(&path))
         }
-        (None, Some(repository)) => Ok(prompts::Config::git(
-            repository,
-            table.reference.as_deref().unwrap_or("HEAD"),
-            table.subpath.as_deref().unwrap_or("prompts"),
-        )),
+        (None, Some(repository)) => Ok(prompts::Config::new(Source::Git(GitSource {
+            repository: repository.clone(),
+            reference: table.reference.clone().unwrap_or_else(|| "HEAD".to_owned()),
+            subpath: table
+                .subpath
+                .clone()
+                .unwrap_or_else(|| "prompts".to_owned()),
+        }))),
     }
+}
+
+fn directory(path: &Path) -> prompts::Config {
+    prompts::Config::new(Source::Directory(DirectorySource {
+        path: path.to_owned(),
+    }))
 }
 
 /// Providers of the file, then those that the environment has a key for, then `simulated`.
@@ -229,12 +284,21 @@ fn providers(file: &File, environment: &Environment) -> Result<Vec<providers::Co
         if found.iter().any(|config| config.name == facts.name) {
             continue;
         }
-        let has_key = facts.key_variables.iter().any(|name| environment.get(name).is_some());
+        let has_key = facts
+            .key_variables
+            .iter()
+            .any(|name| environment.get(name).is_some());
         let has_url = facts.base_url.is_some()
-            || facts.base_url_variable.is_some_and(|name| environment.get(name).is_some());
+            || facts
+                .base_url_variable
+                .is_some_and(|name| environment.get(name).is_some());
         let is_here = preset == providers::Preset::Simulated || (facts.is_local && has_url);
         if is_here || (has_key && has_url) {
-            found.push(provider(facts.name, &ProviderTable::default(), environment)?);
+            found.push(provider(
+                facts.name,
+                &ProviderTable::default(),
+                environment,
+            )?);
         }
     }
     Ok(found)
@@ -255,15 +319,27 @@ fn provider(
     let facts = preset.facts();
     let api_key = match &table.api_key {
         Some(reference) => Some(secret(&key("api_key"), reference, environment)?),
-        None => facts.key_variables.iter().find_map(|name| environment.get(name)).map(Secret::new),
+        None => facts
+            .key_variables
+            .iter()
+            .find_map(|name| environment.get(name))
+            .map(Secret::new),
     };
     let mut headers = Vec::new();
     for (header, reference) in &table.headers {
-        headers.push((header.clone(), text_or_secret(&key("headers"), reference, environment)?));
+        headers.push((
+            header.clone(),
+            text_or_secret(&key("headers"), reference, environment)?,
+        ));
     }
-    let variable = facts.base_url_variable.and_then(|name| environment.get(name));
+    let variable = facts
+        .base_url_variable
+        .and_then(|name| environment.get(name));
     let mut config = providers::Config::new(name, preset);
-    config.base_url = table.base_url.clone().or_else(|| variable.map(str::to_owned));
+    config.base_url = table
+        .base_url
+        .clone()
+        .or_else(|| variable.map(str::to_owned));
     config.api_key = api_key;
     config.headers = headers;
     config.api_version.clone_from(&table.api_version);
@@ -290,15 +366,24 @@ fn secret(key: &str, reference: &str, environment: &Environment) -> Result<Secre
         problem,
         hint: Some(hint.to_owned()),
     };
-    let variable = reference.strip_prefix("env:").or_else(|| reference.strip_prefix("os.environ/"));
+    let variable = reference
+        .strip_prefix("env:")
+        .or_else(|| reference.strip_prefix("os.environ/"));
     if let Some(name) = variable {
         return environment.get(name).map(Secret::new).ok_or_else(|| {
-            fail(format!("the environment has no `{name}`"), "set it, or remove the reference")
+            fail(
+                format!("the environment has no `{name}`"),
+                "set it, or remove the reference",
+            )
         });
     }
     if let Some(path) = reference.strip_prefix("file:") {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| fail(format!("`{path}` cannot be read: {error}"), "check the path"))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            fail(
+                format!("`{path}` cannot be read: {error}"),
+                "check the path",
+            )
+        })?;
         return Ok(Secret::new(text.trim()));
     }
     // The value itself is not repeated: it may be a key.
@@ -310,8 +395,14 @@ fn secret(key: &str, reference: &str, environment: &Environment) -> Result<Secre
 
 /// A header's value: a reference, or plain text.
 fn text_or_secret(key: &str, value: &str, environment: &Environment) -> Result<Secret, Error> {
-    let is_reference = ["env:", "file:", "os.environ/"].iter().any(|start| value.starts_with(start));
-    if is_reference { secret(key, value, environment) } else { Ok(Secret::new(value)) }
+    let is_reference = ["env:", "file:", "os.environ/"]
+        .iter()
+        .any(|start| value.starts_with(start));
+    if is_reference {
+        secret(key, value, environment)
+    } else {
+        Ok(Secret::new(value))
+    }
 }
 
 /// The file's patterns come first, the well-known ones after.
@@ -368,20 +459,33 @@ fn price(table: &PriceTable) -> Result<PriceRow, Error> {
         effective_from: table.from.clone().unwrap_or_default(),
         input: Some(amount("input", &table.input)?),
         output: Some(amount("output", &table.output)?),
-        cached_input: cached.map(|text| amount("cached_input", text)).transpose()?,
+        cached_input: cached
+            .map(|text| amount("cached_input", text))
+            .transpose()?,
         ..PriceRow::default()
     })
 }
 
 fn telemetry_config(file: &File, environment: &Environment) -> Result<telemetry::Config, Error> {
     let table = &file.telemetry;
-    let endpoint = table.otlp_endpoint.as_deref().or_else(|| environment.get("OTEL_EXPORTER_OTLP_ENDPOINT"));
+    let endpoint = table
+        .otlp_endpoint
+        .as_deref()
+        .or_else(|| environment.get("OTEL_EXPORTER_OTLP_ENDPOINT"));
     let mut headers = Vec::new();
     for (name, reference) in &table.otlp_headers {
-        headers.push((name.clone(), text_or_secret("telemetry.otlp_headers", reference, environment)?));
+        headers.push((
+            name.clone(),
+            text_or_secret("telemetry.otlp_headers", reference, environment)?,
+        ));
     }
     Ok(telemetry::Config {
-        log: table.log.as_deref().or_else(|| environment.get("PROMPTGATE_LOG")).unwrap_or("info").to_owned(),
+        log: table
+            .log
+            .as_deref()
+            .or_else(|| environment.get("PROMPTGATE_LOG"))
+            .unwrap_or("info")
+            .to_owned(),
         is_json: table.log_format == Some(LogFormatName::Json),
         otlp_endpoint: endpoint.map(str::to_owned),
         otlp_headers: headers,

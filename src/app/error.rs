@@ -1,6 +1,5 @@
 //! What keeps the gateway from starting.
 
-use crate::prompts::Problem;
 use crate::{prompts, providers, store};
 use std::path::PathBuf;
 
@@ -57,9 +56,6 @@ pub enum Error {
         /// Why.
         problem: std::io::Error,
     },
-    /// The prompts have problems.
-    #[error("{} of the prompts cannot be served", count(.0))]
-    PromptProblems(Vec<Problem>),
     /// The prompts cannot be loaded.
     #[error(transparent)]
     Prompts(#[from] prompts::Error),
@@ -72,13 +68,6 @@ pub enum Error {
     /// Logs or traces cannot be set up.
     #[error("telemetry cannot be set up: {0}")]
     Telemetry(String),
-}
-
-fn count(problems: &[Problem]) -> String {
-    match problems.len() {
-        1 => "1 problem: a file".to_owned(),
-        n => format!("{n} problems: some files"),
-    }
 }
 
 impl Error {
@@ -99,9 +88,6 @@ impl Error {
             }
             Self::Bind { .. } => Some("check --listen and --admin-listen".to_owned()),
             Self::File { .. } => Some("check that the directory exists and may be written".to_owned()),
-            Self::PromptProblems(_) => {
-                Some("mend the files above; `promptgate check` looks without serving".to_owned())
-            }
             Self::Prompts(error) => error.hint(),
             Self::Providers(error) => error.hint(),
             Self::Store(error) => error.hint(),

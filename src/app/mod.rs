@@ -18,7 +18,7 @@ use crate::app::archive::Archive;
 use crate::domain::{Clock, Secret};
 use crate::metering::{Prices, Tokens};
 use crate::prompts::Prompts;
-use crate::providers::Providers;
+use crate::providers::{self, Providers};
 use crate::proxy::{Proxy, Recorder, Routes};
 use crate::safety::Secrets;
 use crate::server::{self, AdminClient, AdminState, Catalogue, DataState, Readiness};
@@ -53,21 +53,42 @@ impl App {
     ///
     /// The first room that cannot be built.
     pub fn build(config: Config) -> Result<Self, Error> {
-        let clock = Clock::System;
-        let store = Arc::new(Store::open(config.store.clone(), clock)?);
-        let token = Arc::new(rendezvous::admin_token(&config.store.dir)?);
+        let store = Arc::new(Store::open(&config.store, Clock::System)?);
         let archive = Arc::new(Archive(Arc::clone(&store)));
-        let prompts = Arc::new(Prompts::open(config.prompts.clone(), archive)?);
+        let prompts = Prompts::open(config.prompts.clone(), archive)?;
+        let app = Self::furnish(config, store, prompts)?;
+        if app.keys.is_empty() && !app.config.listen.ip().is_loopback() {
+            return Err(Error::OpenToTheWorld {
+                address: app.config.listen,
+            });
+        }
+        Ok(app)
+    }
+
+    /// Builds what a command line needs that reads records while no server runs. The prompts' files
+    /// are not read: they may be broken, and records must be readable all the same.
+    ///
+    /// # Errors
+    ///
+    /// The first room that cannot be built.
+    pub fn build_offline(config: Config) -> Result<Self, Error> {
+        let store = Arc::new(Store::open(&config.store, Clock::System)?);
+        let archive = Arc::new(Archive(Arc::clone(&store)));
+        let prompts = Prompts::archived(config.prompts.clone(), archive);
+        Self::furnish(config, store, prompts)
+    }
+
+    fn furnish(config: Config, store: Arc<Store>, prompts: Prompts) -> Result<Self, Error> {
+        let clock = Clock::System;
+        let prompts = Arc::new(prompts);
+        let token = Arc::new(admin_token(&config.store.dir)?);
+        providers::install_tls();
         let providers = Arc::new(Providers::build(config.providers.clone())?);
-        // After the providers, which install the cryptography that both need.
         let telemetry = Telemetry::new(&config.telemetry);
         let telemetry = Arc::new(telemetry.map_err(|error| Error::Telemetry(error.to_string()))?);
         let prices = Arc::new(Prices::with_overrides(config.prices.clone()));
         let keys = Arc::new(KeyRing::new(clock, !config.listen.ip().is_loopback()));
         server::load_keys(&keys, store.keys()?);
-        if keys.is_empty() && !config.listen.ip().is_loopback() {
-            return Err(Error::OpenToTheWorld { address: config.listen });
-        }
         let tasks = TaskTracker::new();
         let cut = CancellationToken::new();
         let recorder = Recorder {
@@ -89,7 +110,19 @@ impl App {
             cut: cut.clone(),
         });
         let stopping = CancellationToken::new();
-        Ok(Self { config, store, prompts, proxy, keys, telemetry, prices, token, tasks, stopping, cut })
+        Ok(Self {
+            config,
+            store,
+            prompts,
+            proxy,
+            keys,
+            telemetry,
+            prices,
+            token,
+            tasks,
+            stopping,
+            cut,
+        })
     }
 
     /// Returns the data plane's state.
@@ -140,7 +173,11 @@ impl App {
 
 fn routes(config: &Config) -> Routes {
     Routes {
-        providers: config.providers.iter().map(|provider| provider.name.clone()).collect(),
+        providers: config
+            .providers
+            .iter()
+            .map(|provider| provider.name.clone())
+            .collect(),
         patterns: config.models.clone(),
         catch_all: config.only_simulated.then(|| "simulated".to_owned()),
         ..Routes::default()
@@ -150,7 +187,9 @@ fn routes(config: &Config) -> Routes {
 /// The price table's names of the configured providers.
 fn price_lists(config: &Config) -> BTreeMap<String, &'static str> {
     let named = config.providers.iter();
-    named.map(|provider| (provider.name.clone(), provider.preset.as_str())).collect()
+    named
+        .map(|provider| (provider.name.clone(), provider.preset.as_str()))
+        .collect()
 }
 
 /// Everything that must never be written down.
@@ -160,6 +199,12 @@ fn known_secrets(config: &Config, token: &Secret) -> Secrets {
         known.extend(provider.api_key.clone());
         known.extend(provider.headers.iter().map(|(_, value)| value.clone()));
     }
-    known.extend(config.telemetry.otlp_headers.iter().map(|(_, value)| value.clone()));
+    known.extend(
+        config
+            .telemetry
+            .otlp_headers
+            .iter()
+            .map(|(_, value)| value.clone()),
+    );
     Secrets::new(&known)
 }

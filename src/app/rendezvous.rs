@@ -33,8 +33,12 @@ impl Rendezvous {
     pub fn announce(&self, dir: &Path) -> Result<(), Error> {
         let text = serde_json::to_vec(self).unwrap_or_default();
         let draft = dir.join("server.json.tmp");
-        let written = write_private(&draft, &text).and_then(|()| std::fs::rename(&draft, dir.join(FILE)));
-        written.map_err(|problem| Error::File { path: dir.join(FILE), problem })
+        let written =
+            write_private(&draft, &text).and_then(|()| std::fs::rename(&draft, dir.join(FILE)));
+        written.map_err(|problem| Error::File {
+            path: dir.join(FILE),
+            problem,
+        })
     }
 
     /// Returns what the running server announced.
@@ -57,7 +61,10 @@ impl Rendezvous {
 /// When the file cannot be read or written.
 pub fn admin_token(dir: &Path) -> Result<Secret, Error> {
     let path = dir.join(TOKEN_FILE);
-    let fail = |problem| Error::File { path: path.clone(), problem };
+    let fail = |problem| Error::File {
+        path: path.clone(),
+        problem,
+    };
     match std::fs::read_to_string(&path) {
         Ok(text) if 32 <= text.trim().len() => return Ok(Secret::new(text.trim())),
         Ok(_) => {}

@@ -50,9 +50,18 @@ impl App {
             data: address(&data, self.config.listen),
             admin: address(&admin, self.config.admin_listen),
         };
-        let rendezvous = Rendezvous { pid: std::process::id(), data: bound.data, admin: bound.admin };
+        let rendezvous = Rendezvous {
+            pid: std::process::id(),
+            data: bound.data,
+            admin: bound.admin,
+        };
         rendezvous.announce(&self.config.store.dir)?;
-        Ok(Running { app: self, data, admin, bound })
+        Ok(Running {
+            app: self,
+            data,
+            admin,
+            bound,
+        })
     }
 
     /// Whether callers need no key.
@@ -70,12 +79,14 @@ impl App {
     /// How many prompts are served.
     #[must_use]
     pub fn prompt_count(&self) -> usize {
-        self.prompts.snapshot().entries().count()
+        self.prompts.snapshot().len()
     }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|problem| Error::Bind { address, problem })
+    TcpListener::bind(address)
+        .await
+        .map_err(|problem| Error::Bind { address, problem })
 }
 
 impl Running {
@@ -97,10 +108,13 @@ impl Running {
     ///
     /// When the store cannot be closed cleanly.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
-        let Self { app, data, admin, .. } = self;
+        let Self {
+            app, data, admin, ..
+        } = self;
         let prompts = std::sync::Arc::clone(&app.prompts);
         let stopping = app.stopping.clone();
-        app.tasks.spawn(async move { prompts.watch(stopping).await });
+        app.tasks
+            .spawn(async move { prompts.watch(stopping).await });
         let (data_stop, admin_stop) = (Stop::default(), Stop::default());
         let limits = app.config.limits.clone();
         let serving = app.tasks.spawn(server::serve(
@@ -151,12 +165,16 @@ async fn wait_for_connections(app: &App) {
 
 impl App {
     /// Waits for the last records and closes the store.
-    async fn close(self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    ///
+    /// None so far.
+    pub async fn close(self) -> Result<(), Error> {
         self.tasks.close();
         let _ = tokio::time::timeout(Duration::from_secs(10), self.tasks.wait()).await;
         self.telemetry.flush(Duration::from_secs(3));
         Rendezvous::withdraw(&self.config.store.dir);
-        self.store.close()?;
+        self.store.close();
         Ok(())
     }
 }

@@ -30,7 +30,9 @@ fn parse_span(text: &str) -> Option<Span> {
         "d" => 86_400_000,
         _ => return None,
     };
-    number.checked_mul(millis).map(|millis| Span(Duration::from_millis(millis)))
+    number
+        .checked_mul(millis)
+        .map(|millis| Span(Duration::from_millis(millis)))
 }
 
 fn parse_size(text: &str) -> Option<Size> {
@@ -54,7 +56,8 @@ impl Visitor<'_> for SpanVisitor {
     type Value = Span;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a time with its unit, as in \"250ms\", \"30s\", \"10m\", \"1h\" or \"7d\"")
+        formatter
+            .write_str("a time with its unit, as in \"250ms\", \"30s\", \"10m\", \"1h\" or \"7d\"")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {

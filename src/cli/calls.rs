@@ -20,7 +20,7 @@ pub(crate) enum CallsCommand {
         id: String,
     },
     /// Print calls as they end.
-    Tail(Filter),
+    Tail,
     /// Sum calls, errors, tokens, cost and latency.
     Stats(Stats),
 }
@@ -100,7 +100,7 @@ pub(crate) async fn run(
     let result = match command {
         CallsCommand::List(list) => print_list(&admin, &list, common.json).await,
         CallsCommand::Show { id } => show(&admin, &id, common.json).await,
-        CallsCommand::Tail(filter) => tail(&admin, &filter, common.json).await,
+        CallsCommand::Tail => tail(&admin, common.json).await,
         CallsCommand::Stats(stats) => print_stats(&admin, &stats, common.json).await,
     };
     admin.close().await?;
@@ -134,7 +134,10 @@ impl Filter {
 }
 
 /// Reads a point in time: a span before now, or a date. Returns microseconds since the epoch.
-#[expect(clippy::disallowed_methods, reason = "the command line speaks of the wall clock's now")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line speaks of the wall clock's now"
+)]
 fn moment(text: &str) -> Result<i64, Failure> {
     let fail = || {
         let hint = "write `15m`, `24h`, `7d`, or `2026-11-23T10:00:00Z`".to_owned();
@@ -163,7 +166,9 @@ fn moment(text: &str) -> Result<i64, Failure> {
 
 async fn print_list(admin: &Admin, list: &List, as_json: bool) -> Result<(), Failure> {
     let query = list.filter.query()?;
-    let answer = admin.get(&format!("/api/calls?limit={}{query}", list.limit)).await?;
+    let answer = admin
+        .get(&format!("/api/calls?limit={}{query}", list.limit))
+        .await?;
     if as_json {
         return output::put(&format!("{}\n", answer["data"]));
     }
@@ -191,7 +196,12 @@ const HEADINGS: [(&str, Align); 10] = [
 
 fn row(call: &Value) -> Vec<String> {
     let text = |field: &str| call[field].as_str().unwrap_or("-").to_owned();
-    let number = |field: &str| call[field].as_u64().map_or_else(|| "-".to_owned(), |n| n.to_string());
+    let state = call["state"].as_str().unwrap_or("in_flight").to_owned();
+    let number = |field: &str| {
+        call[field]
+            .as_u64()
+            .map_or_else(|| "-".to_owned(), |n| n.to_string())
+    };
     let mut version = text("version");
     if call["dirty"] == true {
         version.push_str(" dirty");
@@ -200,14 +210,16 @@ fn row(call: &Value) -> Vec<String> {
     vec![
         text("id"),
         time(&call["started"]),
-        text("state"),
+        state,
         text("prompt"),
         version,
         model,
         number("input_tokens"),
         number("output_tokens"),
         cost(call),
-        call["total_us"].as_u64().map_or_else(|| "-".to_owned(), millis),
+        call["total_us"]
+            .as_u64()
+            .map_or_else(|| "-".to_owned(), millis),
     ]
 }
 
@@ -216,7 +228,11 @@ fn cost(call: &Value) -> String {
     let Some(pico) = call["cost_pico_usd"].as_u64() else {
         return "unknown".to_owned();
     };
-    let mark = if call["cost_quality"] == "estimated" { "~" } else { "" };
+    let mark = if call["cost_quality"] == "estimated" {
+        "~"
+    } else {
+        ""
+    };
     format!("{mark}{}", PicoDollars(pico).to_dollars())
 }
 
@@ -226,8 +242,13 @@ fn millis(micros: u64) -> String {
 
 /// Returns a stored time as people read it, to the second, in UTC.
 pub(crate) fn time(value: &Value) -> String {
-    let at = value.as_i64().and_then(|micros| Timestamp::from_microsecond(micros).ok());
-    at.map_or_else(|| "-".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+    let at = value
+        .as_i64()
+        .and_then(|micros| Timestamp::from_microsecond(micros).ok());
+    at.map_or_else(
+        || "-".to_owned(),
+        |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+    )
 }
 
 async fn show(admin: &Admin, id: &str, as_json: bool) -> Result<(), Failure> {
@@ -252,21 +273,22 @@ async fn show(admin: &Admin, id: &str, as_json: bool) -> Result<(), Failure> {
 }
 
 /// Prints calls as they end, until the command is interrupted.
-async fn tail(admin: &Admin, filter: &Filter, as_json: bool) -> Result<(), Failure> {
-    let query = filter.query()?;
-    let newest = admin.get(&format!("/api/calls?limit=1{query}")).await?;
-    let nil = "00000000-0000-0000-0000-000000000000";
-    let mut after = newest["data"][0]["id"].as_str().unwrap_or(nil).to_owned();
+async fn tail(admin: &Admin, as_json: bool) -> Result<(), Failure> {
+    let mut place = admin.get("/api/calls/tail").await?["next"].clone();
     loop {
-        let path = format!("/api/calls?after={after}&wait=20&limit=100{query}");
-        let answer = admin.get(&path).await?;
+        let after = escape(place.as_str().unwrap_or_default());
+        let answer = admin
+            .get(&format!("/api/calls/tail?wait=20&after={after}"))
+            .await?;
         for call in answer["data"].as_array().into_iter().flatten() {
-            let line = if as_json { call.to_string() } else { row(call).join("  ") };
+            let line = if as_json {
+                call.to_string()
+            } else {
+                row(call).join("  ")
+            };
             output::put(&format!("{line}\n"))?;
-            if let Some(id) = call["id"].as_str() {
-                id.clone_into(&mut after);
-            }
         }
+        place = answer["next"].clone();
     }
 }
 
@@ -280,7 +302,10 @@ async fn print_stats(admin: &Admin, stats: &Stats, as_json: bool) -> Result<(), 
         GroupBy::State => "state",
         GroupBy::Hour => "hour",
     };
-    let mut path = format!("/api/calls/stats?group_by={by}&from={}", moment(&stats.since)?);
+    let mut path = format!(
+        "/api/calls/stats?group_by={by}&from={}",
+        moment(&stats.since)?
+    );
     if let Some(until) = &stats.until {
         let _ = write!(path, "&to={}", moment(until)?);
     }
@@ -288,7 +313,12 @@ async fn print_stats(admin: &Admin, stats: &Stats, as_json: bool) -> Result<(), 
     if as_json {
         return output::put(&format!("{}\n", answer["data"]));
     }
-    let rows: Vec<Vec<String>> = answer["data"].as_array().into_iter().flatten().map(stats_row).collect();
+    let rows: Vec<Vec<String>> = answer["data"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(stats_row)
+        .collect();
     let headings = [
         (by, Align::Left),
         ("calls", Align::Right),
@@ -304,12 +334,18 @@ async fn print_stats(admin: &Admin, stats: &Stats, as_json: bool) -> Result<(), 
 }
 
 fn stats_row(row: &Value) -> Vec<String> {
-    let number = |field: &str| row[field].as_u64().map_or_else(|| "-".to_owned(), |n| n.to_string());
+    let number = |field: &str| {
+        row[field]
+            .as_u64()
+            .map_or_else(|| "-".to_owned(), |n| n.to_string())
+    };
+    let ok = row["states"]["ok"].as_u64().unwrap_or(0);
+    let errors = row["calls"].as_u64().unwrap_or(0).saturating_sub(ok);
     let latency = |field: &str| row[field].as_u64().map_or_else(|| "-".to_owned(), millis);
     vec![
         row["group"].as_str().unwrap_or("-").to_owned(),
         number("calls"),
-        number("errors"),
+        errors.to_string(),
         number("input_tokens"),
         number("output_tokens"),
         cost(row),

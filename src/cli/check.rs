@@ -3,7 +3,7 @@
 use crate::app::Environment;
 use crate::cli::output::{self, Failure};
 use crate::cli::{Common, reach};
-use crate::prompts;
+use crate::prompts::Prompts;
 use crate::providers::Providers;
 use serde_json::json;
 
@@ -12,29 +12,27 @@ pub(crate) fn run(common: &Common, environment: &Environment) -> Result<(), Fail
     let config = reach::config(common, environment)?;
     let providers = Providers::build(config.providers.clone());
     providers.map_err(|error| Failure::usage(error.to_string()).with_hint(error.hint()))?;
-    let report = prompts::check(&config.prompts);
+    let problems = Prompts::check(&config.prompts.source);
     if common.json {
-        let problems: Vec<_> = report.problems.iter().map(|problem| {
-            json!({
-                "path": problem.path,
-                "line": problem.line,
-                "message": problem.message,
-                "hint": problem.hint,
-            })
-        }).collect();
-        let body = json!({"ok": problems.is_empty(), "prompts": report.prompts, "problems": problems});
+        let body = json!({"ok": problems.is_empty(), "problems": problems});
         output::put(&format!("{body}\n"))?;
     }
-    if report.problems.is_empty() {
+    if problems.is_empty() {
         if !common.json {
-            let names: Vec<&str> = config.providers.iter().map(|provider| provider.name.as_str()).collect();
+            let names: Vec<&str> = config
+                .providers
+                .iter()
+                .map(|provider| provider.name.as_str())
+                .collect();
             output::put(&format!(
-                "config ok: data plane {}, admin plane {}, providers {}\nprompts ok: {}\n",
-                config.listen, config.admin_listen, names.join(", "), report.prompts,
+                "config ok: data plane {}, admin plane {}\nproviders ok: {}\nprompts ok\n",
+                config.listen,
+                config.admin_listen,
+                names.join(", "),
             ))?;
         }
         return Ok(());
     }
-    let details = report.problems.iter().map(ToString::to_string).collect();
-    Err(Failure::new(format!("{} problems in the prompts", report.problems.len())).with_details(details))
+    let details = problems.iter().map(output::describe).collect();
+    Err(Failure::new(format!("problems in the prompts: {}", problems.len())).with_details(details))
 }

@@ -88,25 +88,53 @@ async fn list(admin: &Admin, as_json: bool) -> Result<(), Failure> {
     }
     let rows: Vec<Vec<String>> = keys.iter().map(row).collect();
     let headings = ["id", "name", "state", "prompts", "models", "created"];
-    output::put(&table(&headings.map(|heading| (heading, Align::Left)), &rows))
+    output::put(&table(
+        &headings.map(|heading| (heading, Align::Left)),
+        &rows,
+    ))
 }
 
 fn row(key: &Value) -> Vec<String> {
     let text = |field: &str| key[field].as_str().unwrap_or_default().to_owned();
     let globs = |field: &str| {
-        let globs: Vec<&str> = key[field].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        if globs.is_empty() { "all".to_owned() } else { globs.join(" ") }
+        let globs: Vec<&str> = key[field]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        if globs.is_empty() {
+            "all".to_owned()
+        } else {
+            globs.join(" ")
+        }
     };
-    let state = if key["revoked"].is_null() { "live" } else { "revoked" };
+    let state = if key["revoked"].is_null() {
+        "live"
+    } else {
+        "revoked"
+    };
     let created = super::calls::time(&key["created"]);
-    vec![text("id"), text("name"), state.to_owned(), globs("prompts"), globs("models"), created]
+    vec![
+        text("id"),
+        text("name"),
+        state.to_owned(),
+        globs("prompts"),
+        globs("models"),
+        created,
+    ]
 }
 
 async fn revoke(admin: &Admin, key: &str, as_json: bool) -> Result<(), Failure> {
-    let answer = admin.send(Method::DELETE, &format!("/api/keys/{}", escape(key)), None).await?;
+    let answer = admin
+        .send(Method::DELETE, &format!("/api/keys/{}", escape(key)), None)
+        .await?;
     if as_json {
         return output::put(&format!("{answer}\n"));
     }
-    output::say(&format!("key {} is revoked\n", answer["id"].as_str().unwrap_or_default()));
+    output::say(&format!(
+        "key {} is revoked\n",
+        answer["id"].as_str().unwrap_or_default()
+    ));
     Ok(())
 }

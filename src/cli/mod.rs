@@ -44,10 +44,20 @@ struct Common {
     #[arg(long, global = true, env = "PROMPTGATE_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
     /// Where the admin plane listens (default: 127.0.0.1:8081).
-    #[arg(long, global = true, env = "PROMPTGATE_ADMIN_LISTEN", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        global = true,
+        env = "PROMPTGATE_ADMIN_LISTEN",
+        value_name = "ADDRESS"
+    )]
     admin_listen: Option<SocketAddr>,
     /// What a record survives: `os` kill -9, `disk` power loss (default: os).
-    #[arg(long, global = true, env = "PROMPTGATE_DURABILITY", value_name = "LEVEL")]
+    #[arg(
+        long,
+        global = true,
+        env = "PROMPTGATE_DURABILITY",
+        value_name = "LEVEL"
+    )]
     durability: Option<DurabilityArgument>,
     /// Print JSON.
     #[arg(long, global = true)]
@@ -104,13 +114,21 @@ pub fn run() -> ExitCode {
         Err(error) => {
             // Help and version are no failures and go to stdout; clap knows which is which.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(dispatch(arguments)),
-        Err(error) => Err(output::Failure::new(format!("the runtime cannot start: {error}"))),
+        Err(error) => Err(output::Failure::new(format!(
+            "the runtime cannot start: {error}"
+        ))),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,6 @@
 //! What commands print: tables for people, JSON for programs, failures with a hint.
 
+use crate::prompts::{self, Problem};
 use crate::{app, server};
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -16,12 +17,20 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), details: Vec::new(), hint: None, code: 1 }
+        Self {
+            message: message.into(),
+            details: Vec::new(),
+            hint: None,
+            code: 1,
+        }
     }
 
     /// Wrong usage or config.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { code: 2, ..Self::new(message) }
+        Self {
+            code: 2,
+            ..Self::new(message)
+        }
     }
 
     pub(crate) fn with_hint(self, hint: Option<String>) -> Self {
@@ -50,7 +59,9 @@ impl Failure {
 impl From<app::Error> for Failure {
     fn from(error: app::Error) -> Self {
         let details = match &error {
-            app::Error::PromptProblems(problems) => problems.iter().map(ToString::to_string).collect(),
+            app::Error::Prompts(prompts::Error::LoadFailed { problems }) => {
+                problems.iter().map(describe).collect()
+            }
             _ => Vec::new(),
         };
         let is_config = matches!(
@@ -60,8 +71,20 @@ impl From<app::Error> for Failure {
                 | app::Error::ConfigValue { .. }
                 | app::Error::OpenToTheWorld { .. }
         );
-        let failure = if is_config { Self::usage(error.to_string()) } else { Self::new(error.to_string()) };
+        let failure = if is_config {
+            Self::usage(error.to_string())
+        } else {
+            Self::new(error.to_string())
+        };
         failure.with_details(details).with_hint(error.hint())
+    }
+}
+
+/// A problem with its hint, on two lines.
+pub(crate) fn describe(problem: &Problem) -> String {
+    match &problem.hint {
+        Some(hint) => format!("{problem}\n  hint: {hint}"),
+        None => problem.to_string(),
     }
 }
 
@@ -80,7 +103,10 @@ impl From<io::Error> for Failure {
 /// Writes data to stdout. A reader that has gone away (`| head`) ends the command without noise.
 pub(crate) fn put(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
     }
@@ -103,12 +129,22 @@ pub(crate) enum Align {
 pub(crate) fn table(headings: &[(&str, Align)], rows: &[Vec<String>]) -> String {
     let width = |index: usize, heading: &str| {
         let cells = rows.iter().filter_map(|row| row.get(index));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0).max(heading.chars().count())
+        cells
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+            .max(heading.chars().count())
     };
-    let widths: Vec<usize> =
-        headings.iter().enumerate().map(|(index, (heading, _))| width(index, heading)).collect();
+    let widths: Vec<usize> = headings
+        .iter()
+        .enumerate()
+        .map(|(index, (heading, _))| width(index, heading))
+        .collect();
     let mut text = String::new();
-    let titles: Vec<String> = headings.iter().map(|(heading, _)| (*heading).to_owned()).collect();
+    let titles: Vec<String> = headings
+        .iter()
+        .map(|(heading, _)| (*heading).to_owned())
+        .collect();
     for row in std::iter::once(&titles).chain(rows) {
         let mut line = String::new();
         for ((cell, width), (_, align)) in row.iter().zip(&widths).zip(headings) {
@@ -133,7 +169,10 @@ mod tests {
     fn columns_line_up() {
         let text = table(
             &[("name", Align::Left), ("cost", Align::Right)],
-            &[vec!["é".to_owned(), "1".to_owned()], vec!["longer".to_owned(), "22".to_owned()]],
+            &[
+                vec!["é".to_owned(), "1".to_owned()],
+                vec!["longer".to_owned(), "22".to_owned()],
+            ],
         );
         assert_eq!(text, "name    cost\né          1\nlonger    22\n");
     }

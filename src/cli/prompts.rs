@@ -4,7 +4,7 @@ use crate::app::Environment;
 use crate::cli::output::{self, Align, Failure, table};
 use crate::cli::{Common, reach};
 use crate::domain::{Caller, PromptReference};
-use crate::prompts::{NoArchive, Part, Prompts, RenderInput, RenderedMessage, Role};
+use crate::prompts::{Bundle, NoArchive, Part, Prompts, RenderInput, RenderedMessage};
 use clap::Subcommand;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -46,7 +46,10 @@ pub(crate) async fn run(
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "a mapper of errors takes them by value")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a mapper of errors takes them by value"
+)]
 fn failure(error: crate::prompts::Error) -> Failure {
     crate::app::Error::from(error).into()
 }
@@ -55,38 +58,57 @@ fn list(prompts: &Prompts, as_json: bool) -> Result<(), Failure> {
     let snapshot = prompts.snapshot();
     if as_json {
         let all: Vec<Value> = snapshot
-            .entries()
-            .map(|entry| {
+            .iter()
+            .map(|(key, prompt)| {
                 json!({
-                    "name": entry.key,
-                    "hash": entry.hash,
-                    "dirty": entry.dirty,
-                    "model": entry.bundle.model(),
-                    "description": entry.bundle.description(),
-                    "variables": entry.bundle.variables(),
+                    "name": key,
+                    "hash": prompt.bundle.hash(),
+                    "dirty": snapshot.is_dirty(key),
+                    "model": prompt.bundle.model(),
+                    "description": prompt.bundle.description(),
+                    "variables": names(&prompt.bundle),
                 })
             })
             .collect();
         return output::put(&format!("{}\n", Value::from(all)));
     }
     let rows: Vec<Vec<String>> = snapshot
-        .entries()
-        .map(|entry| {
-            let dirty = if entry.dirty { " dirty" } else { "" };
+        .iter()
+        .map(|(key, prompt)| {
+            let dirty = if snapshot.is_dirty(key) { " dirty" } else { "" };
             vec![
-                entry.key.to_string(),
-                format!("{}{dirty}", entry.hash.short()),
-                entry.bundle.model().unwrap_or("-").to_owned(),
-                entry.bundle.variables().join(" "),
+                key.to_string(),
+                format!("{}{dirty}", prompt.bundle.hash().short()),
+                prompt.bundle.model().unwrap_or("-").to_owned(),
+                names(&prompt.bundle).join(" "),
             ]
         })
         .collect();
     let headings = ["prompt", "version", "model", "variables"];
-    output::put(&table(&headings.map(|heading| (heading, Align::Left)), &rows))
+    output::put(&table(
+        &headings.map(|heading| (heading, Align::Left)),
+        &rows,
+    ))
+}
+
+/// The names of the variables; those that may be left out have a `?`.
+fn names(bundle: &Bundle) -> Vec<String> {
+    let all = bundle.variables();
+    let name = |(name, is_required): &(&str, bool)| {
+        if *is_required {
+            (*name).to_owned()
+        } else {
+            format!("{name}?")
+        }
+    };
+    all.iter().map(name).collect()
 }
 
 async fn show(prompts: &Prompts, reference: &PromptReference) -> Result<(), Failure> {
-    let resolved = prompts.resolve(reference, &Caller::local()).await.map_err(failure)?;
+    let resolved = prompts
+        .resolve(reference, &Caller::local())
+        .await
+        .map_err(failure)?;
     let bundle = &resolved.bundle;
     let body = json!({
         "name": resolved.stamp.key,
@@ -97,10 +119,13 @@ async fn show(prompts: &Prompts, reference: &PromptReference) -> Result<(), Fail
         "model": bundle.model(),
         "config": bundle.config(),
         "input_schema": bundle.input_schema(),
-        "variables": bundle.variables(),
+        "variables": names(bundle),
         "template": bundle.template(),
     });
-    output::put(&format!("{}\n", serde_json::to_string_pretty(&body).unwrap_or_default()))
+    output::put(&format!(
+        "{}\n",
+        serde_json::to_string_pretty(&body).unwrap_or_default()
+    ))
 }
 
 async fn render(
@@ -111,19 +136,21 @@ async fn render(
 ) -> Result<(), Failure> {
     let variables: serde_json::Map<String, Value> = serde_json::from_str(variables)
         .map_err(|error| Failure::usage(format!("--variables is no JSON object: {error}")))?;
-    let resolved = prompts.resolve(reference, &Caller::local()).await.map_err(failure)?;
-    let rendered = resolved.bundle.render(&RenderInput::new(&variables, 0)).map_err(failure)?;
+    let resolved = prompts
+        .resolve(reference, &Caller::local())
+        .await
+        .map_err(failure)?;
+    let rendered = resolved
+        .bundle
+        .render(&RenderInput::new(&variables))
+        .map_err(failure)?;
     let mut text = String::new();
     let mut messages = Vec::new();
     for message in &rendered.messages {
-        let RenderedMessage::Prompt { role, content } = message else { continue };
-        let role = match role {
-            Role::System => "system",
-            Role::User => "user",
-            Role::Model => "model",
-            Role::Tool => "tool",
-            Role::Developer => "developer",
+        let RenderedMessage::Prompt { role, content } = message else {
+            continue;
         };
+        let role = role.as_str();
         let content: Vec<&str> = content
             .iter()
             .map(|part| match part {
@@ -135,7 +162,10 @@ async fn render(
         messages.push(json!({"role": role, "content": content.concat()}));
     }
     if as_json {
-        return output::put(&format!("{}\n", json!({"messages": messages, "warnings": rendered.warnings})));
+        return output::put(&format!(
+            "{}\n",
+            json!({"messages": messages, "warnings": rendered.warnings})
+        ));
     }
     for warning in &rendered.warnings {
         output::say(&format!("warning: {warning}\n"));

@@ -20,11 +20,18 @@ impl Admin {
         let config = app::load(&common.overrides(), environment)?;
         let dir = config.store.dir.clone();
         match App::build_offline(config) {
-            Ok(app) => Ok(Self { client: app.admin_client(), app: Some(app) }),
+            Ok(app) => Ok(Self {
+                client: app.admin_client(),
+                app: Some(app),
+            }),
             Err(app::Error::Store(error)) if error.is_locked() => {
-                let rendezvous = Rendezvous::find(&dir).ok_or_else(|| Failure::from(app::Error::from(error)))?;
+                let rendezvous =
+                    Rendezvous::find(&dir).ok_or_else(|| Failure::from(app::Error::from(error)))?;
                 let token = app::admin_token(&dir)?;
-                Ok(Self { client: AdminClient::remote(rendezvous.admin, &token), app: None })
+                Ok(Self {
+                    client: AdminClient::remote(rendezvous.admin, &token),
+                    app: None,
+                })
             }
             Err(error) => Err(error.into()),
         }
@@ -39,13 +46,15 @@ impl Admin {
     ) -> Result<Value, Failure> {
         let body = body.map(|value| Bytes::from(value.to_string()));
         let reply = self.client.send(method, path, body).await?;
-        let answer: Value = serde_json::from_slice(&reply.body)
-            .map_err(|error| Failure::new(format!("the server's answer cannot be read: {error}")))?;
+        let answer: Value = serde_json::from_slice(&reply.body).map_err(|error| {
+            Failure::new(format!("the server's answer cannot be read: {error}"))
+        })?;
         if reply.status < 300 {
             return Ok(answer);
         }
         let text = |key: &str| answer["error"][key].as_str().map(str::to_owned);
-        let message = text("message").unwrap_or_else(|| format!("the server answered {}", reply.status));
+        let message =
+            text("message").unwrap_or_else(|| format!("the server answered {}", reply.status));
         Err(Failure::new(message).with_hint(text("hint")))
     }
 

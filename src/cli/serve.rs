@@ -27,7 +27,10 @@ pub(crate) async fn run(common: &Common, environment: &Environment) -> Result<()
 fn announce(running: &Running) -> Result<(), Failure> {
     let bound = running.bound();
     let app = running.app();
-    output::put(&format!("listening data=http://{} admin=http://{}\n", bound.data, bound.admin))?;
+    output::put(&format!(
+        "listening data=http://{} admin=http://{}\n",
+        bound.data, bound.admin
+    ))?;
     let access = if app.is_open() {
         "open to every program on this machine (no key exists yet; `promptgate keys create NAME` makes one)"
     } else {

@@ -25,7 +25,7 @@ pub(crate) async fn run(
     if common.json {
         output::put(&format!("{answer}\n"))?;
     } else {
-        output::put(&format!("index rebuilt from the journal: {} calls\n", answer["calls"]))?;
+        output::put("index and registry are rebuilt from the journal\n")?;
     }
     admin.close().await
 }

@@ -138,10 +138,7 @@ pub struct CallIntent {
     /// The prompt, when one was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<PromptStamp>,
-    /// The variables the prompt was filled with, as the client sent them (a JSON object).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub variables: Option<Box<RawValue>>,
-    /// SHA-256 (64 hex digits) of the rendered `messages` array that was sent.
+    /// SHA-256 (64 hex digits) of the messages that the prompt was rendered to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rendered_hash: Option<String>,
     /// The `model` of the request, as the client wrote it.
@@ -171,7 +168,7 @@ pub struct CallIntent {
     /// Microseconds from the read request to this intent: the gateway's own work.
     #[serde(default)]
     pub overhead_us: u64,
-    /// The request as the client sent it (JSON), stored beside the entry, not in it.
+    /// The request as the client sent it (JSON), variables and messages included; stored beside the entry, not in it.
     #[serde(skip)]
     pub request: Bytes,
 }

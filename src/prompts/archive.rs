@@ -22,6 +22,20 @@ pub trait BundleArchive: Send + Sync {
     fn find(&self, hex_prefix: &str) -> Result<Vec<(BundleHash, Vec<u8>)>, String>;
 }
 
+/// Keeps nothing, for commands that only look at files.
+#[derive(Debug, Clone, Copy)]
+pub struct NoArchive;
+
+impl BundleArchive for NoArchive {
+    fn put(&self, _: &BundleHash, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn find(&self, _: &str) -> Result<Vec<(BundleHash, Vec<u8>)>, String> {
+        Ok(Vec::new())
+    }
+}
+
 #[derive(Deserialize)]
 struct Names {
     names: Vec<PromptKey>,

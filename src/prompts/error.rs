@@ -1,6 +1,6 @@
 //! Everything that can go wrong between a reference and rendered messages.
 
-use crate::domain::{Blame, BundleHash};
+use crate::domain::{Blame, BundleHash, ParseReferenceError};
 use crate::git;
 use crate::prompts::problem::Problem;
 use std::time::Duration;
@@ -17,6 +17,9 @@ pub struct InvalidVariable {
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The reference cannot be read.
+    #[error(transparent)]
+    InvalidReference(#[from] ParseReferenceError),
     /// No such prompt, or one that the caller may not see.
     #[error("prompt `{name}` not found")]
     NotFound {
@@ -186,6 +189,7 @@ impl Error {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
+            Self::InvalidReference(_) => "invalid_prompt_reference",
             Self::NotFound { .. } => "prompt_not_found",
             Self::Forbidden { .. } => "prompt_forbidden",
             Self::VersionNotFound { .. } => "prompt_version_not_found",
@@ -210,7 +214,8 @@ impl Error {
     #[must_use]
     pub const fn blame(&self) -> Blame {
         match self {
-            Self::NotFound { .. }
+            Self::InvalidReference(_)
+            | Self::NotFound { .. }
             | Self::Forbidden { .. }
             | Self::VersionNotFound { .. }
             | Self::LabelNotFound { .. }
@@ -235,7 +240,9 @@ impl Error {
     #[must_use]
     pub fn param(&self) -> Option<String> {
         match self {
-            Self::NotFound { .. } | Self::Forbidden { .. } => Some("prompt.id".to_owned()),
+            Self::InvalidReference(_) | Self::NotFound { .. } | Self::Forbidden { .. } => {
+                Some("prompt.id".to_owned())
+            }
             Self::VersionNotFound { .. }
             | Self::LabelNotFound { .. }
             | Self::PreviewNotFound { .. }
@@ -280,7 +287,8 @@ impl Error {
             }
             Self::LoadFailed { problems } => problems.first().and_then(|first| first.hint.clone()),
             Self::Git(error) => error.hint(),
-            Self::InvalidVariables { .. }
+            Self::InvalidReference(_)
+            | Self::InvalidVariables { .. }
             | Self::RenderFailed { .. }
             | Self::RenderLimit { .. }
             | Self::SourceUnreadable { .. }
@@ -297,7 +305,8 @@ impl Error {
             Self::SourceUnreadable { .. } | Self::Git(_) | Self::Archive(_) | Self::Stopping => {
                 Some(Duration::from_secs(5))
             }
-            Self::NotFound { .. }
+            Self::InvalidReference(_)
+            | Self::NotFound { .. }
             | Self::Forbidden { .. }
             | Self::VersionNotFound { .. }
             | Self::LabelNotFound { .. }

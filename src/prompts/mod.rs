@@ -40,7 +40,7 @@ mod usage;
 mod value;
 mod watch;
 
-pub use archive::BundleArchive;
+pub use archive::{BundleArchive, NoArchive};
 pub use bundle::{Bundle, RenderInput, Rendered, RenderedMessage};
 pub use contract::{OutputFormat, Tool};
 pub use error::{Error, InvalidVariable};

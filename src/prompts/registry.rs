@@ -9,7 +9,7 @@ use crate::prompts::history::History;
 use crate::prompts::problem::Problem;
 use crate::prompts::snapshot::Snapshot;
 use crate::prompts::source::Source;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -85,6 +85,8 @@ pub(super) struct Inner {
     pub(super) config: Config,
     pub(super) archive: Arc<dyn BundleArchive>,
     current: ArcSwap<Snapshot>,
+    /// Why the newest files are not served; `None` when they are.
+    problem: ArcSwapOption<String>,
     /// Held while files are loaded, so that an older set never replaces a newer one.
     loading: Mutex<()>,
     /// Old versions that were asked for lately. Held while one is read: one at a time.
@@ -109,15 +111,7 @@ impl Prompts {
     /// [`Error::LoadFailed`] with all problems, [`Error::SourceUnreadable`], [`Error::Git`], and
     /// [`Error::Archive`].
     pub fn open(config: Config, archive: Arc<dyn BundleArchive>) -> Result<Self, Error> {
-        let prompts = Self {
-            inner: Arc::new(Inner {
-                config,
-                archive,
-                current: ArcSwap::from_pointee(Snapshot::default()),
-                loading: Mutex::new(()),
-                history: AsyncMutex::new(History::default()),
-            }),
-        };
+        let prompts = Self::archived(config, archive);
         prompts.reload()?;
         Ok(prompts)
     }
@@ -134,6 +128,37 @@ impl Prompts {
     ///
     /// As [`Prompts::open`]; what was served before is served on.
     pub fn reload(&self) -> Result<LoadReport, Error> {
+        let result = self.load();
+        let problem = result
+            .as_ref()
+            .err()
+            .map(|error| Arc::new(error.to_string()));
+        self.inner.problem.store(problem);
+        result
+    }
+
+    /// Returns why the newest files are not served; the last good ones are.
+    #[must_use]
+    pub fn last_problem(&self) -> Option<String> {
+        self.inner.problem.load().as_deref().cloned()
+    }
+
+    /// Returns prompts without any files: old versions are found in `archive`, nothing else.
+    #[must_use]
+    pub fn archived(config: Config, archive: Arc<dyn BundleArchive>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                config,
+                archive,
+                current: ArcSwap::from_pointee(Snapshot::default()),
+                problem: ArcSwapOption::empty(),
+                loading: Mutex::new(()),
+                history: AsyncMutex::new(History::default()),
+            }),
+        }
+    }
+
+    fn load(&self) -> Result<LoadReport, Error> {
         let inner = &self.inner;
         let _guard = inner.loading.lock().unwrap_or_else(PoisonError::into_inner);
         let previous = self.snapshot();

@@ -89,6 +89,12 @@ impl Snapshot {
         self.prompts.iter()
     }
 
+    /// Whether the content of `key` is in no commit.
+    #[must_use]
+    pub fn is_dirty(&self, key: &PromptKey) -> bool {
+        self.dirty.contains(key)
+    }
+
     /// Returns how many prompts there are.
     #[must_use]
     pub fn len(&self) -> usize {

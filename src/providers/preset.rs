@@ -304,7 +304,10 @@ mod tests {
             let facts = preset.facts();
             assert_eq!(
                 facts.base_url.is_none(),
-                matches!(preset, Preset::AzureOpenAi | Preset::LlamaCpp | Preset::Simulated),
+                matches!(
+                    preset,
+                    Preset::AzureOpenAi | Preset::LlamaCpp | Preset::Simulated
+                ),
                 "{preset}"
             );
             assert!(

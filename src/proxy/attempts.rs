@@ -110,7 +110,8 @@ async fn try_provider(
             Ok(success) => return Ok(success),
             Err(error) => error,
         };
-        let Some(pause) = pause_before_retry(&error, retry).filter(|_| tries < retry.retries) else {
+        let Some(pause) = pause_before_retry(&error, retry).filter(|_| tries < retry.retries)
+        else {
             return Err(error);
         };
         tries += 1;
@@ -175,7 +176,14 @@ async fn attempt(
         ReplyBody::Whole(body) => whole(call.operation, planned, body)?,
         ReplyBody::Stream(stream) => {
             let reader = DIALECT.stream(!call.client_wants_usage);
-            open(sending, planned, reader, stream, endpoint.deadlines().first_byte).await?
+            open(
+                sending,
+                planned,
+                reader,
+                stream,
+                endpoint.deadlines().first_byte,
+            )
+            .await?
         }
     };
     Ok(Success {
@@ -195,7 +203,10 @@ fn whole(operation: Operation, planned: &PlannedAttempt, body: Bytes) -> Result<
     if let Some(fault) = &facts.fault {
         return Err(invalid(planned, fault.message.clone()));
     }
-    Ok(Reply::Whole { body, facts: Box::new(facts) })
+    Ok(Reply::Whole {
+        body,
+        facts: Box::new(facts),
+    })
 }
 
 /// Reads a stream up to its first content.
@@ -211,7 +222,10 @@ async fn open(
     let mut held_bytes = 0;
     loop {
         let next = timeout_at(deadline, stream.next()).await;
-        let next = next.map_err(|_| Error::NoContent { provider: planned.provider.clone(), limit })?;
+        let next = next.map_err(|_| Error::NoContent {
+            provider: planned.provider.clone(),
+            limit,
+        })?;
         match next {
             Some(chunk) => {
                 let chunk = chunk.map_err(|error| Error::from_provider(error, sending.secrets))?;
@@ -221,7 +235,10 @@ async fn open(
             None => {
                 reader.finish(&mut held);
                 if !reader.has_content() && !reader.is_done() && reader.fault().is_none() {
-                    return Err(invalid(planned, "the stream ended before any content".to_owned()));
+                    return Err(invalid(
+                        planned,
+                        "the stream ended before any content".to_owned(),
+                    ));
                 }
             }
         }
@@ -230,13 +247,20 @@ async fn open(
             return Err(invalid(planned, message));
         }
         if reader.has_content() || reader.is_done() || HELD_BYTES < held_bytes {
-            return Ok(Reply::Stream(Box::new(OpenStream { reader, held, rest: stream })));
+            return Ok(Reply::Stream(Box::new(OpenStream {
+                reader,
+                held,
+                rest: stream,
+            })));
         }
     }
 }
 
 fn invalid(planned: &PlannedAttempt, problem: String) -> Error {
-    Error::InvalidAnswer { provider: planned.provider.clone(), problem }
+    Error::InvalidAnswer {
+        provider: planned.provider.clone(),
+        problem,
+    }
 }
 
 /// Whole microseconds.

@@ -1,12 +1,12 @@
 //! From what a client sent to what a provider gets: the prompt is named, rendered, and laid under
 //! the client's own messages and parameters. Bytes the prompt does not touch are never re-written.
 
-use crate::domain::{CallId, Caller, Operation, PromptReference, PromptStamp, TraceContext};
+use crate::domain::{CallId, Operation, PromptReference, PromptStamp, TraceContext};
 use crate::prompts::{Bundle, RenderInput, Rendered, RenderedMessage, ResolvedPrompt};
 use crate::proxy::{Error, parameters};
+use crate::wire;
 use crate::wire::json::RawObject;
 use crate::wire::openai::{ChatRequest, EmbeddingsRequest};
-use crate::wire;
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -67,10 +67,11 @@ pub struct Call {
 ///
 /// When a reference cannot be read, or when both are given and disagree.
 pub(crate) fn named_prompt(request: &ChatRequest) -> Result<Option<PromptReference>, Error> {
-    let by_model = request
-        .model
-        .as_deref()
-        .and_then(|model| model.strip_prefix("prompt:").or_else(|| model.strip_prefix("prompt/")));
+    let by_model = request.model.as_deref().and_then(|model| {
+        model
+            .strip_prefix("prompt:")
+            .or_else(|| model.strip_prefix("prompt/"))
+    });
     let by_model = by_model.map(parse_reference).transpose()?;
     let Some(parameter) = &request.prompt else {
         return Ok(by_model);
@@ -81,7 +82,10 @@ pub(crate) fn named_prompt(request: &ChatRequest) -> Result<Option<PromptReferen
         }
         return Ok(by_model);
     };
-    let text = parameter.version.as_ref().map_or_else(|| id.clone(), |version| format!("{id}@{version}"));
+    let text = parameter
+        .version
+        .as_ref()
+        .map_or_else(|| id.clone(), |version| format!("{id}@{version}"));
     let by_object = parse_reference(&text)?;
     match by_model {
         Some(first) if first != by_object => Err(Error::PromptReferenceConflict {
@@ -102,7 +106,10 @@ fn parse_reference(text: &str) -> Result<PromptReference, Error> {
 ///
 /// When `model` or `messages` is missing.
 pub(crate) fn plain(request: ChatRequest, arrival: &Arrival) -> Result<Call, Error> {
-    let model = request.model.clone().ok_or_else(|| wire::Error::missing("model"))?;
+    let model = request
+        .model
+        .clone()
+        .ok_or_else(|| wire::Error::missing("model"))?;
     request.required_messages()?;
     Ok(Call {
         operation: Operation::Chat,
@@ -155,12 +162,15 @@ pub(crate) fn from_prompt(
     let model = model_of(prompt, &request)?;
     let variables = variables(&request)?;
     let (variables, history) = bind(bundle, variables, request.messages)?;
-    let input = RenderInput::new(&variables, history.len());
+    let input = RenderInput {
+        history_len: history.len(),
+        ..RenderInput::new(&variables)
+    };
     let rendered = bundle.render(&input)?;
     let (messages, rendered_hash) = lay_out(&rendered, history);
     let mut body = request.object;
     body.remove("prompt");
-    let token_limit = parameters::apply(bundle, &mut body);
+    let token_limit = parameters::apply(&prompt.stamp.key, bundle, &mut body);
     body.set("messages", array_of(&messages));
     Ok(Call {
         operation: Operation::Chat,
@@ -182,11 +192,19 @@ pub(crate) fn from_prompt(
 fn refuse_locked(prompt: &ResolvedPrompt, request: &ChatRequest) -> Result<(), Error> {
     let is_sent = |parameter: &str| {
         if parameter == "model" {
-            return request.model.as_deref().is_some_and(|model| !names_prompt(model));
+            return request
+                .model
+                .as_deref()
+                .is_some_and(|model| !names_prompt(model));
         }
         parameters::spellings(parameter).any(|name| request.object.get(name).is_some())
     };
-    match prompt.bundle.locked().iter().find(|parameter| is_sent(parameter)) {
+    match prompt
+        .bundle
+        .locked()
+        .iter()
+        .find(|parameter| is_sent(parameter))
+    {
         Some(parameter) => Err(Error::ParameterLocked {
             prompt: prompt.stamp.key.to_string(),
             parameter: parameter.clone(),
@@ -201,28 +219,41 @@ fn names_prompt(model: &str) -> bool {
 
 /// The request's model when it names one beside the prompt, else the prompt's own.
 fn model_of(prompt: &ResolvedPrompt, request: &ChatRequest) -> Result<String, Error> {
-    let asked = request.model.as_deref().filter(|model| !names_prompt(model));
+    let asked = request
+        .model
+        .as_deref()
+        .filter(|model| !names_prompt(model));
     asked
         .or_else(|| prompt.bundle.model())
         .map(str::to_owned)
-        .ok_or_else(|| Error::MissingModel { prompt: prompt.stamp.key.to_string() })
+        .ok_or_else(|| Error::MissingModel {
+            prompt: prompt.stamp.key.to_string(),
+        })
 }
 
 type Variables = serde_json::Map<String, serde_json::Value>;
 
 /// The variables of the request. `OpenAI`'s `{"type": "input_text", "text": …}` stands for its text.
 fn variables(request: &ChatRequest) -> Result<Variables, Error> {
-    let Some(raw) = request.prompt.as_ref().and_then(|prompt| prompt.variables.as_ref()) else {
+    let Some(raw) = request
+        .prompt
+        .as_ref()
+        .and_then(|prompt| prompt.variables.as_ref())
+    else {
         return Ok(Variables::new());
     };
-    let parsed: Variables = serde_json::from_slice(raw)
-        .map_err(|error| wire::Error::InvalidJson { problem: error.to_string() })?;
-    let plain = parsed.into_iter().map(|(name, value)| match value["type"].as_str() {
-        Some("input_text") => (name, value["text"].clone()),
-        Some("input_image") => (name, value["image_url"].clone()),
-        Some("input_file") => (name, value["file_url"].clone()),
-        _ => (name, value),
-    });
+    let parsed: Variables =
+        serde_json::from_slice(raw).map_err(|error| wire::Error::InvalidJson {
+            problem: error.to_string(),
+        })?;
+    let plain = parsed
+        .into_iter()
+        .map(|(name, value)| match value["type"].as_str() {
+            Some("input_text") => (name, value["text"].clone()),
+            Some("input_image") => (name, value["image_url"].clone()),
+            Some("input_file") => (name, value["file_url"].clone()),
+            _ => (name, value),
+        });
     Ok(plain.collect())
 }
 
@@ -233,7 +264,7 @@ fn bind(
     mut variables: Variables,
     mut history: Vec<Bytes>,
 ) -> Result<(Variables, Vec<Bytes>), Error> {
-    for variable in bundle.bindings() {
+    for (variable, _source) in bundle.bindings() {
         if variables.contains_key(variable) {
             continue;
         }
@@ -241,7 +272,10 @@ fn bind(
             .iter()
             .rposition(|message| text_at(message, "role").as_deref() == Some("user"));
         let Some(index) = last_user else { continue };
-        if let Some(text) = history.get(index).and_then(|message| text_at(message, "content")) {
+        if let Some(text) = history
+            .get(index)
+            .and_then(|message| text_at(message, "content"))
+        {
             variables.insert(variable.clone(), text.into());
             history.remove(index);
         }
@@ -257,7 +291,11 @@ fn text_at(message: &Bytes, key: &str) -> Option<String> {
 
 /// Joins messages into the array that holds them.
 fn array_of(messages: &[Bytes]) -> Bytes {
-    let size = messages.iter().map(|message| message.len() + 1).sum::<usize>() + 2;
+    let size = messages
+        .iter()
+        .map(|message| message.len() + 1)
+        .sum::<usize>()
+        + 2;
     let mut array = BytesMut::with_capacity(size);
     array.extend_from_slice(b"[");
     for (index, message) in messages.iter().enumerate() {

@@ -94,7 +94,10 @@ pub enum Error {
 
 /// The provider's own words where there are some.
 fn told(error: &providers::Error, fault: Option<&ProviderFault>) -> String {
-    fault.map_or_else(|| error.to_string(), |fault| format!("{error}: {}", fault.message))
+    fault.map_or_else(
+        || error.to_string(),
+        |fault| format!("{error}: {}", fault.message),
+    )
 }
 
 impl Error {
@@ -164,16 +167,19 @@ impl Error {
             Self::MissingModel { .. } => Some(
                 "set `model:` in the prompt's front matter or `model` in the request".to_owned(),
             ),
-            Self::ParameterLocked { parameter, .. } => {
-                Some(format!("leave `{parameter}` out; the prompt's file decides it"))
-            }
-            Self::ModelNotFound { owner: Some(owner), .. } => Some(format!(
+            Self::ParameterLocked { parameter, .. } => Some(format!(
+                "leave `{parameter}` out; the prompt's file decides it"
+            )),
+            Self::ModelNotFound {
+                owner: Some(owner), ..
+            } => Some(format!(
                 "it belongs to provider `{owner}`, which is not configured; set its API key in the \
                  environment or add `[providers.{owner}]` to promptgate.toml"
             )),
-            Self::ModelNotFound { near, .. } if !near.is_empty() => {
-                Some(format!("write it as `provider/model`; near: {}", near.join(", ")))
-            }
+            Self::ModelNotFound { near, .. } if !near.is_empty() => Some(format!(
+                "write it as `provider/model`; near: {}",
+                near.join(", ")
+            )),
             Self::ModelNotFound { .. } => Some(
                 "write it as `provider/model`, or route it in `[models]` of promptgate.toml; \
                  GET /v1/models lists what there is"
@@ -184,7 +190,9 @@ impl Error {
             }
             Self::Provider { error, .. } => error.hint(),
             Self::NoContent { .. }
-            | Self::InvalidAnswer { .. } | Self::NotReproducible { .. } | Self::ShuttingDown => None,
+            | Self::InvalidAnswer { .. }
+            | Self::NotReproducible { .. }
+            | Self::ShuttingDown => None,
             Self::Record(error) => error.hint(),
         }
     }
@@ -224,9 +232,7 @@ impl Error {
     pub fn state(&self) -> CallState {
         match self {
             Self::NoContent { .. } => CallState::Timeout,
-            Self::Provider { error, .. }
-                if matches!(error.error_kind(), ErrorKind::Timeout(_)) =>
-            {
+            Self::Provider { error, .. } if matches!(error.error_kind(), ErrorKind::Timeout(_)) => {
                 CallState::Timeout
             }
             Self::Provider { error, .. } if error.error_kind() == ErrorKind::Rejected => {

@@ -19,7 +19,9 @@ pub use rendering::Rendering;
 pub use routing::{Plan, PlannedAttempt, RetryPolicy, Routes, WELL_KNOWN};
 pub use stream::RecordedStream;
 
-use crate::domain::{BodyFormat, CallState, Caller, Cost, Durability, PromptReference, PromptStamp};
+use crate::domain::{
+    BodyFormat, CallState, Caller, Cost, Durability, PromptReference, PromptStamp,
+};
 use crate::prompts::{Prompts, ResolvedPrompt};
 use crate::providers::Providers;
 use crate::proxy::attempts::{Reply, Sending, Success};
@@ -201,7 +203,11 @@ impl Proxy {
             }
         };
         facts.rate_limits = success.rate_limits;
-        Answer { facts, content_type: success.content_type, body }
+        Answer {
+            facts,
+            content_type: success.content_type,
+            body,
+        }
     }
 }
 
@@ -220,9 +226,11 @@ fn said(message: &serde_json::Value) -> String {
     match message {
         serde_json::Value::String(text) => text.clone(),
         serde_json::Value::Array(parts) => parts.iter().map(said).collect(),
-        serde_json::Value::Object(fields) => {
-            fields.iter().filter(|(key, _)| *key != "role" && *key != "id").map(|(_, value)| said(value)).collect()
-        }
+        serde_json::Value::Object(fields) => fields
+            .iter()
+            .filter(|(key, _)| *key != "role" && *key != "id")
+            .map(|(_, value)| said(value))
+            .collect(),
         _ => String::new(),
     }
 }
@@ -234,7 +242,10 @@ impl Failure {
     }
 
     fn of_prompt(error: Error, prompt: Option<&PromptStamp>) -> Box<Self> {
-        let facts = AnswerFacts { prompt: prompt.cloned(), ..AnswerFacts::default() };
+        let facts = AnswerFacts {
+            prompt: prompt.cloned(),
+            ..AnswerFacts::default()
+        };
         Box::new(Self { error, facts })
     }
 }

@@ -1,5 +1,6 @@
 //! A prompt's own settings as parameters of a chat completion, under those of the request.
 
+use crate::domain::PromptKey;
 use crate::prompts::{Bundle, Part, Role};
 use crate::wire::json::RawObject;
 use bytes::Bytes;
@@ -22,14 +23,18 @@ const NOT_PARAMETERS: [&str; 1] = ["version"];
 
 /// Returns the names under which a request may send the setting `name`.
 pub(crate) fn spellings(name: &str) -> impl Iterator<Item = &str> {
-    let other = SPELLINGS.iter().find(|(dotprompt, _)| *dotprompt == name).map(|(_, openai)| *openai);
-    let token_limit = matches!(other.unwrap_or(name), "max_completion_tokens").then_some("max_tokens");
+    let other = SPELLINGS
+        .iter()
+        .find(|(dotprompt, _)| *dotprompt == name)
+        .map(|(_, openai)| *openai);
+    let token_limit =
+        matches!(other.unwrap_or(name), "max_completion_tokens").then_some("max_tokens");
     std::iter::once(name).chain(other).chain(token_limit)
 }
 
 /// Adds the prompt's config, tools and output format to `body` where the request has none. Returns
 /// the limit of output tokens, which each provider spells in its own way.
-pub(crate) fn apply(bundle: &Bundle, body: &mut RawObject) -> Option<Bytes> {
+pub(crate) fn apply(key: &PromptKey, bundle: &Bundle, body: &mut RawObject) -> Option<Bytes> {
     let mut token_limit = None;
     for (name, value) in bundle.config() {
         let is_sent = spellings(name).any(|name| body.get(name).is_some());
@@ -41,14 +46,17 @@ pub(crate) fn apply(bundle: &Bundle, body: &mut RawObject) -> Option<Bytes> {
             continue;
         }
         let spelled = SPELLINGS.iter().find(|(dotprompt, _)| dotprompt == name);
-        body.set(spelled.map_or(name.as_str(), |(_, openai)| openai), to_bytes(value));
+        body.set(
+            spelled.map_or(name.as_str(), |(_, openai)| openai),
+            to_bytes(value),
+        );
     }
     if body.get("tools").is_none() && !bundle.tools().is_empty() {
         let tools: Vec<Value> = bundle.tools().iter().map(function_tool).collect();
         body.set("tools", to_bytes(&Value::Array(tools)));
     }
     if body.get("response_format").is_none()
-        && let Some(format) = response_format(bundle)
+        && let Some(format) = response_format(key, bundle)
     {
         body.set("response_format", to_bytes(&format));
     }
@@ -57,18 +65,11 @@ pub(crate) fn apply(bundle: &Bundle, body: &mut RawObject) -> Option<Bytes> {
 
 /// Returns one rendered message as `OpenAI` spells it.
 pub(crate) fn encode_message(role: Role, content: &[Part]) -> Bytes {
-    let role = match role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Model => "assistant",
-        Role::Tool => "tool",
-        Role::Developer => "developer",
-    };
     let content = match content {
         [Part::Text(text)] => Value::from(text.as_str()),
         parts => parts.iter().map(encode_part).collect(),
     };
-    to_bytes(&json!({"role": role, "content": content}))
+    to_bytes(&json!({"role": role.openai_name(), "content": content}))
 }
 
 fn encode_part(part: &Part) -> Value {
@@ -89,13 +90,25 @@ fn function_tool(tool: &crate::prompts::Tool) -> Value {
 }
 
 /// `json_schema` when the prompt declares a schema, `json_object` when it only asks for JSON.
-fn response_format(bundle: &Bundle) -> Option<Value> {
-    let output = bundle.output();
+fn response_format(key: &PromptKey, bundle: &Bundle) -> Option<Value> {
+    let output = bundle.output()?;
     if let Some(schema) = &output.schema {
-        let name: String = bundle.schema_name();
+        // The name is for the model's eyes; the API allows letters, digits, `_` and `-`.
+        let name: String = key
+            .as_str()
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || c == '-' {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .take(64)
+            .collect();
         return Some(json!({
             "type": "json_schema",
-            "json_schema": {"name": name, "strict": output.is_strict, "schema": schema},
+            "json_schema": {"name": name, "strict": output.is_strict(), "schema": schema},
         }));
     }
     (output.format.as_deref() == Some("json")).then(|| json!({"type": "json_object"}))

@@ -2,8 +2,8 @@
 //! when the client leaves (then from `Drop`) or the provider dies.
 
 use crate::domain::{
-    Attempt, BodyFormat, CallIntent, CallOutcome, CallState, CallTimes, Caller, Clock,
-    Cost, CostQuality, Durability, Operation, Timestamp, TokenUsage,
+    Attempt, BodyFormat, CallIntent, CallOutcome, CallState, CallTimes, Caller, Clock, Cost,
+    CostQuality, Operation, Timestamp, TokenUsage,
 };
 use crate::metering::{self, PriceRow, Prices, Tokens};
 use crate::proxy::attempts::micros;
@@ -11,7 +11,7 @@ use crate::proxy::call::{Arrival, Call};
 use crate::proxy::routing::{Plan, PlannedAttempt};
 use crate::proxy::{AnswerFacts, Error, Failure};
 use crate::safety::Secrets;
-use crate::store::Store;
+use crate::store::{self, Position, Store};
 use crate::telemetry::Telemetry;
 use crate::wire::openai::ReplyFacts;
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -82,6 +83,13 @@ pub(crate) struct Ending {
     pub(crate) warnings: Vec<String>,
 }
 
+/// An outcome, and where it stands in the journal.
+#[derive(Debug)]
+struct Written {
+    outcome: CallOutcome,
+    position: Option<Position>,
+}
+
 impl Ending {
     /// An ending without any output.
     pub(crate) const fn bare(state: CallState) -> Self {
@@ -118,7 +126,7 @@ impl Recorder {
                 self.store.durable(position).await?;
                 true
             }
-            Err(error) if error.is_tolerated() => {
+            Err(error) if self.tolerates(&error) => {
                 self.telemetry.call_unrecorded(&error);
                 false
             }
@@ -138,6 +146,11 @@ impl Recorder {
                 is_recorded,
             })),
         })
+    }
+
+    /// Whether the operator lets calls pass that cannot be recorded. They are counted.
+    fn tolerates(&self, error: &store::Error) -> bool {
+        matches!(error, store::Error::JournalFull { .. }) && self.store.may_serve_unrecorded()
     }
 
     fn intent(&self, caller: &Caller, call: &Call, plan: &Plan, arrival: &Arrival) -> CallIntent {
@@ -164,25 +177,33 @@ impl Recorder {
     }
 
     /// Prices and writes an outcome. Synchronous: safe in `Drop`.
-    fn write(&self, open: &Open, ending: Ending, counted: Option<TokenUsage>) -> CallOutcome {
+    fn write(&self, open: &Open, ending: Ending, counted: Option<TokenUsage>) -> Written {
         let outcome = self.outcome(open, ending, counted);
-        if open.is_recorded
-            && let Err(error) = self.store.append_outcome(&outcome)
-        {
-            self.telemetry.outcome_unrecorded(outcome.id, &error);
+        let mut position = None;
+        if open.is_recorded {
+            match self.store.append_outcome(&outcome) {
+                Ok(appended) => position = Some(appended),
+                Err(error) => self.telemetry.outcome_unrecorded(outcome.id, &error),
+            }
         }
         self.telemetry.call_finished(&open.intent, &outcome);
-        outcome
+        Written { outcome, position }
     }
 
     fn outcome(&self, open: &Open, ending: Ending, counted: Option<TokenUsage>) -> CallOutcome {
         let facts = ending.facts.unwrap_or_default();
         let usage = facts.usage.or(counted);
-        let quality = if facts.usage.is_some() { CostQuality::Exact } else { CostQuality::Estimated };
+        let quality = if facts.usage.is_some() {
+            CostQuality::Exact
+        } else {
+            CostQuality::Estimated
+        };
         let model = facts.model.as_deref().unwrap_or(&open.attempt.model);
         let cost = usage.map_or_else(Cost::default, |usage| {
             let price = self.price(&open.attempt, model, open.intent.started);
-            price.map_or_else(Cost::default, |price| metering::cost(&usage, &price, quality))
+            price.map_or_else(Cost::default, |price| {
+                metering::cost(&usage, &price, quality)
+            })
         });
         let mut warnings = open.warnings.clone();
         warnings.extend(ending.warnings);
@@ -201,7 +222,10 @@ impl Recorder {
             usage_reported: facts.usage_reported,
             cost,
             finish_reason: facts.finish_reason,
-            times: CallTimes { total_us: micros(open.started.elapsed()), ..open.times },
+            times: CallTimes {
+                total_us: micros(open.started.elapsed()),
+                ..open.times
+            },
             attempts: self.scrubbed(&open.attempts),
             bytes_sent: ending.bytes_sent,
             warnings,
@@ -217,7 +241,9 @@ impl Recorder {
         let lists = [Some(attempt.provider.as_str()), kind];
         let models = [model, &attempt.model];
         lists.into_iter().flatten().find_map(|list| {
-            models.into_iter().find_map(|model| self.prices.lookup(list, model, at))
+            models
+                .into_iter()
+                .find_map(|model| self.prices.lookup(list, model, at))
         })
     }
 
@@ -225,25 +251,36 @@ impl Recorder {
         let scrub = |text: &String| self.secrets.scrub_text(text).into_owned();
         attempts
             .iter()
-            .map(|attempt| Attempt { message: attempt.message.as_ref().map(scrub), ..attempt.clone() })
+            .map(|attempt| Attempt {
+                message: attempt.message.as_ref().map(scrub),
+                ..attempt.clone()
+            })
             .collect()
     }
 
     /// Counts what the provider did not report. Takes milliseconds on long texts.
     fn count(&self, open: &Open, ending: &Ending) -> Option<TokenUsage> {
-        if open.attempts.iter().all(|attempt| attempt.status.is_none()) && ending.state != CallState::ClientGone {
+        if open.attempts.iter().all(|attempt| attempt.status.is_none())
+            && ending.state != CallState::ClientGone
+        {
             // Nothing is known to have reached the provider.
             return None;
         }
         let model = &open.attempt.model;
         let input = match open.intent.operation {
             Operation::Chat => self.tokens.count_messages(model, &open.messages),
-            Operation::Embeddings => {
-                open.messages.iter().map(|input| self.count_input(model, input)).sum()
-            }
+            Operation::Embeddings => open
+                .messages
+                .iter()
+                .map(|input| self.count_input(model, input))
+                .sum(),
         };
         let output = self.tokens.count_text(model, &ending.output_text);
-        Some(TokenUsage { input, output, ..TokenUsage::default() })
+        Some(TokenUsage {
+            input,
+            output,
+            ..TokenUsage::default()
+        })
     }
 }
 
@@ -252,11 +289,14 @@ impl Recorder {
     fn count_input(&self, model: &str, input: &Bytes) -> u64 {
         match serde_json::from_slice::<Value>(input).unwrap_or_default() {
             Value::String(text) => self.tokens.count_text(model, &text),
-            Value::Array(elements) => elements.iter().map(|element| match element {
-                Value::String(text) => self.tokens.count_text(model, text),
-                Value::Array(tokens) => u64::try_from(tokens.len()).unwrap_or(u64::MAX),
-                _ => 1,
-            }).sum(),
+            Value::Array(elements) => elements
+                .iter()
+                .map(|element| match element {
+                    Value::String(text) => self.tokens.count_text(model, text),
+                    Value::Array(tokens) => u64::try_from(tokens.len()).unwrap_or(u64::MAX),
+                    _ => 1,
+                })
+                .sum(),
             _ => 0,
         }
     }
@@ -264,7 +304,10 @@ impl Recorder {
 
 /// Whether tokens must be counted here: the provider did work and reported nothing.
 fn needs_count(ending: &Ending) -> bool {
-    let is_reported = ending.facts.as_ref().is_some_and(|facts| facts.usage.is_some());
+    let is_reported = ending
+        .facts
+        .as_ref()
+        .is_some_and(|facts| facts.usage.is_some());
     let may_have_cost = match ending.state {
         CallState::Ok | CallState::ClientGone => true,
         CallState::UpstreamError | CallState::Timeout => !ending.output_text.is_empty(),
@@ -278,7 +321,9 @@ impl Recording {
     pub(crate) fn note_attempt(&mut self, attempt: Attempt) {
         if let Some(open) = &mut self.open {
             if attempt.error.is_some() {
-                self.recorder.telemetry.attempt_failed(open.intent.id, &attempt);
+                self.recorder
+                    .telemetry
+                    .attempt_failed(open.intent.id, &attempt);
             }
             open.attempts.push(attempt);
         }
@@ -302,7 +347,10 @@ impl Recording {
 
     /// Returns what the client may know of the call.
     pub(crate) fn facts(&self) -> AnswerFacts {
-        self.open.as_ref().map(|open| facts_of(open, None)).unwrap_or_default()
+        self.open
+            .as_ref()
+            .map(|open| facts_of(open, None))
+            .unwrap_or_default()
     }
 
     /// Writes the outcome and waits until it is as durable as was promised.
@@ -317,14 +365,15 @@ impl Recording {
         };
         let recorder = Arc::clone(&self.recorder);
         if !needs_count(&ending) {
-            let outcome = recorder.write(&open, ending, None);
-            recorder.settle().await;
-            return facts_of(&open, Some(&outcome));
+            let written = recorder.write(&open, ending, None);
+            recorder.settle(written.position).await;
+            return facts_of(&open, Some(&written.outcome));
         }
-        let counting = recorder.count_and_write(open, ending);
-        let written = counting.await.ok();
-        self.recorder.settle().await;
-        written.map(|(open, outcome)| facts_of(&open, Some(&outcome))).unwrap_or_default()
+        let Ok((open, written)) = recorder.count_and_write(open, ending).await else {
+            return AnswerFacts::default();
+        };
+        recorder.settle(written.position).await;
+        facts_of(&open, Some(&written.outcome))
     }
 
     /// Writes that the call failed, and returns what the client may know.
@@ -357,23 +406,22 @@ impl Recorder {
         self: &Arc<Self>,
         open: Box<Open>,
         ending: Ending,
-    ) -> tokio::task::JoinHandle<(Box<Open>, CallOutcome)> {
+    ) -> JoinHandle<(Box<Open>, Written)> {
         let recorder = Arc::clone(self);
         self.tasks.spawn_blocking_on(
             move || {
                 let counted = recorder.count(&open, &ending);
-                let outcome = recorder.write(&open, ending, counted);
-                (open, outcome)
+                let written = recorder.write(&open, ending, counted);
+                (open, written)
             },
             &self.runtime,
         )
     }
 
-    /// Waits until all that was written is as durable as was promised.
-    async fn settle(&self) {
-        if self.store.durability() == Durability::Disk
-            && let Err(error) = self.store.durable_now().await
-        {
+    /// Waits until an outcome is as durable as was promised.
+    async fn settle(&self, position: Option<Position>) {
+        let Some(position) = position else { return };
+        if let Err(error) = self.store.durable(position).await {
             self.telemetry.journal_trouble(&error);
         }
     }

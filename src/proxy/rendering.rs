@@ -1,8 +1,6 @@
 //! What a call would send, or did send, without asking anybody.
 
-use crate::domain::{
-    CallId, CallRecord, Caller, PromptReference, PromptStamp, Selector,
-};
+use crate::domain::{CallId, CallRecord, Caller, PromptReference, PromptStamp, Selector};
 use crate::proxy::call::{self, Arrival, Call};
 use crate::proxy::{Error, Proxy};
 use crate::wire::openai::ChatRequest;
@@ -61,7 +59,9 @@ impl Proxy {
         let request = ChatRequest::decode(&record.intent.request)?;
         let call = call::from_prompt(&resolved, request, &nowhere(&record.intent.request))?;
         if call.rendered_hash != record.intent.rendered_hash {
-            return Err(Error::NotReproducible { prompt: stamp.key.to_string() });
+            return Err(Error::NotReproducible {
+                prompt: stamp.key.to_string(),
+            });
         }
         Ok(body_of(&call))
     }
@@ -69,7 +69,10 @@ impl Proxy {
 
 fn body_of(call: &Call) -> Bytes {
     let mut body = call.body.clone();
-    body.set("model", Bytes::from(Value::from(call.model.as_str()).to_string()));
+    body.set(
+        "model",
+        Bytes::from(Value::from(call.model.as_str()).to_string()),
+    );
     if let Some(limit) = &call.token_limit {
         body.set("max_completion_tokens", limit.clone());
     }

@@ -92,10 +92,18 @@ impl Routes {
     /// does not allow it.
     pub fn plan(&self, caller: &Caller, model: &str) -> Result<Plan, Error> {
         if !caller.may_use_model(model) {
-            return Err(Error::ModelForbidden { model: model.to_owned() });
+            return Err(Error::ModelForbidden {
+                model: model.to_owned(),
+            });
         }
-        let first = self.first_choice(model).ok_or_else(|| self.not_found(model))?;
-        Ok(Plan { first, fallbacks: Vec::new(), retry: self.retry })
+        let first = self
+            .first_choice(model)
+            .ok_or_else(|| self.not_found(model))?;
+        Ok(Plan {
+            first,
+            fallbacks: Vec::new(),
+            retry: self.retry,
+        })
     }
 
     fn first_choice(&self, model: &str) -> Option<PlannedAttempt> {
@@ -117,7 +125,9 @@ impl Routes {
         if let Some((_, provider)) = by_pattern {
             return Some(attempt(provider, model));
         }
-        self.catch_all.as_ref().map(|provider| attempt(provider, model))
+        self.catch_all
+            .as_ref()
+            .map(|provider| attempt(provider, model))
     }
 
     fn not_found(&self, model: &str) -> Error {
@@ -128,7 +138,11 @@ impl Routes {
             .map(|(_, provider)| provider.clone());
         let near = nearest_names(model, self.providers.iter().map(String::as_str));
         let near = near.into_iter().map(str::to_owned).collect();
-        Error::ModelNotFound { model: model.to_owned(), owner, near }
+        Error::ModelNotFound {
+            model: model.to_owned(),
+            owner,
+            near,
+        }
     }
 }
 
@@ -167,28 +181,45 @@ mod tests {
             ("simulated", "simulated", "simulated"),
         ] {
             let plan = routes.plan(&Caller::local(), model).unwrap();
-            assert_eq!((plan.first.provider.as_str(), plan.first.model.as_str()), (provider, asked));
+            assert_eq!(
+                (plan.first.provider.as_str(), plan.first.model.as_str()),
+                (provider, asked)
+            );
         }
     }
 
     #[test]
     fn a_model_without_provider_is_an_error_that_says_what_is_missing() {
-        let error = routes(&["simulated"], None).plan(&Caller::local(), "claude-4").unwrap_err();
+        let error = routes(&["simulated"], None)
+            .plan(&Caller::local(), "claude-4")
+            .unwrap_err();
         assert_eq!(error.kind(), "model_not_found");
-        assert!(error.hint().unwrap().contains("anthropic"), "{:?}", error.hint());
+        assert!(
+            error.hint().unwrap().contains("anthropic"),
+            "{:?}",
+            error.hint()
+        );
     }
 
     #[test]
     fn without_any_key_every_model_is_simulated() {
-        let plan = routes(&["simulated"], Some("simulated")).plan(&Caller::local(), "gpt-5").unwrap();
+        let plan = routes(&["simulated"], Some("simulated"))
+            .plan(&Caller::local(), "gpt-5")
+            .unwrap();
         assert_eq!(plan.first.provider, "simulated");
     }
 
     #[test]
     fn a_key_may_be_bound_to_models() {
-        let caller = Caller { models: vec!["gpt-*".to_owned()], ..Caller::local() };
+        let caller = Caller {
+            models: vec!["gpt-*".to_owned()],
+            ..Caller::local()
+        };
         let routes = routes(&["openai", "simulated"], None);
         assert!(routes.plan(&caller, "gpt-5").is_ok());
-        assert_eq!(routes.plan(&caller, "simulated/x").unwrap_err().kind(), "model_forbidden");
+        assert_eq!(
+            routes.plan(&caller, "simulated/x").unwrap_err().kind(),
+            "model_forbidden"
+        );
     }
 }

@@ -38,7 +38,10 @@ pub struct RecordedStream {
 
 impl fmt::Debug for RecordedStream {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("RecordedStream").field("bytes_sent", &self.bytes_sent).finish_non_exhaustive()
+        formatter
+            .debug_struct("RecordedStream")
+            .field("bytes_sent", &self.bytes_sent)
+            .finish_non_exhaustive()
     }
 }
 
@@ -117,7 +120,9 @@ impl RecordedStream {
         self.rest = None;
         let (ending, last) = self.judge(broken);
         self.last = last;
-        let Some(recording) = self.recording.take() else { return };
+        let Some(recording) = self.recording.take() else {
+            return;
+        };
         let mut writing = Box::pin(recording.complete(ending));
         // The first poll writes: a client that leaves from here on changes nothing any more.
         if writing.as_mut().poll(context).is_pending() {
@@ -132,10 +137,16 @@ impl RecordedStream {
         let error: Option<Error> = if let Some(error) = broken {
             Some(error)
         } else if let Some(fault) = fault {
-            Some(Error::InvalidAnswer { provider: String::new(), problem: fault.message })
+            Some(Error::InvalidAnswer {
+                provider: String::new(),
+                problem: fault.message,
+            })
         } else if done.is_none() && !self.reader.saw_finish() {
             let problem = "the stream ended before the answer did".to_owned();
-            Some(Error::InvalidAnswer { provider: String::new(), problem })
+            Some(Error::InvalidAnswer {
+                provider: String::new(),
+                problem,
+            })
         } else {
             None
         };
@@ -161,7 +172,9 @@ impl RecordedStream {
         let mut warnings = Vec::new();
         let malformed = self.reader.malformed_events();
         if 0 < malformed {
-            warnings.push(format!("{malformed} events of the stream could not be read"));
+            warnings.push(format!(
+                "{malformed} events of the stream could not be read"
+            ));
         }
         let pending: usize = self.out.iter().map(Bytes::len).sum();
         Ending {

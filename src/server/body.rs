@@ -44,11 +44,16 @@ pub(crate) async fn read(mut body: Body, limits: BodyLimits) -> Result<Bytes, Ap
     let mut joined = BytesMut::new();
     loop {
         let deadline = end.min(Instant::now() + limits.idle);
-        let Some(frame) = timeout_at(deadline, body.frame()).await.map_err(|_| too_slow())? else {
+        let Some(frame) = timeout_at(deadline, body.frame())
+            .await
+            .map_err(|_| too_slow())?
+        else {
             break;
         };
         let frame = frame.map_err(|_| broken_off())?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         let so_far = first.as_ref().map_or(0, Bytes::len) + joined.len();
         if limits.bytes < so_far + data.len() {
             return Err(too_large(limits));
@@ -86,5 +91,10 @@ fn too_slow() -> ApiError {
 }
 
 fn broken_off() -> ApiError {
-    ApiError::of_request(StatusCode::BAD_REQUEST, "request_incomplete", "the body broke off", None)
+    ApiError::of_request(
+        StatusCode::BAD_REQUEST,
+        "request_incomplete",
+        "the body broke off",
+        None,
+    )
 }

@@ -37,13 +37,19 @@ impl AdminClient {
     #[must_use]
     pub fn local(state: AdminState, token: &Secret) -> Self {
         let router = Box::new(crate::server::admin(state));
-        Self::Local { router, token: token.reveal().to_owned() }
+        Self::Local {
+            router,
+            token: token.reveal().to_owned(),
+        }
     }
 
     /// Returns the way to a server in another process.
     #[must_use]
     pub fn remote(address: SocketAddr, token: &Secret) -> Self {
-        Self::Remote { address, token: token.reveal().to_owned() }
+        Self::Remote {
+            address,
+            token: token.reveal().to_owned(),
+        }
     }
 }
 
@@ -90,10 +96,17 @@ impl AdminClient {
         match self {
             Self::Remote { address, .. } => self.send_remote(*address, request).await,
             Self::Local { router, .. } => {
-                let answer = router.as_ref().clone().oneshot(request.map(Body::new)).await;
+                let answer = router
+                    .as_ref()
+                    .clone()
+                    .oneshot(request.map(Body::new))
+                    .await;
                 let (parts, body) = answer.map_err(|error| self.error(&error))?.into_parts();
                 let body = body.collect().await.map_err(|error| self.error(&error))?;
-                Ok(AdminReply { status: parts.status.as_u16(), body: body.to_bytes() })
+                Ok(AdminReply {
+                    status: parts.status.as_u16(),
+                    body: body.to_bytes(),
+                })
             }
         }
     }
@@ -103,7 +116,9 @@ impl AdminClient {
         address: SocketAddr,
         request: Request<Full<Bytes>>,
     ) -> Result<AdminReply, ClientError> {
-        let stream = TcpStream::connect(address).await.map_err(|error| self.error(&error))?;
+        let stream = TcpStream::connect(address)
+            .await
+            .map_err(|error| self.error(&error))?;
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|error| self.error(&error))?;
         let exchange = async move {
@@ -121,6 +136,9 @@ impl AdminClient {
             Self::Remote { address, .. } => address.to_string(),
             Self::Local { .. } => "this process".to_owned(),
         };
-        ClientError { address, problem: problem.to_string() }
+        ClientError {
+            address,
+            problem: problem.to_string(),
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! The one place where errors meet HTTP.
 
 use crate::domain::Blame;
+use crate::providers::ErrorKind;
 use crate::proxy::{self, AnswerFacts, Failure};
 use crate::server::headers;
-use crate::providers::ErrorKind;
 use crate::{access, prompts, providers, store, wire};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -65,7 +65,10 @@ impl ApiError {
     /// 503 with a short wait.
     pub(crate) fn unavailable(code: &str, message: impl Into<String>) -> Self {
         let error = Self::of_request(StatusCode::SERVICE_UNAVAILABLE, code, message, None);
-        Self { retry_after: Some(Duration::from_secs(1)), ..error }
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..error
+        }
     }
 }
 
@@ -90,7 +93,10 @@ impl From<Box<Failure>> for ApiError {
         if was_asked {
             api.should_retry = Some(false);
         }
-        Self { facts: Box::new(facts), ..api }
+        Self {
+            facts: Box::new(facts),
+            ..api
+        }
     }
 }
 
@@ -102,16 +108,23 @@ impl From<proxy::Error> for ApiError {
                 tracing::error!(code = error.kind(), error = %describe(&error), "a call was refused by the gateway");
                 public_message(&error)
             }
-            (proxy::Error::Provider { fault: Some(fault), .. }, _) if status.is_client_error() => {
-                fault.message.clone()
-            }
+            (
+                proxy::Error::Provider {
+                    fault: Some(fault), ..
+                },
+                _,
+            ) if status.is_client_error() => fault.message.clone(),
             _ => error.to_string(),
         };
         let class = match &error {
-            proxy::Error::Provider { error, .. } if error.error_kind() == ErrorKind::QuotaExhausted => {
+            proxy::Error::Provider { error, .. }
+                if error.error_kind() == ErrorKind::QuotaExhausted =>
+            {
                 "insufficient_quota"
             }
-            proxy::Error::Provider { .. } | proxy::Error::NoContent { .. } | proxy::Error::InvalidAnswer { .. }
+            proxy::Error::Provider { .. }
+            | proxy::Error::NoContent { .. }
+            | proxy::Error::InvalidAnswer { .. }
                 if status.is_server_error() =>
             {
                 "upstream_error"
@@ -135,9 +148,9 @@ impl From<proxy::Error> for ApiError {
 /// A refusal keeps the provider's own code, which applications may know.
 fn provider_code(error: &proxy::Error, status: StatusCode) -> Option<String> {
     match error {
-        proxy::Error::Provider { fault: Some(fault), .. } if status.is_client_error() => {
-            fault.code.clone().or_else(|| fault.kind.clone())
-        }
+        proxy::Error::Provider {
+            fault: Some(fault), ..
+        } if status.is_client_error() => fault.code.clone().or_else(|| fault.kind.clone()),
         _ => None,
     }
 }
@@ -189,7 +202,9 @@ fn status_of_request(error: &wire::Error) -> StatusCode {
 
 fn status_of_prompt(error: &prompts::Error) -> StatusCode {
     match error.kind() {
-        "prompt_not_found" | "prompt_version_not_found" | "prompt_label_not_found"
+        "prompt_not_found"
+        | "prompt_version_not_found"
+        | "prompt_label_not_found"
         | "prompt_preview_not_found" => StatusCode::NOT_FOUND,
         "prompt_forbidden" => StatusCode::FORBIDDEN,
         "prompt_retired" => StatusCode::GONE,
@@ -242,7 +257,12 @@ impl From<store::Error> for ApiError {
         match error.blame() {
             Blame::Client => Self {
                 hint: error.hint(),
-                ..Self::of_request(StatusCode::BAD_REQUEST, error.kind(), error.to_string(), None)
+                ..Self::of_request(
+                    StatusCode::BAD_REQUEST,
+                    error.kind(),
+                    error.to_string(),
+                    None,
+                )
             },
             Blame::Provider | Blame::Gateway => Self::internal(&describe(&error)),
         }
@@ -254,7 +274,12 @@ impl From<access::Error> for ApiError {
         Self {
             hint: error.hint(),
             should_retry: Some(false),
-            ..Self::of_request(StatusCode::UNAUTHORIZED, error.kind(), error.to_string(), None)
+            ..Self::of_request(
+                StatusCode::UNAUTHORIZED,
+                error.kind(),
+                error.to_string(),
+                None,
+            )
         }
     }
 }
@@ -273,7 +298,10 @@ impl IntoResponse for ApiError {
         };
         let mut response = (self.status, body.to_body()).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         headers::write_facts(headers, &self.facts);
         if let Some(wait) = self.retry_after {
             headers::write_retry_after(headers, wait);

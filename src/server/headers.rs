@@ -39,8 +39,16 @@ pub(crate) fn write_facts(headers: &mut HeaderMap, facts: &AnswerFacts) {
     if !facts.provider.is_empty() {
         set(headers, "x-promptgate-provider", &facts.provider);
         set(headers, "x-promptgate-model", &facts.model);
-        set(headers, "x-promptgate-attempts", &facts.attempts.to_string());
-        set(headers, "x-promptgate-overhead-us", &facts.overhead_us.to_string());
+        set(
+            headers,
+            "x-promptgate-attempts",
+            &facts.attempts.to_string(),
+        );
+        set(
+            headers,
+            "x-promptgate-overhead-us",
+            &facts.overhead_us.to_string(),
+        );
         set(headers, "x-promptgate-cache", "off");
         let durability = facts.durability.map_or("none", |level| level.as_str());
         set(headers, "x-promptgate-durability", durability);
@@ -75,7 +83,10 @@ fn set(headers: &mut HeaderMap, name: &str, value: &str) {
     };
     let is_plain = |c: char| c == ' ' || c.is_ascii_graphic();
     let value = HeaderValue::from_str(value).or_else(|_| {
-        let plain: String = value.chars().map(|c| if is_plain(c) { c } else { '?' }).collect();
+        let plain: String = value
+            .chars()
+            .map(|c| if is_plain(c) { c } else { '?' })
+            .collect();
         HeaderValue::from_str(&plain)
     });
     if let Ok(value) = value {

@@ -55,7 +55,12 @@ pub(crate) async fn bound_in_flight(
             .into_response();
     };
     let response = next.run(request).await;
-    response.map(|body| Body::new(PermitBody { body, _permit: permit }))
+    response.map(|body| {
+        Body::new(PermitBody {
+            body,
+            _permit: permit,
+        })
+    })
 }
 
 /// A body that holds a place among the calls in flight.
@@ -104,7 +109,12 @@ pub(crate) async fn authenticate(
 pub(crate) fn credential(headers: &HeaderMap) -> Option<&str> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     text("authorization")
-        .map(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("bearer ")).unwrap_or(value))
+        .map(|value| {
+            value
+                .strip_prefix("Bearer ")
+                .or_else(|| value.strip_prefix("bearer "))
+                .unwrap_or(value)
+        })
         .or_else(|| text("x-api-key"))
         .or_else(|| text("api-key"))
         .map(str::trim)
@@ -119,7 +129,9 @@ impl<S: Sync> FromRequestParts<S> for Authenticated {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         let caller = parts.extensions.get::<Caller>().cloned();
-        caller.map(Self).ok_or_else(|| ApiError::internal(&"a route is not behind authentication"))
+        caller
+            .map(Self)
+            .ok_or_else(|| ApiError::internal(&"a route is not behind authentication"))
     }
 }
 
@@ -142,8 +154,14 @@ pub(crate) async fn require_admin(
     if crate::access::same_secret(shown, &token) {
         return next.run(request).await;
     }
-    let hint = "send `Authorization: Bearer TOKEN`; the token is in `admin.token` of the data directory";
+    let hint =
+        "send `Authorization: Bearer TOKEN`; the token is in `admin.token` of the data directory";
     let message = "the admin plane needs its token";
-    ApiError::of_request(StatusCode::UNAUTHORIZED, "admin_token_required", message, Some(hint))
-        .into_response()
+    ApiError::of_request(
+        StatusCode::UNAUTHORIZED,
+        "admin_token_required",
+        message,
+        Some(hint),
+    )
+    .into_response()
 }

@@ -64,7 +64,14 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             accepted = accept(&listener) => accepted,
             () = stop.accepting.cancelled() => break,
         };
-        let connection = drive(stream, peer, router.clone(), Arc::clone(&builder), limits.write_stall, stop.clone());
+        let connection = drive(
+            stream,
+            peer,
+            router.clone(),
+            Arc::clone(&builder),
+            limits.write_stall,
+            stop.clone(),
+        );
         connections.spawn(async move {
             connection.await;
             drop(permit);

@@ -46,8 +46,8 @@ impl Readiness {
         ReadinessReport {
             is_ready: reasons.is_empty(),
             reasons,
-            commit: snapshot.commit().map(ToString::to_string),
-            prompts: snapshot.entries().count(),
+            commit: snapshot.commit().map(str::to_owned),
+            prompts: snapshot.len(),
             problem: self.prompts.last_problem(),
         }
     }

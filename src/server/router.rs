@@ -37,11 +37,15 @@ pub fn admin(state: AdminState) -> Router {
     let api = Router::new()
         .route("/calls", get(calls::list))
         .route("/calls/stats", get(calls::stats))
+        .route("/calls/tail", get(calls::tail))
         .route("/calls/{id}", get(calls::show))
         .route("/keys", get(keys::list).post(keys::create))
         .route("/keys/{id}", axum::routing::delete(keys::revoke))
         .route("/store/rebuild", post(calls::rebuild))
-        .layer(from_fn_with_state(state.token.clone(), layers::require_admin));
+        .layer(from_fn_with_state(
+            state.token.clone(),
+            layers::require_admin,
+        ));
     Router::new()
         .nest("/api", api)
         .route("/metrics", get(health::metrics))

@@ -20,7 +20,11 @@ pub(crate) struct StallGuard {
 
 impl StallGuard {
     pub(crate) const fn new(stream: TcpStream, limit: Duration) -> Self {
-        Self { stream, limit, waiting: None }
+        Self {
+            stream,
+            limit,
+            waiting: None,
+        }
     }
 
     /// Passes `written` on, or fails when the write has been waiting for too long.

@@ -16,7 +16,7 @@ fn path_of(dir: &Path, hash: BundleHash) -> PathBuf {
     shelf.join(format!("{hex}.json"))
 }
 
-/// Stores bundles; known ones cost a look. All new ones are durable when this returns.
+/// Stores bundles, in place of what is there; known ones cost a look. All new ones are durable when this returns.
 ///
 /// # Errors
 ///
@@ -25,7 +25,7 @@ pub(super) fn put(dir: &Path, bundles: &[(BundleHash, &[u8])]) -> Result<(), Err
     let mut shelves = Vec::new();
     for (hash, content) in bundles {
         let path = path_of(dir, *hash);
-        if path.exists() {
+        if fs::read(&path).is_ok_and(|stored| stored == *content) {
             continue;
         }
         let shelf = path.parent().unwrap_or(dir).to_owned();

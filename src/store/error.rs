@@ -167,6 +167,12 @@ impl Error {
         }
     }
 
+    /// Whether another process holds the data directory.
+    #[must_use]
+    pub const fn is_locked(&self) -> bool {
+        matches!(self, Self::Locked { .. })
+    }
+
     /// Returns whose fault it is.
     #[must_use]
     pub const fn blame(&self) -> Blame {

@@ -49,8 +49,10 @@ pub struct CallRow {
     /// Tokens that came out.
     pub output_tokens: Option<u64>,
     /// What it cost.
+    #[serde(rename = "cost_pico_usd")]
     pub cost: Option<PicoDollars>,
     /// How good the cost is.
+    #[serde(rename = "cost_quality")]
     pub quality: CostQuality,
     /// How long it took, in microseconds.
     pub total_us: Option<u64>,

@@ -56,6 +56,7 @@ pub struct StatsRow {
     /// Tokens that came out.
     pub output_tokens: u64,
     /// The sum of the known costs.
+    #[serde(rename = "cost_pico_usd")]
     pub cost: PicoDollars,
     /// Calls whose cost is not known, and so not in the sum.
     pub calls_without_cost: u64,

@@ -39,7 +39,6 @@ pub(super) fn intent(n: u64) -> CallIntent {
             commit: None,
             dirty: false,
         }),
-        variables: None,
         rendered_hash: None,
         model_asked: "prompt:support".to_owned(),
         provider: "simulated".to_owned(),

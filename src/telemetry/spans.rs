@@ -337,7 +337,6 @@ pub(super) mod tests {
                 commit: None,
                 dirty: false,
             }),
-            variables: Some(serde_json::from_str("{\"name\":\"canary\"}").unwrap()),
             rendered_hash: None,
             model_asked: "prompt:support/refund".to_owned(),
             provider: "gemini".to_owned(),

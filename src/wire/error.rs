@@ -145,7 +145,8 @@ impl Error {
     }
 
     /// An error about a parameter that is missing.
-    pub(super) fn missing(param: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn missing(param: impl Into<String>) -> Self {
         Self::MissingParameter {
             param: param.into(),
         }

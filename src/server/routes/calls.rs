@@ -1,11 +1,13 @@
 //! `GET /api/calls…`: records, newest first, one in full, sums, and what comes next.
 
-use crate::domain::{CallId, CallRecord};
+use crate::domain::{CallId, CallRecord, CallState, KeyId, Operation, PromptKey, Timestamp};
 use crate::proxy::Proxy;
 use crate::server::error::ApiError;
-use crate::store::{CallFilter, StatsQuery, Store};
+use crate::store::{CallFilter, CallRow, GroupBy, Position, StatsQuery, Store};
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -14,61 +16,129 @@ use std::time::Duration;
 /// The largest page.
 const PAGE: usize = 1_000;
 
-/// Where a page of records begins, and how long to wait for one.
+/// Which calls are asked for, and which page of them.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Page {
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listing {
+    prompt: Option<PromptKey>,
+    version: Option<String>,
+    model: Option<String>,
+    state: Option<CallState>,
+    key: Option<KeyId>,
+    user: Option<String>,
+    session: Option<String>,
+    trace: Option<String>,
+    operation: Option<Operation>,
+    /// Begun at this time or later, in microseconds since the epoch.
+    from: Option<i64>,
+    /// Begun before this time.
+    to: Option<i64>,
     /// How many rows; 50 when absent.
     limit: Option<usize>,
     /// Rows older than this one.
     before: Option<CallId>,
-    /// Rows newer than this one, oldest first.
-    after: Option<CallId>,
-    /// With `after`: how many seconds to wait for a row, at most 30.
+}
+
+/// Lists records by filter, newest first.
+pub(crate) async fn list(
+    State(store): State<Arc<Store>>,
+    query: Result<Query<Listing>, QueryRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let Query(listing) = query.map_err(|rejection| bad_query(&rejection))?;
+    let limit = listing.limit.unwrap_or(50).clamp(1, PAGE);
+    let before = listing.before;
+    let filter = CallFilter {
+        prompt: listing.prompt,
+        version: listing.version,
+        model: listing.model,
+        state: listing.state,
+        key: listing.key,
+        user: listing.user,
+        session: listing.session,
+        trace: listing.trace,
+        operation: listing.operation,
+        from: listing.from.map(Timestamp),
+        to: listing.to.map(Timestamp),
+    };
+    let rows = blocking(&store, move |store| store.calls(&filter, before, limit)).await?;
+    let data: Vec<Value> = rows.iter().map(row).collect();
+    Ok(Json(json!({"object": "list", "data": data})))
+}
+
+/// Where a tail goes on.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Following {
+    /// `next` of the answer before; without it only a place to go on from is returned.
+    after: Option<String>,
+    /// How many seconds to wait for a call, at most 30.
     wait: Option<u64>,
 }
 
-/// Lists records by filter.
-pub(crate) async fn list(
+/// Calls in the order in which they end; waits for the next one.
+pub(crate) async fn tail(
     State(store): State<Arc<Store>>,
-    Query(filter): Query<CallFilter>,
-    Query(page): Query<Page>,
+    query: Result<Query<Following>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
-    let limit = page.limit.unwrap_or(50).clamp(1, PAGE);
-    let rows = match page.after {
-        Some(after) => {
-            let wait = Duration::from_secs(page.wait.unwrap_or(0).min(30));
-            follow(&store, filter, after, limit, wait).await?
-        }
-        None => {
-            let before = page.before;
-            blocking(&store, move |store| store.calls(&filter, before, limit)).await?
-        }
-    };
-    Ok(Json(json!({"object": "list", "data": rows})))
-}
-
-/// Rows after `after`; waits for the first one.
-async fn follow(
-    store: &Arc<Store>,
-    filter: CallFilter,
-    after: CallId,
-    limit: usize,
-    wait: Duration,
-) -> Result<Vec<crate::store::CallRow>, ApiError> {
+    let Query(following) = query.map_err(|rejection| bad_query(&rejection))?;
+    let after = following.after.as_deref().map(position).transpose()?;
+    let wait = Duration::from_secs(following.wait.unwrap_or(0).min(30));
     let deadline = tokio::time::Instant::now() + wait;
-    let mut news = store.news();
+    let mut ticks = store.ticks();
     loop {
-        news.mark_unchanged();
-        let filter = filter.clone();
-        let rows = blocking(store, move |store| store.calls_after(&filter, after, limit)).await?;
-        if !rows.is_empty() {
-            return Ok(rows);
-        }
-        match tokio::time::timeout_at(deadline, news.changed()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return Ok(rows),
+        ticks.mark_unchanged();
+        let found = blocking(&store, move |store| store.tail(after, PAGE)).await?;
+        let is_waiting = after.is_some() && found.rows.is_empty();
+        let has_news = is_waiting && {
+            let news = tokio::time::timeout_at(deadline, ticks.changed()).await;
+            matches!(news, Ok(Ok(())))
+        };
+        if !has_news {
+            let data: Vec<Value> = found.rows.iter().map(row).collect();
+            let next = found.next.to_string();
+            return Ok(Json(json!({"object": "list", "data": data, "next": next})));
         }
     }
+}
+
+/// Reads a position as `tail` writes it.
+fn position(text: &str) -> Result<Position, ApiError> {
+    let parts = text.split_once(':');
+    let numbers =
+        parts.and_then(|(segment, offset)| Some((segment.parse().ok()?, offset.parse().ok()?)));
+    let (segment, offset) = numbers.ok_or_else(|| {
+        let message = format!("`{text}` is no place in the journal");
+        let hint = Some("pass `next` of the answer before");
+        ApiError::of_request(StatusCode::BAD_REQUEST, "invalid_position", message, hint)
+    })?;
+    Ok(Position { segment, offset })
+}
+
+fn bad_query(rejection: &QueryRejection) -> ApiError {
+    ApiError::of_request(
+        StatusCode::BAD_REQUEST,
+        "invalid_query",
+        rejection.body_text(),
+        None,
+    )
+}
+
+/// A row with the name that people have for its prompt's version.
+fn row(row: &CallRow) -> Value {
+    let mut value = json!(row);
+    value["version"] = row.version().into();
+    value
+}
+
+/// What to sum.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Summing {
+    from: Option<i64>,
+    to: Option<i64>,
+    prompt: Option<PromptKey>,
+    #[serde(default)]
+    group_by: GroupBy,
 }
 
 /// Shows one record whole, with the prompt as it was rendered.
@@ -81,7 +151,11 @@ pub(crate) async fn show(
     let record = blocking(&store, move |store| store.record(&asked)).await?;
     let record = record.ok_or_else(|| {
         let hint = Some("the id is the call's `x-request-id`; `calls list` shows the newest");
-        ApiError::not_found("call_not_found", format!("there is no record of call `{id}`"), hint)
+        ApiError::not_found(
+            "call_not_found",
+            format!("there is no record of call `{id}`"),
+            hint,
+        )
     })?;
     let sent = match &record.intent.prompt {
         None => None,
@@ -117,8 +191,15 @@ fn json_or_text(bytes: &[u8]) -> Value {
 /// Sums calls, errors, tokens, cost and latency by a dimension.
 pub(crate) async fn stats(
     State(store): State<Arc<Store>>,
-    Query(query): Query<StatsQuery>,
+    query: Result<Query<Summing>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
+    let Query(summing) = query.map_err(|rejection| bad_query(&rejection))?;
+    let query = StatsQuery {
+        from: summing.from.map(Timestamp),
+        to: summing.to.map(Timestamp),
+        prompt: summing.prompt,
+        group_by: summing.group_by,
+    };
     let rows = blocking(&store, move |store| store.stats(&query)).await?;
     Ok(Json(json!({"object": "list", "data": rows})))
 }
@@ -135,6 +216,6 @@ async fn blocking<T: Send + 'static>(
 
 /// Builds the index anew from the journal.
 pub(crate) async fn rebuild(State(store): State<Arc<Store>>) -> Result<Json<Value>, ApiError> {
-    let report = blocking(&store, Store::rebuild).await?;
-    Ok(Json(json!({"object": "store.rebuild", "calls": report.calls})))
+    blocking(&store, Store::rebuild).await?;
+    Ok(Json(json!({"object": "store.rebuild", "ok": true})))
 }

@@ -40,7 +40,12 @@ pub(crate) fn arrival(id: RequestId, headers: &HeaderMap, body: &Bytes) -> Arriv
         started: Instant::now(),
         trace: text("traceparent").and_then(trace::parse),
         session: text("x-promptgate-session").map(str::to_owned),
-        tags: tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect(),
+        tags: tags
+            .split(',')
+            .map(str::trim)
+            .filter(|tag| !tag.is_empty())
+            .map(str::to_owned)
+            .collect(),
         body: body.clone(),
     }
 }

@@ -17,8 +17,16 @@ pub(crate) async fn live() -> Json<serde_json::Value> {
 /// 200 while new calls are welcome, 503 with the reason when they are not.
 pub(crate) async fn ready(State(readiness): State<Readiness>) -> Response {
     let report = readiness.report();
-    let status = if report.is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let word = if report.is_ready { "ready" } else { "not_ready" };
+    let status = if report.is_ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let word = if report.is_ready {
+        "ready"
+    } else {
+        "not_ready"
+    };
     let body = json!({
         "status": word,
         "reasons": report.reasons,
@@ -29,6 +37,9 @@ pub(crate) async fn ready(State(readiness): State<Readiness>) -> Response {
 
 /// Counters in Prometheus' text format.
 pub(crate) async fn metrics(State(telemetry): State<Arc<Telemetry>>) -> Response {
-    let headers = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    let headers = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
     (headers, telemetry.metrics().render_prometheus()).into_response()
 }

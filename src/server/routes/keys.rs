@@ -67,7 +67,9 @@ pub(crate) async fn revoke(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let keys = state.store.keys()?;
-    let found = keys.into_iter().find(|key| key.id.0 == id || key.name == id);
+    let found = keys
+        .into_iter()
+        .find(|key| key.id.0 == id || key.name == id);
     let mut key = found.ok_or_else(|| {
         let hint = Some("`promptgate keys list` shows them");
         ApiError::not_found("key_not_found", format!("there is no key `{id}`"), hint)
@@ -82,14 +84,15 @@ pub(crate) async fn revoke(
 /// Stores the key durably, then lets it count.
 async fn put(state: &AdminState, key: StoredKey) -> Result<(), ApiError> {
     let store = std::sync::Arc::clone(&state.store);
-    let stored = tokio::task::spawn_blocking(move || store.put_key(&key).and_then(|()| store.keys())).await;
+    let stored =
+        tokio::task::spawn_blocking(move || store.put_key(&key).and_then(|()| store.keys())).await;
     let keys = stored.map_err(|error| ApiError::internal(&error))??;
     load(&state.keys, keys);
     Ok(())
 }
 
 /// Puts the stored keys on the ring.
-pub(crate) fn load(ring: &KeyRing, keys: Vec<StoredKey>) {
+pub fn load(ring: &KeyRing, keys: Vec<StoredKey>) {
     let entries = keys.into_iter().map(|key| KeyEntry {
         id: key.id,
         name: key.name,

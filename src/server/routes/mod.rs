@@ -4,6 +4,6 @@ pub(crate) mod calls;
 pub(crate) mod chat;
 pub(crate) mod embeddings;
 pub(crate) mod health;
-pub(crate) mod keys;
+pub mod keys;
 pub(crate) mod models;
 pub(crate) mod prompts;

@@ -1,7 +1,7 @@
 //! `GET /v1/models`: prompts first, then the models of the configured providers.
 
 use crate::domain::Caller;
-use crate::providers::{Endpoint, Preset};
+use crate::providers::Endpoint;
 use crate::server::Catalogue;
 use crate::server::error::ApiError;
 use crate::server::layers::Authenticated;
@@ -25,30 +25,37 @@ pub(crate) async fn show(
 ) -> Result<Json<Value>, ApiError> {
     let mut all = models(&catalogue, &caller);
     let position = all.iter().position(|model| model["id"] == id.as_str());
-    position.map(|index| Json(all.swap_remove(index))).ok_or_else(|| {
-        ApiError::not_found(
-            "model_not_found",
-            format!("model `{id}` is not listed here"),
-            Some("GET /v1/models lists what there is"),
-        )
-    })
+    position
+        .map(|index| Json(all.swap_remove(index)))
+        .ok_or_else(|| {
+            ApiError::not_found(
+                "model_not_found",
+                format!("model `{id}` is not listed here"),
+                Some("GET /v1/models lists what there is"),
+            )
+        })
 }
 
 fn models(catalogue: &Catalogue, caller: &Caller) -> Vec<Value> {
     let started = catalogue.started.unix_seconds();
     let snapshot = catalogue.prompts.snapshot();
-    let prompts = snapshot.entries().filter(|entry| caller.may_use_prompt(&entry.key)).map(|entry| {
-        json!({
-            "id": format!("prompt:{}", entry.key),
-            "object": "model",
-            "created": started,
-            "owned_by": "promptgate",
-            "description": entry.bundle.description(),
-        })
-    });
+    let prompts = snapshot
+        .iter()
+        .filter(|(key, _)| caller.may_use_prompt(key))
+        .map(|(key, prompt)| {
+            json!({
+                "id": format!("prompt:{key}"),
+                "object": "model",
+                "created": started,
+                "owned_by": "promptgate",
+                "description": prompt.bundle.description(),
+            })
+        });
     let priced = catalogue.providers.names().flat_map(|provider| {
         let preset = catalogue.providers.get(provider).map(Endpoint::preset);
-        let rows = catalogue.prices.models(preset.map_or(provider, Preset::as_str));
+        let rows = catalogue
+            .prices
+            .models(preset.map_or(provider, |preset| preset.as_str()));
         rows.into_iter().map(move |row| {
             json!({
                 "id": format!("{provider}/{}", row.model),
@@ -71,8 +78,14 @@ fn models(catalogue: &Catalogue, caller: &Caller) -> Vec<Value> {
         model["id"].as_str().is_some_and(|id| {
             id.starts_with("prompt:")
                 || caller.may_use_model(id)
-                || id.split_once('/').is_some_and(|(_, bare)| caller.may_use_model(bare))
+                || id
+                    .split_once('/')
+                    .is_some_and(|(_, bare)| caller.may_use_model(bare))
         })
     };
-    prompts.chain(priced).chain(simulated).filter(may_use).collect()
+    prompts
+        .chain(priced)
+        .chain(simulated)
+        .filter(may_use)
+        .collect()
 }

@@ -27,17 +27,19 @@ pub(crate) async fn list(
     Authenticated(caller): Authenticated,
 ) -> Json<Value> {
     let snapshot = prompts.snapshot();
-    let entries = snapshot.entries().filter(|entry| caller.may_use_prompt(&entry.key));
-    let data: Vec<Value> = entries
-        .map(|entry| {
+    let visible = snapshot
+        .iter()
+        .filter(|(key, _)| caller.may_use_prompt(key));
+    let data: Vec<Value> = visible
+        .map(|(key, prompt)| {
             json!({
-                "name": entry.key,
+                "name": key,
                 "object": "prompt",
-                "hash": entry.hash,
-                "dirty": entry.dirty,
-                "model": entry.bundle.model(),
-                "description": entry.bundle.description(),
-                "variables": entry.bundle.variables(),
+                "hash": prompt.bundle.hash(),
+                "dirty": snapshot.is_dirty(key),
+                "model": prompt.bundle.model(),
+                "description": prompt.bundle.description(),
+                "variables": variables(&prompt.bundle),
             })
         })
         .collect();
@@ -72,8 +74,13 @@ pub(crate) async fn render(
     let reference = reference(name, selection)?;
     let body = body::read(request.into_body(), limits).await?;
     let rendered = proxy.render(&caller, &reference, &body).await?;
-    let proxy::Rendering { prompt, body, warnings } = rendered;
-    let request: Value = serde_json::from_slice(&body).map_err(|error| ApiError::internal(&error))?;
+    let proxy::Rendering {
+        prompt,
+        body,
+        warnings,
+    } = rendered;
+    let request: Value =
+        serde_json::from_slice(&body).map_err(|error| ApiError::internal(&error))?;
     Ok(Json(json!({
         "object": "prompt.rendering",
         "prompt": prompt.key,
@@ -109,7 +116,15 @@ fn describe(resolved: &ResolvedPrompt) -> Value {
         "model": bundle.model(),
         "config": bundle.config(),
         "input_schema": bundle.input_schema(),
-        "variables": bundle.variables(),
+        "variables": variables(bundle),
         "template": bundle.template(),
     })
+}
+
+/// The variables, with whether a call must give them.
+fn variables(bundle: &Bundle) -> Value {
+    let all = bundle.variables();
+    all.iter()
+        .map(|(name, is_required)| json!({"name": name, "required": is_required}))
+        .collect()
 }

@@ -53,8 +53,37 @@ impl ChatRequest {
     /// among those that are read; more than 4096 messages.
     pub fn decode(body: &Bytes) -> Result<Self, Error> {
         let object = RawObject::parse(body)?;
-        let metadata = object.get_some("metadata");
         let prompt = prompt(&object)?;
+        Self::of(object, prompt)
+    }
+
+    /// Decodes the body of a request that only renders a prompt which is named elsewhere: its
+    /// variables stand at the top. An empty body has none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::decode`].
+    pub fn decode_for_rendering(body: &Bytes) -> Result<Self, Error> {
+        let mut object = if body.is_empty() {
+            RawObject::default()
+        } else {
+            RawObject::parse(body)?
+        };
+        let variables = object.remove("variables");
+        if let Some(raw) = variables.as_ref().filter(|raw| !raw.starts_with(b"{")) {
+            return Err(wrong_type("variables", "an object", raw));
+        }
+        Self::of(
+            object,
+            Some(PromptParameter {
+                variables,
+                ..PromptParameter::default()
+            }),
+        )
+    }
+
+    fn of(object: RawObject, prompt: Option<PromptParameter>) -> Result<Self, Error> {
+        let metadata = object.get_some("metadata");
         let may_lack_model = prompt.is_some() && object.get_some("model").is_none();
         Ok(Self {
             model: if may_lack_model {
