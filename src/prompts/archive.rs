@@ -68,3 +68,60 @@ pub(super) fn keep(
         .put(&hash, &bundle.to_json(&names)?)
         .map_err(Error::Archive)
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::{BundleArchive, keep, names_of};
+    use crate::domain::{BundleHash, PromptKey};
+    use crate::prompts::bundle::Bundle;
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+
+    /// An archive in memory, which can be told to fail.
+    #[derive(Debug, Default)]
+    pub(crate) struct MemoryArchive {
+        pub(crate) stored: Mutex<BTreeMap<String, (BundleHash, Vec<u8>)>>,
+        pub(crate) is_broken: std::sync::atomic::AtomicBool,
+    }
+
+    impl MemoryArchive {
+        pub(crate) fn len(&self) -> usize {
+            self.stored.lock().unwrap().len()
+        }
+    }
+
+    impl BundleArchive for MemoryArchive {
+        fn put(&self, hash: &BundleHash, json: &[u8]) -> Result<(), String> {
+            if self.is_broken.load(std::sync::atomic::Ordering::SeqCst) {
+                return Err("disk full".to_owned());
+            }
+            self.stored
+                .lock()
+                .unwrap()
+                .insert(hash.to_hex(), (*hash, json.to_vec()));
+            Ok(())
+        }
+
+        fn find(&self, hex_prefix: &str) -> Result<Vec<(BundleHash, Vec<u8>)>, String> {
+            let stored = self.stored.lock().unwrap();
+            let fits = stored.iter().filter(|(hex, _)| hex.starts_with(hex_prefix));
+            Ok(fits.map(|(_, entry)| entry.clone()).collect())
+        }
+    }
+
+    #[test]
+    fn one_content_is_kept_once_under_all_its_names() {
+        let archive = MemoryArchive::default();
+        let bundle = crate::prompts::bundle::tests::bundle("Hello, {{name}}!");
+        let names = ["a", "b", "a"].map(|name| PromptKey::parse(name).unwrap());
+        for name in &names {
+            keep(&archive, name, &bundle).unwrap();
+        }
+        assert_eq!(archive.len(), 1);
+        let found = archive.find(&bundle.hash().to_hex()[..4]).unwrap();
+        assert_eq!(names_of(&found[0].1), names[..2]);
+        let (again, _) = Bundle::from_json(&found[0].1).unwrap();
+        assert_eq!(again.hash(), bundle.hash());
+        assert!(names_of(b"damaged").is_empty());
+    }
+}

@@ -19,6 +19,8 @@ mod conformance;
 mod contract;
 mod error;
 mod evaluate;
+#[cfg(test)]
+mod examples;
 mod files;
 mod front_matter;
 mod history;
