@@ -1,11 +1,19 @@
 //! A deploy does not cut streams: readiness goes first, open calls end, then the process.
 
-use crate::support::{Answer, FakeProvider, TestGateway, chat, eventually, streamed_chat};
+use crate::support::{Answer, FakeProvider, Setup, TestGateway, chat, eventually, streamed_chat};
+
+/// A gateway whose streams may be silent for longer than a shutdown takes.
+async fn patient(provider: &FakeProvider) -> TestGateway {
+    Setup::of(provider)
+        .replace("idle = \"1s\"", "idle = \"10s\"")
+        .start()
+        .await
+}
 
 #[tokio::test]
 async fn sigterm_lets_a_stream_end() {
     let provider = FakeProvider::start().await;
-    let mut gateway = TestGateway::start(&provider).await;
+    let mut gateway = patient(&provider).await;
     provider.next(Answer::stream(&["h", "i"]).gate_after(2));
     let client = gateway.client();
     let mut stream = client.open_chat(&streamed_chat("open")).await;
@@ -35,7 +43,7 @@ async fn sigterm_lets_a_stream_end() {
 #[tokio::test]
 async fn calls_that_come_before_the_door_closes_are_answered() {
     let provider = FakeProvider::start().await;
-    let mut gateway = TestGateway::start(&provider).await;
+    let mut gateway = patient(&provider).await;
     let client = gateway.client();
 
     gateway.terminate();
@@ -54,7 +62,7 @@ async fn calls_that_come_before_the_door_closes_are_answered() {
 #[tokio::test]
 async fn a_second_signal_cuts_what_is_open() {
     let provider = FakeProvider::start().await;
-    let mut gateway = TestGateway::start(&provider).await;
+    let mut gateway = patient(&provider).await;
     provider.always(|_| Answer::stream(&["h", "i"]).gate_after(2));
     let client = gateway.client();
     let mut stream = client.open_chat(&streamed_chat("cut")).await;
@@ -83,7 +91,7 @@ async fn a_second_signal_cuts_what_is_open() {
 #[tokio::test]
 async fn an_idle_kept_alive_connection_does_not_hold_the_exit() {
     let provider = FakeProvider::start().await;
-    let mut gateway = TestGateway::start(&provider).await;
+    let mut gateway = patient(&provider).await;
     let client = gateway.client();
     let mut kept = client.connect().await;
     let request = client.request("GET", "/health/live", b"");
