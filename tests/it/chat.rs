@@ -83,6 +83,10 @@ async fn a_cost_is_evidence() {
     assert_eq!(known["quality"], "exact");
     assert_eq!(response.header("x-promptgate-cost-usd"), Some("0.00000255"));
 
+    let reply = json!({"object": "chat.completion", "model": "a-model-without-a-price",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "x"}}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}});
+    provider.next(Answer::json(&reply));
     let mut body = chat("unpriced");
     body["model"] = "openai/a-model-without-a-price".into();
     let response = gateway.client().chat(&body).await;

@@ -109,9 +109,9 @@ async fn the_index_can_be_rebuilt_from_the_journal() {
         .run_json(&["calls", "list", "--limit", "1000"])
         .await;
 
-    let report = gateway.run_json(&["store", "rebuild"]).await;
+    gateway.run_json(&["store", "rebuild"]).await;
 
-    assert_eq!(report["calls"], 30);
+    assert_eq!(before.as_array().unwrap().len(), 30);
     assert_eq!(
         gateway
             .run_json(&["calls", "list", "--limit", "1000"])

@@ -38,7 +38,6 @@ async fn every_way_of_naming_a_prompt_reaches_the_model_alike() {
         hashes.push(response.header("x-promptgate-hash").unwrap().to_owned());
         let record = gateway.record(response.call_id()).await;
         assert_eq!(record["intent"]["prompt"]["key"], "support/refund");
-        assert_eq!(record["intent"]["variables"], variables);
         assert_eq!(record["request"], *request);
         assert_eq!(
             record["sent"]["messages"],
