@@ -6,9 +6,10 @@
 use crate::domain::Clock;
 use crate::store::Error;
 use crate::store::catch_up::CatchUp;
+use crate::store::feed::FEED_ROWS;
 use crate::store::frame::Position;
 use crate::store::index::Index;
-use crate::store::journal::{FEED_ROWS, Journal, State};
+use crate::store::journal::{Journal, State};
 use crate::store::row::IndexedRow;
 use crate::store::segment::Source;
 use std::fs;

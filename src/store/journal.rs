@@ -8,8 +8,11 @@
 use crate::domain::{CallId, CallIntent, CallOutcome, Durability};
 use crate::store::ballast::Ballast;
 use crate::store::disk::{Disk, is_full};
+use crate::store::feed::Feed;
 use crate::store::frame::{Encoded, Kind, Position};
 use crate::store::gap::Gap;
+use crate::store::kept::Kept;
+use crate::store::owed::Owed;
 use crate::store::reader::Reader;
 use crate::store::row::{CallRow, IndexedRow};
 use crate::store::segment::{Header, plain_path};
@@ -24,13 +27,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
-
-/// How much the indexer may be behind before it is sent to read the files, in bytes.
-const FEED_BYTES: usize = 16 << 20;
-/// This many rows are indexed without waiting for more.
-pub(super) const FEED_ROWS: usize = 512;
-/// How much the journal keeps in memory to write it again after a failed sync, in bytes.
-const KEPT_BYTES: usize = 16 << 20;
 
 /// Things that happened since the start, for alarms.
 #[derive(Debug, Default)]
@@ -86,62 +82,6 @@ pub(super) struct OpenCall {
     pub(super) row: Box<CallRow>,
 }
 
-/// What the indexer has not taken yet.
-#[derive(Debug, Default)]
-pub(super) struct Feed {
-    /// Ended calls in the order of their outcomes.
-    pub(super) rows: Vec<IndexedRow>,
-    bytes: usize,
-    /// Some were dropped: the files have to be read instead.
-    pub(super) is_lost: bool,
-    /// Somebody waits for the index.
-    pub(super) is_wanted: bool,
-}
-
-impl Feed {
-    fn push(&mut self, row: IndexedRow) -> bool {
-        if self.is_lost {
-            return false;
-        }
-        self.bytes += row.row.memory_bytes();
-        self.rows.push(row);
-        if FEED_BYTES < self.bytes {
-            self.lose();
-            return true;
-        }
-        self.rows.len() == 1 || self.rows.len() == FEED_ROWS
-    }
-
-    /// Sends the indexer to the files.
-    pub(super) fn lose(&mut self) {
-        *self = Self {
-            is_lost: true,
-            is_wanted: self.is_wanted,
-            ..Self::default()
-        };
-    }
-}
-
-/// Entries since the last sync, at level `disk`.
-#[derive(Debug, Default)]
-pub(super) struct Kept {
-    entries: Vec<(Position, Encoded)>,
-    bytes: usize,
-    /// There were more than memory is given for.
-    is_short: bool,
-}
-
-impl Kept {
-    fn push(&mut self, position: Position, encoded: &Encoded) {
-        let bytes = usize::try_from(encoded.total_bytes()).unwrap_or(usize::MAX);
-        self.bytes = self.bytes.saturating_add(bytes);
-        self.is_short |= KEPT_BYTES < self.bytes;
-        if !self.is_short {
-            self.entries.push((position, encoded.clone()));
-        }
-    }
-}
-
 /// What the lock protects.
 #[derive(Debug)]
 pub(super) struct State {
@@ -164,6 +104,8 @@ pub(super) struct State {
     pub(super) feed: Feed,
     /// Why intents are refused.
     pub(super) full: Option<String>,
+    /// Outcomes that did not fit.
+    pub(super) owed: Owed,
     /// Calls served without a record since intents are refused.
     pub(super) gap: Option<Gap>,
     /// The threads shall end.
@@ -266,6 +208,7 @@ impl Journal {
                 open: HashMap::new(),
                 feed,
                 full: None,
+                owed: Owed::default(),
                 gap: None,
                 is_stopping: false,
                 is_closed: false,
@@ -325,7 +268,11 @@ impl Journal {
             return Err(Error::NotOpen { id: outcome.id });
         };
         let intent = call.intent;
-        let position = self.put(&mut state, &mut encoded, intent, Need::Owed)?;
+        let put = self.put(&mut state, &mut encoded, intent, Need::Owed);
+        if let Err(Error::JournalFull { .. }) = &put {
+            state.owed.push(outcome);
+        }
+        let position = put?;
         let Some(mut call) = state.open.remove(&outcome.id) else {
             return Ok(position);
         };
@@ -460,40 +407,9 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes the entries of a failed sync, which ended at `end`, again in a new segment.
-    pub(super) fn write_again(
-        &self,
-        state: &mut State,
-        kept: Kept,
-        end: Position,
-    ) -> io::Result<usize> {
-        let since = state.take_kept();
-        if kept.is_short || since.is_short {
-            let from = self.durable.borrow().end;
-            let to = if since.is_short { state.end() } else { end };
-            self.durable
-                .send_modify(|durable| durable.lost = Some((from, to)));
-        }
-        self.roll(state)?;
-        let mut moved = HashMap::new();
-        for (old, mut encoded) in kept.entries.into_iter().chain(since.entries) {
-            encoded.mark_copy();
-            let link = encoded.link();
-            let link = moved.get(&link).copied().unwrap_or(link);
-            let new = self.put(state, &mut encoded, link, Need::Owed);
-            moved.insert(old, new.map_err(io::Error::other)?);
-        }
-        for call in state.open.values_mut() {
-            call.intent = moved.get(&call.intent).copied().unwrap_or(call.intent);
-        }
-        // The index learns the new places from the files.
-        state.feed.lose();
-        self.feed_wake.notify_one();
-        Ok(moved.len())
-    }
-
     /// Appends the mark of an orderly end and refuses all further entries.
     pub(super) fn close(&self) {
+        self.append_owed();
         let mut state = self.lock();
         if state.is_closed {
             return;

@@ -3,7 +3,8 @@
 use crate::domain::{Clock, Durability};
 use crate::store::frame::Position;
 use crate::store::gap::Gap;
-use crate::store::journal::{Journal, Kept, State};
+use crate::store::journal::{Journal, State};
+use crate::store::kept::Kept;
 use crate::store::segment::sync_dir;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -120,7 +121,7 @@ fn after_failed_sync(journal: &Journal, error: &std::io::Error, kept: Kept, end:
 }
 
 /// Tries whether there is room again; when there is, holds the ballast and takes intents.
-fn look_for_space(journal: &Journal, clock: Clock) {
+pub(super) fn look_for_space(journal: &Journal, clock: Clock) {
     if journal.lock().full.is_none() {
         return;
     }
@@ -141,6 +142,8 @@ fn look_for_space(journal: &Journal, clock: Clock) {
         state.gap = None;
     }
     journal.accept(&mut state);
+    drop(state);
+    journal.append_owed();
     tracing::warn!("the journal can be written again");
 }
 

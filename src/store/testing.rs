@@ -1,11 +1,23 @@
 //! Calls for the tests of this room.
 
+use crate::domain::Clock;
 use crate::domain::{
     Attempt, BodyFormat, BundleHash, CallId, CallIntent, CallOutcome, CallState, CallTimes, Cost,
     CostQuality, Durability, KeyId, Operation, PicoDollars, PromptKey, PromptStamp, Timestamp,
     TokenUsage,
 };
+use crate::store::disk::Disk;
+use crate::store::frame::{Frame, Kind, Position};
+use crate::store::journal::Journal;
+use crate::store::segment::{Header, numbers};
+use crate::store::walk::{Found, Walk};
+use crate::store::{Config, Store, migrate, recover};
 use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+use tempfile::TempDir;
 use uuid::Uuid;
 
 /// The time call 0 begins at: 2026-03-01T00:00:00Z.
@@ -103,4 +115,91 @@ pub(super) fn outcome(intent: &CallIntent) -> CallOutcome {
         output_format: BodyFormat::Json,
         output: Bytes::from(format!("{{\"output\":{n}}}")),
     }
+}
+
+/// Returns a store's config for a test: small segments do not wait for a ballast.
+pub(super) fn config(dir: &Path) -> Config {
+    Config {
+        ballast_bytes: 0,
+        compress_after: None,
+        ..Config::new(dir)
+    }
+}
+
+/// The time of all tests: an hour behind `START`.
+pub(super) const NOW: Clock = Clock::Fixed(Timestamp(START + 3_600_000_000));
+
+/// Opens the store in `dir`.
+pub(super) fn open(dir: &Path) -> Store {
+    Store::open(&config(dir), NOW).unwrap()
+}
+
+/// Begins and ends the calls.
+pub(super) fn record(store: &Store, calls: Range<u64>) {
+    for n in calls {
+        let intent = intent(n);
+        store.append_intent(&intent).unwrap();
+        store.append_outcome(&outcome(&intent)).unwrap();
+    }
+}
+
+/// Copies the journal as a process that is killed now would leave it.
+pub(super) fn kill(dir: &Path) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    fs::create_dir(copy.path().join("journal")).unwrap();
+    fs::copy(dir.join("layout.json"), copy.path().join("layout.json")).unwrap();
+    for entry in fs::read_dir(dir.join("journal")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap();
+        fs::copy(&path, copy.path().join("journal").join(name)).unwrap();
+    }
+    copy
+}
+
+/// Opens only the journal of `dir`, without threads.
+pub(super) fn open_journal(dir: &Path, disk: Disk) -> Journal {
+    let layout = migrate::bring_up_to_date(dir).unwrap();
+    recover::open(&config(dir), disk, layout.salt, NOW).unwrap()
+}
+
+/// Returns kind and place of every good entry.
+pub(super) fn entries(journal: &Journal) -> Vec<(Position, Frame)> {
+    let mut entries = Vec::new();
+    for number in numbers(&journal.dir).unwrap() {
+        let source = journal.reader.source(number).unwrap().unwrap();
+        let header = Header::read(&source, number).unwrap().unwrap();
+        let length = source.len().unwrap();
+        let mut walk = Walk::new(&source, journal.salt, header.bytes, length);
+        while let Some(found) = walk.next().unwrap() {
+            let Found::Frame { offset, frame } = found else {
+                panic!("damage: {found:?}");
+            };
+            let segment = number;
+            entries.push((Position { segment, offset }, frame));
+        }
+    }
+    entries
+}
+
+/// Returns how every call of the journal ended, and checks that each ended exactly once.
+pub(super) fn endings(journal: &Journal) -> BTreeMap<CallId, CallState> {
+    let mut begun = BTreeSet::new();
+    let mut ended = BTreeMap::new();
+    for (_, frame) in entries(journal) {
+        match frame.head.kind {
+            Kind::Intent => {
+                assert!(begun.insert(frame.decode::<CallIntent>().unwrap().id));
+            }
+            Kind::Outcome => {
+                let outcome = frame.decode::<CallOutcome>().unwrap();
+                let before = ended.insert(outcome.id, outcome.state);
+                assert_eq!(before, None, "{} ended twice", outcome.id);
+            }
+            _ => {}
+        }
+    }
+    for id in &begun {
+        assert!(ended.contains_key(id), "{id} never ended");
+    }
+    ended
 }

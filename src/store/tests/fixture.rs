@@ -1,0 +1,93 @@
+//! Stores written by every layout so far open.
+
+use crate::domain::{CallState, KeyId, Timestamp};
+use crate::store::testing::{id, intent, kill, open, outcome, record};
+use crate::store::{CallFilter, Config, Store, StoredKey};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store/v1")
+}
+
+fn key() -> StoredKey {
+    StoredKey {
+        id: KeyId("abc123".to_owned()),
+        name: "shop".to_owned(),
+        secret_hash: [9; 32],
+        prompts: vec!["support/*".to_owned()],
+        models: vec![],
+        default_label: None,
+        created: Timestamp(1),
+        expires: None,
+        revoked: None,
+    }
+}
+
+/// Writes what the fixture holds: a packed segment, plain ones, a call in flight, a key, a bundle.
+fn fill(dir: &Path) {
+    let config = Config {
+        segment_bytes: 20_000,
+        ..crate::store::testing::config(dir)
+    };
+    let store = Store::open(&config, crate::store::testing::NOW).unwrap();
+    store.put_key(&key()).unwrap();
+    store
+        .put_bundle(intent(0).prompt.unwrap().hash, b"{\"template\":\"hi\"}")
+        .unwrap();
+    record(&store, 0..30);
+    store.append_intent(&intent(30)).unwrap();
+    crate::store::compress::pack(&store.journal, 1, || true).unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+fn check(dir: &Path) {
+    let store = open(dir);
+    assert_eq!(store.keys().unwrap(), [key()]);
+    assert_eq!(store.bundle("0101").unwrap().len(), 1);
+    let rows = store.calls(&CallFilter::default(), None, 100).unwrap();
+    assert_eq!(rows.len(), 31);
+    assert_eq!(rows[0].state, Some(CallState::CrashRecovered));
+    for n in 0..30 {
+        let found = store.record(&id(n).to_string()).unwrap().unwrap();
+        assert_eq!(found.intent.request, intent(n).request);
+        assert_eq!(found.outcome.unwrap().output, outcome(&intent(n)).output);
+    }
+}
+
+#[test]
+fn a_store_of_layout_1_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&fixture(), dir.path());
+    check(dir.path());
+}
+
+#[test]
+fn the_fixture_is_what_this_program_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path());
+    let killed = kill(dir.path());
+    copy(&dir.path().join("bundles"), &killed.path().join("bundles"));
+    check(killed.path());
+    let names = |dir: &Path| {
+        let entries = fs::read_dir(dir.join("journal")).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let fresh = tempfile::tempdir().unwrap();
+    fill(fresh.path());
+    assert_eq!(names(fresh.path()), names(&fixture()));
+}

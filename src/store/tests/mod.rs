@@ -1,0 +1,8 @@
+//! Tests of the room as a whole.
+
+mod crash;
+mod disks;
+mod figures;
+mod fixture;
+mod queries;
+mod records;
