@@ -7,11 +7,11 @@ use std::time::Duration;
 
 /// A span of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span(pub Duration);
+pub(crate) struct Span(pub Duration);
 
 /// An amount of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size(pub u64);
+pub(crate) struct Size(pub u64);
 
 /// Splits `10MiB` into 10 and `MiB`.
 fn split(text: &str) -> Option<(u64, &str)> {

@@ -27,10 +27,10 @@ pub(crate) struct Create {
     name: String,
     /// Prompts the key may use, as globs (`support/*`); all when left out.
     #[arg(long = "prompt", value_name = "GLOB")]
-    prompts: Vec<String>,
+    prompt_globs: Vec<String>,
     /// Models the key may name, as globs (`gpt-*`); all when left out.
     #[arg(long = "model", value_name = "GLOB")]
-    models: Vec<String>,
+    model_globs: Vec<String>,
     /// The label that a prompt without selector means for this key.
     #[arg(long, value_name = "LABEL")]
     default_label: Option<String>,
@@ -58,8 +58,8 @@ pub(crate) async fn run(
 async fn make(admin: &Admin, create: Create, as_json: bool) -> Result<(), Failure> {
     let body = json!({
         "name": create.name,
-        "prompts": create.prompts,
-        "models": create.models,
+        "prompts": create.prompt_globs,
+        "models": create.model_globs,
         "default_label": create.default_label,
         "expires_in_days": create.expires_in_days,
     });

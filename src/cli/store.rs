@@ -25,7 +25,8 @@ pub(crate) async fn run(
     if common.json {
         output::put(&format!("{answer}\n"))?;
     } else {
-        output::put("index and registry are rebuilt from the journal\n")?;
+        let calls = &answer["calls"];
+        output::put(&format!("index and registry are rebuilt from the journal: {calls} calls\n"))?;
     }
     admin.close().await
 }

@@ -162,6 +162,10 @@ impl Target {
         })?;
         let mut request = reqwest::Request::new(reqwest::Method::POST, url);
         *request.headers_mut() = self.headers.clone();
+        // The call's id at both ends: a provider's log can be held against ours.
+        if let Ok(id) = HeaderValue::from_str(&outgoing.call_id.to_string()) {
+            request.headers_mut().insert("x-request-id", id);
+        }
         if let Some(value) = outgoing
             .trace
             .as_ref()

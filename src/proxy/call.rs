@@ -32,7 +32,7 @@ pub struct Arrival {
 
 /// A call that is ready to be sent: no template is left in it.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub(crate) struct Call {
     /// What kind of call.
     pub operation: Operation,
     /// The prompt it was made from.

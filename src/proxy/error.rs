@@ -235,9 +235,14 @@ impl Error {
             Self::Provider { error, .. } if matches!(error.error_kind(), ErrorKind::Timeout(_)) => {
                 CallState::Timeout
             }
-            Self::Provider { error, .. } if error.error_kind() == ErrorKind::Rejected => {
+            // A refusal of our own credentials is no fault of the request.
+            Self::Provider { error, .. }
+                if error.error_kind() == ErrorKind::Rejected
+                    && !matches!(error.status(), Some(401 | 403)) =>
+            {
                 CallState::Refused
             }
+            Self::Provider { .. } => CallState::UpstreamError,
             _ if self.blame() == Blame::Client => CallState::Refused,
             _ => CallState::UpstreamError,
         }

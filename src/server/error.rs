@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// An error as a client sees it: `OpenAI`'s envelope with all four keys, a hint, and the request id.
 #[derive(Debug)]
-pub struct ApiError {
+pub(crate) struct ApiError {
     status: StatusCode,
     /// `OpenAI`'s class of the error (`invalid_request_error`, ...).
     class: &'static str,

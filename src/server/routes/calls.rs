@@ -216,6 +216,10 @@ async fn blocking<T: Send + 'static>(
 
 /// Builds the index anew from the journal.
 pub(crate) async fn rebuild(State(store): State<Arc<Store>>) -> Result<Json<Value>, ApiError> {
-    blocking(&store, Store::rebuild).await?;
-    Ok(Json(json!({"object": "store.rebuild", "ok": true})))
+    let calls = blocking(&store, |store| {
+        store.rebuild()?;
+        let sums = store.stats(&StatsQuery { group_by: GroupBy::State, ..StatsQuery::default() })?;
+        Ok(sums.iter().map(|row| row.calls).sum::<u64>())
+    });
+    Ok(Json(json!({"object": "store.rebuild", "calls": calls.await?})))
 }

@@ -4,6 +4,6 @@ pub(crate) mod calls;
 pub(crate) mod chat;
 pub(crate) mod embeddings;
 pub(crate) mod health;
-pub mod keys;
+pub(super) mod keys;
 pub(crate) mod models;
 pub(crate) mod prompts;
