@@ -123,7 +123,7 @@ pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Config, 
             }
         }
     };
-    check(file, overrides, environment)
+    check(&file, overrides, environment)
 }
 
 fn read_file(path: &Path) -> Result<File, Error> {
@@ -148,9 +148,9 @@ fn suggestion(message: &str) -> Option<String> {
         .map(|name| (*name).to_owned())
 }
 
-fn check(file: File, overrides: &Overrides, environment: &Environment) -> Result<Config, Error> {
+fn check(file: &File, overrides: &Overrides, environment: &Environment) -> Result<Config, Error> {
     let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-    let providers = providers(&file, environment)?;
+    let providers = providers(file, environment)?;
     let only_simulated = providers
         .iter()
         .all(|provider| provider.preset.facts().is_local);
@@ -163,8 +163,8 @@ fn check(file: File, overrides: &Overrides, environment: &Environment) -> Result
             .admin_listen
             .or(file.server.admin_listen)
             .unwrap_or_else(|| loopback(8081)),
-        limits: limits(&file),
-        body_limits: body_limits(&file),
+        limits: limits(file),
+        body_limits: body_limits(file),
         max_in_flight: file.server.max_in_flight.unwrap_or(20_000),
         drain_delay: file
             .server
@@ -174,12 +174,12 @@ fn check(file: File, overrides: &Overrides, environment: &Environment) -> Result
             .server
             .drain_timeout
             .map_or(Duration::from_secs(600), |span| span.0),
-        store: store_config(&file, overrides),
-        prompts: prompts_config(&file, overrides)?,
-        models: models(&file, &providers)?,
+        store: store_config(file, overrides),
+        prompts: prompts_config(file, overrides)?,
+        models: models(file, &providers)?,
         only_simulated,
-        prices: prices(&file)?,
-        telemetry: telemetry_config(&file, environment)?,
+        prices: prices(file)?,
+        telemetry: telemetry_config(file, environment)?,
         providers,
     })
 }

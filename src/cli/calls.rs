@@ -2,6 +2,7 @@
 
 use crate::app::Environment;
 use crate::cli::Common;
+use crate::cli::output::at;
 use crate::cli::output::{self, Align, Failure, table};
 use crate::cli::reach::{Admin, escape};
 use crate::domain::PicoDollars;
@@ -134,10 +135,6 @@ impl Filter {
 }
 
 /// Reads a point in time: a span before now, or a date. Returns microseconds since the epoch.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the command line speaks of the wall clock's now"
-)]
 fn moment(text: &str) -> Result<i64, Failure> {
     let fail = || {
         let hint = "write `15m`, `24h`, `7d`, or `2026-11-23T10:00:00Z`".to_owned();
@@ -170,9 +167,9 @@ async fn print_list(admin: &Admin, list: &List, as_json: bool) -> Result<(), Fai
         .get(&format!("/api/calls?limit={}{query}", list.limit))
         .await?;
     if as_json {
-        return output::put(&format!("{}\n", answer["data"]));
+        return output::put(&format!("{}\n", at(&answer, "data")));
     }
-    let calls = answer["data"].as_array().cloned().unwrap_or_default();
+    let calls = at(&answer, "data").as_array().cloned().unwrap_or_default();
     if calls.is_empty() {
         output::say("no calls match\n");
         return Ok(());
@@ -195,21 +192,21 @@ const HEADINGS: [(&str, Align); 10] = [
 ];
 
 fn row(call: &Value) -> Vec<String> {
-    let text = |field: &str| call[field].as_str().unwrap_or("-").to_owned();
-    let state = call["state"].as_str().unwrap_or("in_flight").to_owned();
+    let text = |field: &str| at(call, field).as_str().unwrap_or("-").to_owned();
+    let state = at(call, "state").as_str().unwrap_or("in_flight").to_owned();
     let number = |field: &str| {
-        call[field]
+        at(call, field)
             .as_u64()
             .map_or_else(|| "-".to_owned(), |n| n.to_string())
     };
     let mut version = text("version");
-    if call["dirty"] == true {
+    if at(call, "dirty") == true {
         version.push_str(" dirty");
     }
     let model = format!("{}/{}", text("provider"), text("model"));
     vec![
         text("id"),
-        time(&call["started"]),
+        time(at(call, "started")),
         state,
         text("prompt"),
         version,
@@ -217,7 +214,7 @@ fn row(call: &Value) -> Vec<String> {
         number("input_tokens"),
         number("output_tokens"),
         cost(call),
-        call["total_us"]
+        at(call, "total_us")
             .as_u64()
             .map_or_else(|| "-".to_owned(), millis),
     ]
@@ -225,10 +222,10 @@ fn row(call: &Value) -> Vec<String> {
 
 /// An amount that is estimated says so; an unknown one is no zero.
 fn cost(call: &Value) -> String {
-    let Some(pico) = call["cost_pico_usd"].as_u64() else {
+    let Some(pico) = at(call, "cost_pico_usd").as_u64() else {
         return "unknown".to_owned();
     };
-    let mark = if call["cost_quality"] == "estimated" {
+    let mark = if at(call, "cost_quality") == "estimated" {
         "~"
     } else {
         ""
@@ -258,11 +255,11 @@ async fn show(admin: &Admin, id: &str, as_json: bool) -> Result<(), Failure> {
     }
     let mut text = String::new();
     for (title, part) in [
-        ("intent", &call["intent"]),
-        ("outcome", &call["outcome"]),
-        ("request, as the client sent it", &call["request"]),
-        ("request, as it was made from the prompt", &call["sent"]),
-        ("output", &call["output"]),
+        ("intent", at(&call, "intent")),
+        ("outcome", at(&call, "outcome")),
+        ("request, as the client sent it", at(&call, "request")),
+        ("request, as it was made from the prompt", at(&call, "sent")),
+        ("output", at(&call, "output")),
     ] {
         if !part.is_null() {
             let pretty = serde_json::to_string_pretty(part).unwrap_or_default();
@@ -274,13 +271,13 @@ async fn show(admin: &Admin, id: &str, as_json: bool) -> Result<(), Failure> {
 
 /// Prints calls as they end, until the command is interrupted.
 async fn tail(admin: &Admin, as_json: bool) -> Result<(), Failure> {
-    let mut place = admin.get("/api/calls/tail").await?["next"].clone();
+    let mut place = at(&admin.get("/api/calls/tail").await?, "next").clone();
     loop {
         let after = escape(place.as_str().unwrap_or_default());
         let answer = admin
             .get(&format!("/api/calls/tail?wait=20&after={after}"))
             .await?;
-        for call in answer["data"].as_array().into_iter().flatten() {
+        for call in at(&answer, "data").as_array().into_iter().flatten() {
             let line = if as_json {
                 call.to_string()
             } else {
@@ -288,7 +285,7 @@ async fn tail(admin: &Admin, as_json: bool) -> Result<(), Failure> {
             };
             output::put(&format!("{line}\n"))?;
         }
-        place = answer["next"].clone();
+        place = at(&answer, "next").clone();
     }
 }
 
@@ -311,9 +308,9 @@ async fn print_stats(admin: &Admin, stats: &Stats, as_json: bool) -> Result<(), 
     }
     let answer = admin.get(&path).await?;
     if as_json {
-        return output::put(&format!("{}\n", answer["data"]));
+        return output::put(&format!("{}\n", at(&answer, "data")));
     }
-    let rows: Vec<Vec<String>> = answer["data"]
+    let rows: Vec<Vec<String>> = at(&answer, "data")
         .as_array()
         .into_iter()
         .flatten()
@@ -335,15 +332,19 @@ async fn print_stats(admin: &Admin, stats: &Stats, as_json: bool) -> Result<(), 
 
 fn stats_row(row: &Value) -> Vec<String> {
     let number = |field: &str| {
-        row[field]
+        at(row, field)
             .as_u64()
             .map_or_else(|| "-".to_owned(), |n| n.to_string())
     };
-    let ok = row["states"]["ok"].as_u64().unwrap_or(0);
-    let errors = row["calls"].as_u64().unwrap_or(0).saturating_sub(ok);
-    let latency = |field: &str| row[field].as_u64().map_or_else(|| "-".to_owned(), millis);
+    let ok = at(at(row, "states"), "ok").as_u64().unwrap_or(0);
+    let errors = at(row, "calls").as_u64().unwrap_or(0).saturating_sub(ok);
+    let latency = |field: &str| {
+        at(row, field)
+            .as_u64()
+            .map_or_else(|| "-".to_owned(), millis)
+    };
     vec![
-        row["group"].as_str().unwrap_or("-").to_owned(),
+        at(row, "group").as_str().unwrap_or("-").to_owned(),
         number("calls"),
         errors.to_string(),
         number("input_tokens"),

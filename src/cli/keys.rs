@@ -2,6 +2,7 @@
 
 use crate::app::Environment;
 use crate::cli::Common;
+use crate::cli::output::at;
 use crate::cli::output::{self, Align, Failure, table};
 use crate::cli::reach::{Admin, escape};
 use clap::{Args, Subcommand};
@@ -67,11 +68,14 @@ async fn make(admin: &Admin, create: Create, as_json: bool) -> Result<(), Failur
     if as_json {
         return output::put(&format!("{key}\n"));
     }
-    output::put(&format!("{}\n", key["secret"].as_str().unwrap_or_default()))?;
+    output::put(&format!(
+        "{}\n",
+        at(&key, "secret").as_str().unwrap_or_default()
+    ))?;
     output::say(&format!(
         "key {} for {}: this is the only time its secret is shown\n",
-        key["id"].as_str().unwrap_or_default(),
-        key["name"].as_str().unwrap_or_default(),
+        at(&key, "id").as_str().unwrap_or_default(),
+        at(&key, "name").as_str().unwrap_or_default(),
     ));
     Ok(())
 }
@@ -79,9 +83,9 @@ async fn make(admin: &Admin, create: Create, as_json: bool) -> Result<(), Failur
 async fn list(admin: &Admin, as_json: bool) -> Result<(), Failure> {
     let answer = admin.get("/api/keys").await?;
     if as_json {
-        return output::put(&format!("{}\n", answer["data"]));
+        return output::put(&format!("{}\n", at(&answer, "data")));
     }
-    let keys = answer["data"].as_array().cloned().unwrap_or_default();
+    let keys = at(&answer, "data").as_array().cloned().unwrap_or_default();
     if keys.is_empty() {
         output::say("there are no keys; `promptgate keys create NAME` makes one\n");
         return Ok(());
@@ -95,9 +99,9 @@ async fn list(admin: &Admin, as_json: bool) -> Result<(), Failure> {
 }
 
 fn row(key: &Value) -> Vec<String> {
-    let text = |field: &str| key[field].as_str().unwrap_or_default().to_owned();
+    let text = |field: &str| at(key, field).as_str().unwrap_or_default().to_owned();
     let globs = |field: &str| {
-        let globs: Vec<&str> = key[field]
+        let globs: Vec<&str> = at(key, field)
             .as_array()
             .into_iter()
             .flatten()
@@ -109,12 +113,12 @@ fn row(key: &Value) -> Vec<String> {
             globs.join(" ")
         }
     };
-    let state = if key["revoked"].is_null() {
+    let state = if at(key, "revoked").is_null() {
         "live"
     } else {
         "revoked"
     };
-    let created = super::calls::time(&key["created"]);
+    let created = super::calls::time(at(key, "created"));
     vec![
         text("id"),
         text("name"),
@@ -134,7 +138,7 @@ async fn revoke(admin: &Admin, key: &str, as_json: bool) -> Result<(), Failure> 
     }
     output::say(&format!(
         "key {} is revoked\n",
-        answer["id"].as_str().unwrap_or_default()
+        at(&answer, "id").as_str().unwrap_or_default()
     ));
     Ok(())
 }

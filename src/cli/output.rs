@@ -2,6 +2,7 @@
 
 use crate::prompts::{self, Problem};
 use crate::{app, server};
+use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -116,6 +117,11 @@ pub(crate) fn put(text: &str) -> Result<(), Failure> {
 pub(crate) fn say(text: &str) {
     // Nobody is left to be told when stderr is closed.
     let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Returns the value at `key`; `null` when there is none.
+pub(crate) fn at<'a>(value: &'a Value, key: &str) -> &'a Value {
+    value.get(key).unwrap_or(&Value::Null)
 }
 
 /// Which side of its column a cell is on.

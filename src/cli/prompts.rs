@@ -46,10 +46,6 @@ pub(crate) async fn run(
     }
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "a mapper of errors takes them by value"
-)]
 fn failure(error: crate::prompts::Error) -> Failure {
     crate::app::Error::from(error).into()
 }

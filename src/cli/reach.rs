@@ -3,6 +3,7 @@
 use crate::app::{self, App, Config, Environment, Rendezvous};
 use crate::cli::Common;
 use crate::cli::output::Failure;
+use crate::cli::output::at;
 use crate::server::AdminClient;
 use bytes::Bytes;
 use http::Method;
@@ -52,7 +53,7 @@ impl Admin {
         if reply.status < 300 {
             return Ok(answer);
         }
-        let text = |key: &str| answer["error"][key].as_str().map(str::to_owned);
+        let text = |key: &str| at(at(&answer, "error"), key).as_str().map(str::to_owned);
         let message =
             text("message").unwrap_or_else(|| format!("the server answered {}", reply.status));
         Err(Failure::new(message).with_hint(text("hint")))

@@ -2,7 +2,7 @@
 
 use crate::app::Environment;
 use crate::cli::Common;
-use crate::cli::output::{self, Failure};
+use crate::cli::output::{self, Failure, at};
 use crate::cli::reach::Admin;
 use clap::Subcommand;
 use http::Method;
@@ -25,8 +25,10 @@ pub(crate) async fn run(
     if common.json {
         output::put(&format!("{answer}\n"))?;
     } else {
-        let calls = &answer["calls"];
-        output::put(&format!("index and registry are rebuilt from the journal: {calls} calls\n"))?;
+        let calls = at(&answer, "calls");
+        output::put(&format!(
+            "index and registry are rebuilt from the journal: {calls} calls\n"
+        ))?;
     }
     admin.close().await
 }

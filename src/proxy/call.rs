@@ -8,6 +8,7 @@ use crate::wire;
 use crate::wire::json::RawObject;
 use crate::wire::openai::{ChatRequest, EmbeddingsRequest};
 use bytes::{Bytes, BytesMut};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -167,7 +168,7 @@ pub(crate) fn from_prompt(
         ..RenderInput::new(&variables)
     };
     let rendered = bundle.render(&input)?;
-    let (messages, rendered_hash) = lay_out(&rendered, history);
+    let (messages, rendered_hash) = lay_out(&rendered, &history);
     let mut body = request.object;
     body.remove("prompt");
     let token_limit = parameters::apply(&prompt.stamp.key, bundle, &mut body);
@@ -231,7 +232,7 @@ fn model_of(prompt: &ResolvedPrompt, request: &ChatRequest) -> Result<String, Er
         })
 }
 
-type Variables = serde_json::Map<String, serde_json::Value>;
+type Variables = Map<String, Value>;
 
 /// The variables of the request. `OpenAI`'s `{"type": "input_text", "text": …}` stands for its text.
 fn variables(request: &ChatRequest) -> Result<Variables, Error> {
@@ -246,15 +247,21 @@ fn variables(request: &ChatRequest) -> Result<Variables, Error> {
         serde_json::from_slice(raw).map_err(|error| wire::Error::InvalidJson {
             problem: error.to_string(),
         })?;
-    let plain = parsed
+    Ok(parsed
         .into_iter()
-        .map(|(name, value)| match value["type"].as_str() {
-            Some("input_text") => (name, value["text"].clone()),
-            Some("input_image") => (name, value["image_url"].clone()),
-            Some("input_file") => (name, value["file_url"].clone()),
-            _ => (name, value),
-        });
-    Ok(plain.collect())
+        .map(|(name, value)| (name, plain_value(value)))
+        .collect())
+}
+
+/// Takes the content out of `OpenAI`'s typed inputs; other values are as they are.
+fn plain_value(value: Value) -> Value {
+    let field = match value.get("type").and_then(Value::as_str) {
+        Some("input_text") => "text",
+        Some("input_image") => "image_url",
+        Some("input_file") => "file_url",
+        _ => return value,
+    };
+    value.get(field).cloned().unwrap_or(value)
 }
 
 /// Fills a variable that the prompt binds to the last user message, and takes that message out of
@@ -309,7 +316,7 @@ fn array_of(messages: &[Bytes]) -> Bytes {
 }
 
 /// Puts the rendered messages and the client's into one list, and hashes the rendered ones.
-fn lay_out(rendered: &Rendered, history: Vec<Bytes>) -> (Vec<Bytes>, String) {
+fn lay_out(rendered: &Rendered, history: &[Bytes]) -> (Vec<Bytes>, String) {
     let mut hash = Sha256::new();
     let mut messages = Vec::with_capacity(rendered.messages.len());
     for message in &rendered.messages {

@@ -217,8 +217,12 @@ fn whole_text(facts: &ReplyFacts, body: &Bytes) -> String {
         return String::new();
     }
     let answer: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let choices = answer["choices"].as_array().into_iter().flatten();
-    choices.map(|choice| said(&choice["message"])).collect()
+    let choices = answer.get("choices").and_then(serde_json::Value::as_array);
+    let messages = choices
+        .into_iter()
+        .flatten()
+        .filter_map(|choice| choice.get("message"));
+    messages.map(said).collect()
 }
 
 /// Everything a model said in a message: text, thoughts, tool calls.

@@ -11,7 +11,11 @@ use std::time::Duration;
 
 /// An error as a client sees it: `OpenAI`'s envelope with all four keys, a hint, and the request id.
 #[derive(Debug)]
-pub(crate) struct ApiError {
+pub(crate) struct ApiError(Box<Fields>);
+
+/// What an error says.
+#[derive(Debug)]
+struct Fields {
     status: StatusCode,
     /// `OpenAI`'s class of the error (`invalid_request_error`, ...).
     class: &'static str,
@@ -22,7 +26,7 @@ pub(crate) struct ApiError {
     retry_after: Option<Duration>,
     /// What an SDK is told about trying again; `None` leaves it to the status.
     should_retry: Option<bool>,
-    facts: Box<AnswerFacts>,
+    facts: AnswerFacts,
 }
 
 impl ApiError {
@@ -33,7 +37,7 @@ impl ApiError {
         message: impl Into<String>,
         hint: Option<&str>,
     ) -> Self {
-        Self {
+        Self(Box::new(Fields {
             status,
             class: class_of(status),
             code: code.to_owned(),
@@ -42,8 +46,8 @@ impl ApiError {
             hint: hint.map(str::to_owned),
             retry_after: None,
             should_retry: None,
-            facts: Box::default(),
-        }
+            facts: AnswerFacts::default(),
+        }))
     }
 
     /// 404 for something that is not there.
@@ -64,11 +68,9 @@ impl ApiError {
 
     /// 503 with a short wait.
     pub(crate) fn unavailable(code: &str, message: impl Into<String>) -> Self {
-        let error = Self::of_request(StatusCode::SERVICE_UNAVAILABLE, code, message, None);
-        Self {
-            retry_after: Some(Duration::from_secs(1)),
-            ..error
-        }
+        let mut error = Self::of_request(StatusCode::SERVICE_UNAVAILABLE, code, message, None);
+        error.0.retry_after = Some(Duration::from_secs(1));
+        error
     }
 }
 
@@ -91,12 +93,10 @@ impl From<Box<Failure>> for ApiError {
         let mut api = Self::from(error);
         // Our own retries are spent; an SDK's would multiply them.
         if was_asked {
-            api.should_retry = Some(false);
+            api.0.should_retry = Some(false);
         }
-        Self {
-            facts: Box::new(facts),
-            ..api
-        }
+        api.0.facts = facts;
+        api
     }
 }
 
@@ -131,7 +131,7 @@ impl From<proxy::Error> for ApiError {
             }
             _ => class_of(status),
         };
-        Self {
+        Self(Box::new(Fields {
             status,
             class,
             code: provider_code(&error, status).unwrap_or_else(|| error.kind().to_owned()),
@@ -140,8 +140,8 @@ impl From<proxy::Error> for ApiError {
             hint: error.hint(),
             retry_after: error.retry_after(),
             should_retry: None,
-            facts: Box::default(),
-        }
+            facts: AnswerFacts::default(),
+        }))
     }
 }
 
@@ -255,15 +255,11 @@ impl From<prompts::Error> for ApiError {
 impl From<store::Error> for ApiError {
     fn from(error: store::Error) -> Self {
         match error.blame() {
-            Blame::Client => Self {
-                hint: error.hint(),
-                ..Self::of_request(
-                    StatusCode::BAD_REQUEST,
-                    error.kind(),
-                    error.to_string(),
-                    None,
-                )
-            },
+            Blame::Client => {
+                let hint = error.hint();
+                let (code, message) = (error.kind(), error.to_string());
+                Self::of_request(StatusCode::BAD_REQUEST, code, message, hint.as_deref())
+            }
             Blame::Provider | Blame::Gateway => Self::internal(&describe(&error)),
         }
     }
@@ -271,42 +267,38 @@ impl From<store::Error> for ApiError {
 
 impl From<access::Error> for ApiError {
     fn from(error: access::Error) -> Self {
-        Self {
-            hint: error.hint(),
-            should_retry: Some(false),
-            ..Self::of_request(
-                StatusCode::UNAUTHORIZED,
-                error.kind(),
-                error.to_string(),
-                None,
-            )
-        }
+        let hint = error.hint();
+        let (code, message) = (error.kind(), error.to_string());
+        let mut api = Self::of_request(StatusCode::UNAUTHORIZED, code, message, hint.as_deref());
+        api.0.should_retry = Some(false);
+        api
     }
 }
 
 impl IntoResponse for ApiError {
     /// The envelope without the request id, which the outermost layer knows and adds.
     fn into_response(self) -> Response {
+        let fields = *self.0;
         let request_id = headers::current_request_id();
         let body = wire::openai::ErrorEnvelope {
-            message: &self.message,
-            kind: self.class,
-            param: self.param.as_deref(),
-            code: Some(&self.code),
-            hint: self.hint.as_deref(),
+            message: &fields.message,
+            kind: fields.class,
+            param: fields.param.as_deref(),
+            code: Some(&fields.code),
+            hint: fields.hint.as_deref(),
             request_id: request_id.as_deref(),
         };
-        let mut response = (self.status, body.to_body()).into_response();
+        let mut response = (fields.status, body.to_body()).into_response();
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),
         );
-        headers::write_facts(headers, &self.facts);
-        if let Some(wait) = self.retry_after {
+        headers::write_facts(headers, &fields.facts);
+        if let Some(wait) = fields.retry_after {
             headers::write_retry_after(headers, wait);
         }
-        if let Some(should_retry) = self.should_retry {
+        if let Some(should_retry) = fields.should_retry {
             let value = if should_retry { "true" } else { "false" };
             headers.insert("x-should-retry", HeaderValue::from_static(value));
         }

@@ -126,7 +126,9 @@ fn bad_query(rejection: &QueryRejection) -> ApiError {
 /// A row with the name that people have for its prompt's version.
 fn row(row: &CallRow) -> Value {
     let mut value = json!(row);
-    value["version"] = row.version().into();
+    if let Value::Object(fields) = &mut value {
+        fields.insert("version".to_owned(), row.version().into());
+    }
     value
 }
 
@@ -164,10 +166,10 @@ pub(crate) async fn show(
             Err(error) => json!({"error": {"code": error.kind(), "message": error.to_string()}}),
         }),
     };
-    Ok(Json(whole(&record, sent)))
+    Ok(Json(whole(&record, sent.as_ref())))
 }
 
-fn whole(record: &CallRecord, sent: Option<Value>) -> Value {
+fn whole(record: &CallRecord, sent: Option<&Value>) -> Value {
     let outcome = record.outcome.as_ref();
     json!({
         "object": "call",
@@ -218,8 +220,13 @@ async fn blocking<T: Send + 'static>(
 pub(crate) async fn rebuild(State(store): State<Arc<Store>>) -> Result<Json<Value>, ApiError> {
     let calls = blocking(&store, |store| {
         store.rebuild()?;
-        let sums = store.stats(&StatsQuery { group_by: GroupBy::State, ..StatsQuery::default() })?;
+        let sums = store.stats(&StatsQuery {
+            group_by: GroupBy::State,
+            ..StatsQuery::default()
+        })?;
         Ok(sums.iter().map(|row| row.calls).sum::<u64>())
     });
-    Ok(Json(json!({"object": "store.rebuild", "calls": calls.await?})))
+    Ok(Json(
+        json!({"object": "store.rebuild", "calls": calls.await?}),
+    ))
 }

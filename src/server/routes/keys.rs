@@ -50,7 +50,9 @@ pub(crate) async fn create(
     };
     put(&state, key.clone()).await?;
     let mut shown = describe(&key);
-    shown["secret"] = secret.reveal().into();
+    if let Value::Object(fields) = &mut shown {
+        fields.insert("secret".to_owned(), secret.reveal().into());
+    }
     Ok((StatusCode::CREATED, Json(shown)))
 }
 

@@ -24,7 +24,9 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let mut all = models(&catalogue, &caller);
-    let position = all.iter().position(|model| model["id"] == id.as_str());
+    let position = all
+        .iter()
+        .position(|model| model.get("id").is_some_and(|known| *known == id.as_str()));
     position
         .map(|index| Json(all.swap_remove(index)))
         .ok_or_else(|| {
@@ -75,7 +77,7 @@ fn models(catalogue: &Catalogue, caller: &Caller) -> Vec<Value> {
         "owned_by": "promptgate",
     }));
     let may_use = |model: &Value| {
-        model["id"].as_str().is_some_and(|id| {
+        model.get("id").and_then(Value::as_str).is_some_and(|id| {
             id.starts_with("prompt:")
                 || caller.may_use_model(id)
                 || id

@@ -26,7 +26,7 @@ fn filters() -> Vec<CallFilter> {
             ..any()
         },
         CallFilter {
-            prompt: prompt.clone(),
+            prompt,
             version: Some("v2".to_owned()),
             ..any()
         },
