@@ -81,10 +81,10 @@ impl Prompts {
             });
         }
         let mut history = self.inner.history.lock().await;
-        if UNIQUE_DIGITS <= hex.len() {
-            if let Some(bundle) = history.bundle(key, hex) {
-                return Ok(stored(key, bundle));
-            }
+        if UNIQUE_DIGITS <= hex.len()
+            && let Some(bundle) = history.bundle(key, hex)
+        {
+            return Ok(stored(key, bundle));
         }
         let inner = Arc::clone(&self.inner);
         let (wanted, digits) = (key.clone(), hex.to_owned());

@@ -164,10 +164,10 @@ fn make_nullable(schema: &mut Value) {
     let Some(map) = schema.as_object_mut() else {
         return;
     };
-    if let Some(Value::Array(options)) = map.get_mut("enum") {
-        if !options.contains(&Value::Null) {
-            options.push(Value::Null);
-        }
+    if let Some(Value::Array(options)) = map.get_mut("enum")
+        && !options.contains(&Value::Null)
+    {
+        options.push(Value::Null);
     }
     if let Some(kind) = map.get_mut("type") {
         match kind {
