@@ -104,3 +104,8 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    pub(crate) use super::tree::tests::{commit_all, git, repository_with};
+}

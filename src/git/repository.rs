@@ -158,8 +158,8 @@ mod tests {
             ("other", &first),
             ("main", &second),
             ("HEAD", &second),
-            (&first[..], &first),
-            (&first[..10], &first),
+            (first.as_str(), &first),
+            (first.split_at(10).0, &first),
         ] {
             assert_eq!(
                 &repository.resolve(reference).unwrap().to_string(),

@@ -118,7 +118,7 @@ pub(super) mod tests {
             keep(&archive, name, &bundle).unwrap();
         }
         assert_eq!(archive.len(), 1);
-        let found = archive.find(&bundle.hash().to_hex()[..4]).unwrap();
+        let found = archive.find(bundle.hash().to_hex().split_at(4).0).unwrap();
         assert_eq!(names_of(&found[0].1), names[..2]);
         let (again, _) = Bundle::from_json(&found[0].1).unwrap();
         assert_eq!(again.hash(), bundle.hash());

@@ -1,28 +1,21 @@
 //! A version of a prompt: everything its text and its call depend on, immutable and hashed.
 
-use crate::domain::{BundleHash, PromptKey};
+use crate::domain::BundleHash;
 use crate::prompts::compile::compile;
 use crate::prompts::contract::{OutputFormat, Tool};
 use crate::prompts::error::Error;
-use crate::prompts::evaluate::{Failure, Partial, Partials, RenderLimits, run};
+use crate::prompts::evaluate::{Failure, Partials, RenderLimits, run};
 use crate::prompts::identity;
 use crate::prompts::input::InputContract;
 use crate::prompts::messages::{MessagesMode, Part, RawMessage, RawPart, assemble, place_history};
-use crate::prompts::metadata::{Extensions, Metadata};
+use crate::prompts::metadata::Metadata;
 use crate::prompts::problem::Problem;
 use crate::prompts::scope::Inputs;
+use crate::prompts::stored;
 use crate::prompts::syntax::{Program, Role};
 use crate::prompts::usage;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
-
-/// The language of templates and its major version; a change of meaning changes every hash.
-const ENGINE: &str = "dotprompt/1";
-/// The format of stored bundles.
-const FORMAT: &str = "promptbundle/1";
+use std::sync::LazyLock;
 
 static NO_VALUES: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
 
@@ -100,60 +93,15 @@ pub(super) struct Parts {
     pub(super) partials: Partials,
 }
 
-#[derive(Deserialize)]
-struct Stored<'a> {
-    format: String,
-    hash: BundleHash,
-    names: Vec<PromptKey>,
-    #[serde(borrow)]
-    document: &'a RawValue,
-    partials: BTreeMap<String, String>,
-}
-
-#[derive(Serialize)]
-struct ToStore<'a> {
-    format: &'a str,
-    hash: BundleHash,
-    names: &'a [PromptKey],
-    document: &'a RawValue,
-    partials: BTreeMap<&'a str, &'a str>,
-}
-
-/// What a stored bundle's document says.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Document {
-    engine: String,
-    template: String,
-    model: Option<String>,
-    config: Map<String, Value>,
-    input: DocumentInput,
-    output: Option<DocumentOutput>,
-    tool_defs: Vec<Value>,
-    partials: BTreeMap<String, String>,
-    extensions: Map<String, Value>,
-}
-
-#[derive(Deserialize)]
-struct DocumentInput {
-    schema: Option<Value>,
-    default: Map<String, Value>,
-}
-
-#[derive(Deserialize)]
-struct DocumentOutput {
-    format: Option<String>,
-    schema: Option<Value>,
-}
-
 impl Bundle {
     /// Compiles and checks; all problems together.
     pub(super) fn build(parts: Parts) -> Result<Self, Vec<Problem>> {
-        let document = document(&parts).to_string();
+        let document = stored::document(&parts).to_string();
         Self::with_document(parts, document)
     }
 
-    fn with_document(parts: Parts, document: String) -> Result<Self, Vec<Problem>> {
+    /// Compiles and checks parts that `document` was written from.
+    pub(super) fn with_document(parts: Parts, document: String) -> Result<Self, Vec<Problem>> {
         let Parts {
             template,
             template_line,
@@ -187,7 +135,7 @@ impl Bundle {
         }
         Ok(Self {
             hash,
-            data: json!({"prompt": prompt_data(&metadata)}),
+            data: json!({"prompt": stored::prompt_data(&metadata)}),
             document,
             template,
             metadata,
@@ -201,6 +149,10 @@ impl Bundle {
     #[must_use]
     pub const fn hash(&self) -> BundleHash {
         self.hash
+    }
+
+    pub(super) fn document(&self) -> &str {
+        &self.document
     }
 
     /// Returns the template's text, without front matter.
@@ -238,6 +190,13 @@ impl Bundle {
     #[must_use]
     pub fn owner(&self) -> Option<&str> {
         self.metadata.owner.as_deref()
+    }
+
+    /// Returns the fields of all extension namespaces. Absent on a stored version, except where it
+    /// changes what a call does.
+    #[must_use]
+    pub const fn ext(&self) -> &Map<String, Value> {
+        &self.metadata.ext
     }
 
     /// Returns the JSON Schema of the variables.
@@ -368,152 +327,6 @@ impl Bundle {
             },
         }
     }
-
-    /// Writes the version with everything it needs to be rendered again, and the `names` it was
-    /// served under.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::BundleDamaged`] when it cannot be written, which no version that was loaded is.
-    pub fn to_json(&self, names: &[PromptKey]) -> Result<Vec<u8>, Error> {
-        let damaged = |error: serde_json::Error| damaged(error.to_string());
-        let document: &RawValue = serde_json::from_str(&self.document).map_err(damaged)?;
-        let stored = ToStore {
-            format: FORMAT,
-            hash: self.hash,
-            names,
-            document,
-            partials: self.partials().collect(),
-        };
-        serde_json::to_vec(&stored).map_err(damaged)
-    }
-
-    /// Rebuilds a version, and returns it with its names.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::BundleDamaged`] when it is not what its hash says, or of another engine.
-    pub fn from_json(bytes: &[u8]) -> Result<(Self, Vec<PromptKey>), Error> {
-        let stored: Stored<'_> =
-            serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
-        let text = stored.document.get();
-        let hash = identity::hash_of(text).map_err(|error| damaged(error.to_string()))?;
-        if stored.format != FORMAT || hash != stored.hash {
-            return Err(damaged(format!(
-                "its content has the hash {}",
-                hash.short()
-            )));
-        }
-        let document: Document =
-            serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
-        if document.engine != ENGINE {
-            return Err(damaged(format!(
-                "it is made for the engine `{}`",
-                document.engine
-            )));
-        }
-        let parts = Parts::from_document(document, stored.partials)?;
-        let bundle = Self::with_document(parts, text.to_owned()).map_err(|problems| {
-            damaged(
-                problems
-                    .first()
-                    .map(|problem| problem.message.clone())
-                    .unwrap_or_default(),
-            )
-        })?;
-        Ok((bundle, stored.names))
-    }
-}
-
-impl Parts {
-    fn from_document(document: Document, texts: BTreeMap<String, String>) -> Result<Self, Error> {
-        let mut partials = Partials::new();
-        for (name, text) in texts {
-            if document.partials.get(&name) != Some(&identity::sha256_hex(&text)) {
-                return Err(damaged(format!(
-                    "partial `{name}` is not the one that was hashed"
-                )));
-            }
-            let program = compile(&text, 1)
-                .map_err(|_| damaged(format!("partial `{name}` does not compile")))?;
-            partials.insert(name, Arc::new(Partial { text, program }));
-        }
-        if partials.len() != document.partials.len() {
-            return Err(damaged("a partial is missing".to_owned()));
-        }
-        let mut tool_definitions = Vec::with_capacity(document.tool_defs.len());
-        for tool in &document.tool_defs {
-            tool_definitions.push(Tool::parse(tool, None, &mut |_| Ok(None)).map_err(damaged)?);
-        }
-        let metadata = Metadata {
-            model: document.model,
-            config: document.config,
-            defaults: document.input.default,
-            input_schema: document.input.schema,
-            output: document.output.map(|output| OutputFormat {
-                format: output.format,
-                schema: output.schema,
-            }),
-            tool_definitions,
-            extensions: Extensions::from_written(&document.extensions).map_err(damaged)?,
-            ..Metadata::default()
-        };
-        Ok(Self {
-            template: document.template,
-            template_line: 1,
-            metadata,
-            partials,
-        })
-    }
-}
-
-const fn damaged(reason: String) -> Error {
-    Error::BundleDamaged { reason }
-}
-
-/// Returns everything that the identity covers.
-fn document(parts: &Parts) -> Value {
-    let metadata = &parts.metadata;
-    let partials: Map<String, Value> = parts
-        .partials
-        .iter()
-        .map(|(name, partial)| (name.clone(), json!(identity::sha256_hex(&partial.text))))
-        .collect();
-    let tools: Vec<_> = metadata
-        .tool_definitions
-        .iter()
-        .map(Tool::to_value)
-        .collect();
-    json!({
-        "engine": ENGINE,
-        "template": parts.template,
-        "model": metadata.model,
-        "config": metadata.config,
-        "input": {"schema": metadata.input_schema, "default": metadata.defaults},
-        "output": metadata.output.as_ref().map(|output| {
-            json!({"format": output.format, "schema": output.schema})
-        }),
-        "toolDefs": tools,
-        "partials": partials,
-        "extensions": metadata.extensions.written,
-    })
-}
-
-/// Returns `@metadata.prompt`: only what the identity covers, so that equal hashes mean equal texts.
-fn prompt_data(metadata: &Metadata) -> Value {
-    let tools: Vec<_> = metadata
-        .tool_definitions
-        .iter()
-        .map(Tool::to_value)
-        .collect();
-    json!({
-        "model": metadata.model,
-        "config": metadata.config,
-        "output": metadata.output.as_ref().map(|output| {
-            json!({"format": output.format, "schema": output.schema})
-        }),
-        "toolDefs": tools,
-    })
 }
 
 /// Puts the client's messages in their place and drops what carries nothing to a model.
@@ -709,14 +522,30 @@ pub(super) mod tests {
         }
     }
 
-    #[test]
-    fn handlebars_means_what_it_means_elsewhere() {
+    /// Checks templates against what they print.
+    fn check_prints(table: &[(&str, &str)]) {
         let variables = json!({
             "n": 1.0, "zero": 0, "s": "x", "b": true, "none": null,
             "l": ["a", "b"], "o": {"k": "v", "d": {"e": 2.5}},
             "people": [{"name": "Ann", "tags": ["x"]}, {"name": "Bo", "tags": []}],
         });
-        for (template, wanted) in [
+        for (template, wanted) in table {
+            let bundle = bundle(template);
+            if *wanted == "error" {
+                assert!(fill(&bundle, &variables).is_err(), "{template}");
+            } else {
+                assert_eq!(
+                    text(&bundle, &variables),
+                    format!("[user]{wanted}"),
+                    "{template}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn values_and_conditions_mean_what_they_mean_elsewhere() {
+        check_prints(&[
             ("{{n}}{{zero}}{{b}}{{none}}{{l}}", "10truea,b"),
             (
                 "{{o.d.e}} {{o.[k]}} {{l.[1]}} {{l.length}} {{s.length}}",
@@ -736,6 +565,12 @@ pub(super) mod tests {
                 "{{#each o}}{{@key}}{{#if @first}}!{{/if}} {{/each}}",
                 "k! d ",
             ),
+        ]);
+    }
+
+    #[test]
+    fn loops_contexts_and_layout_mean_what_they_mean_elsewhere() {
+        check_prints(&[
             ("{{#each none}}x{{else}}nobody{{/each}}", "nobody"),
             (
                 "{{#each people}}{{name}}{{#each tags}}({{../name}}{{@../index}}{{this}}){{/each}}{{/each}}",
@@ -765,18 +600,7 @@ pub(super) mod tests {
                 "- {{> echo value=s}}\n- {{> echo value=\"q\"}}",
                 "- <x>\n- <q>",
             ),
-        ] {
-            let bundle = bundle(template);
-            if wanted == "error" {
-                assert!(fill(&bundle, &variables).is_err(), "{template}");
-            } else {
-                assert_eq!(
-                    text(&bundle, &variables),
-                    format!("[user]{wanted}"),
-                    "{template}"
-                );
-            }
-        }
+        ]);
     }
 
     #[test]
@@ -898,7 +722,10 @@ pub(super) mod tests {
     fn every_limit_of_a_render_holds() {
         let variables = json!({"l": (0..1000).collect::<Vec<_>>(), "v": "x".repeat(1000)});
         let square = "{{#each l}}{{#each ../l}}{{this}}{{/each}}{{/each}}";
-        let usual = RenderLimits::default();
+        let usual = RenderLimits {
+            time: Duration::MAX,
+            ..RenderLimits::default()
+        };
         for (source, limits, what) in [
             (
                 "{{#each l}}{{../v}}{{/each}}",

@@ -21,8 +21,8 @@ impl Registry for Schemas {
         Ok(self.0.get(name).cloned())
     }
 
-    fn tool(&mut self, _: &str) -> Result<Option<Tool>, String> {
-        Ok(None)
+    fn tool(&mut self, name: &str) -> Result<Tool, String> {
+        Err(format!("no case has tools, this one names `{name}`"))
     }
 }
 
@@ -143,10 +143,6 @@ fn fields(document: &Document, metadata: &Metadata, options: Map<String, Value>)
         (
             "output",
             (!output.is_empty()).then_some(Value::Object(output)),
-        ),
-        (
-            "tools",
-            (!metadata.tools.is_empty()).then(|| json!(metadata.tools)),
         ),
     ] {
         if let Some(value) = value {

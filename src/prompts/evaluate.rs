@@ -226,24 +226,7 @@ impl<'a> Run<'a> {
                 self.push_text(&text)
             }
             None if found.schema.is_some() => Ok(()),
-            None => self.missing(expression, line),
-        }
-    }
-
-    /// A context value (`@user.name`) that is absent is empty, as in Dotprompt; a variable is not.
-    fn missing(&self, expression: &'a Expression, line: usize) -> Result<(), Failure> {
-        match expression {
-            Expression::Path(path) if matches!(path.origin, Origin::Data(_)) => Ok(()),
-            Expression::Path(path) => Err(Failure::Missing {
-                path: path.text.clone(),
-                line,
-            }),
-            Expression::Lookup(_) | Expression::Json { .. } | Expression::Literal(_) => {
-                Err(Failure::Missing {
-                    path: "lookup".to_owned(),
-                    line,
-                })
-            }
+            None => missing(expression, line),
         }
     }
 
@@ -412,6 +395,23 @@ impl<'a> Run<'a> {
                 }
                 Ok(Found::shared(Value::String(text)))
             }
+        }
+    }
+}
+
+/// A context value (`@user.name`) that is absent is empty, as in Dotprompt; a variable is not.
+fn missing(expression: &Expression, line: usize) -> Result<(), Failure> {
+    match expression {
+        Expression::Path(path) if matches!(path.origin, Origin::Data(_)) => Ok(()),
+        Expression::Path(path) => Err(Failure::Missing {
+            path: path.text.clone(),
+            line,
+        }),
+        Expression::Lookup(_) | Expression::Json { .. } | Expression::Literal(_) => {
+            Err(Failure::Missing {
+                path: "lookup".to_owned(),
+                line,
+            })
         }
     }
 }

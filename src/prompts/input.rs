@@ -373,13 +373,13 @@ mod tests {
     use crate::prompts::usage;
     use serde_json::{Map, Value, json};
 
-    fn contract(schema: Option<Value>, template: &str, is_strict: bool) -> InputContract {
+    fn contract(schema: Option<&Value>, template: &str, is_strict: bool) -> InputContract {
         let program = compile(template, 1).unwrap();
         let usage = usage::find(&program, &Partials::new());
-        InputContract::compile(schema.as_ref(), usage, is_strict).unwrap()
+        InputContract::compile(schema, usage, is_strict).unwrap()
     }
 
-    fn check(contract: &InputContract, variables: Value) -> Result<Vec<String>, Error> {
+    fn check(contract: &InputContract, variables: &Value) -> Result<Vec<String>, Error> {
         let (none, variables) = (Map::new(), variables.as_object().cloned().unwrap());
         contract.check(&[&variables, &none, &none])
     }
@@ -396,10 +396,10 @@ mod tests {
     #[test]
     fn all_missing_variables_are_named_at_once() {
         for contract in [
-            contract(Some(schema()), "{{id}}{{kind}}", false),
+            contract(Some(&schema()), "{{id}}{{kind}}", false),
             contract(None, "{{id}}{{kind}}{{#if extra}}{{extra}}{{/if}}", false),
         ] {
-            let error = check(&contract, json!({})).unwrap_err();
+            let error = check(&contract, &json!({})).unwrap_err();
             assert_eq!(error.kind(), "missing_prompt_variables");
             assert_eq!(
                 error.to_string(),
@@ -407,8 +407,8 @@ mod tests {
             );
             assert_eq!(error.param().unwrap(), "prompt.variables.id");
         }
-        let contract = contract(Some(schema()), "x", false);
-        let error = check(&contract, json!({"id": "1", "kind": "a", "customer": {}})).unwrap_err();
+        let contract = contract(Some(&schema()), "x", false);
+        let error = check(&contract, &json!({"id": "1", "kind": "a", "customer": {}})).unwrap_err();
         assert_eq!(
             error.to_string(),
             "missing variables of the prompt: `customer.name`"
@@ -420,7 +420,7 @@ mod tests {
         let mut whole = schema();
         whole["minProperties"] = json!(1);
         for schema in [schema(), whole] {
-            let contract = contract(Some(schema), "x", false);
+            let contract = contract(Some(&schema), "x", false);
             for (variables, text) in [
                 (
                     json!({"id": 987_654, "kind": "a"}),
@@ -439,7 +439,7 @@ mod tests {
                     "`/customer/name` must be of type string",
                 ),
             ] {
-                let error = check(&contract, variables).unwrap_err();
+                let error = check(&contract, &variables).unwrap_err();
                 assert_eq!(error.kind(), "invalid_prompt_variable");
                 let words = error.to_string();
                 assert!(words.ends_with(text), "{words}");
@@ -451,13 +451,13 @@ mod tests {
     #[test]
     fn unknown_variables_warn_and_refuse_only_where_the_prompt_is_strict() {
         let variables = json!({"id": "1", "kind": "a", "custmer": {}});
-        let lenient = contract(Some(schema()), "x", false);
+        let lenient = contract(Some(&schema()), "x", false);
         assert_eq!(
-            check(&lenient, variables.clone()).unwrap(),
+            check(&lenient, &variables).unwrap(),
             ["variable `custmer` is unknown; did you mean `customer`?"]
         );
-        let strict = contract(Some(schema()), "x", true);
-        let error = check(&strict, variables).unwrap_err();
+        let strict = contract(Some(&schema()), "x", true);
+        let error = check(&strict, &variables).unwrap_err();
         assert_eq!(error.kind(), "unknown_prompt_variable");
         assert_eq!(error.hint().unwrap(), "did you mean `customer`?");
     }
@@ -465,8 +465,8 @@ mod tests {
     #[test]
     fn variables_are_limited_in_size() {
         let contract = contract(None, "{{a}}", false);
-        assert!(check(&contract, json!({"a": "x".repeat(1 << 19)})).is_ok());
-        let error = check(&contract, json!({"a": "x".repeat(1 << 20)})).unwrap_err();
+        assert!(check(&contract, &json!({"a": "x".repeat(1 << 19)})).is_ok());
+        let error = check(&contract, &json!({"a": "x".repeat(1 << 20)})).unwrap_err();
         assert_eq!(error.kind(), "invalid_prompt_variable");
     }
 
@@ -474,13 +474,13 @@ mod tests {
     fn a_schema_that_is_open_is_checked_for_every_other_name() {
         let open = json!({"type": "object", "properties": {"id": {"type": "string"}},
                           "additionalProperties": {"type": "number"}});
-        let contract = contract(Some(open), "{{id}}{{other}}", true);
+        let contract = contract(Some(&open), "{{id}}{{other}}", true);
         assert!(
-            check(&contract, json!({"id": "x", "other": 1}))
+            check(&contract, &json!({"id": "x", "other": 1}))
                 .unwrap()
                 .is_empty()
         );
-        let error = check(&contract, json!({"id": "x", "other": "y"})).unwrap_err();
+        let error = check(&contract, &json!({"id": "x", "other": "y"})).unwrap_err();
         assert!(error.to_string().contains("`/other`"));
         assert!(contract.undeclared_uses().is_empty());
     }

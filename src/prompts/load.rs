@@ -222,7 +222,7 @@ impl Registry for Library<'_> {
         }))
     }
 
-    fn tool(&mut self, name: &str) -> Result<Option<Tool>, String> {
+    fn tool(&mut self, name: &str) -> Result<Tool, String> {
         let shelves = self.shelves;
         let Some(text) = shelves.tools.get(name) else {
             let near = nearest_names(name, shelves.tools.keys().map(String::as_str));
@@ -236,6 +236,6 @@ impl Registry for Library<'_> {
         let tool = Tool::parse(&value, Some(name), &mut |inner| self.schema(inner))
             .map_err(|message| format!("tool `{name}`: {message}"))?;
         self.used.insert(text.path.clone());
-        Ok(Some(tool))
+        Ok(tool)
     }
 }

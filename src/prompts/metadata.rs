@@ -42,8 +42,6 @@ pub(super) struct Metadata {
     pub(super) defaults: Map<String, Value>,
     pub(super) input_schema: Option<Value>,
     pub(super) output: Option<OutputFormat>,
-    /// Names of tools that are in no registry; only metadata without a registry keeps any.
-    pub(super) tools: Vec<String>,
     pub(super) tool_definitions: Vec<Tool>,
     pub(super) ext: Map<String, Value>,
     pub(super) extensions: Extensions,
@@ -66,8 +64,8 @@ pub(super) struct Extensions {
 pub(super) trait Registry {
     /// Returns the schema called `name`, expanded.
     fn schema(&mut self, name: &str) -> Result<Option<Value>, String>;
-    /// Returns the tool called `name`; `Ok(None)` leaves the name unresolved.
-    fn tool(&mut self, name: &str) -> Result<Option<Tool>, String>;
+    /// Returns the tool called `name`.
+    fn tool(&mut self, name: &str) -> Result<Tool, String>;
 }
 
 impl Metadata {
@@ -144,7 +142,7 @@ impl Reader<'_> {
         });
         let ext = self.ext();
         let extensions = self.extensions(&ext);
-        let (tools, tool_definitions) = self.tools(registry);
+        let tool_definitions = self.tools(registry);
         Metadata {
             description: self.text("description"),
             owner: owner(&ext),
@@ -153,7 +151,6 @@ impl Reader<'_> {
             defaults,
             input_schema,
             output,
-            tools,
             tool_definitions,
             ext,
             extensions,
@@ -216,8 +213,7 @@ impl Reader<'_> {
         ext
     }
 
-    fn tools(&mut self, registry: &mut dyn Registry) -> (Vec<String>, Vec<Tool>) {
-        let mut names = Vec::new();
+    fn tools(&mut self, registry: &mut dyn Registry) -> Vec<Tool> {
         let mut tools = Vec::new();
         let listed = |key: &str| match self.document.raw.get(key) {
             None | Some(Value::Null) => Some(Vec::new()),
@@ -242,12 +238,11 @@ impl Reader<'_> {
                 continue;
             };
             match registry.tool(name) {
-                Ok(Some(tool)) => tools.push(tool),
-                Ok(None) => names.push(name.to_owned()),
+                Ok(tool) => tools.push(tool),
                 Err(message) => self.refuse("tools", message),
             }
         }
-        (names, tools)
+        tools
     }
 
     fn extensions(&mut self, ext: &Map<String, Value>) -> Extensions {
@@ -375,8 +370,8 @@ mod tests {
             Ok(None)
         }
 
-        fn tool(&mut self, _: &str) -> Result<Option<Tool>, String> {
-            Ok(None)
+        fn tool(&mut self, _: &str) -> Result<Tool, String> {
+            Err("no tools here".to_owned())
         }
     }
 

@@ -37,6 +37,7 @@ mod samples;
 mod scope;
 mod snapshot;
 mod source;
+mod stored;
 mod syntax;
 mod usage;
 mod value;

@@ -332,3 +332,491 @@ fn report(previous: &Snapshot, current: &Snapshot) -> LoadReport {
 
 /// The commit of a snapshot of the past.
 pub(super) type Past = (CommitId, Arc<Snapshot>);
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, LoadReport, Mode, Prompts, ResolvedPrompt};
+    use crate::domain::{Blame, Caller};
+    use crate::git::tests::{commit_all, git, repository_with};
+    use crate::prompts::archive::BundleArchive as _;
+    use crate::prompts::archive::tests::MemoryArchive;
+    use crate::prompts::error::Error;
+    use crate::prompts::source::{DirectorySource, GitSource, Source};
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+    use tokio_util::sync::CancellationToken;
+
+    fn directory(path: &Path) -> Config {
+        let path = path.to_owned();
+        Config::new(Source::Directory(DirectorySource { path }))
+    }
+
+    fn write(root: &Path, path: &str, text: &str) {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    async fn resolve(prompts: &Prompts, reference: &str) -> Result<ResolvedPrompt, Error> {
+        prompts
+            .resolve(&reference.parse().unwrap(), &Caller::local())
+            .await
+    }
+
+    fn open(config: Config) -> (Prompts, Arc<MemoryArchive>) {
+        let archive = Arc::new(MemoryArchive::default());
+        let kept: Arc<MemoryArchive> = Arc::clone(&archive);
+        (Prompts::open(config, kept).unwrap(), archive)
+    }
+
+    #[tokio::test]
+    async fn a_plain_directory_serves_latest_and_hashes() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "a.prompt", "one");
+        write(dir.path(), "sub/b.terse.prompt", "two");
+        let (prompts, _) = open(directory(dir.path()));
+        let one = resolve(&prompts, "a").await.unwrap();
+        assert_eq!(
+            (one.stamp.label, one.stamp.commit, one.stamp.dirty),
+            (None, None, false)
+        );
+        let hash = one.bundle.hash();
+        for (reference, label) in [
+            ("a@latest", None),
+            ("a@production", Some("production")),
+            (&*format!("a@{hash}"), None),
+            (&*format!("a@{}", hash.short()), None),
+            (&*format!("a@sha-{}", hash.to_hex().split_at(4).0), None),
+        ] {
+            let resolved = resolve(&prompts, reference).await.unwrap();
+            assert_eq!(resolved.bundle.hash(), hash, "{reference}");
+            assert_eq!(resolved.stamp.label.as_deref(), label, "{reference}");
+        }
+        assert!(resolve(&prompts, "sub/b.terse").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn nothing_else_is_ever_served() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "support/refund.prompt", "one");
+        write(dir.path(), "support/refunds.prompt", "two");
+        let (prompts, _) = open(directory(dir.path()));
+        for (reference, kind, param) in [
+            ("support/refnd", "prompt_not_found", "prompt.id"),
+            ("support/refund.terse", "prompt_not_found", "prompt.id"),
+            (
+                "support/refund@v1",
+                "prompt_version_not_found",
+                "prompt.version",
+            ),
+            (
+                "support/refund@sha-0000",
+                "prompt_version_not_found",
+                "prompt.version",
+            ),
+            (
+                "support/refund@git:main",
+                "prompt_version_not_found",
+                "prompt.version",
+            ),
+            (
+                "support/refund@staging",
+                "prompt_label_not_found",
+                "prompt.version",
+            ),
+            (
+                "support/refund@pr-1",
+                "prompt_preview_not_found",
+                "prompt.version",
+            ),
+            ("other@pr-1", "prompt_not_found", "prompt.id"),
+            ("other@v1", "prompt_not_found", "prompt.id"),
+        ] {
+            let error = resolve(&prompts, reference).await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{reference}");
+            assert_eq!(error.blame(), Blame::Client, "{reference}");
+            assert_eq!(error.param().unwrap(), param, "{reference}");
+        }
+        let error = resolve(&prompts, "support/refnd").await.unwrap_err();
+        assert_eq!(
+            error.hint().unwrap(),
+            "did you mean `support/refund`, `support/refunds`?"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_forbidden_prompt_looks_like_none() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "open/a.prompt", "one");
+        write(dir.path(), "secret/a.prompt", "two");
+        let (prompts, _) = open(directory(dir.path()));
+        let caller = Caller {
+            prompts: vec!["open/*".to_owned()],
+            ..Caller::local()
+        };
+        let hash = resolve(&prompts, "secret/a").await.unwrap().bundle.hash();
+        for name in ["secret/a", "secret/b"] {
+            let error = prompts
+                .resolve(&name.parse().unwrap(), &caller)
+                .await
+                .unwrap_err();
+            assert_eq!(error.kind(), "prompt_forbidden");
+            assert_eq!(error.to_string(), format!("prompt `{name}` not found"));
+            assert!(!error.hint().unwrap_or_default().contains("secret"));
+        }
+        // A hash of another prompt opens nothing under a name that is allowed.
+        let stolen = format!("open/a@{hash}").parse().unwrap();
+        let error = prompts.resolve(&stolen, &caller).await.unwrap_err();
+        assert_eq!(error.kind(), "prompt_version_not_found");
+    }
+
+    #[tokio::test]
+    async fn a_callers_default_label_must_exist() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "a.prompt", "one");
+        let (prompts, _) = open(directory(dir.path()));
+        let caller = |label: &str| Caller {
+            default_label: Some(label.to_owned()),
+            ..Caller::local()
+        };
+        let reference = "a".parse().unwrap();
+        let resolved = prompts
+            .resolve(&reference, &caller("production"))
+            .await
+            .unwrap();
+        assert_eq!(resolved.stamp.label.as_deref(), Some("production"));
+        let error = prompts
+            .resolve(&reference, &caller("staging"))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), "prompt_label_not_found");
+        // Where a file says what labels mean, nothing is guessed.
+        write(
+            dir.path(),
+            "releases.yaml",
+            "labels: {production: {\"*\": latest}}",
+        );
+        prompts.reload().unwrap();
+        assert_eq!(
+            resolve(&prompts, "a").await.unwrap_err().kind(),
+            "prompt_label_not_found"
+        );
+        assert!(resolve(&prompts, "a@latest").await.is_ok());
+    }
+
+    const BROKEN: [(&str, &str, &str); 10] = [
+        (
+            "a.prompt",
+            "---\nmodel: m\n",
+            "a.prompt:1: the front matter is not closed",
+        ),
+        (
+            "b.prompt",
+            "x\n{{> nope}}",
+            "b.prompt:2: there is no partial `nope`",
+        ),
+        (
+            "c.prompt",
+            "x\n\n{{eq a b}}",
+            "c.prompt:3: `eq` is no helper",
+        ),
+        (
+            "_d.prompt",
+            "{{> d}}",
+            "_d.prompt:1: partials go in a circle: `d` -> `d`",
+        ),
+        (
+            "e.prompt",
+            "---\ntools: [nope]\n---\nx",
+            "e.prompt:2: there is no tool `nope`",
+        ),
+        (
+            "f.prompt",
+            "---\ninput: {schema: {a: string}}\n---\n{{b}}",
+            "f.prompt:4: variable `b` is used but",
+        ),
+        (
+            "g.samples.yaml",
+            "samples: []",
+            "g.samples.yaml: there is no prompt `g`",
+        ),
+        ("schemas/H.yaml", "a: I\n", "schemas/H.yaml: `I` is neither"),
+        (
+            "schemas/J.yaml",
+            "a: J\n",
+            "schemas/J.yaml: schema `J` refers to itself",
+        ),
+        ("tools/k.yaml", "a: [\n", "tools/k.yaml:"),
+    ];
+
+    #[test]
+    fn all_problems_of_all_files_are_reported_together() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "good.prompt", "{{x}}");
+        write(
+            dir.path(),
+            "good.samples.yaml",
+            "samples:\n  - name: empty\n",
+        );
+        for (path, text, _) in BROKEN {
+            write(dir.path(), path, text);
+        }
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link.prompt")).unwrap();
+        let problems = Prompts::check(&directory(dir.path()).source);
+        let shown: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        let mut wanted: Vec<_> = BROKEN.iter().map(|(_, _, start)| *start).collect();
+        wanted.push(
+            "good.samples.yaml:2: sample `empty` of `good`: missing variables of the prompt: `x`",
+        );
+        wanted.push("link.prompt: is a symlink; symlinks are not followed");
+        for start in &wanted {
+            let found = shown
+                .iter()
+                .filter(|problem| problem.starts_with(start))
+                .count();
+            assert_eq!(found, 1, "{start}\n{shown:#?}");
+        }
+        assert_eq!(shown.len(), wanted.len(), "{shown:#?}");
+    }
+
+    #[tokio::test]
+    async fn a_bad_edit_never_reaches_traffic() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "a.prompt", "one");
+        write(dir.path(), "b.prompt", "one");
+        let (prompts, archive) = open(directory(dir.path()));
+        let before = resolve(&prompts, "a").await.unwrap().bundle.hash();
+        write(dir.path(), "a.prompt", "two");
+        write(dir.path(), "b.prompt", "{{#if x}}");
+        let error = prompts.reload().unwrap_err();
+        assert_eq!(error.kind(), "prompt_load_failed");
+        assert_eq!(resolve(&prompts, "a").await.unwrap().bundle.hash(), before);
+        // Nor does a version that could not be kept.
+        write(dir.path(), "b.prompt", "two");
+        archive.is_broken.store(true, Ordering::SeqCst);
+        assert_eq!(
+            prompts.reload().unwrap_err().kind(),
+            "prompt_registry_unavailable"
+        );
+        assert_eq!(resolve(&prompts, "a").await.unwrap().bundle.hash(), before);
+        archive.is_broken.store(false, Ordering::SeqCst);
+        let report = prompts.reload().unwrap();
+        assert_eq!(report.changed.len(), 2);
+        let kept = resolve(&prompts, &format!("a@{before}")).await.unwrap();
+        assert_eq!(kept.bundle.template(), "one");
+        assert_ne!(resolve(&prompts, "a").await.unwrap().bundle.hash(), before);
+        assert_eq!(Prompts::check(&prompts.inner.config.source), []);
+    }
+
+    #[tokio::test]
+    async fn a_lenient_registry_keeps_the_last_good_version_of_what_broke() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "a.prompt", "one");
+        write(dir.path(), "b.prompt", "one");
+        write(dir.path(), "c.prompt", "one");
+        let (prompts, _) = open(Config {
+            mode: Mode::Lenient,
+            ..directory(dir.path())
+        });
+        write(dir.path(), "a.prompt", "two");
+        write(dir.path(), "b.prompt", "{{#if x}}");
+        std::fs::remove_file(dir.path().join("c.prompt")).unwrap();
+        let LoadReport {
+            changed,
+            removed,
+            problems,
+            ..
+        } = prompts.reload().unwrap();
+        assert_eq!((changed.len(), removed.len(), problems.len()), (1, 1, 1));
+        assert_eq!(
+            resolve(&prompts, "a").await.unwrap().bundle.template(),
+            "two"
+        );
+        assert_eq!(
+            resolve(&prompts, "b").await.unwrap().bundle.template(),
+            "one"
+        );
+        assert!(resolve(&prompts, "c").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn short_hashes_that_fit_several_versions_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "a.prompt", "one");
+        let (prompts, archive) = open(directory(dir.path()));
+        let current = resolve(&prompts, "a").await.unwrap().bundle.hash();
+        let json = archive.find(&current.to_hex()).unwrap().remove(0).1;
+        let mut twin = current;
+        twin.0[31] ^= 1;
+        archive.put(&twin, &json).unwrap();
+        let short = format!("a@sha-{}", current.to_hex().split_at(6).0);
+        let error = resolve(&prompts, &short).await.unwrap_err();
+        assert_eq!(error.kind(), "prompt_version_ambiguous");
+        assert!(error.to_string().contains(&current.short()));
+    }
+
+    #[tokio::test]
+    async fn a_work_tree_knows_its_commit_and_what_is_not_in_it() {
+        let dir = repository_with(&[
+            ("p/a.prompt", "{{> t}}"),
+            ("p/b.prompt", "---\ninput: {schema: {x: S}}\n---\nb"),
+            ("p/_t.prompt", "t"),
+            ("p/schemas/S.yaml", "string"),
+            ("README.md", "outside"),
+        ]);
+        let commit = commit_all(dir.path(), "first");
+        let root = dir.path().join("p");
+        let (prompts, _) = open(directory(&root));
+        let dirty = |prompts: &Prompts| {
+            let snapshot = prompts.snapshot();
+            let stamps = snapshot
+                .iter()
+                .map(|(key, prompt)| snapshot.stamp(key, prompt.bundle.hash(), None));
+            stamps
+                .filter(|stamp| stamp.dirty)
+                .map(|stamp| stamp.key.to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            resolve(&prompts, "a").await.unwrap().stamp.commit,
+            Some(commit.clone())
+        );
+        assert!(dirty(&prompts).is_empty());
+        for (path, text, wanted) in [
+            ("_t.prompt", "t2", vec!["a"]),
+            ("_t.prompt", "t", vec![]),
+            ("schemas/S.yaml", "string, changed", vec!["b"]),
+            ("schemas/S.yaml", "string", vec![]),
+            ("c.prompt", "new", vec!["c"]),
+            ("a.prompt", "{{> t}}\n", vec!["a", "c"]),
+        ] {
+            write(&root, path, text);
+            prompts.reload().unwrap();
+            assert_eq!(dirty(&prompts), wanted, "{path} {text}");
+        }
+        let second = commit_all(dir.path(), "second");
+        prompts.reload().unwrap();
+        assert!(dirty(&prompts).is_empty());
+        assert_eq!(prompts.snapshot().commit(), Some(second.as_str()));
+        let old = resolve(&prompts, &format!("b@git:{commit}")).await.unwrap();
+        assert_eq!(old.stamp.commit, Some(commit));
+    }
+
+    #[tokio::test]
+    async fn a_ref_is_served_from_objects_and_old_commits_can_be_asked_for() {
+        let dir = repository_with(&[("prompts/a.prompt", "one")]);
+        let first = commit_all(dir.path(), "first");
+        git(dir.path(), &["tag", "v1.0"]);
+        git(dir.path(), &["branch", "release/1"]);
+        write(dir.path(), "prompts/a.prompt", "two");
+        write(dir.path(), "prompts/b.prompt", "{{> gone}}");
+        commit_all(dir.path(), "broken");
+        write(dir.path(), "prompts/b.prompt", "b");
+        let third = commit_all(dir.path(), "third");
+        write(dir.path(), "prompts/a.prompt", "not committed");
+        let source = GitSource {
+            repository: dir.path().to_owned(),
+            reference: "main".to_owned(),
+            subpath: "prompts".to_owned(),
+        };
+        let (prompts, archive) = open(Config::new(Source::Git(source)));
+        let now = resolve(&prompts, "a").await.unwrap();
+        assert_eq!(now.bundle.template(), "two");
+        assert_eq!((now.stamp.commit, now.stamp.dirty), (Some(third), false));
+        for reference in [
+            "a@git:v1.0",
+            "a@git:release/1",
+            &*format!("a@git:{first}"),
+            "a@git:v1.0",
+        ] {
+            let old = resolve(&prompts, reference).await.unwrap();
+            assert_eq!(old.bundle.template(), "one", "{reference}");
+            assert_eq!(
+                old.stamp.commit.as_deref(),
+                Some(first.as_str()),
+                "{reference}"
+            );
+        }
+        assert_eq!(archive.len(), 3, "the old version is kept too");
+        for (reference, kind) in [
+            ("b@git:v1.0", "prompt_version_not_found"),
+            ("a@git:nowhere", "prompt_version_not_found"),
+            ("x@git:v1.0", "prompt_not_found"),
+            ("b@git:main~1", "prompt_load_failed"),
+        ] {
+            let Ok(reference) = reference.parse() else {
+                // The grammar has no expressions; ask for the commit itself.
+                let broken = git(dir.path(), &["rev-parse", "main~1"]);
+                let error = resolve(&prompts, &format!("b@git:{broken}"))
+                    .await
+                    .unwrap_err();
+                assert_eq!(error.kind(), kind);
+                continue;
+            };
+            let error = prompts
+                .resolve(&reference, &Caller::local())
+                .await
+                .unwrap_err();
+            assert_eq!(error.kind(), kind, "{reference}");
+        }
+    }
+
+    /// Waits until `a` is served as `template`.
+    async fn until_served(prompts: &Prompts, template: &str) {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        while resolve(prompts, "a").await.unwrap().bundle.template() != template {
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "`{template}` is not served"
+            );
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn edits_and_commits_are_served_without_being_asked_for() {
+        let dir = repository_with(&[("a.prompt", "one")]);
+        let first = commit_all(dir.path(), "first");
+        let quick = |config| Config {
+            debounce: Duration::from_millis(5),
+            poll: Duration::from_millis(20),
+            ..config
+        };
+        let source = GitSource {
+            repository: dir.path().to_owned(),
+            reference: "main".to_owned(),
+            subpath: String::new(),
+        };
+        let (edited, _) = open(quick(directory(dir.path())));
+        let (committed, _) = open(quick(Config::new(Source::Git(source))));
+        let shutdown = CancellationToken::new();
+        let tracker = tokio_util::task::TaskTracker::new();
+        for prompts in [&edited, &committed] {
+            let (prompts, shutdown) = (prompts.clone(), shutdown.clone());
+            tracker.spawn(async move { prompts.watch(shutdown).await });
+        }
+        write(dir.path(), "a.prompt", "two");
+        until_served(&edited, "two").await;
+        assert!(resolve(&edited, "a").await.unwrap().stamp.dirty);
+        write(dir.path(), "a.prompt", "{{broken");
+        write(dir.path(), "b.prompt", "x");
+        assert_eq!(
+            resolve(&edited, "a").await.unwrap().bundle.template(),
+            "two"
+        );
+        assert_eq!(
+            resolve(&committed, "a").await.unwrap().bundle.template(),
+            "one"
+        );
+        write(dir.path(), "a.prompt", "three");
+        until_served(&edited, "three").await;
+        commit_all(dir.path(), "second");
+        until_served(&committed, "three").await;
+        assert_ne!(committed.snapshot().commit(), Some(first.as_str()));
+        shutdown.cancel();
+        tracker.close();
+        tracker.wait().await;
+    }
+}
