@@ -41,7 +41,8 @@ pub(crate) fn apply(key: &PromptKey, bundle: &Bundle, body: &mut RawObject) -> O
         if is_sent || NOT_PARAMETERS.contains(&name.as_str()) {
             continue;
         }
-        if spellings(name).any(|name| name == "max_tokens") || name == "max_tokens" {
+        // Dotprompt's name stands for whatever the provider has; `OpenAI`'s are sent as they are written.
+        if name == "maxOutputTokens" {
             token_limit = Some(to_bytes(value));
             continue;
         }

@@ -91,14 +91,13 @@ impl Routes {
     /// `model_not_found` when no provider serves the model, `model_forbidden` when the caller's key
     /// does not allow it.
     pub fn plan(&self, caller: &Caller, model: &str) -> Result<Plan, Error> {
-        if !caller.may_use_model(model) {
-            return Err(Error::ModelForbidden {
-                model: model.to_owned(),
-            });
+        let first = self.first_choice(model).ok_or_else(|| self.not_found(model))?;
+        // A key may be bound to `gpt-5` or to `openai/gpt-5`, however the request spells it.
+        let full_name = format!("{}/{}", first.provider, first.model);
+        let names = [model, &first.model, &full_name];
+        if !names.into_iter().any(|name| caller.may_use_model(name)) {
+            return Err(Error::ModelForbidden { model: model.to_owned() });
         }
-        let first = self
-            .first_choice(model)
-            .ok_or_else(|| self.not_found(model))?;
         Ok(Plan {
             first,
             fallbacks: Vec::new(),

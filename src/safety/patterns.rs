@@ -21,6 +21,23 @@ const SCHEMES: [&str; 2] = ["bearer ", "basic "];
 /// Names of query parameters and fields that hold credentials, matched without case.
 const PARAMETERS: [&str; 5] = ["key=", "api_key=", "api-key=", "apikey=", "access_token="];
 
+/// How long a gateway key is at least, by which it is told from a mention of its beginning.
+const GATEWAY_KEY: usize = 40;
+
+/// Returns where the first gateway key at or after `from` stands in `body`.
+pub(super) fn find_gateway_key(body: &[u8], from: usize) -> Option<Range<usize>> {
+    let mut from = from;
+    loop {
+        let rest = body.get(from..)?;
+        let start = from + memchr::memmem::find(rest, b"pgate_")?;
+        let length = run(body.get(start..)?, |byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if GATEWAY_KEY <= length {
+            return Some(start..start + length);
+        }
+        from = start + length;
+    }
+}
+
 /// Returns where the first credential-shaped piece at or after `from` stands in `text`.
 pub(super) fn find(text: &str, from: usize) -> Option<Range<usize>> {
     let bytes = text.as_bytes();

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::{Bytes, BytesMut};
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 /// What stands where a secret stood.
 pub const REDACTED: &str = "[redacted]";
@@ -48,12 +49,13 @@ impl Secrets {
         }
     }
 
-    /// Returns `body` without the known secrets; the same bytes when it has none.
+    /// Returns `body` without the known secrets and without gateway keys, which are known by their
+    /// form only; the same bytes when it has none.
     #[must_use]
     pub fn scrub_bytes(&self, body: &Bytes) -> Bytes {
-        let mut scrubbed = body.clone();
+        let mut scrubbed = scrub(body, patterns::find_gateway_key);
         for needles in [&self.long, &self.short].into_iter().flatten() {
-            scrubbed = scrub(&scrubbed, needles);
+            scrubbed = scrub(&scrubbed, |body, from| needles.find(body, from));
         }
         scrubbed
     }
@@ -73,8 +75,8 @@ impl Secrets {
     }
 }
 
-fn scrub(body: &Bytes, needles: &Needles) -> Bytes {
-    let Some(mut found) = needles.find(body, 0) else {
+fn scrub(body: &Bytes, find: impl Fn(&[u8], usize) -> Option<Range<usize>>) -> Bytes {
+    let Some(mut found) = find(body, 0) else {
         return body.clone();
     };
     let mut clean = BytesMut::with_capacity(body.len());
@@ -83,7 +85,7 @@ fn scrub(body: &Bytes, needles: &Needles) -> Bytes {
         clean.extend_from_slice(body.get(from..found.start).unwrap_or_default());
         clean.extend_from_slice(REDACTED.as_bytes());
         from = found.end;
-        match needles.find(body, from) {
+        match find(body, from) {
             Some(next) => found = next,
             None => break,
         }
@@ -95,7 +97,7 @@ fn scrub(body: &Bytes, needles: &Needles) -> Bytes {
 /// Replaces everything that `find` finds in `text`.
 fn replace<'a>(
     text: Cow<'a, str>,
-    find: impl Fn(&str, usize) -> Option<std::ops::Range<usize>>,
+    find: impl Fn(&str, usize) -> Option<Range<usize>>,
 ) -> Cow<'a, str> {
     let Some(mut found) = find(&text, 0) else {
         return text;

@@ -106,7 +106,7 @@ async fn every_failure_has_its_status_and_its_record() {
         ("fail-400", 400, "refused"),
         ("fail-404", 404, "refused"),
         ("fail-422", 422, "refused"),
-        ("fail-401", 502, "refused"),
+        ("fail-401", 502, "upstream_error"),
         ("fail-429", 429, "upstream_error"),
         ("fail-500", 502, "upstream_error"),
         ("fail-503", 503, "upstream_error"),
