@@ -1,7 +1,6 @@
 //! A version of a prompt: everything its text and its call depend on, immutable and hashed.
 
 use crate::domain::BundleHash;
-use crate::prompts::compile::compile;
 use crate::prompts::contract::{OutputFormat, Tool};
 use crate::prompts::error::Error;
 use crate::prompts::evaluate::{Failure, Partials, RenderLimits, run};
@@ -88,6 +87,8 @@ pub(super) struct Parts {
     pub(super) template: String,
     /// The line the template starts at in its file.
     pub(super) template_line: usize,
+    /// The template, compiled.
+    pub(super) program: Program,
     pub(super) metadata: Metadata,
     /// All partials that are included, directly or not.
     pub(super) partials: Partials,
@@ -105,12 +106,12 @@ impl Bundle {
         let Parts {
             template,
             template_line,
+            program,
             metadata,
             partials,
         } = parts;
         let fail = |message: String| vec![Problem::new(message).at(template_line)];
         let hash = identity::hash_of(&document).map_err(|error| fail(error.to_string()))?;
-        let program = compile(&template, template_line)?;
         let usage = usage::find(&program, &partials);
         if usage.is_too_large {
             return Err(fail("partials include partials too often".to_owned()));

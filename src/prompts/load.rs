@@ -117,8 +117,8 @@ fn prompt(
         Ok(program) => includes::closure(program, partials),
         Err(_) => Ok(Partials::new()),
     };
-    let (metadata, needed) = match (metadata, program, needed) {
-        (Ok(metadata), Ok(_), Ok(needed)) => (metadata, needed),
+    let (metadata, program, needed) = match (metadata, program, needed) {
+        (Ok(metadata), Ok(program), Ok(needed)) => (metadata, program, needed),
         (metadata, program, needed) => {
             let lists = [metadata.err(), program.err(), needed.err()];
             return Err(lists.into_iter().flatten().flatten().collect());
@@ -131,6 +131,7 @@ fn prompt(
     let bundle = Bundle::build(Parts {
         template: document.template,
         template_line: document.template_line,
+        program,
         metadata,
         partials: needed,
     })?;

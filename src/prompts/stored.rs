@@ -156,6 +156,8 @@ impl Parts {
             ..Metadata::default()
         };
         Ok(Self {
+            program: compile(&document.template, 1)
+                .map_err(|_| damaged("its template does not compile".to_owned()))?,
             template: document.template,
             template_line: 1,
             metadata,
