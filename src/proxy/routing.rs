@@ -1,6 +1,7 @@
 //! Which providers are asked for a model, in which order.
 
 use crate::domain::{Caller, nearest_names};
+use crate::providers::Preset;
 use crate::proxy::Error;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +13,8 @@ pub struct Routes {
     pub providers: BTreeSet<String>,
     /// Patterns of model names (`gpt-*`) and their provider; the first match wins.
     pub patterns: Vec<(String, String)>,
-    /// Where every other model goes: `simulated` when no provider has a key.
+    /// Where models go whose provider is known but not configured: `simulated` when no provider has a
+    /// key.
     pub catch_all: Option<String>,
     /// How failed attempts are tried again.
     pub retry: RetryPolicy,
@@ -124,9 +126,18 @@ impl Routes {
         if let Some((_, provider)) = by_pattern {
             return Some(attempt(provider, model));
         }
-        self.catch_all
-            .as_ref()
-            .map(|provider| attempt(provider, model))
+        let elsewhere = self.named_elsewhere(model)?;
+        self.catch_all.as_ref().map(|provider| attempt(provider, elsewhere))
+    }
+
+    /// The bare name of a model that is known, though its provider is not configured.
+    fn named_elsewhere<'a>(&self, model: &'a str) -> Option<&'a str> {
+        let by_provider = model.split_once('/').filter(|(provider, _)| provider.parse::<Preset>().is_ok());
+        if let Some((_, bare)) = by_provider {
+            return Some(bare).filter(|bare| !bare.is_empty());
+        }
+        let is_known = self.patterns.iter().any(|(pattern, _)| matches_pattern(pattern, model));
+        is_known.then_some(model)
     }
 
     fn not_found(&self, model: &str) -> Error {
@@ -201,11 +212,17 @@ mod tests {
     }
 
     #[test]
-    fn without_any_key_every_model_is_simulated() {
-        let plan = routes(&["simulated"], Some("simulated"))
-            .plan(&Caller::local(), "gpt-5")
-            .unwrap();
-        assert_eq!(plan.first.provider, "simulated");
+    fn without_any_key_every_known_model_is_simulated() {
+        let routes = routes(&["simulated"], Some("simulated"));
+        for (model, asked) in [("gpt-5", "gpt-5"), ("groq/llama-4", "llama-4")] {
+            let plan = routes.plan(&Caller::local(), model).unwrap();
+            assert_eq!(plan.first.provider, "simulated");
+            assert_eq!(plan.first.model, asked);
+        }
+        for unknown in ["nobody/knows-this", "gtp-5", "openai/"] {
+            let error = routes.plan(&Caller::local(), unknown).unwrap_err();
+            assert_eq!(error.kind(), "model_not_found", "{unknown}");
+        }
     }
 
     #[test]

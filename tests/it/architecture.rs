@@ -151,8 +151,9 @@ fn the_rules_see_what_they_look_for() {
 impl Source {
     /// The text without the tests at its end.
     fn code(&self) -> &str {
-        let mut parts = self.text.split("#[cfg(test)]\nmod ");
-        parts.next().unwrap_or_default()
+        let marks = ["#[cfg(test)]\nmod ", "#[cfg(test)]\npub(super) mod "];
+        let starts = marks.iter().filter_map(|mark| self.text.find(mark));
+        starts.min().map_or(&*self.text, |start| &self.text[..start])
     }
 
     /// Rooms named after `crate::`, also inside `crate::{a, b::{c, d}}`.
