@@ -6,18 +6,22 @@
 //! | --- | --- |
 //! | `r` bucket, place of the first outcome | a block of up to 32 rows of that bucket |
 //! | `t` dimension, hash of the value, bucket | nothing: the bucket has such rows |
+//! | `s` number | a run of hashes of rare values (users, sessions, traces), each with its bucket |
 //! | `h` hour, group | the sums of the group in that hour |
 //! | `m` name | how far the journal is indexed; the largest difference of id and time |
 //!
 //! Rows and terms are per bucket and not per call, because a key costs sled two to three
 //! microseconds and a call has up to nine terms. A query meets the terms' buckets and checks their
-//! rows, so hashes that coincide cost time, not truth.
+//! rows, so hashes that coincide cost time, not truth. Rare values would make a key in a place of its
+//! own each, ten times the cost of all else: they go to the end of one long list (`sparse`).
 
-use crate::domain::{CallId, CallState, Timestamp};
+use crate::domain::{CallId, Timestamp};
 use crate::store::Error;
 use crate::store::frame::Position;
 use crate::store::rollup::{Group, Sums};
-use crate::store::row::{CallRow, IndexedRow, decode_block, encode_block};
+use crate::store::row::{CallRow, IndexedRow, Stored, decode_block, encode_block};
+use crate::store::sparse::{Sparse, sparse_hashes};
+use crate::store::term::Term;
 use sled::Batch;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -47,95 +51,7 @@ pub(super) fn bucket_at(time: Timestamp) -> Bucket {
     u64::try_from(time.unix_millis().max(0)).unwrap_or(0) >> 10
 }
 
-/// What a query can be narrowed by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Dimension {
-    Prompt,
-    Version,
-    Model,
-    Key,
-    State,
-    User,
-    Session,
-    Trace,
-}
-
-impl Dimension {
-    const fn code(self) -> u8 {
-        match self {
-            Self::Prompt => b'p',
-            Self::Version => b'v',
-            Self::Model => b'm',
-            Self::Key => b'k',
-            Self::State => b's',
-            Self::User => b'u',
-            Self::Session => b'c',
-            Self::Trace => b't',
-        }
-    }
-}
-
-/// A value of a dimension, as the start of a key: 6 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Term([u8; 6]);
-
-impl Term {
-    /// Returns the term of the parts of a value.
-    pub(super) fn new(dimension: Dimension, parts: &[&str]) -> Self {
-        let mut hasher = crc32fast::Hasher::new();
-        for part in parts {
-            hasher.update(part.as_bytes());
-            hasher.update(&[0]);
-        }
-        let [a, b, c, d] = hasher.finalize().to_be_bytes();
-        Self([b't', dimension.code(), a, b, c, d])
-    }
-
-    /// Returns the term of a state.
-    pub(super) fn state(state: CallState) -> Self {
-        let code = match state {
-            CallState::Ok => "ok",
-            CallState::ClientGone => "client_gone",
-            CallState::UpstreamError => "upstream_error",
-            CallState::Timeout => "timeout",
-            CallState::Refused => "refused",
-            CallState::CrashRecovered => "crash_recovered",
-        };
-        Self::new(Dimension::State, &[code])
-    }
-
-    fn of_row(row: &CallRow, mut note: impl FnMut(Self)) {
-        if let Some(prompt) = &row.prompt {
-            note(Self::new(Dimension::Prompt, &[prompt.as_str()]));
-            if let Some(version) = row.version() {
-                note(Self::new(Dimension::Version, &[prompt.as_str(), &version]));
-            }
-        }
-        note(Self::new(Dimension::Model, &[&row.model]));
-        row.state.map(Self::state).map(&mut note);
-        let texts = [
-            (Dimension::Key, row.key.as_ref().map(|key| key.0.as_str())),
-            (Dimension::User, row.user.as_deref()),
-            (Dimension::Session, row.session.as_deref()),
-            (Dimension::Trace, row.trace.as_deref()),
-        ];
-        for (dimension, text) in texts {
-            if let Some(text) = text {
-                note(Self::new(dimension, &[text]));
-            }
-        }
-    }
-
-    /// Returns the largest bucket up to `at` that has rows with this term.
-    fn last_bucket(self, tree: &sled::Db, at: Bucket) -> Result<Option<Bucket>, Error> {
-        let to = key_of(&self.0, at, &[]);
-        let found = tree.range(self.0.as_slice()..=to.as_slice()).next_back();
-        let found = found.transpose().map_err(Error::sled(NAME))?;
-        Ok(found.and_then(|(key, _)| bucket_in(&key, self.0.len())))
-    }
-}
-
-fn key_of(prefix: &[u8], bucket: Bucket, rest: &[u8]) -> Vec<u8> {
+pub(super) fn key_of(prefix: &[u8], bucket: Bucket, rest: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(prefix.len() + 8 + rest.len());
     key.extend_from_slice(prefix);
     key.extend_from_slice(&bucket.to_be_bytes());
@@ -143,7 +59,7 @@ fn key_of(prefix: &[u8], bucket: Bucket, rest: &[u8]) -> Vec<u8> {
     key
 }
 
-fn bucket_in(key: &[u8], at: usize) -> Option<Bucket> {
+pub(super) fn bucket_in(key: &[u8], at: usize) -> Option<Bucket> {
     let eight = key.get(at..at.checked_add(8)?)?;
     Some(u64::from_be_bytes(eight.try_into().ok()?))
 }
@@ -159,6 +75,7 @@ fn rollup_key(group: &Group) -> Vec<u8> {
 pub(super) struct Index {
     tree: sled::Db,
     cache: Mutex<HashMap<Group, Sums>>,
+    sparse: Mutex<Sparse>,
 }
 
 impl Index {
@@ -170,6 +87,7 @@ impl Index {
             .flush_every_ms(Some(2000));
         let tree = config.open().map_err(Error::sled(NAME))?;
         Ok(Self {
+            sparse: Mutex::new(Sparse::load(&tree)?),
             tree,
             cache: Mutex::new(HashMap::new()),
         })
@@ -195,6 +113,7 @@ impl Index {
         let mut batch = Batch::default();
         let mut buckets: BTreeMap<Bucket, Vec<&IndexedRow>> = BTreeMap::new();
         let mut terms = BTreeSet::new();
+        let mut rare = Vec::new();
         let known_skew = self.skew()?;
         let mut skew = known_skew;
         for row in rows {
@@ -203,6 +122,7 @@ impl Index {
             Term::of_row(&row.row, |term| {
                 terms.insert((term, bucket));
             });
+            sparse_hashes(&row.row, |hash| rare.push((hash, bucket)));
             skew = skew.max(skew_of(&row.row));
         }
         for (bucket, rows) in &buckets {
@@ -216,8 +136,11 @@ impl Index {
             }
         }
         for (term, bucket) in terms {
-            batch.insert(key_of(&term.0, bucket, &[]), &[]);
+            batch.insert(term.key(bucket), &[]);
         }
+        let mut sparse = self.sparse.lock().unwrap_or_else(PoisonError::into_inner);
+        sparse.add(rare, &mut batch);
+        drop(sparse);
         self.add_sums(rows, &mut batch)?;
         batch.insert(INDEXED_TO, postcard::to_stdvec(&end).unwrap_or_default());
         if skew != known_skew {
@@ -291,14 +214,23 @@ impl Index {
         }
     }
 
-    /// Returns the rows of a bucket, ascending by id.
-    pub(super) fn rows(&self, bucket: Bucket) -> Result<Vec<IndexedRow>, Error> {
+    /// Returns the buckets up to `at` in which a rare value may be, descending.
+    pub(super) fn rare_buckets(&self, hash: u32, at: Bucket) -> Result<Vec<Bucket>, Error> {
+        Sparse::find(&self.tree, hash, at)
+    }
+
+    /// Returns the rows of a bucket that are wanted, ascending by id.
+    pub(super) fn rows(
+        &self,
+        bucket: Bucket,
+        is_wanted: impl Fn(&Stored<'_>) -> bool,
+    ) -> Result<Vec<IndexedRow>, Error> {
         let mut rows = Vec::new();
         for entry in self.tree.scan_prefix(key_of(b"r", bucket, &[])) {
             let (_, block) = entry.map_err(Error::sled(NAME))?;
-            rows.append(&mut decode_block(&block));
+            decode_block(&block, &is_wanted, &mut rows);
         }
-        rows.sort_by_key(|row| row.row.id);
+        rows.sort_unstable_by_key(|row| row.row.id);
         Ok(rows)
     }
 
@@ -309,7 +241,8 @@ impl Index {
             .scan_prefix(key_of(b"r", bucket_of(row.row.id), &[]))
         {
             let (key, block) = entry.map_err(Error::sled(NAME))?;
-            let mut rows = decode_block(&block);
+            let mut rows = Vec::new();
+            decode_block(&block, |_| true, &mut rows);
             let Some(known) = rows.iter_mut().find(|known| known.row.id == row.row.id) else {
                 continue;
             };

@@ -36,7 +36,9 @@ mod indexer;
 mod query;
 mod rollup;
 mod row;
+mod sparse;
 mod statistics;
+mod term;
 
 mod bundles;
 mod lock;

@@ -1,11 +1,15 @@
 //! Lists of calls and single records.
 
-use crate::domain::{CallId, CallRecord, CallState, KeyId, Operation, PromptKey, Timestamp};
+use crate::domain::{
+    BundleHash, CallId, CallRecord, CallState, KeyId, Operation, PromptKey, Timestamp,
+};
 use crate::store::frame::{Kind, Position};
-use crate::store::index::{Bucket, Dimension, Index, Term, bucket_at, bucket_of};
+use crate::store::index::{Bucket, Index, bucket_at, bucket_of};
 use crate::store::journal::Journal;
-use crate::store::row::{CallRow, IndexedRow};
+use crate::store::row::{CallRow, IndexedRow, Stored};
 use crate::store::segment::{Header, numbers, plain_path};
+use crate::store::sparse::{Rare, hash_of};
+use crate::store::term::{Dimension, Term};
 use crate::store::walk::{Found, Walk};
 use crate::store::{Error, Store};
 use std::collections::HashSet;
@@ -42,23 +46,44 @@ impl CallFilter {
     /// Whether the call is wanted.
     #[must_use]
     pub fn accepts(&self, row: &CallRow) -> bool {
-        fn is<T: PartialEq>(wanted: Option<&T>, value: Option<&T>) -> bool {
+        self.accepts_stored(&Stored::of(row, Position::default(), Position::default()))
+    }
+
+    fn accepts_stored(&self, row: &Stored<'_>) -> bool {
+        fn is(wanted: Option<&str>, value: Option<&str>) -> bool {
             wanted.is_none() || wanted == value
         }
-        is(self.prompt.as_ref(), row.prompt.as_ref())
+        let started = Timestamp(row.started);
+        is(self.prompt.as_ref().map(PromptKey::as_str), row.prompt)
             && self
                 .version
                 .as_ref()
                 .is_none_or(|version| has_version(row, version))
-            && is(self.model.as_ref(), Some(&row.model))
-            && is(self.state.as_ref(), row.state.as_ref())
-            && is(self.key.as_ref(), row.key.as_ref())
-            && is(self.user.as_ref(), row.user.as_ref())
-            && is(self.session.as_ref(), row.session.as_ref())
-            && is(self.trace.as_ref(), row.trace.as_ref())
-            && is(self.operation.as_ref(), Some(&row.operation))
-            && self.from.is_none_or(|from| from <= row.started)
-            && self.to.is_none_or(|to| row.started < to)
+            && is(self.model.as_deref(), Some(row.model))
+            && (self.state.is_none() || self.state == row.state)
+            && is(self.key.as_ref().map(|key| key.0.as_str()), row.key)
+            && is(self.user.as_deref(), row.user)
+            && is(self.session.as_deref(), row.session)
+            && is(self.trace.as_deref(), row.trace)
+            && self
+                .operation
+                .is_none_or(|operation| operation == row.operation)
+            && self.from.is_none_or(|from| from <= started)
+            && self.to.is_none_or(|to| started < to)
+    }
+
+    /// Returns the hash of the rarest value that is asked for.
+    fn rare(&self) -> Option<u32> {
+        let trace = self
+            .trace
+            .as_deref()
+            .map(|value| hash_of(Rare::Trace, value));
+        let session = self
+            .session
+            .as_deref()
+            .map(|value| hash_of(Rare::Session, value));
+        let user = self.user.as_deref().map(|value| hash_of(Rare::User, value));
+        trace.or(session).or(user)
     }
 
     /// Returns the index terms that all wanted calls have.
@@ -72,9 +97,6 @@ impl CallFilter {
         });
         let text = |dimension, text: Option<&str>| text.map(|text| Term::new(dimension, &[text]));
         let terms = [
-            text(Dimension::Trace, self.trace.as_deref()),
-            text(Dimension::Session, self.session.as_deref()),
-            text(Dimension::User, self.user.as_deref()),
             version,
             text(Dimension::Key, self.key.as_ref().map(|key| key.0.as_str())),
             text(Dimension::Prompt, prompt),
@@ -90,7 +112,7 @@ fn number_of(version: &str) -> Option<u32> {
     digits.parse().ok().filter(|_| digits.len() < 10)
 }
 
-fn has_version(row: &CallRow, version: &str) -> bool {
+fn has_version(row: &Stored<'_>, version: &str) -> bool {
     if let Some(number) = number_of(version) {
         return row.number == Some(number);
     }
@@ -98,7 +120,7 @@ fn has_version(row: &CallRow, version: &str) -> bool {
         .strip_prefix("sha-")
         .unwrap_or(version)
         .to_ascii_lowercase();
-    let is_start = |hash: crate::domain::BundleHash| hash.to_hex().starts_with(&digits);
+    let is_start = |hash| BundleHash(hash).to_hex().starts_with(&digits);
     4 <= digits.len() && row.hash.is_some_and(is_start)
 }
 
@@ -234,26 +256,30 @@ fn ended_calls(
     let newest = filter.to.map_or(Bucket::MAX, |to| bound(to, skew));
     let mut at = before.map_or(newest, |before| newest.min(bucket_of(before)));
     let terms = filter.terms();
+    let rare = filter
+        .rare()
+        .map(|hash| index.rare_buckets(hash, at))
+        .transpose()?;
+    let mut rare = rare.map(Vec::into_iter);
+    let is_wanted = |row: &Stored<'_>| {
+        before.is_none_or(|before| row.id() < before) && filter.accepts_stored(row)
+    };
     let mut rows = Vec::new();
-    while let Some(bucket) = index.last_common_bucket(&terms, at)? {
-        if bucket < least {
-            break;
-        }
-        for row in index.rows(bucket)?.into_iter().rev() {
-            let is_older = before.is_none_or(|before| row.row.id < before);
-            if is_older && filter.accepts(&row.row) {
-                rows.push(row.row);
-            }
-            if limit <= rows.len() {
-                return Ok(rows);
-            }
-        }
-        let Some(next) = bucket.checked_sub(1) else {
-            break;
+    loop {
+        let bucket = match &mut rare {
+            Some(rare) => rare.next(),
+            None => index.last_common_bucket(&terms, at)?,
+        };
+        let Some(bucket) = bucket.filter(|bucket| least <= *bucket) else {
+            return Ok(rows);
+        };
+        let found = index.rows(bucket, is_wanted)?.into_iter().rev();
+        rows.extend(found.map(|row| row.row).take(limit - rows.len()));
+        let Some(next) = bucket.checked_sub(1).filter(|_| rows.len() < limit) else {
+            return Ok(rows);
         };
         at = next;
     }
-    Ok(rows)
 }
 
 /// Returns the ended calls with ids in the range, up to 100.
@@ -264,8 +290,7 @@ fn calls_between(index: &Index, from: CallId, to: CallId) -> Result<Vec<IndexedR
         if bucket < bucket_of(from) || 100 <= found.len() {
             break;
         }
-        let rows = index.rows(bucket)?.into_iter();
-        found.extend(rows.filter(|row| (from..=to).contains(&row.row.id)));
+        found.extend(index.rows(bucket, |row| (from..=to).contains(&row.id()))?);
         let Some(next) = bucket.checked_sub(1) else {
             break;
         };

@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 
 /// The name in errors.
 const NAME: &str = "registry";
+/// The mark of a registry that has everything the journal has.
+const COMPLETE: &[u8] = b"mcomplete";
 const VERSION: u32 = 1;
 
 /// A gateway key as it is stored: never the secret itself.
@@ -80,27 +82,30 @@ impl Registry {
     /// Opens the database in `dir`; one that will not open is set aside and restored from the
     /// journal.
     pub(super) fn open(dir: &Path, journal: &Journal, now: Timestamp) -> Result<Self, Error> {
-        let is_new = !dir.exists();
-        let (tree, must_restore) = match open_tree(dir) {
-            Ok(tree) => (tree, is_new),
+        let tree = match open_tree(dir) {
+            Ok(tree) => tree,
             Err(problem) => {
                 let aside = dir.with_extension(format!("broken-{}", now.unix_seconds()));
                 tracing::error!(%problem, kept_as = %aside.display(),
                     "the registry will not open, it is restored from the journal");
                 fs::rename(dir, &aside).map_err(Error::io("set aside", dir))?;
-                let tree = open_tree(dir).map_err(|problem| Error::Unreadable {
+                open_tree(dir).map_err(|problem| Error::Unreadable {
                     path: dir.to_owned(),
                     problem,
-                })?;
-                (tree, true)
+                })?
             }
         };
         let registry = Self {
             dir: dir.to_owned(),
             tree,
         };
-        if must_restore {
+        // A missing mark means a new registry, or one that sled found nothing in any more.
+        let mark = registry.tree.get(COMPLETE).map_err(Error::sled(NAME))?;
+        if mark.is_none() {
             registry.restore(journal)?;
+            let marked = registry.tree.insert(COMPLETE, &[]);
+            marked.map_err(Error::sled(NAME))?;
+            registry.flush()?;
         }
         registry.journal_marked(journal)?;
         Ok(registry)

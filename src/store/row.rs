@@ -197,45 +197,46 @@ pub(super) struct IndexedRow {
 /// The version of the stored form, the first byte of a block.
 const FORMAT: u8 = 1;
 
-/// The stored form. Postcard has no field names: fields are only ever added with a new `FORMAT`.
-#[derive(Serialize, Deserialize)]
-struct Stored<'a> {
-    id: [u8; 16],
-    intent: Position,
-    outcome: Position,
-    operation: Operation,
-    started: i64,
-    ended: Option<i64>,
-    state: Option<CallState>,
-    status: Option<u16>,
-    error: Option<&'a str>,
-    key: Option<&'a str>,
-    caller: &'a str,
-    prompt: Option<&'a str>,
-    number: Option<u32>,
-    hash: Option<[u8; 32]>,
-    label: Option<&'a str>,
-    dirty: bool,
-    provider: &'a str,
-    model: &'a str,
-    tokens: [Option<u64>; 3],
-    cost: Option<u64>,
-    quality: CostQuality,
-    total_us: Option<u64>,
-    first_content_us: Option<u64>,
-    user: Option<&'a str>,
-    session: Option<&'a str>,
-    trace: Option<&'a str>,
-    stream: bool,
+/// The stored form, which filters look at before anything is copied. Postcard has no field names:
+/// fields are only ever added with a new `FORMAT`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Stored<'a> {
+    pub(super) id: [u8; 16],
+    pub(super) intent: Position,
+    pub(super) outcome: Position,
+    pub(super) operation: Operation,
+    pub(super) started: i64,
+    pub(super) ended: Option<i64>,
+    pub(super) state: Option<CallState>,
+    pub(super) status: Option<u16>,
+    pub(super) error: Option<&'a str>,
+    pub(super) key: Option<&'a str>,
+    pub(super) caller: &'a str,
+    pub(super) prompt: Option<&'a str>,
+    pub(super) number: Option<u32>,
+    pub(super) hash: Option<[u8; 32]>,
+    pub(super) label: Option<&'a str>,
+    pub(super) dirty: bool,
+    pub(super) provider: &'a str,
+    pub(super) model: &'a str,
+    pub(super) tokens: [Option<u64>; 3],
+    pub(super) cost: Option<u64>,
+    pub(super) quality: CostQuality,
+    pub(super) total_us: Option<u64>,
+    pub(super) first_content_us: Option<u64>,
+    pub(super) user: Option<&'a str>,
+    pub(super) session: Option<&'a str>,
+    pub(super) trace: Option<&'a str>,
+    pub(super) stream: bool,
 }
 
 impl<'a> Stored<'a> {
-    fn of(indexed: &'a IndexedRow) -> Self {
-        let row = &indexed.row;
+    /// Returns the stored form of a row.
+    pub(super) fn of(row: &'a CallRow, intent: Position, outcome: Position) -> Self {
         Self {
             id: row.id.0.into_bytes(),
-            intent: indexed.intent,
-            outcome: indexed.outcome,
+            intent,
+            outcome,
             operation: row.operation,
             started: row.started.0,
             ended: row.ended.map(|ended| ended.0),
@@ -263,10 +264,15 @@ impl<'a> Stored<'a> {
         }
     }
 
+    /// Returns the call's id.
+    pub(super) const fn id(&self) -> CallId {
+        CallId(uuid::Uuid::from_bytes(self.id))
+    }
+
     fn into_row(self) -> IndexedRow {
         let [input_tokens, cached_tokens, output_tokens] = self.tokens;
         let row = CallRow {
-            id: CallId(uuid::Uuid::from_bytes(self.id)),
+            id: self.id(),
             operation: self.operation,
             started: Timestamp(self.started),
             ended: self.ended.map(Timestamp),
@@ -305,27 +311,32 @@ impl<'a> Stored<'a> {
 /// Encodes rows as one block.
 pub(super) fn encode_block<'a>(rows: impl Iterator<Item = &'a IndexedRow>) -> Vec<u8> {
     let mut block = vec![FORMAT];
-    for row in rows {
+    for indexed in rows {
+        let row = Stored::of(&indexed.row, indexed.intent, indexed.outcome);
         // Writing to a vector cannot fail, and every field is of a kind postcard knows.
-        block = postcard::to_extend(&Stored::of(row), block).unwrap_or_default();
+        block = postcard::to_extend(&row, block).unwrap_or_default();
     }
     block
 }
 
-/// Decodes a block; rows behind damage are left out.
-pub(super) fn decode_block(block: &[u8]) -> Vec<IndexedRow> {
-    let mut rows = Vec::new();
+/// Decodes the rows of a block that `is_wanted`; rows behind damage are left out.
+pub(super) fn decode_block(
+    block: &[u8],
+    is_wanted: impl Fn(&Stored<'_>) -> bool,
+    rows: &mut Vec<IndexedRow>,
+) {
     let Some((&FORMAT, mut rest)) = block.split_first() else {
-        return rows;
+        return;
     };
     while !rest.is_empty() {
         let Ok((stored, behind)) = postcard::take_from_bytes::<Stored<'_>>(rest) else {
-            break;
+            return;
         };
-        rows.push(stored.into_row());
+        if is_wanted(&stored) {
+            rows.push(stored.into_row());
+        }
         rest = behind;
     }
-    rows
 }
 
 #[cfg(test)]
@@ -351,7 +362,12 @@ mod tests {
                 }
             })
             .collect();
-        assert_eq!(decode_block(&encode_block(rows.iter())), rows);
-        assert!(decode_block(&[9, 1, 2]).is_empty(), "an unknown format");
+        let decode = |block: &[u8]| {
+            let mut rows = Vec::new();
+            decode_block(block, |_| true, &mut rows);
+            rows
+        };
+        assert_eq!(decode(&encode_block(rows.iter())), rows);
+        assert_eq!(decode(&[9, 1, 2]), [], "an unknown format");
     }
 }

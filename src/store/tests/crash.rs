@@ -7,7 +7,8 @@ use crate::store::disk::Disk;
 use crate::store::frame::Kind;
 use crate::store::segment::numbers;
 use crate::store::testing::{
-    NOW, config, endings, entries, id, intent, kill, open, open_journal, outcome, record,
+    NOW, config, endings, entries, id, intent, kill, kill_in_memory, open, open_journal, outcome,
+    record,
 };
 use crate::store::{CallFilter, Store};
 use std::collections::BTreeSet;
@@ -75,7 +76,7 @@ fn a_tail_torn_at_any_byte_is_cut_and_kept() {
     };
     assert_eq!(starts.len(), 4);
     for length in starts[2]..whole.len() {
-        let killed = kill(dir.path());
+        let killed = kill_in_memory(dir.path());
         fs::write(segment(killed.path(), 1), &whole[..length]).unwrap();
         let journal = open_journal(killed.path(), Disk::real());
         let endings = endings(&journal);
@@ -102,7 +103,7 @@ fn any_damaged_byte_costs_at_most_its_own_entry() {
     let whole = fs::read(segment(dir.path(), 1)).unwrap();
     let before = entries(&store.journal);
     for at in 0..whole.len() {
-        let killed = kill(dir.path());
+        let killed = kill_in_memory(dir.path());
         let mut damaged = whole.clone();
         damaged[at] ^= 0x55;
         fs::write(segment(killed.path(), 1), &damaged).unwrap();
@@ -224,6 +225,7 @@ fn an_index_that_is_broken_or_ahead_is_made_anew() {
     store.close();
     drop(store);
     fs::write(dir.path().join("index/conf"), "rubbish").unwrap();
+    fs::write(dir.path().join("index/db"), [0xff; 100_000]).unwrap();
     let store = open(dir.path());
     assert_eq!(
         store

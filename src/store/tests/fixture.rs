@@ -1,10 +1,12 @@
 //! Stores written by every layout so far open.
 
 use crate::domain::{CallState, KeyId, Timestamp};
-use crate::store::testing::{id, intent, kill, open, outcome, record};
+use crate::store::compress::pack;
+use crate::store::testing::{NOW, config, id, intent, kill, open, outcome, record};
 use crate::store::{CallFilter, Config, Store, StoredKey};
 use std::fs;
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store/v1")
@@ -24,20 +26,24 @@ fn key() -> StoredKey {
     }
 }
 
-/// Writes what the fixture holds: a packed segment, plain ones, a call in flight, a key, a bundle.
-fn fill(dir: &Path) {
+/// Writes what the fixture holds (a packed segment, plain ones, a call in flight, a key, a bundle),
+/// and kills the process.
+fn written() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
     let config = Config {
         segment_bytes: 20_000,
-        ..crate::store::testing::config(dir)
+        ..config(dir.path())
     };
-    let store = Store::open(&config, crate::store::testing::NOW).unwrap();
+    let store = Store::open(&config, NOW).unwrap();
     store.put_key(&key()).unwrap();
-    store
-        .put_bundle(intent(0).prompt.unwrap().hash, b"{\"template\":\"hi\"}")
-        .unwrap();
+    let hash = intent(0).prompt.unwrap().hash;
+    store.put_bundle(hash, b"{\"template\":\"hi\"}").unwrap();
     record(&store, 0..30);
     store.append_intent(&intent(30)).unwrap();
-    crate::store::compress::pack(&store.journal, 1, || true).unwrap();
+    pack(&store.journal, 1, || true).unwrap();
+    let killed = kill(dir.path());
+    copy(&dir.path().join("bundles"), &killed.path().join("bundles"));
+    killed
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -76,18 +82,13 @@ fn a_store_of_layout_1_opens() {
 
 #[test]
 fn the_fixture_is_what_this_program_writes() {
-    let dir = tempfile::tempdir().unwrap();
-    fill(dir.path());
-    let killed = kill(dir.path());
-    copy(&dir.path().join("bundles"), &killed.path().join("bundles"));
-    check(killed.path());
+    let written = written();
     let names = |dir: &Path| {
         let entries = fs::read_dir(dir.join("journal")).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         names
     };
-    let fresh = tempfile::tempdir().unwrap();
-    fill(fresh.path());
-    assert_eq!(names(fresh.path()), names(&fixture()));
+    assert_eq!(names(written.path()), names(&fixture()));
+    check(written.path());
 }

@@ -2,7 +2,6 @@
 
 mod crash;
 mod disks;
-mod figures;
 mod fixture;
 mod queries;
 mod records;

@@ -1,1 +1,0 @@
-//! Figures, printed and not judged.
