@@ -3,6 +3,7 @@
 
 use crate::domain::nearest_names;
 use crate::prompts::problem::Problem;
+use crate::prompts::segments;
 use crate::prompts::syntax::{Branch, Expression, Inclusion, Loop, Node, Path, Program, Role};
 use handlebars::template::{
     BlockParam, DecoratorTemplate, HelperTemplate, Parameter, Subexpression, Template,
@@ -15,15 +16,32 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const BLOCKS: [&str; 6] = ["if", "unless", "each", "with", "ifEquals", "unlessEquals"];
 const HELPERS: [&str; 6] = ["role", "history", "media", "section", "json", "lookup"];
 
-/// Blocks nested deeper than this are refused: the parser recurses, and a stack is finite.
-const MAX_BLOCK_DEPTH: usize = 32;
-/// The same for parentheses and brackets inside one tag.
-const MAX_EXPRESSION_DEPTH: usize = 8;
 /// The widest indentation that `{{json indent=N}}` may ask for.
 const MAX_INDENT: u64 = 16;
 
 /// Compiles `text`, whose first line is line `first_line` of its file.
 pub(super) fn compile(text: &str, first_line: usize) -> Result<Program, Vec<Problem>> {
+    let segments = segments::cut(text, first_line).map_err(|problem| vec![problem])?;
+    let mut program = Program::default();
+    let mut problems = Vec::new();
+    for segment in segments {
+        if segment.tags == 0 {
+            program.nodes.push(Node::Text(segment.text.to_owned()));
+            continue;
+        }
+        match compile_segment(segment.text, segment.line) {
+            Ok(compiled) => program.nodes.extend(compiled.nodes),
+            Err(found) => problems.extend(found),
+        }
+    }
+    if problems.is_empty() {
+        Ok(program)
+    } else {
+        Err(problems)
+    }
+}
+
+fn compile_segment(text: &str, first_line: usize) -> Result<Program, Vec<Problem>> {
     let template = parse(text, first_line).map_err(|problem| vec![problem])?;
     let mut compiler = Compiler {
         first_line,
@@ -38,7 +56,6 @@ pub(super) fn compile(text: &str, first_line: usize) -> Result<Program, Vec<Prob
 }
 
 fn parse(text: &str, first_line: usize) -> Result<Template, Problem> {
-    check_nesting(text, first_line)?;
     // The parser has panicked on odd input in past versions; a bad file must not end the process.
     let parsed = catch_unwind(AssertUnwindSafe(|| {
         let mut parser = Handlebars::new();
@@ -65,60 +82,6 @@ fn syntax_problem(error: &handlebars::TemplateError, first_line: usize) -> Probl
     } else {
         problem
     }
-}
-
-/// Refuses nesting that would overflow the stack of a recursive parser.
-fn check_nesting(text: &str, first_line: usize) -> Result<(), Problem> {
-    let mut blocks = 0_usize;
-    let mut rest = text;
-    let line_at = |rest: &str| {
-        let before = text.len().saturating_sub(rest.len());
-        first_line
-            + text
-                .get(..before)
-                .map_or(0, |before| before.matches('\n').count())
-    };
-    while let Some((before, tag)) = rest.split_once("{{") {
-        if tag.starts_with("{{") && !before.ends_with('\\') {
-            return Err(Problem::new("raw blocks `{{{{` are not part of Dotprompt")
-                .at(line_at(tag))
-                .hint("write `\\{{` for literal braces"));
-        }
-        if tag.starts_with("!--") {
-            rest = tag.split_once("--}}").map_or("", |(_, after)| after);
-            continue;
-        }
-        let (inside, after) = tag.split_once("}}").unwrap_or((tag, ""));
-        match inside
-            .trim_start_matches(['~', ' ', '\t', '\n'])
-            .chars()
-            .next()
-        {
-            Some('#') => blocks += 1,
-            Some('/') => blocks = blocks.saturating_sub(1),
-            _ => {}
-        }
-        let mut depth = 0_usize;
-        for c in inside.chars() {
-            match c {
-                '(' | '[' | '{' => depth += 1,
-                ')' | ']' | '}' => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            if MAX_EXPRESSION_DEPTH < depth {
-                let message = format!("an expression is nested deeper than {MAX_EXPRESSION_DEPTH}");
-                return Err(Problem::new(message).at(line_at(tag)));
-            }
-        }
-        if MAX_BLOCK_DEPTH < blocks {
-            let message = format!("blocks are nested deeper than {MAX_BLOCK_DEPTH}");
-            return Err(Problem::new(message)
-                .at(line_at(tag))
-                .hint("move parts into partials"));
-        }
-        rest = after;
-    }
-    Ok(())
 }
 
 struct Compiler {
@@ -459,7 +422,9 @@ fn parameter_text(parameter: &Parameter) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::compile;
+    use super::{compile, compile_segment};
+    use crate::prompts::syntax::{Node, Program};
+    use proptest::prelude::{Strategy as _, prop, proptest};
 
     #[test]
     fn what_is_not_dotprompt_is_refused_with_its_line() {
@@ -514,6 +479,38 @@ mod tests {
             format!("{{{{json {}", "[".repeat(50_000)),
         ] {
             assert!(compile(&text, 1).is_err());
+        }
+    }
+
+    /// Shows a program with texts that stand side by side joined.
+    fn show(program: &Program) -> Vec<String> {
+        let mut shown: Vec<String> = Vec::new();
+        let mut is_after_text = false;
+        for node in &program.nodes {
+            match (node, shown.last_mut()) {
+                (Node::Text(text), Some(last)) if is_after_text => last.push_str(text),
+                (Node::Text(text), _) => shown.push(text.clone()),
+                _ => shown.push(format!("{node:?}")),
+            }
+            is_after_text = matches!(node, Node::Text(_));
+        }
+        shown
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_mean_what_the_whole_means(
+            parts in prop::collection::vec(prop::sample::select(vec![
+                "a", "b c", "\n", "\n\n", " ", "  ", "\\", "}", "{{x}}", "{{~x}}", "{{x~}}", "{{> p}}",
+                "{{#if y}}", "{{else}}", "{{/if}}", "{{!-- no\nno --}}", "{{! no}}", "\\{{z}}",
+                "{{role \"user\"}}",
+            ]), 0..24).prop_map(|parts| parts.concat())
+        ) {
+            let (pieces, whole) = (compile(&parts, 3), compile_segment(&parts, 3));
+            assert_eq!(pieces.is_ok(), whole.is_ok(), "{parts:?}");
+            if let (Ok(pieces), Ok(whole)) = (pieces, whole) {
+                assert_eq!(show(&pieces), show(&whole), "{parts:?}");
+            }
         }
     }
 }

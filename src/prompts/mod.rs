@@ -35,6 +35,7 @@ mod problem;
 mod registry;
 mod samples;
 mod scope;
+mod segments;
 mod snapshot;
 mod source;
 mod stored;
