@@ -93,12 +93,16 @@ impl Routes {
     /// `model_not_found` when no provider serves the model, `model_forbidden` when the caller's key
     /// does not allow it.
     pub fn plan(&self, caller: &Caller, model: &str) -> Result<Plan, Error> {
-        let first = self.first_choice(model).ok_or_else(|| self.not_found(model))?;
+        let first = self
+            .first_choice(model)
+            .ok_or_else(|| self.not_found(model))?;
         // A key may be bound to `gpt-5` or to `openai/gpt-5`, however the request spells it.
         let full_name = format!("{}/{}", first.provider, first.model);
         let names = [model, &first.model, &full_name];
         if !names.into_iter().any(|name| caller.may_use_model(name)) {
-            return Err(Error::ModelForbidden { model: model.to_owned() });
+            return Err(Error::ModelForbidden {
+                model: model.to_owned(),
+            });
         }
         Ok(Plan {
             first,
@@ -127,16 +131,23 @@ impl Routes {
             return Some(attempt(provider, model));
         }
         let elsewhere = self.named_elsewhere(model)?;
-        self.catch_all.as_ref().map(|provider| attempt(provider, elsewhere))
+        self.catch_all
+            .as_ref()
+            .map(|provider| attempt(provider, elsewhere))
     }
 
     /// The bare name of a model that is known, though its provider is not configured.
     fn named_elsewhere<'a>(&self, model: &'a str) -> Option<&'a str> {
-        let by_provider = model.split_once('/').filter(|(provider, _)| provider.parse::<Preset>().is_ok());
+        let by_provider = model
+            .split_once('/')
+            .filter(|(provider, _)| provider.parse::<Preset>().is_ok());
         if let Some((_, bare)) = by_provider {
             return Some(bare).filter(|bare| !bare.is_empty());
         }
-        let is_known = self.patterns.iter().any(|(pattern, _)| matches_pattern(pattern, model));
+        let is_known = self
+            .patterns
+            .iter()
+            .any(|(pattern, _)| matches_pattern(pattern, model));
         is_known.then_some(model)
     }
 

@@ -153,7 +153,9 @@ impl Source {
     fn code(&self) -> &str {
         let marks = ["#[cfg(test)]\nmod ", "#[cfg(test)]\npub(super) mod "];
         let starts = marks.iter().filter_map(|mark| self.text.find(mark));
-        starts.min().map_or(&*self.text, |start| &self.text[..start])
+        starts
+            .min()
+            .map_or(&*self.text, |start| &self.text[..start])
     }
 
     /// Rooms named after `crate::`, also inside `crate::{a, b::{c, d}}`.
