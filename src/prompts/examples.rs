@@ -70,7 +70,7 @@ fn examples_use_what_they_show() {
     assert!(get("support/triage").output().unwrap().is_strict());
     assert!(get("rag/answer").output().unwrap().is_strict());
     assert_eq!(get("translate").bindings()[0].0, "text");
-    assert_eq!(get("support/refund").locked(), ["model"]);
+    assert_eq!(get("support/refund").locked(), ["max_tokens"]);
     let partials: Vec<_> = get("support/refund")
         .partials()
         .map(|(name, _)| name)
