@@ -203,7 +203,7 @@ mod tests {
             (525_000, 5000),
         ] {
             let end = (offset + length).min(bytes.len());
-            let read = packed.read(offset as u32, length).unwrap();
+            let read = packed.read(u32::try_from(offset).unwrap(), length).unwrap();
             assert_eq!(read, bytes[offset..end], "{offset}+{length}");
         }
         assert!(packed.read(packed.len(), 10).unwrap().is_empty());

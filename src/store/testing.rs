@@ -41,7 +41,7 @@ pub(super) fn intent(n: u64) -> CallIntent {
         } else {
             Operation::Chat
         },
-        key: (n % 2 == 0).then(|| KeyId(format!("key-{}", n % 4))),
+        key: n.is_multiple_of(2).then(|| KeyId(format!("key-{}", n % 4))),
         caller: "tests".to_owned(),
         prompt: (n % 5 != 4).then(|| PromptStamp {
             key: PromptKey::parse(&format!("support/prompt-{}", n % 2)).unwrap(),
@@ -57,7 +57,7 @@ pub(super) fn intent(n: u64) -> CallIntent {
         provider: "simulated".to_owned(),
         model: format!("model-{}", n % 3),
         stream: n % 2 == 1,
-        user: (n % 7 == 0).then(|| format!("user-{n}")),
+        user: n.is_multiple_of(7).then(|| format!("user-{n}")),
         session: None,
         trace: None,
         tags: vec![],

@@ -26,7 +26,7 @@ fn filters() -> Vec<CallFilter> {
             ..any()
         },
         CallFilter {
-            prompt: prompt.clone(),
+            prompt,
             version: Some("v2".to_owned()),
             ..any()
         },
@@ -52,6 +52,12 @@ fn filters() -> Vec<CallFilter> {
         },
         CallFilter {
             state: Some(CallState::Timeout),
+            ..any()
+        },
+        CallFilter {
+            key: Some(KeyId("key-2".to_owned())),
+            prompt: PromptKey::parse("support/prompt-0").ok(),
+            state: Some(CallState::UpstreamError),
             ..any()
         },
         CallFilter {
