@@ -50,7 +50,7 @@ impl Config {
             segment_bytes: 64 << 20,
             ballast_bytes: 64 << 20,
             compress_after: Some(Duration::from_secs(600)),
-            index_cache_bytes: 8 << 20,
+            index_cache_bytes: 4 << 20,
             query_deadline: Duration::from_secs(10),
             sync_deadline: Duration::from_secs(10),
         }

@@ -255,7 +255,7 @@ impl Store {
         }
     }
 
-    /// Returns a count that changes when calls were added to the index.
+    /// Returns a count that changes within 200 ms of a call's end (and at times without one).
     #[must_use]
     pub fn ticks(&self) -> watch::Receiver<u64> {
         self.indexer.ticks.subscribe()

@@ -95,15 +95,22 @@ impl CallFilter {
         let version = version.map(|(prompt, number)| {
             Term::new(Dimension::Version, &[prompt, &format!("v{number}")])
         });
-        let text = |dimension, text: Option<&str>| text.map(|text| Term::new(dimension, &[text]));
-        let terms = [
-            version,
-            text(Dimension::Key, self.key.as_ref().map(|key| key.0.as_str())),
-            text(Dimension::Prompt, prompt),
-            text(Dimension::Model, self.model.as_deref()),
-            self.state.map(Term::state),
+        let key = self.key.as_ref().map(|key| key.0.as_str());
+        let model = self.model.as_deref();
+        let values = [
+            (Dimension::Key, key),
+            (Dimension::Prompt, prompt),
+            (Dimension::Model, model),
         ];
-        terms.into_iter().flatten().collect()
+        let values = values
+            .into_iter()
+            .filter_map(|(dimension, value)| Some((dimension, value?)));
+        let failures = values.clone();
+        let failures =
+            failures.filter_map(|(dimension, value)| Term::failure(self.state?, dimension, value));
+        let single = values.map(|(dimension, value)| Term::new(dimension, &[value]));
+        let state = self.state.map(Term::state);
+        failures.chain(version).chain(single).chain(state).collect()
     }
 }
 

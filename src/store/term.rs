@@ -1,6 +1,6 @@
 //! The terms a query can be narrowed by: values of which there are few.
 
-use crate::domain::CallState;
+use crate::domain::{CallState, PromptKey};
 use crate::store::Error;
 use crate::store::index::{Bucket, NAME, bucket_in, key_of};
 use crate::store::row::CallRow;
@@ -45,29 +45,38 @@ impl Term {
 
     /// Returns the term of a state.
     pub(super) fn state(state: CallState) -> Self {
-        let code = match state {
-            CallState::Ok => "ok",
-            CallState::ClientGone => "client_gone",
-            CallState::UpstreamError => "upstream_error",
-            CallState::Timeout => "timeout",
-            CallState::Refused => "refused",
-            CallState::CrashRecovered => "crash_recovered",
-        };
-        Self::new(Dimension::State, &[code])
+        Self::new(Dimension::State, &[code_of(state)])
+    }
+
+    /// Returns the term of a state together with a value of another dimension. Not for `ok`: most
+    /// calls are, and narrow nothing.
+    pub(super) fn failure(state: CallState, dimension: Dimension, value: &str) -> Option<Self> {
+        let other = char::from(dimension.code()).to_string();
+        let is_rare = state != CallState::Ok;
+        is_rare.then(|| Self::new(Dimension::State, &[code_of(state), &other, value]))
     }
 
     /// Calls `note` with the terms of a row.
     pub(super) fn of_row(row: &CallRow, mut note: impl FnMut(Self)) {
-        if let Some(prompt) = &row.prompt {
-            note(Self::new(Dimension::Prompt, &[prompt.as_str()]));
-            if let Some(version) = row.version() {
-                note(Self::new(Dimension::Version, &[prompt.as_str(), &version]));
-            }
+        if let Some((prompt, version)) = row.prompt.as_ref().zip(row.version()) {
+            note(Self::new(Dimension::Version, &[prompt.as_str(), &version]));
         }
-        note(Self::new(Dimension::Model, &[&row.model]));
         row.state.map(Self::state).map(&mut note);
-        if let Some(key) = &row.key {
-            note(Self::new(Dimension::Key, &[&key.0]));
+        let values = [
+            (
+                Dimension::Prompt,
+                row.prompt.as_ref().map(PromptKey::as_str),
+            ),
+            (Dimension::Key, row.key.as_ref().map(|key| key.0.as_str())),
+            (Dimension::Model, Some(row.model.as_str())),
+        ];
+        for (dimension, value) in values {
+            let Some(value) = value else { continue };
+            note(Self::new(dimension, &[value]));
+            let failure = row
+                .state
+                .and_then(|state| Self::failure(state, dimension, value));
+            failure.map(&mut note);
         }
     }
 
@@ -82,5 +91,16 @@ impl Term {
         let found = tree.range(self.0.as_slice()..=to.as_slice()).next_back();
         let found = found.transpose().map_err(Error::sled(NAME))?;
         Ok(found.and_then(|(key, _)| bucket_in(&key, self.0.len())))
+    }
+}
+
+const fn code_of(state: CallState) -> &'static str {
+    match state {
+        CallState::Ok => "ok",
+        CallState::ClientGone => "client_gone",
+        CallState::UpstreamError => "upstream_error",
+        CallState::Timeout => "timeout",
+        CallState::Refused => "refused",
+        CallState::CrashRecovered => "crash_recovered",
     }
 }

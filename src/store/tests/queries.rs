@@ -55,6 +55,12 @@ fn filters() -> Vec<CallFilter> {
             ..any()
         },
         CallFilter {
+            key: Some(KeyId("key-2".to_owned())),
+            prompt: PromptKey::parse("support/prompt-0").ok(),
+            state: Some(CallState::UpstreamError),
+            ..any()
+        },
+        CallFilter {
             session: Some("no such".to_owned()),
             ..any()
         },

@@ -18,7 +18,7 @@ fn a_call_is_read_back_with_its_bodies_in_flight_and_ended() {
     assert!(open.outcome.is_none());
     let outcome = outcome(&intent);
     store.append_outcome(&outcome).unwrap();
-    for text in [id.as_str(), id.get(..13).unwrap(), &id.replace('-', "")] {
+    for text in [id.as_str(), id.split_at(13).0, &id.replace('-', "")] {
         let ended = store.record(text).unwrap().unwrap();
         assert_eq!(ended.intent.request, intent.request, "{text}");
         let found = ended.outcome.unwrap();
@@ -41,8 +41,8 @@ fn ids_must_be_ids_and_tell_calls_apart() {
         let error = store.record(bad).unwrap_err();
         assert_eq!(error.kind(), "call_id_invalid", "{bad}");
     }
-    let whole = id(0).to_string();
-    let prefix = whole.get(..8).unwrap();
+    let first = id(0).to_string();
+    let prefix = first.split_at(8).0;
     let error = store.record(prefix).unwrap_err();
     assert_eq!(
         error.to_string(),
