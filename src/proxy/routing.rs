@@ -91,12 +91,16 @@ impl Routes {
     /// `model_not_found` when no provider serves the model, `model_forbidden` when the caller's key
     /// does not allow it.
     pub fn plan(&self, caller: &Caller, model: &str) -> Result<Plan, Error> {
-        let first = self.first_choice(model).ok_or_else(|| self.not_found(model))?;
+        let first = self
+            .first_choice(model)
+            .ok_or_else(|| self.not_found(model))?;
         // A key may be bound to `gpt-5` or to `openai/gpt-5`, however the request spells it.
         let full_name = format!("{}/{}", first.provider, first.model);
         let names = [model, &first.model, &full_name];
         if !names.into_iter().any(|name| caller.may_use_model(name)) {
-            return Err(Error::ModelForbidden { model: model.to_owned() });
+            return Err(Error::ModelForbidden {
+                model: model.to_owned(),
+            });
         }
         Ok(Plan {
             first,

@@ -30,7 +30,9 @@ pub(super) fn find_gateway_key(body: &[u8], from: usize) -> Option<Range<usize>>
     loop {
         let rest = body.get(from..)?;
         let start = from + memchr::memmem::find(rest, b"pgate_")?;
-        let length = run(body.get(start..)?, |byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let length = run(body.get(start..)?, |byte| {
+            byte.is_ascii_alphanumeric() || byte == b'_'
+        });
         if GATEWAY_KEY <= length {
             return Some(start..start + length);
         }
