@@ -16,12 +16,12 @@ pub(crate) enum PromptsCommand {
     List,
     /// Show one prompt.
     Show {
-        /// NAME[.VARIANT][@SELECTOR]
+        /// The prompt, `NAME[.VARIANT][@SELECTOR]`.
         prompt: PromptReference,
     },
     /// Render a prompt without asking a model.
     Render {
-        /// NAME[.VARIANT][@SELECTOR]
+        /// The prompt, `NAME[.VARIANT][@SELECTOR]`.
         prompt: PromptReference,
         /// The variables, as a JSON object.
         #[arg(long, default_value = "{}", value_name = "JSON")]
