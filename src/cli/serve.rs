@@ -44,7 +44,7 @@ fn announce(running: &Running) -> Result<(), Failure> {
     );
     if app.is_only_simulated() {
         text.push_str(
-            "providers: no API key was found, so every model is answered by the built-in `simulated` \
+            "providers: no API key was found, so every known model is answered by the built-in `simulated` \
              provider (set OPENAI_API_KEY, ANTHROPIC_API_KEY, ... to ask real ones)\n",
         );
     }
