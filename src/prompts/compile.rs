@@ -3,7 +3,7 @@
 
 use crate::domain::nearest_names;
 use crate::prompts::problem::Problem;
-use crate::prompts::segments;
+use crate::prompts::segments::{self, COMMENT};
 use crate::prompts::syntax::{Branch, Expression, Inclusion, Loop, Node, Path, Program, Role};
 use handlebars::template::{
     BlockParam, DecoratorTemplate, HelperTemplate, Parameter, Subexpression, Template,
@@ -24,13 +24,18 @@ pub(super) fn compile(text: &str, first_line: usize) -> Result<Program, Vec<Prob
     let segments = segments::cut(text, first_line).map_err(|problem| vec![problem])?;
     let mut program = Program::default();
     let mut problems = Vec::new();
+    let mut parser = parser();
     for segment in segments {
         if segment.tags == 0 {
-            program.nodes.push(Node::Text(segment.text.to_owned()));
+            append(&mut program, Node::Text(segment.text.to_owned()));
             continue;
         }
-        match compile_segment(segment.text, segment.line) {
-            Ok(compiled) => program.nodes.extend(compiled.nodes),
+        match compile_segment(&mut parser, &segment.without_comments(), segment.line) {
+            Ok(compiled) => {
+                for node in compiled.nodes {
+                    append(&mut program, node);
+                }
+            }
             Err(found) => problems.extend(found),
         }
     }
@@ -41,8 +46,26 @@ pub(super) fn compile(text: &str, first_line: usize) -> Result<Program, Vec<Prob
     }
 }
 
-fn compile_segment(text: &str, first_line: usize) -> Result<Program, Vec<Problem>> {
-    let template = parse(text, first_line).map_err(|problem| vec![problem])?;
+/// Texts that stand side by side are one.
+fn append(program: &mut Program, node: Node) {
+    match (program.nodes.last_mut(), node) {
+        (Some(Node::Text(last)), Node::Text(text)) => last.push_str(&text),
+        (_, node) => program.nodes.push(node),
+    }
+}
+
+fn parser() -> Handlebars<'static> {
+    let mut parser = Handlebars::new();
+    parser.set_prevent_indent(true);
+    parser
+}
+
+fn compile_segment(
+    parser: &mut Handlebars<'static>,
+    text: &str,
+    first_line: usize,
+) -> Result<Program, Vec<Problem>> {
+    let template = parse(parser, text, first_line).map_err(|problem| vec![problem])?;
     let mut compiler = Compiler {
         first_line,
         problems: Vec::new(),
@@ -55,11 +78,13 @@ fn compile_segment(text: &str, first_line: usize) -> Result<Program, Vec<Problem
     }
 }
 
-fn parse(text: &str, first_line: usize) -> Result<Template, Problem> {
+fn parse(
+    parser: &mut Handlebars<'static>,
+    text: &str,
+    first_line: usize,
+) -> Result<Template, Problem> {
     // The parser has panicked on odd input in past versions; a bad file must not end the process.
     let parsed = catch_unwind(AssertUnwindSafe(|| {
-        let mut parser = Handlebars::new();
-        parser.set_prevent_indent(true);
         parser.register_template_string("prompt", text)?;
         Ok(parser.get_template("prompt").cloned())
     }));
@@ -119,6 +144,8 @@ impl Compiler {
                         "block partials `{{#> name}}` are not part of Dotprompt",
                     );
                 }
+                TemplateElement::DecoratorExpression(decorator)
+                    if parameter_text(&decorator.name) == Some(COMMENT) => {}
                 TemplateElement::DecoratorExpression(_) | TemplateElement::DecoratorBlock(_) => {
                     self.refuse(line, "decorators `{{* name}}` are not part of Dotprompt");
                 }
@@ -422,7 +449,9 @@ fn parameter_text(parameter: &Parameter) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{compile, compile_segment};
+    use super::{compile, compile_segment, parser};
+    use crate::prompts::problem::Problem;
+    use crate::prompts::segments::{self, Segment};
     use crate::prompts::syntax::{Node, Program};
     use proptest::prelude::{Strategy as _, prop, proptest};
 
@@ -482,6 +511,36 @@ mod tests {
         }
     }
 
+    /// Text that is long enough to be cut in.
+    const LONG: &str =
+        "some words that go on and on and on and on, and then some more of them, and an end";
+
+    /// Compiles a template without cutting it.
+    fn whole(text: &str) -> Result<Program, Vec<Problem>> {
+        segments::cut(text, 3).map_err(|problem| vec![problem])?;
+        let segment = Segment {
+            text,
+            line: 3,
+            tags: 1,
+        };
+        compile_segment(&mut parser(), &segment.without_comments(), segment.line)
+    }
+
+    #[test]
+    fn trimming_ends_at_comments() {
+        for (text, wanted) in [
+            ("{{x~}} a{{! c}} b", "a b"),
+            ("{{x~}} a{{!-- c --}} {{! d}} b", "a  b"),
+            ("{{x~}} a\n  {{!-- c\nc --}}  \n b", "a\n b"),
+            ("{{x~}} {{! c}} b", " b"),
+        ] {
+            let shown = show(&compile(text, 1).unwrap());
+            assert_eq!(shown[1..].concat(), wanted, "{text}");
+        }
+        let problems = compile("{{! c\n\n}}\n{{eq a b}}", 1).unwrap_err();
+        assert_eq!(problems[0].line, Some(4));
+    }
+
     /// Shows a program with texts that stand side by side joined.
     fn show(program: &Program) -> Vec<String> {
         let mut shown: Vec<String> = Vec::new();
@@ -501,12 +560,12 @@ mod tests {
         #[test]
         fn pieces_mean_what_the_whole_means(
             parts in prop::collection::vec(prop::sample::select(vec![
-                "a", "b c", "\n", "\n\n", " ", "  ", "\\", "}", "{{x}}", "{{~x}}", "{{x~}}", "{{> p}}",
+                "a", "b c", LONG, LONG, "\n", "\n\n", " ", "  ", "\\", "}", "{{x}}", "{{~x}}", "{{x~}}", "{{> p}}",
                 "{{#if y}}", "{{else}}", "{{/if}}", "{{!-- no\nno --}}", "{{! no}}", "\\{{z}}",
                 "{{role \"user\"}}",
             ]), 0..24).prop_map(|parts| parts.concat())
         ) {
-            let (pieces, whole) = (compile(&parts, 3), compile_segment(&parts, 3));
+            let (pieces, whole) = (compile(&parts, 3), whole(&parts));
             assert_eq!(pieces.is_ok(), whole.is_ok(), "{parts:?}");
             if let (Ok(pieces), Ok(whole)) = (pieces, whole) {
                 assert_eq!(show(&pieces), show(&whole), "{parts:?}");

@@ -2,14 +2,23 @@
 //!
 //! The parser counts lines from the start of its text for every tag, so its time grows with the
 //! square of the text, and plain text costs it as much as tags do. Pieces are cut where nothing on
-//! one side can mean anything for the other: between two lines of text, outside of tags and blocks.
+//! one side can mean anything for the other: inside plain text, between two characters that are no
+//! space, so that neither trimming nor a tag that stands alone on its line can reach across.
 
 use crate::prompts::problem::Problem;
+use std::borrow::Cow;
+
+/// What stands for a comment when a piece is parsed, see [`Segment::without_comments`].
+pub(super) const COMMENT: &str = "promptgate-comment";
 
 /// Blocks nested deeper than this are refused: the parser recurses, and a stack is finite.
 const MAX_BLOCK_DEPTH: usize = 32;
 /// The same for parentheses and brackets inside one tag.
 const MAX_EXPRESSION_DEPTH: usize = 8;
+/// Plain text shorter than this stays with the tags beside it, while the piece is small.
+const MIN_PLAIN: usize = 64;
+/// Bytes from which on a piece is ended at the first place.
+const LARGE_PIECE: usize = 1024;
 /// Bytes of a piece times its tags: what bounds the time of the parser.
 const MAX_EFFORT: usize = 100_000_000;
 
@@ -35,18 +44,11 @@ pub(super) fn cut(text: &str, first_line: usize) -> Result<Vec<Segment<'_>>, Pro
         segments: Vec::new(),
     };
     let mut position = 0;
-    while let Some(found) = text.get(position..).and_then(|rest| rest.find("{{")) {
-        let tag = position + found;
+    while let Some((tag, is_escaped)) = next_tag(text, position) {
         cutter.plain(position, tag)?;
-        let before = text.get(..tag).unwrap_or_default();
-        // One backslash makes braces literal; more are backslashes before a tag.
-        let is_escaped = before.ends_with('\\') && !before.ends_with("\\\\");
         position = if is_escaped {
             cutter.tags += 1;
-            let braces = text
-                .get(tag..)
-                .map_or(0, |rest| if rest.starts_with("{{{{") { 4 } else { 2 });
-            tag + braces
+            end_of_braces(text, tag)
         } else {
             cutter.tag(tag)?
         };
@@ -54,6 +56,65 @@ pub(super) fn cut(text: &str, first_line: usize) -> Result<Vec<Segment<'_>>, Pro
     cutter.plain(position, text.len())?;
     cutter.push(text.len())?;
     Ok(cutter.segments)
+}
+
+/// Returns the next `{{` at or after `position`, and whether it is literal.
+fn next_tag(text: &str, position: usize) -> Option<(usize, bool)> {
+    let tag = position + text.get(position..)?.find("{{")?;
+    let before = text.get(..tag)?;
+    // One backslash makes braces literal; more are backslashes before a tag.
+    Some((tag, before.ends_with('\\') && !before.ends_with("\\\\")))
+}
+
+fn end_of_braces(text: &str, tag: usize) -> usize {
+    let is_double = text.get(tag..).is_some_and(|rest| rest.starts_with("{{{{"));
+    tag + if is_double { 4 } else { 2 }
+}
+
+/// Returns where the tag at `tag` ends; `None` when it does not.
+fn end_of_tag(text: &str, tag: usize) -> Option<usize> {
+    let rest = text.get(tag + 2..)?;
+    let mark = if rest.starts_with("!--") {
+        "--}}"
+    } else {
+        "}}"
+    };
+    Some(tag + 2 + rest.find(mark)? + mark.len())
+}
+
+impl<'a> Segment<'a> {
+    /// Returns the text with every comment replaced by a tag that trims as a comment does.
+    ///
+    /// The parser forgets to end the trimming of `~}}` at a comment, and so would eat the space
+    /// after it. It does end it at any other tag.
+    pub(super) fn without_comments(&self) -> Cow<'a, str> {
+        if !self.text.contains("{{!") {
+            return Cow::Borrowed(self.text);
+        }
+        let (mut out, mut copied, mut position) = (String::new(), 0, 0);
+        while let Some((tag, is_escaped)) = next_tag(self.text, position) {
+            if is_escaped {
+                position = end_of_braces(self.text, tag);
+                continue;
+            }
+            let Some(end) = end_of_tag(self.text, tag) else {
+                break;
+            };
+            let inside = self.text.get(tag..end).unwrap_or_default();
+            if inside.starts_with("{{!") {
+                out.push_str(self.text.get(copied..tag).unwrap_or_default());
+                out.push_str("{{*");
+                out.push_str(COMMENT);
+                // Later tags keep their lines.
+                out.extend(inside.chars().filter(|c| *c == '\n'));
+                out.push_str("}}");
+                copied = end;
+            }
+            position = end;
+        }
+        out.push_str(self.text.get(copied..).unwrap_or_default());
+        Cow::Owned(out)
+    }
 }
 
 struct Cutter<'a> {
@@ -69,38 +130,28 @@ struct Cutter<'a> {
 impl<'a> Cutter<'a> {
     /// Looks for places to cut in the plain text from `from` to `to`.
     fn plain(&mut self, from: usize, to: usize) -> Result<(), Problem> {
-        if 0 < self.blocks {
+        let is_large = LARGE_PIECE < to - self.start;
+        if 0 < self.blocks || (to - from < MIN_PLAIN && !is_large) {
             return Ok(());
         }
         let text = self.text.get(from..to).unwrap_or_default();
-        // With tags in the piece the first place ends it; plain text ends at the last place.
-        let first = self.next_cut(text, from);
-        if let Some(first) = first.filter(|_| 0 < self.tags) {
+        let is_text = |c: char| !c.is_whitespace() && c != '{' && c != '}' && c != '\\';
+        let mut places = text
+            .char_indices()
+            .zip(text.char_indices().skip(1))
+            .filter(|((_, before), (_, after))| is_text(*before) && is_text(*after))
+            .map(|(_, (place, _))| from + place);
+        // A piece with tags ends at the first place; the plain text after it, at the last.
+        if 0 < self.tags {
+            let Some(first) = places.next() else {
+                return Ok(());
+            };
             self.push(first)?;
         }
-        let last = text.rmatch_indices('\n').map(|(index, _)| from + index + 1);
-        let last = last.into_iter().find(|place| self.is_cut(*place));
-        if let Some(last) = last.filter(|last| self.start < *last && self.tags == 0) {
-            self.push(last)?;
+        match places.last() {
+            Some(last) => self.push(last),
+            None => Ok(()),
         }
-        Ok(())
-    }
-
-    fn next_cut(&self, text: &str, from: usize) -> Option<usize> {
-        text.match_indices('\n')
-            .map(|(index, _)| from + index + 1)
-            .find(|place| self.is_cut(*place))
-    }
-
-    /// Whether the lines before and after `place`, the start of a line, meet as text.
-    fn is_cut(&self, place: usize) -> bool {
-        let is_text = |c: char| !c.is_whitespace() && c != '{' && c != '}' && c != '\\';
-        let before = self
-            .text
-            .get(..place.saturating_sub(1))
-            .and_then(|text| text.chars().next_back());
-        let after = self.text.get(place..).and_then(|text| text.chars().next());
-        before.is_some_and(is_text) && after.is_some_and(is_text)
     }
 
     fn push(&mut self, end: usize) -> Result<(), Problem> {
@@ -134,14 +185,19 @@ impl<'a> Cutter<'a> {
                 .at(self.line_of(tag))
                 .hint("write `\\{{` for literal braces"));
         }
-        let end_mark = if rest.starts_with("!--") {
-            "--}}"
-        } else {
-            "}}"
+        let Some(end) = end_of_tag(self.text, tag) else {
+            let what = if rest.starts_with('!') {
+                "comment"
+            } else {
+                "tag"
+            };
+            return Err(
+                Problem::new(format!("broken template: a {what} is not closed"))
+                    .at(self.line_of(tag))
+                    .hint("write `\\{{` for literal braces"),
+            );
         };
-        let length = rest.find(end_mark);
-        let end = length.map_or(self.text.len(), |length| tag + 2 + length + end_mark.len());
-        let inside = rest.get(..length.unwrap_or(rest.len())).unwrap_or_default();
+        let inside = self.text.get(tag + 2..end).unwrap_or_default();
         if inside.starts_with('!') {
             return Ok(end);
         }
@@ -186,43 +242,39 @@ mod tests {
     use super::cut;
 
     #[test]
-    fn pieces_are_cut_between_lines_of_text_and_nowhere_else() {
+    fn pieces_are_cut_inside_words_of_long_plain_text_and_nowhere_else() {
+        let long = "word ".repeat(30);
+        let (whole, start) = (format!("{long}{{{{x}}}} {long}end"), long.len() - 2);
         for (text, pieces) in [
-            ("a\nb\nc", vec![("a\nb\n", 1, 0), ("c", 3, 0)]),
+            ("a\nb {{x}} c\nd".to_owned(), vec![(0, 1)]),
+            (long.clone(), vec![(0, 0), (start, 0)]),
             (
-                "a\nb {{x}} c\nd\ne\nf {{y}}",
-                vec![
-                    ("a\n", 1, 0),
-                    ("b {{x}} c\n", 2, 1),
-                    ("d\ne\n", 3, 0),
-                    ("f {{y}}", 5, 1),
-                ],
+                whole.clone(),
+                vec![(0, 0), (start, 1), (start + 9, 0), (whole.len() - 1, 0)],
             ),
-            ("a\n{{x}}\nb", vec![("a\n{{x}}\nb", 1, 1)]),
-            (
-                "{{#if x}}a\nb\n{{/if}}c\nd",
-                vec![("{{#if x}}a\nb\n{{/if}}c\n", 1, 2), ("d", 4, 0)],
-            ),
-            (
-                "{{x~}}\n\n a\nb",
-                vec![("{{x~}}\n\n a\n", 1, 1), ("b", 4, 0)],
-            ),
-            (
-                "{{!-- a\nb }} c\n--}}d\ne",
-                vec![("{{!-- a\nb }} c\n--}}d\n", 1, 1), ("e", 4, 0)],
-            ),
-            (
-                "\\{{#if x}}\na\nb",
-                vec![("\\{{#if x}}\na\n", 1, 1), ("b", 3, 0)],
-            ),
-            ("", vec![]),
+            (format!("{{{{#if x}}}}{long}{{{{/if}}}}"), vec![(0, 2)]),
+            (format!("{{{{!-- {long} }}}} {long} --}}}}"), vec![(0, 1)]),
+            (format!("{{{{x~}}}}{}a b", " ".repeat(200)), vec![(0, 1)]),
+            (String::new(), vec![]),
         ] {
-            let cut = cut(text, 1).unwrap();
-            let got: Vec<_> = cut
-                .iter()
-                .map(|piece| (piece.text, piece.line, piece.tags))
-                .collect();
+            let cut = cut(&text, 1).unwrap();
+            let mut place = 0;
+            let mut got = Vec::new();
+            for piece in &cut {
+                got.push((place, piece.tags));
+                place += piece.text.len();
+            }
             assert_eq!(got, pieces, "{text:?}");
+            assert_eq!(cut.iter().map(|piece| piece.text).collect::<String>(), text);
+        }
+    }
+
+    #[test]
+    fn lines_are_counted_across_pieces() {
+        let text = format!("{}{{{{x}}}}\n", "word word\n".repeat(20)).repeat(3);
+        for piece in cut(&text, 5).unwrap() {
+            let place = piece.text.as_ptr() as usize - text.as_ptr() as usize;
+            assert_eq!(piece.line, 5 + text.split_at(place).0.matches('\n').count());
         }
     }
 
