@@ -46,8 +46,10 @@ async fn every_way_of_naming_a_prompt_reaches_the_model_alike() {
     }
     hashes.dedup();
     assert_eq!(hashes.len(), 1, "one version: {hashes:?}");
+    let first = provider.journal()[0].json();
     for received in provider.journal() {
         let body = received.json();
+        assert_eq!(body, first);
         assert_eq!(body["model"], "gpt-4o-mini");
         assert_eq!(body["temperature"], 0.25);
         // The newer spelling and the older one; which a provider takes is its own affair.
