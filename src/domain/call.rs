@@ -25,7 +25,8 @@ impl CallId {
 
 impl fmt::Display for CallId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
+        let mut text = Uuid::encode_buffer();
+        formatter.write_str(self.0.hyphenated().encode_lower(&mut text))
     }
 }
 

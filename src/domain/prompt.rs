@@ -56,26 +56,33 @@ impl BundleHash {
     /// Returns the hash as 64 lowercase hex digits.
     #[must_use]
     pub fn to_hex(self) -> String {
-        use fmt::Write as _;
-        self.0
-            .iter()
-            .fold(String::with_capacity(64), |mut text, byte| {
-                // Writing to a `String` cannot fail.
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
+        hex(&self.0)
     }
 
     /// Returns the hash as people write it: `sha-` and the first 12 hex digits.
     #[must_use]
     pub fn short(self) -> String {
-        format!("sha-{}", self.to_hex().get(..12).unwrap_or_default())
+        let [a, b, c, d, e, f, ..] = self.0;
+        ["sha-", &hex(&[a, b, c, d, e, f])].concat()
     }
+}
+
+/// Returns lowercase hex digits. Every call writes several hashes: `format!` would cost it as much as
+/// reading its request.
+fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(if value < 10 { b'0' } else { b'a' - 10 } + value);
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 0xf));
+    }
+    text
 }
 
 impl fmt::Display for BundleHash {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "sha-{}", self.to_hex())
+        formatter.write_str("sha-")?;
+        formatter.write_str(&self.to_hex())
     }
 }
 
@@ -100,7 +107,7 @@ impl FromStr for BundleHash {
 
 impl Serialize for BundleHash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&["sha-", &self.to_hex()].concat())
     }
 }
 

@@ -116,5 +116,6 @@ fn response_format(key: &PromptKey, bundle: &Bundle) -> Option<Value> {
 }
 
 fn to_bytes(value: &Value) -> Bytes {
-    Bytes::from(value.to_string())
+    // A value has no keys but strings: writing it cannot fail.
+    Bytes::from(serde_json::to_vec(value).unwrap_or_default())
 }

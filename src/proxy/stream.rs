@@ -16,10 +16,21 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Chunks that came together are joined into one write of about this many bytes.
 const JOINED_BYTES: usize = 16 * 1024;
+
+/// A chunk that follows a write this closely is part of a burst: it waits for those behind it, for no
+/// longer than this. A write costs more than all else that is done for a chunk.
+const BURST: Duration = Duration::from_millis(1);
+
+/// A burst is over after so many turns of the scheduler that brought nothing. Without other work a
+/// turn takes less than a microsecond; the task that reads from the provider may need a few of them,
+/// since it hands over one chunk at a time.
+const IDLE_TURNS: u8 = 16;
 
 /// A recorded stream of server-sent events. Dropping it before its end cancels the provider's work
 /// and records what was delivered.
@@ -29,6 +40,10 @@ pub struct RecordedStream {
     rest: Option<ByteStream>,
     out: Vec<Bytes>,
     bytes_sent: u64,
+    /// When the client was last given something.
+    written: Option<Instant>,
+    /// Turns of a burst in which nothing came.
+    idle_turns: u8,
     ending: Option<Pin<Box<dyn Future<Output = AnswerFacts> + Send>>>,
     /// What follows the record: the withheld `[DONE]`, or an error event.
     last: Option<Bytes>,
@@ -59,6 +74,8 @@ impl RecordedStream {
             rest: Some(open.rest),
             out: open.held,
             bytes_sent: 0,
+            written: None,
+            idle_turns: 0,
             ending: None,
             last: None,
             secrets,
@@ -82,6 +99,7 @@ impl RecordedStream {
             match Pin::new(rest).poll_next(context) {
                 Poll::Ready(Some(Ok(chunk))) => {
                     taken += chunk.len();
+                    self.idle_turns = 0;
                     self.reader.push(chunk, &mut self.out);
                 }
                 Poll::Ready(Some(Err(error))) => {
@@ -94,9 +112,19 @@ impl RecordedStream {
                     return Poll::Ready(Taken::End(None));
                 }
                 Poll::Pending if self.out.is_empty() => return Poll::Pending,
+                Poll::Pending if self.awaits_more() => {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Poll::Pending => return Poll::Ready(Taken::Enough),
             }
         }
+    }
+
+    /// Whether what is ready should wait one more turn for what is about to come.
+    fn awaits_more(&mut self) -> bool {
+        self.idle_turns += 1;
+        self.idle_turns <= IDLE_TURNS && self.written.is_some_and(|time| time.elapsed() < BURST)
     }
 
     /// Joins what is ready into one chunk.
@@ -112,6 +140,8 @@ impl RecordedStream {
             joined.freeze()
         };
         self.bytes_sent += u64::try_from(joined.len()).unwrap_or(0);
+        self.written = Some(Instant::now());
+        self.idle_turns = 0;
         Some(joined)
     }
 

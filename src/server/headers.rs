@@ -2,85 +2,102 @@
 
 use crate::domain::{CallId, CostQuality};
 use crate::proxy::AnswerFacts;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use std::time::Duration;
 
 tokio::task_local! {
     /// The id of the request that the running task serves; set by the request id layer.
-    static REQUEST_ID: CallId;
+    static CURRENT: CallId;
 }
 
 /// Returns the id of the request being served, for error bodies.
 pub(crate) fn current_request_id() -> Option<String> {
-    REQUEST_ID.try_with(ToString::to_string).ok()
+    CURRENT.try_with(ToString::to_string).ok()
 }
 
 /// Runs `future` as the service of request `id`.
 pub(crate) async fn with_request_id<F: Future>(id: CallId, future: F) -> F::Output {
-    REQUEST_ID.scope(id, future).await
+    CURRENT.scope(id, future).await
 }
+
+const PROMPT: HeaderName = HeaderName::from_static("x-promptgate-prompt");
+const VERSION: HeaderName = HeaderName::from_static("x-promptgate-version");
+const HASH: HeaderName = HeaderName::from_static("x-promptgate-hash");
+const COMMIT: HeaderName = HeaderName::from_static("x-promptgate-commit");
+const LABEL: HeaderName = HeaderName::from_static("x-promptgate-label");
+const DIRTY: HeaderName = HeaderName::from_static("x-promptgate-dirty");
+const PROVIDER: HeaderName = HeaderName::from_static("x-promptgate-provider");
+const MODEL: HeaderName = HeaderName::from_static("x-promptgate-model");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-promptgate-attempts");
+const OVERHEAD: HeaderName = HeaderName::from_static("x-promptgate-overhead-us");
+const CACHE: HeaderName = HeaderName::from_static("x-promptgate-cache");
+const DURABILITY: HeaderName = HeaderName::from_static("x-promptgate-durability");
+const COST: HeaderName = HeaderName::from_static("x-promptgate-cost-usd");
+const COST_QUALITY: HeaderName = HeaderName::from_static("x-promptgate-cost-quality");
+const WARNINGS: HeaderName = HeaderName::from_static("x-promptgate-warnings");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+
+/// More headers than an answer has, so that the map is made once.
+const EXPECTED_HEADERS: usize = 32;
 
 /// Writes the `x-promptgate-*` family and the provider's rate limits.
 pub(crate) fn write_facts(headers: &mut HeaderMap, facts: &AnswerFacts) {
+    headers.reserve(EXPECTED_HEADERS);
     if let Some(prompt) = &facts.prompt {
-        set(headers, "x-promptgate-prompt", prompt.key.as_str());
-        set(headers, "x-promptgate-version", &prompt.version());
-        set(headers, "x-promptgate-hash", &prompt.hash.to_string());
+        set(headers, PROMPT, prompt.key.as_str());
+        set(headers, VERSION, &prompt.version());
+        set(headers, HASH, &prompt.hash.to_string());
         if let Some(commit) = &prompt.commit {
-            set(headers, "x-promptgate-commit", commit);
+            set(headers, COMMIT, commit);
         }
         if let Some(label) = &prompt.label {
-            set(headers, "x-promptgate-label", label);
+            set(headers, LABEL, label);
         }
         if prompt.dirty {
-            set(headers, "x-promptgate-dirty", "true");
+            headers.insert(DIRTY, HeaderValue::from_static("true"));
         }
     }
     if !facts.provider.is_empty() {
-        set(headers, "x-promptgate-provider", &facts.provider);
-        set(headers, "x-promptgate-model", &facts.model);
-        set(
-            headers,
-            "x-promptgate-attempts",
-            &facts.attempts.to_string(),
-        );
-        set(
-            headers,
-            "x-promptgate-overhead-us",
-            &facts.overhead_us.to_string(),
-        );
-        set(headers, "x-promptgate-cache", "off");
+        set(headers, PROVIDER, &facts.provider);
+        set(headers, MODEL, &facts.model);
+        headers.insert(ATTEMPTS, facts.attempts.into());
+        headers.insert(OVERHEAD, facts.overhead_us.into());
+        headers.insert(CACHE, HeaderValue::from_static("off"));
         let durability = facts.durability.map_or("none", |level| level.as_str());
-        set(headers, "x-promptgate-durability", durability);
+        headers.insert(DURABILITY, HeaderValue::from_static(durability));
     }
     if let Some(cost) = &facts.cost
         && let Some(amount) = cost.pico_usd
     {
-        set(headers, "x-promptgate-cost-usd", &amount.to_dollars());
+        set(headers, COST, &amount.to_dollars());
         if cost.quality == CostQuality::Estimated {
-            set(headers, "x-promptgate-cost-quality", "estimated");
+            headers.insert(COST_QUALITY, HeaderValue::from_static("estimated"));
         }
     }
     if !facts.warnings.is_empty() {
-        set(headers, "x-promptgate-warnings", &facts.warnings.join("; "));
+        set(headers, WARNINGS, &facts.warnings.join("; "));
     }
     for (name, value) in &facts.rate_limits {
         headers.insert(name.clone(), value.clone());
     }
 }
 
+/// Writes the id of the request, which is also that of its call.
+pub(crate) fn write_request_id(headers: &mut HeaderMap, id: CallId) {
+    set(headers, REQUEST_ID, &id.to_string());
+}
+
 /// Writes how long to wait, in both forms that SDKs read.
 pub(crate) fn write_retry_after(headers: &mut HeaderMap, wait: Duration) {
     let whole_seconds = wait.as_secs() + u64::from(0 < wait.subsec_nanos());
-    set(headers, "retry-after", &whole_seconds.to_string());
-    set(headers, "retry-after-ms", &wait.as_millis().to_string());
+    let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    headers.insert(RETRY_AFTER, whole_seconds.into());
+    headers.insert(RETRY_AFTER_MS, millis.into());
 }
 
 /// Sets a header; characters that a header cannot carry become `?`.
-fn set(headers: &mut HeaderMap, name: &str, value: &str) {
-    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
-        return;
-    };
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     let is_plain = |c: char| c == ' ' || c.is_ascii_graphic();
     let value = HeaderValue::from_str(value).or_else(|_| {
         let plain: String = value

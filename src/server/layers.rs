@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use http_body::{Frame, SizeHint};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -37,9 +37,7 @@ pub(crate) async fn identify(mut request: Request, next: Next) -> Response {
         })
     })
     .await;
-    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
-        response.headers_mut().insert("x-request-id", value);
-    }
+    headers::write_request_id(response.headers_mut(), id);
     response
 }
 

@@ -12,18 +12,18 @@ use http::StatusCode;
 /// The data plane: what applications call.
 pub fn data(state: DataState) -> Router {
     let calls = Router::new()
-        .route("/chat/completions", post(chat::create))
-        .route("/embeddings", post(embeddings::create))
-        .route("/models", get(models::list))
-        .route("/models/{*id}", get(models::show))
-        .route("/prompts", get(prompts::list))
-        .route("/prompts/{*name}", get(prompts::show).post(prompts::render))
+        .route("/v1/chat/completions", post(chat::create))
+        .route("/v1/embeddings", post(embeddings::create))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{*id}", get(models::show))
+        .route("/v1/prompts", get(prompts::list))
+        .route("/v1/prompts/{*name}", get(prompts::show).post(prompts::render))
         // Nothing behind this line is reached without a caller.
         .layer(from_fn_with_state(state.keys.clone(), layers::authenticate))
         // Counts a stream until its last byte; outside of it are the probes, which answer under load.
         .layer(from_fn_with_state(state.places.clone(), layers::bound_in_flight));
     Router::new()
-        .nest("/v1", calls)
+        .merge(calls)
         .merge(probes())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
