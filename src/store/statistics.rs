@@ -55,9 +55,9 @@ pub struct StatsRow {
     pub cached_tokens: u64,
     /// Tokens that came out.
     pub output_tokens: u64,
-    /// The sum of the known costs.
+    /// The sum of the known costs; `None` when no call's cost is known.
     #[serde(rename = "cost_pico_usd")]
-    pub cost: PicoDollars,
+    pub cost: Option<PicoDollars>,
     /// Calls whose cost is not known, and so not in the sum.
     pub calls_without_cost: u64,
     /// Median of the whole time, in microseconds, right to 3 %.
@@ -104,7 +104,7 @@ impl Store {
             input_tokens: sums.input_tokens,
             cached_tokens: sums.cached_tokens,
             output_tokens: sums.output_tokens,
-            cost: PicoDollars(sums.cost_pico_usd),
+            cost: (sums.calls_without_cost < sums.calls).then_some(PicoDollars(sums.cost_pico_usd)),
             calls_without_cost: sums.calls_without_cost,
             p50_us: sums.latency.quantile(500),
             p95_us: sums.latency.quantile(950),

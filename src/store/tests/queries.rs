@@ -155,7 +155,12 @@ fn plain_sums(rows: impl Iterator<Item = CallRow>) -> (u64, u64, u64, BTreeMap<C
 }
 
 fn sums_of(row: &StatsRow) -> (u64, u64, u64, BTreeMap<CallState, u64>) {
-    (row.calls, row.input_tokens, row.cost.0, row.states.clone())
+    (
+        row.calls,
+        row.input_tokens,
+        row.cost.map_or(0, |cost| cost.0),
+        row.states.clone(),
+    )
 }
 
 #[test]
