@@ -1,6 +1,6 @@
 //! Every version of a prompt that was ever served, by its hash: immutable files.
 
-use crate::domain::BundleHash;
+use crate::domain::{BundleHash, Durability};
 use crate::store::Error;
 use crate::store::segment::sync_dir;
 use std::fs::{self, File};
@@ -16,12 +16,17 @@ fn path_of(dir: &Path, hash: BundleHash) -> PathBuf {
     shelf.join(format!("{hex}.json"))
 }
 
-/// Stores bundles, in place of what is there; known ones cost a look. All new ones are durable when this returns.
+/// Stores bundles, in place of what is there; known ones cost a look. At level `disk` all new ones are
+/// on the disk when this returns; at `os` they survive what the journal survives.
 ///
 /// # Errors
 ///
 /// `Io`.
-pub(super) fn put(dir: &Path, bundles: &[(BundleHash, &[u8])]) -> Result<(), Error> {
+pub(super) fn put(
+    dir: &Path,
+    bundles: &[(BundleHash, &[u8])],
+    durability: Durability,
+) -> Result<(), Error> {
     let mut shelves = Vec::new();
     for (hash, content) in bundles {
         let path = path_of(dir, *hash);
@@ -30,10 +35,10 @@ pub(super) fn put(dir: &Path, bundles: &[(BundleHash, &[u8])]) -> Result<(), Err
         }
         let shelf = path.parent().unwrap_or(dir).to_owned();
         fs::create_dir_all(&shelf).map_err(Error::io("create", &shelf))?;
-        write(&path, content).map_err(Error::io("write", &path))?;
+        write(&path, content, durability).map_err(Error::io("write", &path))?;
         shelves.push(shelf);
     }
-    if shelves.is_empty() {
+    if shelves.is_empty() || durability == Durability::Os {
         return Ok(());
     }
     shelves.sort_unstable();
@@ -45,11 +50,13 @@ pub(super) fn put(dir: &Path, bundles: &[(BundleHash, &[u8])]) -> Result<(), Err
     Ok(())
 }
 
-fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+fn write(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     let mut file = File::create(&temporary)?;
     file.write_all(content)?;
-    file.sync_data()?;
+    if durability == Durability::Disk {
+        file.sync_data()?;
+    }
     fs::rename(&temporary, path)
 }
 
@@ -68,6 +75,9 @@ pub(super) fn find(dir: &Path, prefix: &str) -> Result<Found, Error> {
         return Err(Error::BadHash {
             text: prefix.chars().take(80).collect(),
         });
+    }
+    if let Ok(hash) = format!("sha-{digits}").parse() {
+        return whole(dir, hash);
     }
     let shelf = dir.join(digits.get(..2).unwrap_or_default());
     let entries = match fs::read_dir(&shelf) {
@@ -92,10 +102,21 @@ pub(super) fn find(dir: &Path, prefix: &str) -> Result<Found, Error> {
     Ok(found)
 }
 
+/// Looks for one bundle by its whole hash: no shelf is listed, so that a start with a thousand prompts is
+/// quick.
+fn whole(dir: &Path, hash: BundleHash) -> Result<Found, Error> {
+    let path = path_of(dir, hash);
+    match fs::read(&path) {
+        Ok(content) => Ok(vec![(hash, content)]),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(Error::io("read", &path)(error)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{find, put};
-    use crate::domain::BundleHash;
+    use crate::domain::{BundleHash, Durability};
 
     #[test]
     fn bundles_are_found_by_the_start_of_their_hash() {
@@ -107,13 +128,17 @@ mod tests {
                 .try_into()
                 .unwrap(),
         );
-        put(dir.path(), &[(one, b"one"), (two, b"two")]).unwrap();
-        put(dir.path(), &[(one, b"one under two names")]).unwrap();
+        let (os, disk) = (Durability::Os, Durability::Disk);
+        put(dir.path(), &[(one, b"one"), (two, b"two")], disk).unwrap();
+        put(dir.path(), &[(one, b"one under two names")], os).unwrap();
         assert_eq!(
             find(dir.path(), "sha-ABABAB").unwrap(),
             [(one, b"one under two names".to_vec())]
         );
         assert_eq!(find(dir.path(), "abab").unwrap().len(), 2);
+        let whole = find(dir.path(), &two.to_hex()).unwrap();
+        assert_eq!(whole, [(two, b"two".to_vec())]);
+        assert!(find(dir.path(), &"0".repeat(64)).unwrap().is_empty());
         assert!(find(dir.path(), "ffff").unwrap().is_empty());
         for bad in ["ab", "../..", "zzzz", "é1234"] {
             let error = find(dir.path(), bad).unwrap_err();

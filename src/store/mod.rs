@@ -307,13 +307,13 @@ impl Store {
         self.registry.setting(name)
     }
 
-    /// Stores bundles by their hashes, durably, with one sync per folder. Blocks.
+    /// Stores bundles by their hashes, as durably as records. Blocks.
     ///
     /// # Errors
     ///
     /// `Io`.
     pub fn put_bundles(&self, bundles: &[(BundleHash, &[u8])]) -> Result<(), Error> {
-        bundles::put(&self.bundles, bundles)
+        bundles::put(&self.bundles, bundles, self.journal.durability)
     }
 
     /// Stores one bundle; see `put_bundles`.
