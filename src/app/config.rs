@@ -1,81 +1,24 @@
-//! From what was written (file, environment, command line) to a checked config. The only place that
-//! reads the environment.
+//! From what was written (file, environment, command line) to a checked config.
 
 use crate::app::Error;
 use crate::app::file::{
     DurabilityName, File, LogFormatName, OnFullName, PriceTable, ProviderTable,
 };
+use crate::app::origin::{DEFAULT_FILE, Environment, Origin, Overrides};
 use crate::domain::{Durability, Secret, nearest_names};
 use crate::metering::{self, PriceRow};
 use crate::prompts::{DirectorySource, GitSource, Source};
 use crate::proxy::WELL_KNOWN;
 use crate::{prompts, providers, server, store, telemetry};
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The environment as a value, so that tests bring their own.
-#[derive(Debug, Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
-
-impl Environment {
-    /// Reads the process's environment.
-    #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the environment"
-    )]
-    pub fn of_process() -> Self {
-        Self(
-            std::env::vars_os()
-                .filter_map(|(name, value)| {
-                    Some((name.into_string().ok()?, value.into_string().ok()?))
-                })
-                .collect(),
-        )
-    }
-
-    /// An environment of these variables.
-    #[must_use]
-    pub fn of(variables: &[(&str, &str)]) -> Self {
-        Self(
-            variables
-                .iter()
-                .map(|&(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
-        )
-    }
-
-    /// Returns a variable; an empty one counts as not set.
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
-    }
-}
-
-/// What the command line says; it wins over the file.
-#[derive(Debug, Clone, Default)]
-pub struct Overrides {
-    /// `--config`.
-    pub config: Option<PathBuf>,
-    /// `--listen`.
-    pub listen: Option<SocketAddr>,
-    /// `--admin-listen`.
-    pub admin_listen: Option<SocketAddr>,
-    /// `--data-dir`.
-    pub data_dir: Option<PathBuf>,
-    /// `--prompts`.
-    pub prompts: Option<PathBuf>,
-    /// `--durability`.
-    pub durability: Option<Durability>,
-}
-
 /// A config that was checked.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// What it was made from.
+    pub(super) origin: Origin,
     /// Where the data plane listens.
     pub listen: SocketAddr,
     /// Where the admin plane listens.
@@ -106,16 +49,42 @@ pub struct Config {
     pub telemetry: telemetry::Config,
 }
 
+impl Config {
+    /// Returns which settings `next` has otherwise that hold from start to end of a process.
+    pub(super) fn changed_until_restart(&self, next: &Self) -> Vec<&'static str> {
+        let of = |config: &Self| {
+            [
+                ("server.listen", format!("{:?}", config.listen)),
+                ("server.admin_listen", format!("{:?}", config.admin_listen)),
+                ("server", {
+                    let limits = (&config.limits, &config.body_limits, config.max_in_flight);
+                    let drain = (config.drain_delay, config.drain_timeout);
+                    format!("{limits:?} {drain:?}")
+                }),
+                ("store", format!("{:?}", config.store)),
+                ("prompts", format!("{:?}", config.prompts)),
+                ("telemetry", format!("{:?}", config.telemetry)),
+            ]
+        };
+        let pairs = of(self).into_iter().zip(of(next));
+        pairs
+            .filter(|((_, ours), (_, theirs))| ours != theirs)
+            .map(|((name, _), _)| name)
+            .collect()
+    }
+}
+
 /// Reads and checks everything.
 ///
 /// # Errors
 ///
 /// The first thing that is wrong, with its key and what to do.
 pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Config, Error> {
+    let stamp = overrides.stamp();
     let file = match &overrides.config {
         Some(path) => read_file(path)?,
         None => {
-            let path = Path::new("promptgate.toml");
+            let path = Path::new(DEFAULT_FILE);
             if path.exists() {
                 read_file(path)?
             } else {
@@ -123,7 +92,12 @@ pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Config, 
             }
         }
     };
-    check(&file, overrides, environment)
+    let origin = Origin {
+        overrides: overrides.clone(),
+        environment: environment.clone(),
+        stamp,
+    };
+    check(&file, origin)
 }
 
 fn read_file(path: &Path) -> Result<File, Error> {
@@ -148,7 +122,8 @@ fn suggestion(message: &str) -> Option<String> {
         .map(|name| (*name).to_owned())
 }
 
-fn check(file: &File, overrides: &Overrides, environment: &Environment) -> Result<Config, Error> {
+fn check(file: &File, origin: Origin) -> Result<Config, Error> {
+    let (overrides, environment) = (&origin.overrides, &origin.environment);
     let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
     let providers = providers(file, environment)?;
     let only_simulated = providers
@@ -181,6 +156,7 @@ fn check(file: &File, overrides: &Overrides, environment: &Environment) -> Resul
         prices: prices(file)?,
         telemetry: telemetry_config(file, environment)?,
         providers,
+        origin,
     })
 }
 

@@ -4,27 +4,28 @@ mod archive;
 mod config;
 mod error;
 mod file;
+mod origin;
 mod rendezvous;
 mod run;
 mod units;
+mod upstreams;
 
-pub use config::{Config, Environment, Overrides, load};
+pub use config::{Config, load};
 pub use error::Error;
+pub use origin::{Environment, Overrides};
 pub use rendezvous::{Rendezvous, admin_token};
-pub use run::{Bound, Running, Shutdown};
+pub use run::{Bound, Reload, Running, Shutdown};
 
 use crate::access::KeyRing;
 use crate::app::archive::Archive;
 use crate::domain::{Clock, Secret};
-use crate::metering::{Prices, Tokens};
+use crate::metering::Tokens;
 use crate::prompts::Prompts;
-use crate::providers::{self, Providers};
-use crate::proxy::{Proxy, Recorder, Routes};
-use crate::safety::Secrets;
+use crate::providers;
+use crate::proxy::{CurrentUpstreams, Proxy, Recorder};
 use crate::server::{self, AdminClient, AdminState, Catalogue, DataState, Readiness};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +40,6 @@ pub struct App {
     proxy: Arc<Proxy>,
     keys: Arc<KeyRing>,
     telemetry: Arc<Telemetry>,
-    prices: Arc<Prices>,
     token: Arc<Secret>,
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -83,20 +83,17 @@ impl App {
         let prompts = Arc::new(prompts);
         let token = Arc::new(admin_token(&config.store.dir)?);
         providers::install_tls();
-        let providers = Arc::new(Providers::build(config.providers.clone())?);
+        let upstreams = CurrentUpstreams::new(upstreams::build(&config, &token, &[])?);
+        let upstreams = Arc::new(upstreams);
         let telemetry = Telemetry::new(&config.telemetry);
         let telemetry = Arc::new(telemetry.map_err(|error| Error::Telemetry(error.to_string()))?);
-        let prices = Arc::new(Prices::with_overrides(config.prices.clone()));
         let keys = Arc::new(KeyRing::new(clock, !config.listen.ip().is_loopback()));
         server::load_keys(&keys, store.keys()?);
         let tasks = TaskTracker::new();
         let cut = CancellationToken::new();
         let recorder = Recorder {
             store: Arc::clone(&store),
-            prices: Arc::clone(&prices),
-            price_lists: price_lists(&config),
             tokens: Tokens,
-            secrets: Arc::new(known_secrets(&config, &token)),
             telemetry: Arc::clone(&telemetry),
             clock,
             tasks: tasks.clone(),
@@ -104,8 +101,7 @@ impl App {
         };
         let proxy = Arc::new(Proxy {
             prompts: Arc::clone(&prompts),
-            routes: routes(&config),
-            providers,
+            upstreams,
             recorder: Arc::new(recorder),
             cut: cut.clone(),
         });
@@ -117,7 +113,6 @@ impl App {
             proxy,
             keys,
             telemetry,
-            prices,
             token,
             tasks,
             stopping,
@@ -133,8 +128,7 @@ impl App {
             keys: Arc::clone(&self.keys),
             catalogue: Catalogue {
                 prompts: Arc::clone(&self.prompts),
-                providers: Arc::clone(&self.proxy.providers),
-                prices: Arc::clone(&self.prices),
+                upstreams: Arc::clone(&self.proxy.upstreams),
                 started: Clock::System.now(),
             },
             places: Arc::new(Semaphore::new(self.config.max_in_flight)),
@@ -169,42 +163,4 @@ impl App {
             prompts: Arc::clone(&self.prompts),
         }
     }
-}
-
-fn routes(config: &Config) -> Routes {
-    Routes {
-        providers: config
-            .providers
-            .iter()
-            .map(|provider| provider.name.clone())
-            .collect(),
-        patterns: config.models.clone(),
-        catch_all: config.only_simulated.then(|| "simulated".to_owned()),
-        ..Routes::default()
-    }
-}
-
-/// The price table's names of the configured providers.
-fn price_lists(config: &Config) -> BTreeMap<String, &'static str> {
-    let named = config.providers.iter();
-    named
-        .map(|provider| (provider.name.clone(), provider.preset.as_str()))
-        .collect()
-}
-
-/// Everything that must never be written down.
-fn known_secrets(config: &Config, token: &Secret) -> Secrets {
-    let mut known = vec![token.clone()];
-    for provider in &config.providers {
-        known.extend(provider.api_key.clone());
-        known.extend(provider.headers.iter().map(|(_, value)| value.clone()));
-    }
-    known.extend(
-        config
-            .telemetry
-            .otlp_headers
-            .iter()
-            .map(|(_, value)| value.clone()),
-    );
-    Secrets::new(&known)
 }

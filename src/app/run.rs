@@ -2,11 +2,14 @@
 //! is still open, and last the records.
 
 use crate::app::rendezvous::Rendezvous;
+use crate::app::upstreams::Reloader;
 use crate::app::{App, Error};
 use crate::server::{self, Stop};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// How the process is asked to stop.
@@ -17,6 +20,9 @@ pub struct Shutdown {
     /// Finish now; records are still written.
     pub now: CancellationToken,
 }
+
+/// Asks a running gateway to read its config again.
+pub type Reload = Arc<Notify>;
 
 /// The addresses that were bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,19 +108,23 @@ impl Running {
         &self.app
     }
 
-    /// Serves until `shutdown`, then stops in order.
+    /// Serves until `shutdown`, then stops in order. The config is read again when its file changes or
+    /// `reload` asks for it.
     ///
     /// # Errors
     ///
     /// When the store cannot be closed cleanly.
-    pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+    pub async fn run(self, shutdown: Shutdown, reload: Reload) -> Result<(), Error> {
         let Self {
             app, data, admin, ..
         } = self;
-        let prompts = std::sync::Arc::clone(&app.prompts);
+        let prompts = Arc::clone(&app.prompts);
         let stopping = app.stopping.clone();
         app.tasks
             .spawn(async move { prompts.watch(stopping).await });
+        let reloader = Reloader::of(&app);
+        app.tasks
+            .spawn(reloader.follow(reload, app.stopping.clone()));
         let (data_stop, admin_stop) = (Stop::default(), Stop::default());
         let limits = app.config.limits.clone();
         let serving = app.tasks.spawn(server::serve(

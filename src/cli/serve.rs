@@ -1,6 +1,6 @@
 //! `promptgate serve`.
 
-use crate::app::{self, App, Environment, Running, Shutdown};
+use crate::app::{self, App, Environment, Reload, Running, Shutdown};
 use crate::cli::Common;
 use crate::cli::output::{self, Failure};
 use crate::telemetry;
@@ -16,9 +16,10 @@ pub(crate) async fn run(common: &Common, environment: &Environment) -> Result<()
     let signals = Signals::install()?;
     announce(&running)?;
     let stop = shutdown.clone();
-    let watching = signals.pass_on(stop);
+    let reload = Reload::default();
+    let watching = signals.pass_on(stop, Reload::clone(&reload));
     tokio::select! {
-        result = running.run(shutdown) => Ok(result?),
+        result = running.run(shutdown, reload) => Ok(result?),
         () = watching => Ok(()),
     }
 }
@@ -52,10 +53,11 @@ fn announce(running: &Running) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The signals that end the process.
+/// The signals that end the process, and the one to read the config again.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -66,15 +68,20 @@ impl Signals {
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
         })
     }
 
     /// The first signal stops gently, the second at once. Never returns.
-    async fn pass_on(mut self, shutdown: Shutdown) {
+    async fn pass_on(mut self, shutdown: Shutdown, reload: Reload) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => {}
                 _ = self.interrupt.recv() => {}
+                _ = self.hangup.recv() => {
+                    reload.notify_one();
+                    continue;
+                }
             }
             if shutdown.gently.is_cancelled() {
                 shutdown.now.cancel();

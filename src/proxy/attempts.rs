@@ -4,12 +4,11 @@
 //! nothing, and until then another attempt is invisible to the client.
 
 use crate::domain::{Attempt, CallId, Operation, TraceContext};
-use crate::providers::{ByteStream, Outgoing, Providers, ReplyBody};
+use crate::providers::{ByteStream, Outgoing, ReplyBody};
 use crate::proxy::call::Call;
 use crate::proxy::recording::Recording;
 use crate::proxy::routing::{Plan, PlannedAttempt, RetryPolicy};
-use crate::proxy::{Error, encode};
-use crate::safety::Secrets;
+use crate::proxy::{Error, Upstreams, encode};
 use crate::wire::Dialect;
 use crate::wire::openai::{ChatStream, ReplyFacts};
 use bytes::Bytes;
@@ -55,8 +54,7 @@ pub(crate) struct OpenStream {
 /// What every attempt of a call needs to know.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sending<'a> {
-    pub(crate) providers: &'a Providers,
-    pub(crate) secrets: &'a Secrets,
+    pub(crate) upstreams: &'a Upstreams,
     pub(crate) call: &'a Call,
     pub(crate) id: CallId,
     pub(crate) trace: Option<&'a TraceContext>,
@@ -154,7 +152,7 @@ async fn attempt(
     tries: u32,
 ) -> Result<Success, Error> {
     let call = sending.call;
-    let Some(endpoint) = sending.providers.get(&planned.provider) else {
+    let Some(endpoint) = sending.upstreams.providers.get(&planned.provider) else {
         // Routes name configured providers only; the room answers for the rest.
         return Err(invalid(planned, "there is no such provider".to_owned()));
     };
@@ -169,8 +167,12 @@ async fn attempt(
         deadlines: None,
     };
     let sent = sending.started.elapsed();
-    let reply = sending.providers.send(&planned.provider, &outgoing).await;
-    let reply = reply.map_err(|error| Error::from_provider(error, sending.secrets))?;
+    let reply = sending
+        .upstreams
+        .providers
+        .send(&planned.provider, &outgoing)
+        .await;
+    let reply = reply.map_err(|error| Error::from_provider(error, &sending.upstreams.secrets))?;
     let head = sending.started.elapsed();
     let content = match reply.body {
         ReplyBody::Whole(body) => whole(call.operation, planned, body)?,
@@ -228,7 +230,8 @@ async fn open(
         })?;
         match next {
             Some(chunk) => {
-                let chunk = chunk.map_err(|error| Error::from_provider(error, sending.secrets))?;
+                let chunk = chunk
+                    .map_err(|error| Error::from_provider(error, &sending.upstreams.secrets))?;
                 held_bytes += chunk.len();
                 reader.push(chunk, &mut held);
             }
@@ -243,7 +246,8 @@ async fn open(
             }
         }
         if let Some(fault) = reader.fault() {
-            let message = sending.secrets.scrub_text(&fault.message).into_owned();
+            let secrets = &sending.upstreams.secrets;
+            let message = secrets.scrub_text(&fault.message).into_owned();
             return Err(invalid(planned, message));
         }
         if reader.has_content() || reader.is_done() || HELD_BYTES < held_bytes {

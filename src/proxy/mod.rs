@@ -11,6 +11,7 @@ mod recording;
 mod rendering;
 mod routing;
 mod stream;
+mod upstreams;
 
 pub use call::Arrival;
 pub use error::Error;
@@ -18,12 +19,12 @@ pub use recording::Recorder;
 pub use rendering::Rendering;
 pub use routing::{Plan, PlannedAttempt, RetryPolicy, Routes, WELL_KNOWN};
 pub use stream::RecordedStream;
+pub use upstreams::{CurrentUpstreams, Upstreams};
 
 use crate::domain::{
     BodyFormat, CallState, Caller, Cost, Durability, PromptReference, PromptStamp,
 };
 use crate::prompts::{Prompts, ResolvedPrompt};
-use crate::providers::Providers;
 use crate::proxy::attempts::{Reply, Sending, Success};
 use crate::proxy::call::Call;
 use crate::proxy::recording::{Ending, Recording};
@@ -38,10 +39,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Proxy {
     /// The prompts.
     pub prompts: Arc<Prompts>,
-    /// Which provider serves which model.
-    pub routes: Routes,
-    /// The providers.
-    pub providers: Arc<Providers>,
+    /// The providers and what is known of them.
+    pub upstreams: Arc<CurrentUpstreams>,
     /// Writes the records.
     pub recorder: Arc<Recorder>,
     /// Cuts streams that outlive a shutdown.
@@ -162,25 +161,32 @@ impl Proxy {
         call: Call,
     ) -> Result<Answer, Box<Failure>> {
         let early = |error| Failure::of_prompt(error, call.prompt.as_ref());
-        let plan = self.routes.plan(caller, &call.model).map_err(early)?;
-        let begun = self.recorder.begin(caller, &call, &plan, arrival).await;
-        let mut recording = begun.map_err(early)?;
+        let upstreams = self.upstreams.get();
+        let plan = upstreams.routes.plan(caller, &call.model).map_err(early)?;
+        let begun = self
+            .recorder
+            .begin(caller, &call, &plan, arrival, &upstreams);
+        let mut recording = begun.await.map_err(early)?;
         let sending = Sending {
-            providers: &self.providers,
-            secrets: &self.recorder.secrets,
+            upstreams: &upstreams,
             call: &call,
             id: arrival.id,
             trace: arrival.trace.as_ref(),
             started: arrival.started,
         };
         match attempts::first_success(sending, &plan, &mut recording).await {
-            Ok(success) => Ok(self.follow(recording, success).await),
+            Ok(success) => Ok(self.follow(recording, success, upstreams).await),
             Err(error) => Err(recording.fail(error).await),
         }
     }
 
     /// Hands the answer over; its end writes the outcome.
-    async fn follow(&self, mut recording: Recording, success: Success) -> Answer {
+    async fn follow(
+        &self,
+        mut recording: Recording,
+        success: Success,
+        upstreams: Arc<Upstreams>,
+    ) -> Answer {
         recording.note_success(success.attempt, success.sent, success.head);
         let (mut facts, body) = match success.reply {
             Reply::Whole { body, facts } => {
@@ -197,8 +203,7 @@ impl Proxy {
             }
             Reply::Stream(open) => {
                 let facts = recording.facts();
-                let secrets = Arc::clone(&self.recorder.secrets);
-                let stream = RecordedStream::new(recording, *open, secrets, self.cut.clone());
+                let stream = RecordedStream::new(recording, *open, upstreams, self.cut.clone());
                 (facts, AnswerBody::Stream(Box::new(stream)))
             }
         };

@@ -3,20 +3,19 @@
 
 use crate::domain::{
     Attempt, BodyFormat, CallIntent, CallOutcome, CallState, CallTimes, Caller, Clock, Cost,
-    CostQuality, Operation, Timestamp, TokenUsage,
+    CostQuality, Operation, TokenUsage,
 };
-use crate::metering::{self, PriceRow, Prices, Tokens};
+use crate::metering::{self, Tokens};
 use crate::proxy::attempts::micros;
 use crate::proxy::call::{Arrival, Call};
 use crate::proxy::routing::{Plan, PlannedAttempt};
-use crate::proxy::{AnswerFacts, Error, Failure};
+use crate::proxy::{AnswerFacts, Error, Failure, Upstreams};
 use crate::safety::Secrets;
 use crate::store::{self, Position, Store};
 use crate::telemetry::Telemetry;
 use crate::wire::openai::ReplyFacts;
 use bytes::Bytes;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -29,14 +28,8 @@ use tokio_util::task::TaskTracker;
 pub struct Recorder {
     /// Where records go.
     pub store: Arc<Store>,
-    /// What tokens cost.
-    pub prices: Arc<Prices>,
-    /// Under which name the price table knows a provider that is configured under another.
-    pub price_lists: BTreeMap<String, &'static str>,
     /// Counts tokens where a provider reports none.
     pub tokens: Tokens,
-    /// What must never be written.
-    pub secrets: Arc<Secrets>,
     /// Who else is told.
     pub telemetry: Arc<Telemetry>,
     /// The time of day.
@@ -60,6 +53,7 @@ pub(crate) struct Recording {
 struct Open {
     intent: CallIntent,
     messages: Vec<Bytes>,
+    upstreams: Arc<Upstreams>,
     started: Instant,
     attempt: PlannedAttempt,
     attempts: Vec<Attempt>,
@@ -119,8 +113,10 @@ impl Recorder {
         call: &Call,
         plan: &Plan,
         arrival: &Arrival,
+        upstreams: &Arc<Upstreams>,
     ) -> Result<Recording, Error> {
-        let intent = self.intent(caller, call, plan, arrival);
+        let request = upstreams.secrets.scrub_bytes(&arrival.body);
+        let intent = self.intent(caller, call, plan, (arrival, request));
         let is_recorded = match self.store.append_intent(&intent) {
             Ok(position) => {
                 self.store.durable(position).await?;
@@ -138,6 +134,7 @@ impl Recorder {
             open: Some(Box::new(Open {
                 intent,
                 messages: call.messages.clone(),
+                upstreams: Arc::clone(upstreams),
                 started: arrival.started,
                 attempt: plan.first.clone(),
                 attempts: Vec::new(),
@@ -153,7 +150,14 @@ impl Recorder {
         matches!(error, store::Error::JournalFull { .. }) && self.store.may_serve_unrecorded()
     }
 
-    fn intent(&self, caller: &Caller, call: &Call, plan: &Plan, arrival: &Arrival) -> CallIntent {
+    /// `request` is the body without secrets.
+    fn intent(
+        &self,
+        caller: &Caller,
+        call: &Call,
+        plan: &Plan,
+        (arrival, request): (&Arrival, Bytes),
+    ) -> CallIntent {
         CallIntent {
             id: arrival.id,
             started: self.clock.now(),
@@ -172,7 +176,7 @@ impl Recorder {
             tags: arrival.tags.clone(),
             durability: self.store.durability(),
             overhead_us: micros(arrival.started.elapsed()),
-            request: self.secrets.scrub_bytes(&arrival.body),
+            request,
         }
     }
 
@@ -191,6 +195,8 @@ impl Recorder {
     }
 
     fn outcome(&self, open: &Open, ending: Ending, counted: Option<TokenUsage>) -> CallOutcome {
+        let upstreams = &open.upstreams;
+        let secrets = &upstreams.secrets;
         let facts = ending.facts.unwrap_or_default();
         let usage = facts.usage.or(counted);
         let quality = if facts.usage.is_some() {
@@ -200,7 +206,7 @@ impl Recorder {
         };
         let model = facts.model.as_deref().unwrap_or(&open.attempt.model);
         let cost = usage.map_or_else(Cost::default, |usage| {
-            let price = self.price(&open.attempt, model, open.intent.started);
+            let price = upstreams.price(&open.attempt, model, open.intent.started);
             price.map_or_else(Cost::default, |price| {
                 metering::cost(&usage, &price, quality)
             })
@@ -214,7 +220,7 @@ impl Recorder {
             ended: self.clock.now(),
             status: ending.status,
             error,
-            message: message.map(|text| self.secrets.scrub_text(&text).into_owned()),
+            message: message.map(|text| secrets.scrub_text(&text).into_owned()),
             provider: open.attempt.provider.clone(),
             model: open.attempt.model.clone(),
             model_returned: facts.model,
@@ -226,36 +232,12 @@ impl Recorder {
                 total_us: micros(open.started.elapsed()),
                 ..open.times
             },
-            attempts: self.scrubbed(&open.attempts),
+            attempts: scrubbed(secrets, &open.attempts),
             bytes_sent: ending.bytes_sent,
             warnings,
             output_format: ending.output_format,
-            output: self.secrets.scrub_bytes(&ending.output),
+            output: secrets.scrub_bytes(&ending.output),
         }
-    }
-
-    /// The price of what was used: of the model that the provider names, else of the one asked for;
-    /// under the provider's own name, else under that of its kind.
-    fn price(&self, attempt: &PlannedAttempt, model: &str, at: Timestamp) -> Option<Arc<PriceRow>> {
-        let kind = self.price_lists.get(&attempt.provider).copied();
-        let lists = [Some(attempt.provider.as_str()), kind];
-        let models = [model, &attempt.model];
-        lists.into_iter().flatten().find_map(|list| {
-            models
-                .into_iter()
-                .find_map(|model| self.prices.lookup(list, model, at))
-        })
-    }
-
-    fn scrubbed(&self, attempts: &[Attempt]) -> Vec<Attempt> {
-        let scrub = |text: &String| self.secrets.scrub_text(text).into_owned();
-        attempts
-            .iter()
-            .map(|attempt| Attempt {
-                message: attempt.message.as_ref().map(scrub),
-                ..attempt.clone()
-            })
-            .collect()
     }
 
     /// Counts what the provider did not report. Takes milliseconds on long texts.
@@ -300,6 +282,17 @@ impl Recorder {
             _ => 0,
         }
     }
+}
+
+fn scrubbed(secrets: &Secrets, attempts: &[Attempt]) -> Vec<Attempt> {
+    let scrub = |text: &String| secrets.scrub_text(text).into_owned();
+    attempts
+        .iter()
+        .map(|attempt| Attempt {
+            message: attempt.message.as_ref().map(scrub),
+            ..attempt.clone()
+        })
+        .collect()
 }
 
 /// Whether tokens must be counted here: the provider did work and reported nothing.

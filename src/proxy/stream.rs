@@ -5,8 +5,7 @@ use crate::domain::{BodyFormat, CallState};
 use crate::providers::ByteStream;
 use crate::proxy::attempts::OpenStream;
 use crate::proxy::recording::{Ending, Recording};
-use crate::proxy::{AnswerFacts, Error};
-use crate::safety::Secrets;
+use crate::proxy::{AnswerFacts, Error, Upstreams};
 use crate::wire::openai::{ChatStream, ErrorEnvelope};
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
@@ -47,7 +46,7 @@ pub struct RecordedStream {
     ending: Option<Pin<Box<dyn Future<Output = AnswerFacts> + Send>>>,
     /// What follows the record: the withheld `[DONE]`, or an error event.
     last: Option<Bytes>,
-    secrets: Arc<Secrets>,
+    upstreams: Arc<Upstreams>,
     cut: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -64,7 +63,7 @@ impl RecordedStream {
     pub(crate) fn new(
         mut recording: Recording,
         open: OpenStream,
-        secrets: Arc<Secrets>,
+        upstreams: Arc<Upstreams>,
         cut: CancellationToken,
     ) -> Self {
         recording.note_first_content();
@@ -78,7 +77,7 @@ impl RecordedStream {
             idle_turns: 0,
             ending: None,
             last: None,
-            secrets,
+            upstreams,
             cut: Box::pin(cut.cancelled_owned()),
         }
     }
@@ -103,7 +102,7 @@ impl RecordedStream {
                     self.reader.push(chunk, &mut self.out);
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    let error = Error::from_provider(error, &self.secrets);
+                    let error = Error::from_provider(error, &self.upstreams.secrets);
                     return Poll::Ready(Taken::End(Some(error)));
                 }
                 Poll::Ready(None) => {
@@ -183,7 +182,11 @@ impl RecordedStream {
         let Some(error) = error else {
             return (self.ending(CallState::Ok, Some(200)), done);
         };
-        let message = self.secrets.scrub_text(&error.to_string()).into_owned();
+        let message = self
+            .upstreams
+            .secrets
+            .scrub_text(&error.to_string())
+            .into_owned();
         let envelope = ErrorEnvelope {
             message: &message,
             kind: "upstream_error",

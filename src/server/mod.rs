@@ -21,10 +21,8 @@ pub use routes::keys::load as load_keys;
 
 use crate::access::KeyRing;
 use crate::domain::{Clock, Secret, Timestamp};
-use crate::metering::Prices;
 use crate::prompts::Prompts;
-use crate::providers::Providers;
-use crate::proxy::Proxy;
+use crate::proxy::{CurrentUpstreams, Proxy};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use axum::extract::FromRef;
@@ -74,10 +72,8 @@ pub struct AdminState {
 pub struct Catalogue {
     /// The prompts.
     pub prompts: Arc<Prompts>,
-    /// The providers.
-    pub providers: Arc<Providers>,
-    /// Their models.
-    pub prices: Arc<Prices>,
+    /// The providers, and what their models cost.
+    pub upstreams: Arc<CurrentUpstreams>,
     /// When the process started.
     pub started: Timestamp,
 }

@@ -25,6 +25,7 @@ mod health;
 mod keys;
 mod limits;
 mod prompts;
+mod reload;
 mod secrets;
 mod shutdown;
 mod streaming;

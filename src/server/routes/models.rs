@@ -53,9 +53,10 @@ fn models(catalogue: &Catalogue, caller: &Caller) -> Vec<Value> {
                 "description": prompt.bundle.description(),
             })
         });
-    let priced = catalogue.providers.names().flat_map(|provider| {
-        let preset = catalogue.providers.get(provider).map(Endpoint::preset);
-        let rows = catalogue
+    let upstreams = catalogue.upstreams.get();
+    let priced = upstreams.providers.names().flat_map(|provider| {
+        let preset = upstreams.providers.get(provider).map(Endpoint::preset);
+        let rows = upstreams
             .prices
             .models(preset.map_or(provider, |preset| preset.as_str()));
         rows.into_iter().map(move |row| {

@@ -220,9 +220,18 @@ impl TestGateway {
 
     /// Sends SIGTERM and waits for nothing.
     pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Sends SIGHUP, which asks it to read its config again, and waits for nothing.
+    pub(crate) fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, signal: &str) {
         let pid = self.running().child.id().to_string();
-        let status = Command::new("kill").args(["-TERM", &pid]).status();
-        assert!(status.unwrap().success(), "SIGTERM could not be sent");
+        let status = Command::new("kill").args([signal, &pid]).status();
+        assert!(status.unwrap().success(), "{signal} could not be sent");
     }
 
     /// Waits for the process to end by itself.

@@ -1,0 +1,145 @@
+//! The part of the config that can change while calls are served: read again on SIGHUP and when the
+//! file changes, checked whole, and swapped in; with any mistake the old one stays.
+
+use crate::app::config::{self, Config};
+use crate::app::{App, Error};
+use crate::domain::Secret;
+use crate::metering::Prices;
+use crate::providers::Providers;
+use crate::proxy::{CurrentUpstreams, Routes, Upstreams};
+use crate::safety::Secrets;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+/// How often the file is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Builds providers, routes and prices; connects to nobody. `retired` are secrets of configs before.
+///
+/// # Errors
+///
+/// The first provider whose settings cannot be used.
+pub(super) fn build(
+    config: &Config,
+    token: &Secret,
+    retired: &[Secret],
+) -> Result<Upstreams, Error> {
+    let mut known = secrets_of(config);
+    known.push(token.clone());
+    known.extend_from_slice(retired);
+    Ok(Upstreams {
+        routes: routes(config),
+        providers: Providers::build(config.providers.clone())?,
+        prices: Prices::with_overrides(config.prices.clone()),
+        price_lists: price_lists(config),
+        secrets: Secrets::new(&known),
+    })
+}
+
+fn routes(config: &Config) -> Routes {
+    Routes {
+        providers: config
+            .providers
+            .iter()
+            .map(|provider| provider.name.clone())
+            .collect(),
+        patterns: config.models.clone(),
+        catch_all: config.only_simulated.then(|| "simulated".to_owned()),
+        ..Routes::default()
+    }
+}
+
+/// The price table's names of the configured providers.
+fn price_lists(config: &Config) -> BTreeMap<String, &'static str> {
+    let named = config.providers.iter();
+    named
+        .map(|provider| (provider.name.clone(), provider.preset.as_str()))
+        .collect()
+}
+
+/// Everything in a config that must never be written down.
+fn secrets_of(config: &Config) -> Vec<Secret> {
+    let mut known = Vec::new();
+    for provider in &config.providers {
+        known.extend(provider.api_key.clone());
+        known.extend(provider.headers.iter().map(|(_, value)| value.clone()));
+    }
+    let headers = config.telemetry.otlp_headers.iter();
+    known.extend(headers.map(|(_, value)| value.clone()));
+    known
+}
+
+/// Reads the config again when it is told to.
+pub(super) struct Reloader {
+    config: Config,
+    upstreams: Arc<CurrentUpstreams>,
+    token: Arc<Secret>,
+    /// Secrets of earlier configs: calls that began with them may still be open.
+    retired: Vec<Secret>,
+}
+
+impl Reloader {
+    pub(super) fn of(app: &App) -> Self {
+        Self {
+            config: app.config.clone(),
+            upstreams: Arc::clone(&app.proxy.upstreams),
+            token: Arc::clone(&app.token),
+            retired: Vec::new(),
+        }
+    }
+
+    /// Follows `asked` and the file until `stopping`.
+    pub(super) async fn follow(mut self, asked: Arc<Notify>, stopping: CancellationToken) {
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seen = self.config.origin.stamp;
+        loop {
+            let is_asked = tokio::select! {
+                () = stopping.cancelled() => return,
+                () = asked.notified() => true,
+                _ = ticks.tick() => false,
+            };
+            let stamp = self.config.origin.overrides.stamp();
+            if is_asked || stamp != seen {
+                seen = stamp;
+                self.reload();
+            }
+        }
+    }
+
+    fn reload(&mut self) {
+        let origin = &self.config.origin;
+        let next = config::load(&origin.overrides, &origin.environment)
+            .and_then(|next| Ok((build(&next, &self.token, &self.all_secrets())?, next)));
+        let (upstreams, next) = match next {
+            Ok(built) => built,
+            Err(error) => {
+                let hint = error.hint();
+                tracing::error!(%error, hint, "the config is refused, the one before stays");
+                return;
+            }
+        };
+        let later = self.config.changed_until_restart(&next);
+        if !later.is_empty() {
+            let settings = later.join(", ");
+            tracing::warn!(settings, "these settings changed and wait for a restart");
+        }
+        self.retired = self.all_secrets();
+        let providers = next.providers.len();
+        self.upstreams.replace(upstreams);
+        self.config = next;
+        tracing::info!(providers, "config reloaded");
+    }
+
+    fn all_secrets(&self) -> Vec<Secret> {
+        let mut all = secrets_of(&self.config);
+        all.extend_from_slice(&self.retired);
+        all.sort_by(|a, b| a.reveal().cmp(b.reveal()));
+        all.dedup_by(|a, b| a.reveal() == b.reveal());
+        all
+    }
+}
