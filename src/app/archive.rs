@@ -1,4 +1,5 @@
-//! Every prompt version that may be served is kept in the store, so that it can be rendered again.
+//! Every prompt version that may be served is kept in the store, so that it can be rendered again, and
+//! the numbers of versions, so that they are not counted anew at every start.
 
 use crate::domain::BundleHash;
 use crate::prompts::BundleArchive;
@@ -18,5 +19,15 @@ impl BundleArchive for Archive {
 
     fn find(&self, hex_prefix: &str) -> Result<Vec<(BundleHash, Vec<u8>)>, String> {
         self.0.bundle(hex_prefix).map_err(|error| error.to_string())
+    }
+
+    fn append_numbers(&self, line: &str, round: &[u8]) -> Result<(), String> {
+        self.0
+            .append_numbers(line, round)
+            .map_err(|error| error.to_string())
+    }
+
+    fn numbers(&self, line: &str) -> Result<Vec<Vec<u8>>, String> {
+        self.0.numbers(line).map_err(|error| error.to_string())
     }
 }

@@ -5,6 +5,7 @@
 //! data/layout.json     the layout's number          data/index/     sled, made from the journal
 //! data/ballast         space for bad times          data/registry/  sled, keys and settings
 //!                                                   data/bundles/   served versions by hash
+//!                                                   data/numbers/   version numbers, made from Git
 //! ```
 //!
 //! Appending is synchronous and takes a few microseconds: fit for `Drop` and for async code.
@@ -43,6 +44,7 @@ mod term;
 mod bundles;
 mod lock;
 mod migrate;
+mod numbers;
 mod registry;
 
 #[cfg(test)]
@@ -65,6 +67,7 @@ use frame::Kind;
 use indexer::Indexer;
 use journal::Journal;
 use lock::Lock;
+use numbers::Numbers;
 use registry::Registry;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -83,6 +86,7 @@ pub struct Store {
     indexer: Arc<Indexer>,
     registry: Registry,
     bundles: PathBuf,
+    numbers: Numbers,
     on_full: OnFull,
     query_deadline: Duration,
     sync_deadline: Duration,
@@ -135,6 +139,7 @@ impl Store {
             indexer: Arc::new(indexer),
             registry,
             bundles: dir.join("bundles"),
+            numbers: Numbers::new(dir.join("numbers")),
             on_full: config.on_full,
             query_deadline: config.query_deadline,
             sync_deadline: config.sync_deadline,
@@ -332,6 +337,25 @@ impl Store {
     /// `BadHash`, `Io`.
     pub fn bundle(&self, prefix: &str) -> Result<Vec<(BundleHash, Vec<u8>)>, Error> {
         bundles::find(&self.bundles, prefix)
+    }
+
+    /// Keeps an entry under `line` (letters and digits) after those before; durable when it returns.
+    /// Blocks.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, `TooLarge`.
+    pub fn append_numbers(&self, line: &str, entry: &[u8]) -> Result<(), Error> {
+        self.numbers.append(line, entry)
+    }
+
+    /// Returns the entries that were kept under `line`, in order, up to the first damaged one.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    pub fn numbers(&self, line: &str) -> Result<Vec<Vec<u8>>, Error> {
+        self.numbers.read(line)
     }
 
     /// Writes the admin address into the lock file, for the message another process gets.
