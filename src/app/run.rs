@@ -115,6 +115,10 @@ impl Running {
         let stopping = app.stopping.clone();
         app.tasks
             .spawn(async move { prompts.watch(stopping).await });
+        let prompts = std::sync::Arc::clone(&app.prompts);
+        let stopping = app.stopping.clone();
+        app.tasks
+            .spawn(async move { prompts.number_in_background(stopping).await });
         let (data_stop, admin_stop) = (Stop::default(), Stop::default());
         let limits = app.config.limits.clone();
         let serving = app.tasks.spawn(server::serve(
