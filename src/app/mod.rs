@@ -8,6 +8,7 @@ mod rendezvous;
 mod run;
 mod units;
 
+pub use archive::read_only_archive;
 pub use config::{Config, Environment, Overrides, load};
 pub use error::Error;
 pub use rendezvous::{Rendezvous, admin_token};

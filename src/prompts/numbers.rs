@@ -97,7 +97,12 @@ impl Numbers {
         versions.map_or(&[], |versions| versions.events.as_slice())
     }
 
-    /// Whether something happened at `commit`.
+    /// Returns all prompts that ever had a version.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &PromptKey> {
+        self.prompts.keys()
+    }
+
+    /// Returns the commits at which something happened.
     pub(super) fn commits(&self) -> impl Iterator<Item = CommitId> {
         let events = self.prompts.values().flat_map(|versions| &versions.events);
         events.map(|event| event.commit)

@@ -42,6 +42,7 @@ mod statistics;
 mod term;
 
 mod bundles;
+mod kept_prompts;
 mod lock;
 mod migrate;
 mod numbers;
@@ -56,6 +57,7 @@ pub use config::{Config, OnFull};
 pub use error::Error;
 pub use frame::Position;
 pub use gap::Gap;
+pub use kept_prompts::KeptPrompts;
 pub use query::{CallFilter, Tail};
 pub use registry::StoredKey;
 pub use row::CallRow;
@@ -138,8 +140,8 @@ impl Store {
             journal,
             indexer: Arc::new(indexer),
             registry,
-            bundles: dir.join("bundles"),
-            numbers: Numbers::new(dir.join("numbers")),
+            bundles: dir.join(bundles::DIR),
+            numbers: Numbers::new(dir.join(numbers::DIR)),
             on_full: config.on_full,
             query_deadline: config.query_deadline,
             sync_deadline: config.sync_deadline,

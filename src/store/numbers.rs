@@ -13,6 +13,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// What a file begins with: the name and number of the format.
 const FORMAT: &[u8] = b"promptgate numbers 1\n";
+/// The directory below the data directory.
+pub(super) const DIR: &str = "numbers";
 /// Bytes of one entry.
 const MAX_ENTRY: usize = 1 << 30;
 
