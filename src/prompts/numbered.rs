@@ -173,3 +173,145 @@ fn unavailable(reason: &str, hint: Option<&String>) -> Error {
         hint: hint.cloned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::Caller;
+    use crate::git::tests::{commit_all, git, repository_with};
+    use crate::prompts::archive::tests::MemoryArchive;
+    use crate::prompts::error::Error;
+    use crate::prompts::registry::{Config, Prompts, ResolvedPrompt};
+    use crate::prompts::source::{GitSource, Source};
+    use std::fmt::Write as _;
+    use std::io::Write as _;
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
+
+    async fn resolve(prompts: &Prompts, reference: &str) -> Result<ResolvedPrompt, Error> {
+        let reference = reference.parse().unwrap();
+        prompts.resolve(&reference, &Caller::local()).await
+    }
+
+    fn open(path: &Path, archive: &Arc<MemoryArchive>) -> Prompts {
+        let source = Source::Git(GitSource {
+            repository: path.to_owned(),
+            reference: "main".to_owned(),
+            subpath: String::new(),
+        });
+        let archive: Arc<MemoryArchive> = Arc::clone(archive);
+        Prompts::open(Config::new(source), archive).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_number_is_found_where_it_is_served_kept_or_committed() {
+        let dir = repository_with(&[("a.prompt", "one"), ("gone.prompt", "x")]);
+        let first = commit_all(dir.path(), "first");
+        std::fs::write(dir.path().join("a.prompt"), "two").unwrap();
+        git(dir.path(), &["rm", "-q", "gone.prompt"]);
+        commit_all(dir.path(), "second");
+        let archive = Arc::new(MemoryArchive::default());
+        let prompts = open(dir.path(), &archive);
+        prompts.number_all().unwrap();
+        assert_eq!(archive.len(), 1);
+        let now = resolve(&prompts, "a").await.unwrap();
+        assert_eq!(now.stamp.number, Some(2));
+        assert_eq!(resolve(&prompts, "a@v2").await.unwrap().stamp, now.stamp);
+        // Only Git has it; then the archive has it too, and Git is not needed any more.
+        for _ in 0..2 {
+            let old = resolve(&prompts, "a@v1").await.unwrap();
+            assert_eq!(old.bundle.template(), "one");
+            assert_eq!(old.stamp.number, Some(1));
+            assert_eq!(old.stamp.commit.as_deref(), Some(first.as_str()));
+            assert_eq!(archive.len(), 2);
+        }
+        // Every other way to the same version says the number too.
+        let hash = resolve(&prompts, "a@v1").await.unwrap().stamp.hash;
+        for reference in [format!("a@{hash}"), format!("a@git:{first}")] {
+            let old = resolve(&prompts, &reference).await.unwrap();
+            assert_eq!(old.stamp.number, Some(1), "{reference}");
+        }
+        // A prompt that is gone can be asked for by its number, as by its hash.
+        let gone = resolve(&prompts, "gone@v1").await.unwrap();
+        assert_eq!(gone.bundle.template(), "x");
+        let error = resolve(&prompts, "a@v3").await.unwrap_err();
+        assert_eq!(error.kind(), "prompt_version_not_found");
+        assert!(error.hint().unwrap().contains("`v1` to `v2`"));
+        let error = resolve(&prompts, "b@v1").await.unwrap_err();
+        assert_eq!(error.kind(), "prompt_not_found");
+        let caller = Caller {
+            prompts: vec!["open/*".to_owned()],
+            ..Caller::local()
+        };
+        let forbidden = prompts.resolve(&"a@v1".parse().unwrap(), &caller).await;
+        assert_eq!(forbidden.unwrap_err().kind(), "prompt_forbidden");
+    }
+
+    /// A repository with a long history: `a` has as many versions as there are commits.
+    fn long_history(commits: usize) -> tempfile::TempDir {
+        let dir = repository_with(&[]);
+        let mut stream = String::new();
+        for index in 0..commits {
+            let text = format!("version {index}");
+            let _ = write!(
+                stream,
+                "commit refs/heads/main\ncommitter T <t@example.com> {index} +0000\ndata 0\n\
+                 M 644 inline a.prompt\ndata {}\n{text}\n",
+                text.len()
+            );
+        }
+        let mut child = Command::new("git")
+            .current_dir(dir.path())
+            .args(["fast-import", "--quiet"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(stream.as_bytes()).unwrap();
+        drop(stdin);
+        assert!(child.wait().unwrap().success());
+        dir
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_long_history_is_numbered_while_prompts_are_served() {
+        let dir = long_history(700);
+        let archive = Arc::new(MemoryArchive::default());
+        let prompts = open(dir.path(), &archive);
+        let served = resolve(&prompts, "a").await.unwrap();
+        assert_eq!(served.bundle.template(), "version 699");
+        assert_eq!(served.stamp.number, None);
+        for reference in ["a@v1", "a@v700", "a@v9999"] {
+            let error = resolve(&prompts, reference).await.unwrap_err();
+            assert_eq!(error.kind(), "prompt_registry_unavailable", "{reference}");
+            assert!(error.retry_after().is_some());
+        }
+        let (shutdown, tracker) = (CancellationToken::new(), TaskTracker::new());
+        let (background, token) = (prompts.clone(), shutdown.clone());
+        tracker.spawn(async move { background.number_in_background(token).await });
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        while resolve(&prompts, "a").await.unwrap().stamp.number.is_none() {
+            assert!(tokio::time::Instant::now() < deadline, "never numbered");
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(
+            resolve(&prompts, "a").await.unwrap().stamp.number,
+            Some(700)
+        );
+        assert_eq!(
+            resolve(&prompts, "a@v1").await.unwrap().bundle.template(),
+            "version 0"
+        );
+        let error = resolve(&prompts, "a@v9999").await.unwrap_err();
+        assert_eq!(error.kind(), "prompt_version_not_found");
+        shutdown.cancel();
+        tracker.close();
+        tracker.wait().await;
+        // At the next start the numbers are there at once.
+        let again = open(dir.path(), &archive);
+        assert_eq!(resolve(&again, "a").await.unwrap().stamp.number, Some(700));
+    }
+}

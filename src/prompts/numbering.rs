@@ -553,6 +553,50 @@ mod tests {
         events.join(" ")
     }
 
+    /// What is committed, and which events the prompts `a` and `b` have then.
+    const COMMITS: [(&str, &str, &str, &str); 12] = [
+        ("_inner.prompt", "two", "v1 v2", "v1"),
+        ("schemas/T.yaml", "integer", "v1 v2", "v1 v2"),
+        (
+            "tools/find.yaml",
+            "description: Seeks.",
+            "v1 v2",
+            "v1 v2 v3",
+        ),
+        ("_inner.prompt", "one", "v1 v2 v1", "v1 v2 v3"),
+        ("README.md", "nothing", "v1 v2 v1", "v1 v2 v3"),
+        // Broken, and whole again as it was: nothing happened.
+        ("_inner.prompt", "{{#if", "v1 v2 v1", "v1 v2 v3"),
+        ("_inner.prompt", "one", "v1 v2 v1", "v1 v2 v3"),
+        (
+            "b.prompt",
+            "---\ntools: [gone]\n---\nx",
+            "v1 v2 v1",
+            "v1 v2 v3",
+        ),
+        // A cure by another file.
+        (
+            "tools/gone.yaml",
+            "description: Back.",
+            "v1 v2 v1",
+            "v1 v2 v3 v4",
+        ),
+        // A file that takes the place of another by its name.
+        (
+            "tools/gone.json",
+            "{\"description\": \"J\"}",
+            "v1 v2 v1",
+            "v1 v2 v3 v4 v5",
+        ),
+        ("a.samples.yaml", "nonsense", "v1 v2 v1", "v1 v2 v3 v4 v5"),
+        (
+            "a.prompt",
+            "---\ndescription: remark\n---\n{{> t}}",
+            "v1 v2 v1",
+            "v1 v2 v3 v4 v5",
+        ),
+    ];
+
     #[test]
     fn whatever_changes_a_version_bumps_it_and_a_revert_returns() {
         let dir = repository_with(&[
@@ -574,49 +618,7 @@ mod tests {
         let numbering = Numbering::default();
         commit_all(root, "first");
         number(&numbering, &source, &archive);
-        // What is committed, and which prompts have which events then.
-        for (path, text, a, b) in [
-            ("_inner.prompt", "two", "v1 v2", "v1"),
-            ("schemas/T.yaml", "integer", "v1 v2", "v1 v2"),
-            (
-                "tools/find.yaml",
-                "description: Seeks.",
-                "v1 v2",
-                "v1 v2 v3",
-            ),
-            ("_inner.prompt", "one", "v1 v2 v1", "v1 v2 v3"),
-            ("README.md", "nothing", "v1 v2 v1", "v1 v2 v3"),
-            // Broken, and whole again as it was: nothing happened.
-            ("_inner.prompt", "{{#if", "v1 v2 v1", "v1 v2 v3"),
-            ("_inner.prompt", "one", "v1 v2 v1", "v1 v2 v3"),
-            (
-                "b.prompt",
-                "---\ntools: [gone]\n---\nx",
-                "v1 v2 v1",
-                "v1 v2 v3",
-            ),
-            // A cure by another file.
-            (
-                "tools/gone.yaml",
-                "description: Back.",
-                "v1 v2 v1",
-                "v1 v2 v3 v4",
-            ),
-            // A file that takes the place of another by its name.
-            (
-                "tools/gone.json",
-                "{\"description\": \"J\"}",
-                "v1 v2 v1",
-                "v1 v2 v3 v4 v5",
-            ),
-            ("a.samples.yaml", "nonsense", "v1 v2 v1", "v1 v2 v3 v4 v5"),
-            (
-                "a.prompt",
-                "---\ndescription: remark\n---\n{{> t}}",
-                "v1 v2 v1",
-                "v1 v2 v3 v4 v5",
-            ),
-        ] {
+        for (path, text, a, b) in COMMITS {
             write(root, path, text);
             commit_all(root, path);
             let known = number(&numbering, &source, &archive);

@@ -72,7 +72,11 @@ impl Prompts {
         let mut commits = HashMap::new();
         let mut blamed = Vec::new();
         for (path, _) in files {
-            let lines = blame(&reader, versions.remove(&path).unwrap_or_default())?;
+            let versions = versions.remove(&path).unwrap_or_default();
+            let contents = versions
+                .into_iter()
+                .map(|(commit, blob)| Ok((commit, lines(&reader, blob)?)));
+            let lines = blame(contents)?;
             let lines = lines.into_iter().enumerate().map(|(index, (text, id))| {
                 let commit = commits
                     .entry(id)
@@ -129,22 +133,25 @@ fn versions(
     Ok(found)
 }
 
-/// Returns the lines of the newest version, each with the commit that brought it.
-fn blame(reader: &HistoryReader, versions: Vec<Version>) -> Result<Vec<(String, CommitId)>, Error> {
-    let mut versions = versions.into_iter();
-    let Some((mut newer, blob)) = versions.next() else {
+/// A line, and the commit that brought it.
+type Owned = (String, CommitId);
+
+/// Returns the lines of the first of `versions`, which go from the newest to the oldest, each with the
+/// commit that brought it. Versions that can change nothing any more are not asked for.
+fn blame(
+    mut versions: impl Iterator<Item = Result<(CommitId, Vec<String>), Error>>,
+) -> Result<Vec<Owned>, Error> {
+    let Some((mut newer, mut lines)) = versions.next().transpose()? else {
         return Ok(Vec::new());
     };
-    let mut lines = lines(reader, blob)?;
     let mut blamed: Vec<Option<CommitId>> = vec![None; lines.len()];
     let shown = lines.clone();
     // Where each line of the version at hand is in the newest.
     let mut places: Vec<Option<usize>> = (0..lines.len()).map(Some).collect();
-    for (older, blob) in versions {
-        if places.iter().all(Option::is_none) {
+    while places.iter().any(Option::is_some) {
+        let Some((older, before)) = versions.next().transpose()? else {
             break;
-        }
-        let before = self::lines(reader, blob)?;
+        };
         let mut moved = vec![None; before.len()];
         for (place, twin) in places.iter().zip(twins(&lines, &before)) {
             let Some(place) = *place else { continue };
@@ -232,4 +239,122 @@ fn common(new: &[String], old: &[String]) -> Vec<Option<usize>> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{blame, twins};
+    use crate::domain::PromptKey;
+    use crate::git::CommitId;
+    use crate::git::tests::{commit_all, git, repository_with};
+    use crate::prompts::archive::NoArchive;
+    use crate::prompts::registry::{Config, Prompts};
+    use crate::prompts::source::{GitSource, Source};
+    use proptest::prelude::{any, proptest};
+    use proptest::sample::Index;
+    use std::sync::Arc;
+
+    fn texts(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_longest_common_sequence_is_found() {
+        for (new, old, wanted) in [
+            ("a b c", "a b c", "0 1 2"),
+            ("a x c", "a b c", "0 - 2"),
+            ("a b c", "a c", "0 - 1"),
+            ("a c", "a b c", "0 2"),
+            ("x y", "a b", "- -"),
+            ("b a b a", "a b a", "- 0 1 2"),
+            ("p a b q", "p b a q", "0 - 1 3"),
+            ("a a", "a", "0 -"),
+        ] {
+            let found = twins(&texts(new), &texts(old));
+            let shown = found.iter().map(|twin| match twin {
+                Some(place) => place.to_string(),
+                None => "-".to_owned(),
+            });
+            let shown = shown.collect::<Vec<_>>().join(" ");
+            assert_eq!(shown, wanted, "{new} / {old}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_belongs_to_the_commit_that_wrote_it(
+            edits in proptest::collection::vec((any::<Index>(), 0..3_usize, 0..4_usize), 1..20),
+        ) {
+            // No text is written twice, so there is one right answer.
+            let mut lines: Vec<(String, CommitId)> = Vec::new();
+            let mut versions = Vec::new();
+            for (number, (place, removed, added)) in edits.into_iter().enumerate() {
+                let commit = CommitId::from_bytes([u8::try_from(number).unwrap(); 20]);
+                let place = place.index(lines.len() + 1);
+                let end = lines.len().min(place + removed);
+                let new = (0..added).map(|index| (format!("{number}.{index}"), commit));
+                lines.splice(place..end, new);
+                let texts: Vec<_> = lines.iter().map(|(text, _)| text.clone()).collect();
+                versions.push((commit, texts));
+            }
+            let found = blame(versions.into_iter().rev().map(Ok)).unwrap();
+            assert_eq!(found, lines);
+        }
+    }
+
+    #[test]
+    fn every_line_of_a_prompt_and_its_partials_says_who_wrote_it() {
+        let dir = repository_with(&[
+            ("a.prompt", "one\n{{> t}}\nthree\n"),
+            ("_t.prompt", "{{> sub/u}}\nlast"),
+            ("sub/_u.prompt", "x\ny\n"),
+            ("_unused.prompt", "z"),
+        ]);
+        let root = dir.path();
+        let write = |path: &str, text: &str| std::fs::write(root.join(path), text).unwrap();
+        commit_all(root, "first");
+        write("a.prompt", "one\ntwo\n{{> t}}\nthree\n");
+        commit_all(root, "second");
+        // What a branch did counts as done by its merge.
+        git(root, &["checkout", "-q", "-b", "side"]);
+        write("sub/_u.prompt", "x\nY\n");
+        commit_all(root, "side");
+        git(root, &["checkout", "-q", "main"]);
+        git(root, &["merge", "-q", "--no-ff", "-m", "merge", "side"]);
+        // A file that went and came again begins anew.
+        git(root, &["rm", "-q", "_t.prompt"]);
+        commit_all(root, "gone");
+        write("_t.prompt", "{{> sub/u}}\nlast");
+        commit_all(root, "back");
+        let source = Source::Git(GitSource {
+            repository: root.to_owned(),
+            reference: "main".to_owned(),
+            subpath: String::new(),
+        });
+        let prompts = Prompts::archived(Config::new(source), Arc::new(NoArchive));
+        let blame = prompts.blame(&PromptKey::parse("a").unwrap()).unwrap();
+        let mut shown = Vec::new();
+        for file in &blame.files {
+            for line in &file.lines {
+                let subject = &line.commit.subject;
+                shown.push(format!(
+                    "{}:{} {} ({subject})",
+                    file.path, line.line, line.text
+                ));
+            }
+        }
+        let wanted = [
+            "a.prompt:1 one (first)",
+            "a.prompt:2 two (second)",
+            "a.prompt:3 {{> t}} (first)",
+            "a.prompt:4 three (first)",
+            "sub/_u.prompt:1 x (first)",
+            "sub/_u.prompt:2 Y (merge)",
+            "_t.prompt:1 {{> sub/u}} (back)",
+            "_t.prompt:2 last (back)",
+        ];
+        assert_eq!(shown, wanted);
+        let missing = prompts.blame(&PromptKey::parse("b").unwrap()).unwrap_err();
+        assert_eq!(missing.kind(), "prompt_not_found");
+    }
 }

@@ -145,3 +145,100 @@ pub(super) fn unknown(known: &Known, key: &PromptKey) -> Error {
             .collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+    use crate::domain::PromptKey;
+    use crate::git::tests::{commit_all, git, repository_with};
+    use crate::git::{Commit, CommitId};
+    use crate::prompts::archive::tests::MemoryArchive;
+    use crate::prompts::registry::{Config, Prompts};
+    use crate::prompts::source::{DirectorySource, Source};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    fn prompts(path: &Path) -> Prompts {
+        let path = path.to_owned();
+        let source = Source::Directory(DirectorySource { path });
+        Prompts::archived(Config::new(source), Arc::new(MemoryArchive::default()))
+    }
+
+    fn shown(prompts: &Prompts, name: &str) -> String {
+        let log = prompts.log(&PromptKey::parse(name).unwrap()).unwrap();
+        let entries = log.entries.iter().map(|entry| {
+            let mut text = format!("{} {}", entry.version, entry.commit.subject);
+            for (is_so, mark) in [
+                (entry.current, "current"),
+                (entry.reverted_to, "reverted"),
+                (entry.lost, "lost"),
+            ] {
+                if is_so {
+                    text = format!("{text} [{mark}]");
+                }
+            }
+            text
+        });
+        entries.collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn a_log_tells_reverts_losses_and_ends() {
+        let dir = repository_with(&[("p/a.prompt", "one"), ("p/b.prompt", "b")]);
+        let root = dir.path();
+        let write = |text: &str| std::fs::write(root.join("p/a.prompt"), text).unwrap();
+        let prompts = prompts(&root.join("p"));
+        commit_all(root, "first");
+        write("two");
+        let second = commit_all(root, "second");
+        write("one");
+        commit_all(root, "back");
+        let name = PromptKey::parse("a").unwrap();
+        assert_eq!(
+            shown(&prompts, "a"),
+            "v1 back [current] [reverted]; v2 second; v1 first"
+        );
+        assert_eq!(shown(&prompts, "b"), "v1 first [current]");
+        git(root, &["reset", "-q", "--hard", &second]);
+        git(root, &["rm", "-q", "p/a.prompt"]);
+        commit_all(root, "removed");
+        assert_eq!(
+            shown(&prompts, "a"),
+            "v2 second [reverted]; v1 back [reverted] [lost]; v2 second; v1 first"
+        );
+        assert_eq!(prompts.log(&name).unwrap().alarms, prompts.alarms());
+        assert_eq!(prompts.alarms().len(), 1);
+        let error = prompts.log(&PromptKey::parse("aa").unwrap()).unwrap_err();
+        assert_eq!(error.kind(), "prompt_not_found");
+        assert_eq!(error.hint().unwrap(), "did you mean `a`?");
+    }
+
+    #[test]
+    fn without_commits_there_is_no_history() {
+        let plain = tempfile::tempdir().unwrap();
+        let unborn = repository_with(&[("a.prompt", "one")]);
+        for dir in [&plain, &unborn] {
+            let error = prompts(dir.path()).log(&PromptKey::parse("a").unwrap());
+            assert_eq!(error.unwrap_err().kind(), "prompt_history_not_found");
+        }
+    }
+
+    #[test]
+    fn dates_are_those_of_the_committers_clock() {
+        let commit = |seconds, offset_seconds| Commit {
+            id: CommitId::from_bytes([0; 20]),
+            author: String::new(),
+            seconds,
+            offset_seconds,
+            subject: String::new(),
+        };
+        for (seconds, offset, wanted) in [
+            (0, 0, "1970-01-01T00:00:00+00:00"),
+            (1_764_000_000, 5 * 3600 + 1800, "2025-11-24T21:30:00+05:30"),
+            (1_764_000_000, -8 * 3600, "2025-11-24T08:00:00-08:00"),
+            (i64::MAX, 0, "1970-01-01T00:00:00+00:00"),
+        ] {
+            assert_eq!(date(&commit(seconds, offset)), wanted);
+        }
+    }
+}

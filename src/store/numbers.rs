@@ -156,7 +156,7 @@ mod tests {
             fs::write(&path, &whole[..length]).unwrap();
             assert_eq!(numbers.read("aa").unwrap(), one, "{length}");
         }
-        let mut flipped = whole.clone();
+        let mut flipped = whole;
         *flipped.last_mut().unwrap() ^= 1;
         fs::write(&path, &flipped).unwrap();
         assert_eq!(numbers.read("aa").unwrap(), one);
