@@ -1,8 +1,10 @@
-//! Every prompt version that may be served is kept in the store, so that it can be rendered again.
+//! Every prompt version that may be served is kept in the store, so that it can be rendered again, and
+//! the numbers of versions, so that they are not counted anew at every start.
 
+use crate::app::Config;
 use crate::domain::BundleHash;
 use crate::prompts::BundleArchive;
-use crate::store::Store;
+use crate::store::{KeptPrompts, Store};
 use std::sync::Arc;
 
 /// The store as the place where prompts keep their versions.
@@ -18,5 +20,42 @@ impl BundleArchive for Archive {
 
     fn find(&self, hex_prefix: &str) -> Result<Vec<(BundleHash, Vec<u8>)>, String> {
         self.0.bundle(hex_prefix).map_err(|error| error.to_string())
+    }
+
+    fn append_numbers(&self, line: &str, round: &[u8]) -> Result<(), String> {
+        self.0
+            .append_numbers(line, round)
+            .map_err(|error| error.to_string())
+    }
+
+    fn numbers(&self, line: &str) -> Result<Vec<Vec<u8>>, String> {
+        self.0.numbers(line).map_err(|error| error.to_string())
+    }
+}
+
+/// What the data directory keeps, without opening the store: a server may hold it.
+struct ReadOnly(KeptPrompts);
+
+/// Returns the archive of versions for commands that only look. Nothing is written to it.
+#[must_use]
+pub fn read_only_archive(config: &Config) -> Arc<dyn BundleArchive> {
+    Arc::new(ReadOnly(KeptPrompts::of(&config.store.dir)))
+}
+
+impl BundleArchive for ReadOnly {
+    fn put(&self, _: &BundleHash, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn find(&self, hex_prefix: &str) -> Result<Vec<(BundleHash, Vec<u8>)>, String> {
+        self.0.bundle(hex_prefix).map_err(|error| error.to_string())
+    }
+
+    fn append_numbers(&self, _: &str, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn numbers(&self, line: &str) -> Result<Vec<Vec<u8>>, String> {
+        self.0.numbers(line).map_err(|error| error.to_string())
     }
 }

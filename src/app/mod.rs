@@ -10,6 +10,7 @@ mod run;
 mod units;
 mod upstreams;
 
+pub use archive::read_only_archive;
 pub use config::{Config, load};
 pub use error::Error;
 pub use origin::{Environment, Overrides};

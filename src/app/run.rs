@@ -125,6 +125,10 @@ impl Running {
         let reloader = Reloader::of(&app);
         app.tasks
             .spawn(reloader.follow(reload, app.stopping.clone()));
+        let prompts = Arc::clone(&app.prompts);
+        let stopping = app.stopping.clone();
+        app.tasks
+            .spawn(async move { prompts.number_in_background(stopping).await });
         let (data_stop, admin_stop) = (Stop::default(), Stop::default());
         let limits = app.config.limits.clone();
         let serving = app.tasks.spawn(server::serve(

@@ -4,6 +4,7 @@
 
 mod calls;
 mod check;
+mod history;
 mod keys;
 mod output;
 mod prompts;
@@ -82,7 +83,7 @@ enum Command {
     /// Make, list and revoke keys.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
-    /// List, show and render prompts.
+    /// List, show and render prompts, and tell their history.
     #[command(subcommand)]
     Prompts(prompts::PromptsCommand),
     /// Look after the stored records.

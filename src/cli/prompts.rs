@@ -1,14 +1,13 @@
-//! `promptgate prompts list|show|render`: reads the prompts themselves, needs no server.
+//! `promptgate prompts list|show|render|log|blame`: reads the prompts themselves, needs no server.
 
-use crate::app::Environment;
+use crate::app::{self, Environment};
 use crate::cli::output::{self, Align, Failure, table};
-use crate::cli::{Common, reach};
-use crate::domain::{Caller, PromptReference};
-use crate::prompts::{Bundle, NoArchive, Part, Prompts, RenderInput, RenderedMessage};
+use crate::cli::{Common, history, reach};
+use crate::domain::{Caller, PromptKey, PromptReference};
+use crate::prompts::{Bundle, Part, Prompts, RenderInput, RenderedMessage};
 use clap::Subcommand;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PromptsCommand {
@@ -18,6 +17,18 @@ pub(crate) enum PromptsCommand {
     Show {
         /// The prompt, `NAME[.VARIANT][@SELECTOR]`.
         prompt: PromptReference,
+    },
+    /// Show the versions of a prompt and the commits that made them, newest first.
+    Log {
+        /// The prompt, `NAME[.VARIANT]`.
+        #[arg(value_parser = PromptKey::parse)]
+        prompt: PromptKey,
+    },
+    /// Show who last changed each line of a prompt and of its partials.
+    Blame {
+        /// The prompt, `NAME[.VARIANT]`.
+        #[arg(value_parser = PromptKey::parse)]
+        prompt: PromptKey,
     },
     /// Render a prompt without asking a model.
     Render {
@@ -36,8 +47,21 @@ pub(crate) async fn run(
     environment: &Environment,
 ) -> Result<(), Failure> {
     let config = reach::config(common, environment)?;
-    let prompts = Prompts::open(config.prompts, Arc::new(NoArchive)).map_err(failure)?;
+    let archive = app::read_only_archive(&config);
+    let open = || Prompts::archived(config.prompts.clone(), archive);
+    match &command {
+        // Only commits are looked at: files that are broken now do not matter.
+        PromptsCommand::Log { prompt } => return history::log(&open(), prompt, common.json),
+        PromptsCommand::Blame { prompt } => return history::blame(&open(), prompt, common.json),
+        PromptsCommand::List | PromptsCommand::Show { .. } | PromptsCommand::Render { .. } => {}
+    }
+    let prompts = open();
+    prompts.reload().map_err(failure)?;
+    if let Err(error) = prompts.number_all() {
+        output::say(&format!("warning: {error}\n"));
+    }
     match command {
+        PromptsCommand::Log { .. } | PromptsCommand::Blame { .. } => Ok(()),
         PromptsCommand::List => list(&prompts, common.json),
         PromptsCommand::Show { prompt } => show(&prompts, &prompt).await,
         PromptsCommand::Render { prompt, variables } => {
@@ -47,7 +71,7 @@ pub(crate) async fn run(
 }
 
 fn failure(error: crate::prompts::Error) -> Failure {
-    crate::app::Error::from(error).into()
+    app::Error::from(error).into()
 }
 
 fn list(prompts: &Prompts, as_json: bool) -> Result<(), Failure> {
@@ -59,6 +83,7 @@ fn list(prompts: &Prompts, as_json: bool) -> Result<(), Failure> {
                 json!({
                     "name": key,
                     "hash": prompt.bundle.hash(),
+                    "version": version(snapshot.number(key)),
                     "dirty": snapshot.is_dirty(key),
                     "model": prompt.bundle.model(),
                     "description": prompt.bundle.description(),
@@ -74,17 +99,23 @@ fn list(prompts: &Prompts, as_json: bool) -> Result<(), Failure> {
             let dirty = if snapshot.is_dirty(key) { " dirty" } else { "" };
             vec![
                 key.to_string(),
+                version(snapshot.number(key)).unwrap_or_else(|| "-".to_owned()),
                 format!("{}{dirty}", prompt.bundle.hash().short()),
                 prompt.bundle.model().unwrap_or("-").to_owned(),
                 names(&prompt.bundle).join(" "),
             ]
         })
         .collect();
-    let headings = ["prompt", "version", "model", "variables"];
+    let headings = ["prompt", "version", "hash", "model", "variables"];
     output::put(&table(
         &headings.map(|heading| (heading, Align::Left)),
         &rows,
     ))
+}
+
+/// `v7`.
+fn version(number: Option<u32>) -> Option<String> {
+    number.map(|number| format!("v{number}"))
 }
 
 /// The names of the variables; those that may be left out have a `?`.
@@ -109,6 +140,7 @@ async fn show(prompts: &Prompts, reference: &PromptReference) -> Result<(), Fail
     let body = json!({
         "name": resolved.stamp.key,
         "hash": resolved.stamp.hash,
+        "version": version(resolved.stamp.number),
         "commit": resolved.stamp.commit,
         "dirty": resolved.stamp.dirty,
         "description": bundle.description(),

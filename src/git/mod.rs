@@ -5,9 +5,11 @@
 //!
 //! **Invariant**: a [`Repository`] only reads. Whatever is fetched is fetched by somebody else.
 
+mod history;
 mod repository;
 mod tree;
 
+pub use history::{BlobId, Change, Commit, HistoryReader, Trail};
 pub use repository::{CommitId, Repository, blob_id};
 pub use tree::{File, Limits, Skipped, Tree};
 
@@ -47,6 +49,12 @@ pub enum Error {
         /// The library's words.
         reason: String,
     },
+    /// A shallow clone: the commits before this one are not here.
+    #[error("the clone has no history before commit {commit}: it is shallow")]
+    ShallowHistory {
+        /// The oldest commit that is here.
+        commit: CommitId,
+    },
     /// The tree has more files than the limit.
     #[error("commit {commit} has more than {limit} files below `{path}`")]
     TooManyFiles {
@@ -68,6 +76,7 @@ impl Error {
             Self::UnknownReference { .. } => "git_reference_not_found",
             Self::NoSuchDirectory { .. } => "git_directory_not_found",
             Self::Object { .. } => "git_object_unreadable",
+            Self::ShallowHistory { .. } => "git_history_shallow",
             Self::TooManyFiles { .. } => "git_too_many_files",
         }
     }
@@ -80,6 +89,7 @@ impl Error {
             Self::NotARepository { .. }
             | Self::NoSuchDirectory { .. }
             | Self::Object { .. }
+            | Self::ShallowHistory { .. }
             | Self::TooManyFiles { .. } => Blame::Gateway,
         }
     }
@@ -99,6 +109,9 @@ impl Error {
             }
             Self::Object { .. } => {
                 Some("run `git fsck`; a shallow or partial clone lacks objects".to_owned())
+            }
+            Self::ShallowHistory { .. } => {
+                Some("fetch the whole history: `git fetch --unshallow`".to_owned())
             }
             Self::TooManyFiles { .. } => Some("point the source at a smaller directory".to_owned()),
         }

@@ -14,6 +14,32 @@ impl CommitId {
     pub(super) const fn object_id(self) -> gix::ObjectId {
         self.0
     }
+
+    pub(super) const fn of(id: gix::ObjectId) -> Self {
+        Self(id)
+    }
+
+    /// Returns the id whose 20 bytes these are.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 20]) -> Self {
+        Self(gix::ObjectId::Sha1(bytes))
+    }
+
+    /// Returns the 20 bytes of the id.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 20] {
+        let mut bytes = [0; 20];
+        for (to, from) in bytes.iter_mut().zip(self.0.as_slice()) {
+            *to = *from;
+        }
+        bytes
+    }
+
+    /// Returns the id as people write it: the first 9 hex digits.
+    #[must_use]
+    pub fn short(self) -> String {
+        self.0.to_hex_with_len(9).to_string()
+    }
 }
 
 impl fmt::Display for CommitId {
@@ -57,6 +83,13 @@ impl Repository {
             path: path.to_owned(),
             reason: error.to_string(),
         })
+    }
+
+    /// Returns where the repository keeps its data, without links in the path where that is known.
+    #[must_use]
+    pub fn git_dir(&self) -> PathBuf {
+        let path = self.inner.git_dir();
+        std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
     }
 
     /// Returns the root of the work tree; `None` for a bare repository.
@@ -124,7 +157,7 @@ impl Repository {
         tree::list(&self.local(), commit, subpath, max_files)
     }
 
-    fn local(&self) -> gix::Repository {
+    pub(super) fn local(&self) -> gix::Repository {
         self.inner.to_thread_local()
     }
 }

@@ -140,7 +140,7 @@ fn walk<'a>(
     Ok(walk)
 }
 
-fn directory<'a>(
+pub(super) fn directory<'a>(
     repository: &'a gix::Repository,
     commit: CommitId,
     subpath: &str,
@@ -172,7 +172,7 @@ fn directory<'a>(
         .map_err(|error| unreadable(entry.object_id(), &error))
 }
 
-fn unreadable(id: gix::ObjectId, error: &gix::Error) -> Error {
+pub(super) fn unreadable(id: gix::ObjectId, error: &gix::Error) -> Error {
     Error::Object {
         id: id.to_string(),
         reason: error.to_string(),

@@ -20,6 +20,20 @@ pub trait BundleArchive: Send + Sync {
     ///
     /// Words for the log when it cannot be read.
     fn find(&self, hex_prefix: &str) -> Result<Vec<(BundleHash, Vec<u8>)>, String>;
+
+    /// Keeps a round of numbers of the history called `line` (64 hex digits), after those before.
+    ///
+    /// # Errors
+    ///
+    /// Words for the log when it cannot.
+    fn append_numbers(&self, line: &str, round: &[u8]) -> Result<(), String>;
+
+    /// Returns the rounds of a history that were kept, in order; fewer when some are damaged.
+    ///
+    /// # Errors
+    ///
+    /// Words for the log when they cannot be read.
+    fn numbers(&self, line: &str) -> Result<Vec<Vec<u8>>, String>;
 }
 
 /// Keeps nothing, for commands that only look at files.
@@ -32,6 +46,14 @@ impl BundleArchive for NoArchive {
     }
 
     fn find(&self, _: &str) -> Result<Vec<(BundleHash, Vec<u8>)>, String> {
+        Ok(Vec::new())
+    }
+
+    fn append_numbers(&self, _: &str, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn numbers(&self, _: &str) -> Result<Vec<Vec<u8>>, String> {
         Ok(Vec::new())
     }
 }
@@ -81,6 +103,7 @@ pub(super) mod tests {
     #[derive(Debug, Default)]
     pub(crate) struct MemoryArchive {
         pub(crate) stored: Mutex<BTreeMap<String, (BundleHash, Vec<u8>)>>,
+        pub(crate) rounds: Mutex<BTreeMap<String, Vec<Vec<u8>>>>,
         pub(crate) is_broken: std::sync::atomic::AtomicBool,
     }
 
@@ -106,6 +129,20 @@ pub(super) mod tests {
             let stored = self.stored.lock().unwrap();
             let fits = stored.iter().filter(|(hex, _)| hex.starts_with(hex_prefix));
             Ok(fits.map(|(_, entry)| entry.clone()).collect())
+        }
+
+        fn append_numbers(&self, line: &str, round: &[u8]) -> Result<(), String> {
+            let mut rounds = self.rounds.lock().unwrap();
+            rounds
+                .entry(line.to_owned())
+                .or_default()
+                .push(round.to_vec());
+            Ok(())
+        }
+
+        fn numbers(&self, line: &str) -> Result<Vec<Vec<u8>>, String> {
+            let rounds = self.rounds.lock().unwrap();
+            Ok(rounds.get(line).cloned().unwrap_or_default())
         }
     }
 

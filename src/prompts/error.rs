@@ -149,6 +149,20 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The history is still being numbered.
+    #[error("the versions of the prompts are still being numbered")]
+    NumbersPending,
+    /// The history cannot be read, so no version has a number that could be relied on.
+    #[error("the versions of the prompts cannot be numbered: {reason}")]
+    NumbersUnavailable {
+        /// What is wrong with the repository.
+        reason: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// The prompts are in no commit, so they have no history.
+    #[error("the prompts have no history: they are in no commit of a Git repository")]
+    NoHistory,
     /// Background work was stopped, as the process is ending.
     #[error("the prompts are shutting down")]
     Stopping,
@@ -203,9 +217,13 @@ impl Error {
             Self::RenderFailed { .. } => "prompt_render_failed",
             Self::RenderLimit { .. } => "prompt_render_limit",
             Self::LoadFailed { .. } => "prompt_load_failed",
-            Self::SourceUnreadable { .. } | Self::Git(_) | Self::Archive(_) | Self::Stopping => {
-                "prompt_registry_unavailable"
-            }
+            Self::SourceUnreadable { .. }
+            | Self::Git(_)
+            | Self::Archive(_)
+            | Self::NumbersPending
+            | Self::NumbersUnavailable { .. }
+            | Self::Stopping => "prompt_registry_unavailable",
+            Self::NoHistory => "prompt_history_not_found",
             Self::BundleDamaged { .. } => "prompt_bundle_damaged",
         }
     }
@@ -224,6 +242,7 @@ impl Error {
             | Self::MissingVariables { .. }
             | Self::InvalidVariables { .. }
             | Self::UnknownVariable { .. }
+            | Self::NoHistory
             | Self::MessagesNotAllowed { .. } => Blame::Client,
             Self::RenderFailed { .. }
             | Self::RenderLimit { .. }
@@ -232,6 +251,8 @@ impl Error {
             | Self::Git(_)
             | Self::Archive(_)
             | Self::BundleDamaged { .. }
+            | Self::NumbersPending
+            | Self::NumbersUnavailable { .. }
             | Self::Stopping => Blame::Gateway,
         }
     }
@@ -246,6 +267,8 @@ impl Error {
             Self::VersionNotFound { .. }
             | Self::LabelNotFound { .. }
             | Self::PreviewNotFound { .. }
+            | Self::NumbersPending
+            | Self::NumbersUnavailable { .. }
             | Self::VersionAmbiguous { .. } => Some("prompt.version".to_owned()),
             Self::MissingVariables { names } => {
                 names.first().map(|name| format!("prompt.variables.{name}"))
@@ -255,7 +278,8 @@ impl Error {
                 .map(|variable| format!("prompt.variables{}", variable.pointer.replace('/', "."))),
             Self::UnknownVariable { name, .. } => Some(format!("prompt.variables.{name}")),
             Self::MessagesNotAllowed { .. } => Some("messages".to_owned()),
-            Self::RenderFailed { .. }
+            Self::NoHistory
+            | Self::RenderFailed { .. }
             | Self::RenderLimit { .. }
             | Self::LoadFailed { .. }
             | Self::SourceUnreadable { .. }
@@ -287,6 +311,11 @@ impl Error {
             }
             Self::LoadFailed { problems } => problems.first().and_then(|first| first.hint.clone()),
             Self::Git(error) => error.hint(),
+            Self::NumbersPending => Some(
+                "ask again soon, or for a hash `@sha-HEX` or a commit `@git:REF` now".to_owned(),
+            ),
+            Self::NumbersUnavailable { hint, .. } => hint.clone(),
+            Self::NoHistory => Some("commit them to a Git repository".to_owned()),
             Self::InvalidReference(_)
             | Self::InvalidVariables { .. }
             | Self::RenderFailed { .. }
@@ -305,6 +334,8 @@ impl Error {
             Self::SourceUnreadable { .. } | Self::Git(_) | Self::Archive(_) | Self::Stopping => {
                 Some(Duration::from_secs(5))
             }
+            Self::NumbersPending => Some(Duration::from_secs(2)),
+            Self::NumbersUnavailable { .. } => Some(Duration::from_secs(60)),
             Self::InvalidReference(_)
             | Self::NotFound { .. }
             | Self::Forbidden { .. }
@@ -319,6 +350,7 @@ impl Error {
             | Self::RenderFailed { .. }
             | Self::RenderLimit { .. }
             | Self::LoadFailed { .. }
+            | Self::NoHistory
             | Self::BundleDamaged { .. } => None,
         }
     }

@@ -32,7 +32,9 @@ pub(super) struct Shelves {
     pub(super) problems: Vec<Problem>,
 }
 
-enum Kind {
+/// What a file is, by its path, with the name that other files know it by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Kind {
     Prompt(String),
     Partial(String),
     Schema(String),
@@ -43,7 +45,7 @@ enum Kind {
     Foreign,
 }
 
-fn kind_of(path: &str) -> Kind {
+pub(super) fn kind_of(path: &str) -> Kind {
     if path.split('/').any(|part| part.starts_with('.')) {
         return Kind::Foreign;
     }
@@ -114,7 +116,7 @@ pub(super) fn sort(files: &[File]) -> Shelves {
     shelves
 }
 
-fn text_of(file: &File) -> Result<Text, Problem> {
+pub(super) fn text_of(file: &File) -> Result<Text, Problem> {
     if MAX_FILE_BYTES < file.bytes.len() {
         let size = file.bytes.len();
         return Err(Problem::new(format!(

@@ -13,6 +13,7 @@ use crate::prompts::metadata::{Metadata, Registry};
 use crate::prompts::picoschema;
 use crate::prompts::problem::Problem;
 use crate::prompts::samples::{self, Sample};
+use crate::prompts::syntax::Program;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -51,7 +52,7 @@ pub(super) fn load(files: &[File]) -> Loaded {
     let mut library = Library::new(&shelves);
     library.check(&mut loaded.problems);
     for (key, text) in &shelves.prompts {
-        library.used.clear();
+        library.take_used();
         match prompt(text, &partials, &mut library, &shelves) {
             Ok(prompt) => {
                 loaded.prompts.insert(key.clone(), prompt);
@@ -104,37 +105,62 @@ fn compile_partials(shelves: &Shelves, problems: &mut Vec<Problem>) -> Partials 
     partials
 }
 
+/// A prompt's file, parsed; what it needs of other files is not looked up yet.
+pub(super) struct Draft {
+    document: Document,
+    /// The template, compiled, if it can be.
+    pub(super) program: Result<Program, Vec<Problem>>,
+}
+
+impl Draft {
+    pub(super) fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        let document = Document::parse(text).map_err(|problem| vec![problem])?;
+        let program = compile(&document.template, document.template_line);
+        Ok(Self { document, program })
+    }
+
+    /// Builds the version, with what it needs from `partials` and `registry`; all problems together.
+    pub(super) fn finish(
+        self,
+        partials: &Partials,
+        registry: &mut dyn Registry,
+    ) -> Result<Bundle, Vec<Problem>> {
+        let Self { document, program } = self;
+        let metadata = Metadata::read(&document, registry);
+        let needed = match &program {
+            Ok(program) => includes::closure(program, partials),
+            Err(_) => Ok(Partials::new()),
+        };
+        let (metadata, program, needed) = match (metadata, program, needed) {
+            (Ok(metadata), Ok(program), Ok(needed)) => (metadata, program, needed),
+            (metadata, program, needed) => {
+                let lists = [metadata.err(), program.err(), needed.err()];
+                return Err(lists.into_iter().flatten().flatten().collect());
+            }
+        };
+        Bundle::build(Parts {
+            template: document.template,
+            template_line: document.template_line,
+            program,
+            metadata,
+            partials: needed,
+        })
+    }
+}
+
 fn prompt(
     text: &Text,
     partials: &Partials,
     library: &mut Library<'_>,
     shelves: &Shelves,
 ) -> Result<Prompt, Vec<Problem>> {
-    let document = Document::parse(&text.text).map_err(|problem| vec![problem])?;
-    let metadata = Metadata::read(&document, library);
-    let program = compile(&document.template, document.template_line);
-    let needed = match &program {
-        Ok(program) => includes::closure(program, partials),
-        Err(_) => Ok(Partials::new()),
-    };
-    let (metadata, program, needed) = match (metadata, program, needed) {
-        (Ok(metadata), Ok(program), Ok(needed)) => (metadata, program, needed),
-        (metadata, program, needed) => {
-            let lists = [metadata.err(), program.err(), needed.err()];
-            return Err(lists.into_iter().flatten().flatten().collect());
-        }
-    };
-    let mut files = std::mem::take(&mut library.used);
+    let bundle = Draft::parse(&text.text)?.finish(partials, library)?;
+    let mut files = library.take_used();
     files.insert(text.path.clone());
-    let included = needed.keys().filter_map(|name| shelves.partials.get(name));
+    let included = bundle
+        .partials()
+        .filter_map(|(name, _)| shelves.partials.get(name));
     files.extend(included.map(|text| text.path.clone()));
-    let bundle = Bundle::build(Parts {
-        template: document.template,
-        template_line: document.template_line,
-        program,
-        metadata,
-        partials: needed,
-    })?;
     Ok(Prompt {
         bundle: Arc::new(bundle),
         path: text.path.clone(),
@@ -144,7 +170,7 @@ fn prompt(
 }
 
 /// Schemas and tools, parsed once and expanded when they are asked for.
-struct Library<'a> {
+pub(super) struct Library<'a> {
     shelves: &'a Shelves,
     /// A schema, expanded, with all files it comes from.
     schemas: HashMap<String, Result<(Value, BTreeSet<String>), String>>,
@@ -155,13 +181,18 @@ struct Library<'a> {
 }
 
 impl<'a> Library<'a> {
-    fn new(shelves: &'a Shelves) -> Self {
+    pub(super) fn new(shelves: &'a Shelves) -> Self {
         Self {
             shelves,
             schemas: HashMap::new(),
             open: Vec::new(),
             used: BTreeSet::new(),
         }
+    }
+
+    /// Returns the files that were used since this was last called.
+    pub(super) fn take_used(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.used)
     }
 
     /// Reports what is wrong with schemas and tools that nobody may use yet.

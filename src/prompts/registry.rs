@@ -6,6 +6,7 @@ use crate::prompts::archive::BundleArchive;
 use crate::prompts::bundle::Bundle;
 use crate::prompts::error::Error;
 use crate::prompts::history::History;
+use crate::prompts::numbering::{Numbering, Slice};
 use crate::prompts::problem::Problem;
 use crate::prompts::snapshot::Snapshot;
 use crate::prompts::source::Source;
@@ -91,6 +92,8 @@ pub(super) struct Inner {
     loading: Mutex<()>,
     /// Old versions that were asked for lately. Held while one is read: one at a time.
     pub(super) history: AsyncMutex<History>,
+    /// Which number each version has.
+    pub(super) numbering: Arc<Numbering>,
 }
 
 impl fmt::Debug for Prompts {
@@ -154,6 +157,7 @@ impl Prompts {
                 problem: ArcSwapOption::empty(),
                 loading: Mutex::new(()),
                 history: AsyncMutex::new(History::default()),
+                numbering: Arc::default(),
             }),
         }
     }
@@ -163,8 +167,14 @@ impl Prompts {
         let _guard = inner.loading.lock().unwrap_or_else(PoisonError::into_inner);
         let previous = self.snapshot();
         let reading = inner.config.source.read()?;
-        let snapshot = Snapshot::build(reading, Some(&previous), inner.config.mode)?;
-        snapshot.keep_in(inner.archive.as_ref(), Some(&previous))?;
+        let mut snapshot = Snapshot::build(reading, Some(&previous), inner.config.mode)?;
+        snapshot.numbering = Arc::clone(&inner.numbering);
+        let archive = inner.archive.as_ref();
+        snapshot.keep_in(archive, Some(&previous))?;
+        let (source, commit) = (&inner.config.source, snapshot.commit());
+        inner
+            .numbering
+            .follow(source, archive, commit, Slice::AT_ONCE);
         let report = report(&previous, &snapshot);
         inner.current.store(Arc::new(snapshot));
         Ok(report)
@@ -214,15 +224,17 @@ impl Prompts {
             Selector::Label(label) => Some(label.as_str()),
             Selector::Hash(hex) => {
                 let snapshot = arc_swap::Guard::into_inner(snapshot);
-                return self.by_hash(&snapshot, key, hex, caller).await;
+                let resolved = self.by_hash(&snapshot, key, hex, caller).await;
+                return resolved.map(|resolved| self.with_number(resolved));
             }
             Selector::GitRef(reference) => {
                 let snapshot = arc_swap::Guard::into_inner(snapshot);
-                return self.at_reference(&snapshot, key, reference, caller).await;
+                let resolved = self.at_reference(&snapshot, key, reference, caller).await;
+                return resolved.map(|resolved| self.with_number(resolved));
             }
-            // Numbers are positions in Git's history, which is not read yet.
             Selector::Number(number) => {
-                return Err(no_version(&snapshot, key, &format!("v{number}"), caller));
+                let snapshot = arc_swap::Guard::into_inner(snapshot);
+                return self.by_number(&snapshot, key, *number, caller).await;
             }
             Selector::PullRequest(number) => {
                 known(&snapshot, key, caller)?;
@@ -300,12 +312,23 @@ pub(super) fn no_version(
         Ok(bundle) => Error::VersionNotFound {
             name: key.to_string(),
             selector: selector.to_owned(),
-            choices: format!(
-                "the newest is `{}`; ask for `@latest`, a hash `@sha-HEX` or a commit `@git:REF`",
-                bundle.hash().short()
-            ),
+            choices: choices(snapshot, key, bundle),
         },
     }
+}
+
+/// Which versions of `key` there are, in words.
+fn choices(snapshot: &Snapshot, key: &PromptKey, bundle: &Bundle) -> String {
+    let numbered = match snapshot.numbering.known().numbers.newest(key) {
+        0 => "no version is in a commit and has a number".to_owned(),
+        1 => "there is `v1`".to_owned(),
+        newest => format!("there are `v1` to `v{newest}`"),
+    };
+    let served = bundle.hash().short();
+    format!(
+        "{numbered}, `{served}` is served; ask for a number `@vN`, `@latest`, a hash `@sha-HEX` or a \
+         commit `@git:REF`"
+    )
 }
 
 fn report(previous: &Snapshot, current: &Snapshot) -> LoadReport {

@@ -4,10 +4,12 @@ use crate::domain::{BundleHash, Caller, PromptKey, PromptStamp, nearest_names};
 use crate::prompts::archive::{BundleArchive, keep};
 use crate::prompts::error::Error;
 use crate::prompts::load::{Prompt, load};
+use crate::prompts::numbering::Numbering;
 use crate::prompts::problem::Problem;
 use crate::prompts::registry::Mode;
 use crate::prompts::source::Reading;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A checked, immutable set of prompts.
 #[derive(Debug, Default)]
@@ -22,6 +24,8 @@ pub struct Snapshot {
     problems: Vec<Problem>,
     /// Prompts that are in the files but have problems.
     failed: BTreeSet<PromptKey>,
+    /// Which number each version has.
+    pub(super) numbering: Arc<Numbering>,
 }
 
 impl Snapshot {
@@ -60,6 +64,7 @@ impl Snapshot {
             has_releases: reading.files.iter().any(|file| is_releases(&file.path)),
             problems: loaded.problems,
             failed: loaded.failed,
+            numbering: Arc::default(),
         })
     }
 
@@ -124,6 +129,14 @@ impl Snapshot {
         self.failed.contains(key)
     }
 
+    /// Returns the number of what is served as `key`; `None` while it has none, because it is in no
+    /// commit or the history is not numbered yet.
+    #[must_use]
+    pub fn number(&self, key: &PromptKey) -> Option<u32> {
+        let prompt = self.prompts.get(key)?;
+        self.numbering.number_of(key, prompt.bundle.hash())
+    }
+
     /// Returns the stamp of what is served as `key`, asked for by `label`.
     pub(super) fn stamp(
         &self,
@@ -134,7 +147,7 @@ impl Snapshot {
         PromptStamp {
             key: key.clone(),
             hash,
-            number: None,
+            number: self.numbering.number_of(key, hash),
             label: label.map(str::to_owned),
             commit: self.commit.clone(),
             dirty: self.dirty.contains(key),

@@ -67,6 +67,21 @@ impl Source {
         }
     }
 
+    /// Returns the commit whose history is tracked; `None` where there is no repository or no commit.
+    pub(super) fn tip(&self) -> Result<Option<String>, Error> {
+        let commit = match self {
+            Self::Git(source) => {
+                let repository = Repository::discover(&source.repository).map_err(Error::Git)?;
+                Some(repository.resolve(&source.reference).map_err(Error::Git)?)
+            }
+            Self::Directory(directory) => Repository::discover(&directory.path)
+                .ok()
+                .filter(|repository| directory.subpath(repository).is_some())
+                .and_then(|repository| repository.head()),
+        };
+        Ok(commit.map(|commit| commit.to_string()))
+    }
+
     /// Opens the repository that the prompts lie in, with their directory in it.
     pub(super) fn repository(&self) -> Result<(Repository, String), Error> {
         match self {

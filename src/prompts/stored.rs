@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The language of templates and its major version; a change of meaning changes every hash.
-const ENGINE: &str = "dotprompt/1";
+pub(super) const ENGINE: &str = "dotprompt/1";
 /// The format of stored bundles.
 const FORMAT: &str = "promptbundle/1";
 

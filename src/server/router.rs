@@ -1,7 +1,7 @@
 //! Every path there is, in one place.
 
 use crate::server::error::ApiError;
-use crate::server::routes::{calls, chat, embeddings, health, keys, models, prompts};
+use crate::server::routes::{calls, chat, embeddings, health, history, keys, models, prompts};
 use crate::server::{AdminState, DataState, layers};
 use axum::Router;
 use axum::extract::Request;
@@ -41,6 +41,8 @@ pub fn admin(state: AdminState) -> Router {
         .route("/calls/{id}", get(calls::show))
         .route("/keys", get(keys::list).post(keys::create))
         .route("/keys/{id}", axum::routing::delete(keys::revoke))
+        .route("/prompts/log", get(history::log))
+        .route("/prompts/blame", get(history::blame))
         .route("/store/rebuild", post(calls::rebuild))
         .layer(from_fn_with_state(
             state.token.clone(),

@@ -7,6 +7,9 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+/// The directory below the data directory.
+pub(super) const DIR: &str = "bundles";
+
 /// Bundles found by a prefix of their hash.
 pub(super) type Found = Vec<(BundleHash, Vec<u8>)>;
 

@@ -5,6 +5,7 @@
 //! data/layout.json     the layout's number          data/index/     sled, made from the journal
 //! data/ballast         space for bad times          data/registry/  sled, keys and settings
 //!                                                   data/bundles/   served versions by hash
+//!                                                   data/numbers/   version numbers, made from Git
 //! ```
 //!
 //! Appending is synchronous and takes a few microseconds: fit for `Drop` and for async code.
@@ -41,8 +42,10 @@ mod statistics;
 mod term;
 
 mod bundles;
+mod kept_prompts;
 mod lock;
 mod migrate;
+mod numbers;
 mod registry;
 
 #[cfg(test)]
@@ -54,6 +57,7 @@ pub use config::{Config, OnFull};
 pub use error::Error;
 pub use frame::Position;
 pub use gap::Gap;
+pub use kept_prompts::KeptPrompts;
 pub use query::{CallFilter, Tail};
 pub use registry::StoredKey;
 pub use row::CallRow;
@@ -65,6 +69,7 @@ use frame::Kind;
 use indexer::Indexer;
 use journal::Journal;
 use lock::Lock;
+use numbers::Numbers;
 use registry::Registry;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -83,6 +88,7 @@ pub struct Store {
     indexer: Arc<Indexer>,
     registry: Registry,
     bundles: PathBuf,
+    numbers: Numbers,
     on_full: OnFull,
     query_deadline: Duration,
     sync_deadline: Duration,
@@ -134,7 +140,8 @@ impl Store {
             journal,
             indexer: Arc::new(indexer),
             registry,
-            bundles: dir.join("bundles"),
+            bundles: dir.join(bundles::DIR),
+            numbers: Numbers::new(dir.join(numbers::DIR)),
             on_full: config.on_full,
             query_deadline: config.query_deadline,
             sync_deadline: config.sync_deadline,
@@ -332,6 +339,25 @@ impl Store {
     /// `BadHash`, `Io`.
     pub fn bundle(&self, prefix: &str) -> Result<Vec<(BundleHash, Vec<u8>)>, Error> {
         bundles::find(&self.bundles, prefix)
+    }
+
+    /// Keeps an entry under `line` (letters and digits) after those before; durable when it returns.
+    /// Blocks.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, `TooLarge`.
+    pub fn append_numbers(&self, line: &str, entry: &[u8]) -> Result<(), Error> {
+        self.numbers.append(line, entry)
+    }
+
+    /// Returns the entries that were kept under `line`, in order, up to the first damaged one.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    pub fn numbers(&self, line: &str) -> Result<Vec<Vec<u8>>, Error> {
+        self.numbers.read(line)
     }
 
     /// Writes the admin address into the lock file, for the message another process gets.

@@ -24,6 +24,7 @@ mod cli;
 mod health;
 mod keys;
 mod limits;
+mod numbers;
 mod prompts;
 mod reload;
 mod secrets;

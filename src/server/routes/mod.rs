@@ -4,6 +4,7 @@ pub(crate) mod calls;
 pub(crate) mod chat;
 pub(crate) mod embeddings;
 pub(crate) mod health;
+pub(crate) mod history;
 pub(super) mod keys;
 pub(crate) mod models;
 pub(crate) mod prompts;

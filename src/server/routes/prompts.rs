@@ -36,6 +36,7 @@ pub(crate) async fn list(
                 "name": key,
                 "object": "prompt",
                 "hash": prompt.bundle.hash(),
+                "version": snapshot.number(key).map(|number| format!("v{number}")),
                 "dirty": snapshot.is_dirty(key),
                 "model": prompt.bundle.model(),
                 "description": prompt.bundle.description(),

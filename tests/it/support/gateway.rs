@@ -288,8 +288,12 @@ impl TestGateway {
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .envs(self.setup.environment.iter().cloned())
             .args(arguments)
-            .args(["--data-dir", "data", "--prompts", "prompts"])
+            .args(["--data-dir", "data"])
             .stdin(Stdio::null());
+        // A flag would win over the file.
+        if !self.setup.config.contains("[prompts]") {
+            command.args(["--prompts", "prompts"]);
+        }
         command
     }
 }
