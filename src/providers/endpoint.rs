@@ -2,21 +2,25 @@
 //! only clones them.
 
 use crate::domain::{self, CallId, Operation, TraceContext};
-use crate::providers::client::{Clients, Settings};
+use crate::providers::client::{AnswerBody, Client, Clients, Settings};
 use crate::providers::error::{Error, ErrorKind, MAX_ERROR_BODY_BYTES, request_id, text};
 use crate::providers::preset::{AuthStyle, Facts, Preset};
 use crate::providers::stream::{ByteStream, Clocks};
 use crate::providers::{Config, Deadlines, Outgoing, Reply, ReplyBody, ReplyTimes, simulated};
+use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
     USER_AGENT,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
 /// The version of Azure's API that is asked for when none is configured.
 const AZURE_API_VERSION: &str = "2024-10-21";
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Headers that the HTTP client owns, or that would change where a request goes.
 const FORBIDDEN_HEADERS: [&str; 8] = [
@@ -45,7 +49,7 @@ pub struct Endpoint {
 /// Where an HTTP provider is, and what it is sent.
 #[derive(Debug)]
 struct Target {
-    client: reqwest::Client,
+    client: Client,
     urls: Urls,
     headers: HeaderMap,
 }
@@ -53,7 +57,7 @@ struct Target {
 #[derive(Debug)]
 enum Urls {
     /// The model is in the body.
-    Fixed { chat: Url, embeddings: Url },
+    Fixed { chat: Uri, embeddings: Uri },
     /// The model is a deployment in the path below this URL.
     Deployments(Url),
 }
@@ -129,23 +133,20 @@ impl Target {
         let facts = config.preset.facts();
         let text = config.base_url.as_deref().or(facts.base_url);
         let base = base_url(text, &facts).map_err(fail)?;
-        let settings = Settings {
-            connect_timeout: config.deadlines.connect,
-            needs_tls: base.scheme() == "https",
-            is_loopback: is_loopback(&base),
-        };
+        let host = uri(&base).map_err(fail)?;
+        let settings = Settings::new(&host, config.deadlines.connect, is_loopback(&base));
         Ok(Self {
             client: clients.get(settings, &config.name)?,
             headers: headers(config).map_err(fail)?,
-            urls: Urls::build(config, &base),
+            urls: Urls::build(config, &base).map_err(fail)?,
         })
     }
 
     async fn send(&self, outgoing: &Outgoing, clocks: Clocks) -> Result<Reply, Error> {
         let request = self.request(outgoing, &clocks)?;
         let (head_by, clock, limit) = clocks.head_deadline();
-        let response = match timeout_at(head_by, self.client.execute(request)).await {
-            Ok(Ok(response)) => http::Response::<reqwest::Body>::from(response),
+        let response = match timeout_at(head_by, self.client.send(request)).await {
+            Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 let limit = clocks.deadlines.connect;
                 return Err(Error::from_transport(&clocks.provider, limit, error));
@@ -155,39 +156,40 @@ impl Target {
         receive(response, outgoing.stream, clocks).await
     }
 
-    fn request(&self, outgoing: &Outgoing, clocks: &Clocks) -> Result<reqwest::Request, Error> {
-        let url = self.urls.of(outgoing).ok_or_else(|| {
+    fn request(&self, outgoing: &Outgoing, clocks: &Clocks) -> Result<Request<Bytes>, Error> {
+        let uri = self.urls.of(outgoing).ok_or_else(|| {
             let message = "has the model in the path, and the request names none";
             Error::unsent(ErrorKind::Rejected, &clocks.provider, message)
         })?;
-        let mut request = reqwest::Request::new(reqwest::Method::POST, url);
+        let mut request = Request::new(outgoing.body.clone());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
         *request.headers_mut() = self.headers.clone();
         // The call's id at both ends: a provider's log can be held against ours.
         if let Ok(id) = HeaderValue::from_str(&outgoing.call_id.to_string()) {
-            request.headers_mut().insert("x-request-id", id);
+            request.headers_mut().insert(REQUEST_ID, id);
         }
         if let Some(value) = outgoing
             .trace
             .as_ref()
             .and_then(|trace| traceparent(trace, outgoing.call_id))
         {
-            request.headers_mut().insert("traceparent", value);
+            request.headers_mut().insert(TRACEPARENT, value);
         }
-        *request.body_mut() = Some(outgoing.body.clone().into());
         Ok(request)
     }
 }
 
 impl Urls {
-    fn build(config: &Config, base: &Url) -> Self {
+    fn build(config: &Config, base: &Url) -> Result<Self, String> {
         let is_azure = config.preset == Preset::AzureOpenAi;
         // Azure's newer API has `/openai/v1` and the model in the body, like everybody's.
         let has_deployments = is_azure && !base.path().trim_end_matches('/').ends_with("/v1");
         if !has_deployments {
-            return Self::Fixed {
-                chat: below(base, &["chat", "completions"]),
-                embeddings: below(base, &["embeddings"]),
-            };
+            return Ok(Self::Fixed {
+                chat: uri(&below(base, &["chat", "completions"]))?,
+                embeddings: uri(&below(base, &["embeddings"]))?,
+            });
         }
         let is_complete = base.path().trim_end_matches('/').ends_with("/openai");
         let path: &[&str] = if is_complete {
@@ -198,11 +200,11 @@ impl Urls {
         let mut url = below(base, path);
         let version = config.api_version.as_deref().unwrap_or(AZURE_API_VERSION);
         url.query_pairs_mut().append_pair("api-version", version);
-        Self::Deployments(url)
+        Ok(Self::Deployments(url))
     }
 
     /// Returns the URL for a request; `None` when the model cannot be a part of a path.
-    fn of(&self, outgoing: &Outgoing) -> Option<Url> {
+    fn of(&self, outgoing: &Outgoing) -> Option<Uri> {
         match (self, outgoing.operation) {
             (Self::Fixed { chat, .. }, Operation::Chat) => Some(chat.clone()),
             (Self::Fixed { embeddings, .. }, Operation::Embeddings) => Some(embeddings.clone()),
@@ -211,10 +213,11 @@ impl Urls {
                 if matches!(model, "" | "." | "..") {
                     return None;
                 }
-                Some(match operation {
+                let url = match operation {
                     Operation::Chat => below(url, &[model, "chat", "completions"]),
                     Operation::Embeddings => below(url, &[model, "embeddings"]),
-                })
+                };
+                uri(&url).ok()
             }
         }
     }
@@ -222,14 +225,14 @@ impl Urls {
 
 /// Turns an HTTP response into a reply, or into the error that its status means.
 async fn receive(
-    response: http::Response<reqwest::Body>,
+    response: Response<AnswerBody>,
     wants_stream: bool,
     clocks: Clocks,
 ) -> Result<Reply, Error> {
     let head_time = clocks.started.elapsed();
     let (head, body) = response.into_parts();
     let provider = clocks.provider.clone();
-    let length = text(&head.headers, CONTENT_LENGTH.as_str()).and_then(|value| value.parse().ok());
+    let length = text(&head.headers, CONTENT_LENGTH).and_then(|value| value.parse().ok());
     if !head.status.is_success() {
         let body = ByteStream::http(body, clocks)
             .up_to(MAX_ERROR_BODY_BYTES)
@@ -244,7 +247,7 @@ async fn receive(
         ));
     }
     check_encoding(&provider, &head.headers)?;
-    let content_type = text(&head.headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+    let content_type = text(&head.headers, CONTENT_TYPE).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     let is_events = media_type.eq_ignore_ascii_case("text/event-stream");
     let body = if wants_stream && is_events {
@@ -335,6 +338,11 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Returns `url` as requests hold it.
+fn uri(url: &Url) -> Result<Uri, String> {
+    Uri::try_from(url.as_str()).map_err(|error| format!("has a URL that cannot be sent: {error}"))
+}
+
 /// Returns `base` with `segments` appended to its path; its query stays.
 fn below(base: &Url, segments: &[&str]) -> Url {
     let mut url = base.clone();
@@ -406,7 +414,11 @@ mod tests {
             trace: None,
             deadlines: None,
         };
-        Urls::build(&config, &base).of(&outgoing).unwrap().into()
+        Urls::build(&config, &base)
+            .unwrap()
+            .of(&outgoing)
+            .unwrap()
+            .to_string()
     }
 
     #[test]

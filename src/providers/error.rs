@@ -2,9 +2,11 @@
 
 use crate::domain;
 use crate::domain::Blame;
+use crate::providers::client::{DialTimeout, Failure};
 use crate::providers::retry_after;
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::header::{AsHeaderName, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, StatusCode};
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -182,7 +184,7 @@ impl Error {
             status: status.as_u16(),
             retry_after: retry_after::wait(headers, now),
             request_id: request_id(headers),
-            content_type: text(headers, "content-type").unwrap_or_default().to_owned(),
+            content_type: text(headers, CONTENT_TYPE).unwrap_or_default().to_owned(),
             body,
         };
         let message = if status.is_redirection() {
@@ -196,26 +198,49 @@ impl Error {
         }
     }
 
-    /// Returns the error for what `reqwest` reports about a request or a body.
-    pub(super) fn from_transport(provider: &str, limit: Duration, error: reqwest::Error) -> Self {
-        // Some base URLs carry keys in their query, and all are nobody's business.
-        let error = error.without_url();
-        if error.is_connect() && error.is_timeout() {
-            return Self::timeout(Clock::Connect, provider, limit);
+    /// Returns the error for a request or a body that broke off; `limit` is that of connecting.
+    pub(super) fn from_transport(provider: &str, limit: Duration, failure: Failure) -> Self {
+        match failure {
+            Failure::Direct(error) if error.is_connect() => {
+                Self::unconnected(provider, limit, &error, holds::<DialTimeout>(&error))
+            }
+            Failure::Direct(error) => Self::broken_off(provider, &error),
+            Failure::Body(error) => Self::broken_off(provider, &error),
+            // Some base URLs carry keys in their query, and all are nobody's business.
+            Failure::Proxied(error) => {
+                let error = error.without_url();
+                if error.is_connect() {
+                    return Self::unconnected(provider, limit, &error, error.is_timeout());
+                }
+                if error.is_builder() {
+                    let cause = deepest_cause(&error);
+                    let message = format!("was given a request that cannot be sent: {cause}");
+                    return Self::unsent(ErrorKind::Config, provider, message);
+                }
+                Self::broken_off(provider, &error)
+            }
         }
-        let cause = deepest_cause(&error);
-        if error.is_connect() {
-            return if is_tls(&error) {
-                Self::unsent(ErrorKind::Tls, provider, format!("failed in TLS: {cause}"))
-            } else {
-                let message = format!("cannot be reached: {cause}");
-                Self::unsent(ErrorKind::Connect, provider, message)
-            };
+    }
+
+    fn unconnected(
+        provider: &str,
+        limit: Duration,
+        error: &(dyn StdError + 'static),
+        is_timeout: bool,
+    ) -> Self {
+        let cause = deepest_cause(error);
+        if is_timeout {
+            Self::timeout(Clock::Connect, provider, limit)
+        } else if holds::<rustls::Error>(error) {
+            Self::unsent(ErrorKind::Tls, provider, format!("failed in TLS: {cause}"))
+        } else {
+            let message = format!("cannot be reached: {cause}");
+            Self::unsent(ErrorKind::Connect, provider, message)
         }
-        if error.is_builder() {
-            let message = format!("was given a request that cannot be sent: {cause}");
-            return Self::unsent(ErrorKind::Config, provider, message);
-        }
+    }
+
+    fn broken_off(provider: &str, error: &dyn StdError) -> Self {
+        let cause = deepest_cause(error);
         Self::sent(ErrorKind::Reset, provider, format!("broke off: {cause}"))
     }
 
@@ -371,19 +396,20 @@ impl fmt::Debug for Error {
 
 /// Returns a provider's own id of a request, under the names in use.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
-    [
-        "x-request-id",
-        "request-id",
-        "apim-request-id",
-        "x-amzn-requestid",
-    ]
-    .into_iter()
-    .find_map(|name| text(headers, name))
-    .map(|id| id.chars().take(200).collect())
+    const NAMES: [HeaderName; 4] = [
+        HeaderName::from_static("x-request-id"),
+        HeaderName::from_static("request-id"),
+        HeaderName::from_static("apim-request-id"),
+        HeaderName::from_static("x-amzn-requestid"),
+    ];
+    NAMES
+        .into_iter()
+        .find_map(|name| text(headers, name))
+        .map(|id| id.chars().take(200).collect())
 }
 
 /// Returns the value of a header that is text.
-pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
@@ -422,9 +448,9 @@ fn deepest_cause(error: &dyn StdError) -> String {
     deepest.to_string()
 }
 
-/// Whether an error of TLS is somewhere inside `error`.
-fn is_tls(error: &(dyn StdError + 'static)) -> bool {
-    if error.is::<rustls::Error>() {
+/// Whether an error of type `T` is somewhere inside `error`.
+fn holds<T: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
+    if error.is::<T>() {
         return true;
     }
     // An `io::Error` shows as its source that of what it wraps, not the thing itself.
@@ -432,8 +458,8 @@ fn is_tls(error: &(dyn StdError + 'static)) -> bool {
         .downcast_ref::<io::Error>()
         .and_then(io::Error::get_ref);
     match wrapped {
-        Some(inner) => is_tls(inner),
-        None => error.source().is_some_and(is_tls),
+        Some(inner) => holds::<T>(inner),
+        None => error.source().is_some_and(holds::<T>),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The bytes of an answer as they come, under the clocks.
 
 use crate::providers::Deadlines;
+use crate::providers::client::AnswerBody;
 use crate::providers::error::{Clock, Error};
 use crate::providers::simulated::Script;
 use bytes::{Bytes, BytesMut};
@@ -60,14 +61,14 @@ pub struct ByteStream {
 }
 
 enum Source {
-    Http(reqwest::Body),
+    Http(AnswerBody),
     Simulated(Box<Script>),
     Closed,
 }
 
 impl ByteStream {
     /// Returns the body of an HTTP response.
-    pub(super) const fn http(body: reqwest::Body, clocks: Clocks) -> Self {
+    pub(super) const fn http(body: AnswerBody, clocks: Clocks) -> Self {
         Self::new(Source::Http(body), clocks)
     }
 

@@ -21,13 +21,17 @@ const FLOORS: [&[&str]; 11] = [
     &["cli"],
 ];
 
-/// Each outside thing has one room.
-const OWNERS: [(&str, &str); 18] = [
+/// Each outside thing has one room. hyper is two things: a server and a client.
+const OWNERS: [(&str, &str); 22] = [
     ("axum", "server"),
     ("tower", "server"),
     ("tower_http", "server"),
-    ("hyper", "server"),
-    ("hyper_util", "server"),
+    ("hyper::server", "server"),
+    ("hyper_util::server", "server"),
+    ("hyper_util::service", "server"),
+    ("hyper_util::client", "providers"),
+    ("hyper_rustls", "providers"),
+    ("tower_service", "providers"),
     ("reqwest", "providers"),
     ("rustls", "providers"),
     ("sled", "store"),
@@ -144,6 +148,10 @@ fn the_rules_see_what_they_look_for() {
     ] {
         assert_eq!(source(text).mentions("axum"), is_mentioned, "{text}");
     }
+    let client = source("use hyper_util::client::legacy::Client;\n");
+    assert!(client.mentions("hyper_util::client") && !client.mentions("hyper_util::server"));
+    let grouped = source("use hyper_util::{client::legacy::Client, rt::TokioIo};\n");
+    assert!(grouped.mentions("hyper_util::client") && !grouped.mentions("hyper_util::rt::x"));
     let tested = source("//! Idea.\nfn a() {}\n\n#[cfg(test)]\nmod tests {}\n");
     assert_eq!(tested.code().lines().count(), 3);
 }
@@ -171,8 +179,18 @@ impl Source {
         rooms
     }
 
-    /// Whether `thing` is used as a crate: at the start of a path, or in a `use` of its own.
+    /// Whether `thing`, a crate or a module of one, is used: at the start of a path, in a `use` of its
+    /// own, or in a list behind its crate.
     fn mentions(&self, thing: &str) -> bool {
+        if let Some((parent, module)) = thing.split_once("::")
+            && self
+                .text
+                .split(&format!("{parent}::{{"))
+                .skip(1)
+                .any(|list| top_level_names(list).iter().any(|name| name == module))
+        {
+            return true;
+        }
         let starts_path = self.text.match_indices(thing).any(|(start, _)| {
             let before = &self.text[..start];
             let before = before
