@@ -48,6 +48,12 @@ pub enum Error {
         /// Why.
         problem: std::io::Error,
     },
+    /// The threads that carry calls cannot be started.
+    #[error("cannot start the threads that carry calls: {problem}")]
+    Threads {
+        /// Why.
+        problem: std::io::Error,
+    },
     /// A file of the data directory cannot be used.
     #[error("`{path}` cannot be used: {problem}")]
     File {
@@ -87,6 +93,9 @@ impl Error {
                 Some("another program listens there; choose another port with --listen or --admin-listen".to_owned())
             }
             Self::Bind { .. } => Some("check --listen and --admin-listen".to_owned()),
+            Self::Threads { .. } => Some(
+                "check the limits of threads and open files (`ulimit -u`, `ulimit -n`)".to_owned(),
+            ),
             Self::File { .. } => Some("check that the directory exists and may be written".to_owned()),
             Self::Prompts(error) => error.hint(),
             Self::Providers(error) => error.hint(),

@@ -4,12 +4,14 @@
 use crate::app::rendezvous::Rendezvous;
 use crate::app::upstreams::Reloader;
 use crate::app::{App, Error};
-use crate::server::{self, Stop};
+use crate::server::{self, Stop, Workers};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// How the process is asked to stop.
@@ -118,31 +120,10 @@ impl Running {
         let Self {
             app, data, admin, ..
         } = self;
-        let prompts = Arc::clone(&app.prompts);
-        let stopping = app.stopping.clone();
-        app.tasks
-            .spawn(async move { prompts.watch(stopping).await });
-        let reloader = Reloader::of(&app);
-        app.tasks
-            .spawn(reloader.follow(reload, app.stopping.clone()));
-        let prompts = Arc::clone(&app.prompts);
-        let stopping = app.stopping.clone();
-        app.tasks
-            .spawn(async move { prompts.number_in_background(stopping).await });
+        app.start_background_work(reload);
         let (data_stop, admin_stop) = (Stop::default(), Stop::default());
-        let limits = app.config.limits.clone();
-        let serving = app.tasks.spawn(server::serve(
-            data,
-            server::data(app.data_state()),
-            limits.clone(),
-            data_stop.clone(),
-        ));
-        let administering = app.tasks.spawn(server::serve(
-            admin,
-            server::admin(app.admin_state()),
-            limits,
-            admin_stop.clone(),
-        ));
+        let serving = app.serve_data(data, data_stop.clone())?;
+        let administering = app.serve_admin(admin, admin_stop.clone());
 
         shutdown.gently.cancelled().await;
         app.stopping.cancel();
@@ -160,6 +141,44 @@ impl Running {
         admin_stop.cut.cancel();
         let _ = administering.await;
         app.close().await
+    }
+}
+
+impl App {
+    /// Starts what goes on beside the calls.
+    fn start_background_work(&self, reload: Reload) {
+        let prompts = Arc::clone(&self.prompts);
+        let stopping = self.stopping.clone();
+        self.tasks
+            .spawn(async move { prompts.watch(stopping).await });
+        let reloader = Reloader::of(self);
+        self.tasks
+            .spawn(reloader.follow(reload, self.stopping.clone()));
+        let prompts = Arc::clone(&self.prompts);
+        let stopping = self.stopping.clone();
+        self.tasks
+            .spawn(async move { prompts.number_in_background(stopping).await });
+    }
+
+    /// Serves the data plane on a thread for each core.
+    fn serve_data(&self, listener: TcpListener, stop: Stop) -> Result<JoinHandle<()>, Error> {
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let workers = Workers::start(cores).map_err(|problem| Error::Threads { problem })?;
+        let (router, limits) = (server::data(self.data_state()), self.config.limits.clone());
+        Ok(self.tasks.spawn(async move {
+            server::serve(listener, router, limits, stop, &workers).await;
+        }))
+    }
+
+    /// Serves the admin plane beside the background work, where a long answer holds up no call.
+    fn serve_admin(&self, listener: TcpListener, stop: Stop) -> JoinHandle<()> {
+        let (router, limits) = (
+            server::admin(self.admin_state()),
+            self.config.limits.clone(),
+        );
+        self.tasks.spawn(async move {
+            server::serve(listener, router, limits, stop, &Workers::here()).await;
+        })
     }
 }
 

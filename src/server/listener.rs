@@ -2,8 +2,8 @@
 //! ever; here every connection has a clock, a cap on its headers, and a place in a bounded crowd.
 
 use crate::server::stall::StallGuard;
+use crate::server::workers::Workers;
 use axum::Router;
-use axum::extract::connect_info::ConnectInfo;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -23,7 +23,7 @@ pub struct Limits {
     pub connections: usize,
     /// How long a client may take to send the head of a request.
     pub header_timeout: Duration,
-    /// The largest head of a request, in bytes.
+    /// The largest head of a request, in bytes; so much of a body is read at once.
     pub header_bytes: usize,
     /// How long a write may make no progress before the connection is closed.
     pub write_stall: Duration,
@@ -34,7 +34,7 @@ impl Default for Limits {
         Self {
             connections: 20_000,
             header_timeout: Duration::from_secs(10),
-            header_bytes: 32 * 1024,
+            header_bytes: 64 * 1024,
             write_stall: Duration::from_secs(60),
         }
     }
@@ -49,8 +49,15 @@ pub struct Stop {
     pub cut: CancellationToken,
 }
 
-/// Serves `router` on `listener` until `stop`. Returns when the last connection has ended.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: Stop) {
+/// Serves `router` on `listener` until `stop`; `workers` carry the connections. Returns when the last
+/// one has ended.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    stop: Stop,
+    workers: &Workers,
+) {
     let crowd = Arc::new(Semaphore::new(limits.connections));
     let connections = TaskTracker::new();
     let builder = Arc::new(connection_builder(&limits));
@@ -60,20 +67,20 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             () = stop.accepting.cancelled() => break,
         };
         let Ok(permit) = permit else { break };
-        let (stream, peer) = tokio::select! {
+        let (stream, _peer) = tokio::select! {
             accepted = accept(&listener) => accepted,
             () = stop.accepting.cancelled() => break,
         };
-        let connection = drive(
-            stream,
-            peer,
-            router.clone(),
-            Arc::clone(&builder),
-            limits.write_stall,
-            stop.clone(),
-        );
-        connections.spawn(async move {
-            connection.await;
+        // A socket belongs to the runtime it was made on: the one that carries it takes it anew.
+        let Ok(stream) = stream.into_std() else {
+            continue;
+        };
+        let (router, builder, stop) = (router.clone(), Arc::clone(&builder), stop.clone());
+        let write_stall = limits.write_stall;
+        workers.carry(&connections, async move {
+            if let Ok(stream) = TcpStream::from_std(stream) {
+                drive(stream, router, builder, write_stall, stop).await;
+            }
             drop(permit);
         });
     }
@@ -108,7 +115,6 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 
 async fn drive(
     stream: TcpStream,
-    peer: SocketAddr,
     router: Router,
     builder: Arc<http1::Builder>,
     write_stall: Duration,
@@ -119,8 +125,7 @@ async fn drive(
         return;
     }
     let io = TokioIo::new(StallGuard::new(stream, write_stall));
-    let service = router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
+    let service = router.map_request(|request: http::Request<hyper::body::Incoming>| {
         request.map(axum::body::Body::new)
     });
     let connection = builder.serve_connection(io, TowerToHyperService::new(service));

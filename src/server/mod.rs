@@ -11,6 +11,7 @@ mod router;
 mod routes;
 mod stall;
 mod trace;
+mod workers;
 
 pub use body::BodyLimits;
 pub use client::{AdminClient, AdminReply, ClientError};
@@ -18,6 +19,7 @@ pub use listener::{Limits, Stop, serve};
 pub use readiness::{Readiness, ReadinessReport};
 pub use router::{admin, data};
 pub use routes::keys::load as load_keys;
+pub use workers::Workers;
 
 use crate::access::KeyRing;
 use crate::domain::{Clock, Secret, Timestamp};
@@ -46,6 +48,15 @@ pub struct DataState {
     pub body_limits: BodyLimits,
     /// Whether new calls are welcome.
     pub readiness: Readiness,
+}
+
+/// The room behind the calls that cost money.
+#[derive(Debug, Clone, FromRef)]
+struct CallState {
+    /// The way of a call.
+    proxy: Arc<Proxy>,
+    /// Bounds of request bodies.
+    body_limits: BodyLimits,
 }
 
 /// The rooms behind the admin plane.

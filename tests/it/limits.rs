@@ -133,7 +133,7 @@ async fn heads_that_are_too_large_or_no_http_are_refused() {
     let provider = FakeProvider::start().await;
     let gateway = TestGateway::start(&provider).await;
     let client = gateway.client();
-    let fat = client.clone().header("x-fat", &"x".repeat(64 * 1024));
+    let fat = client.clone().header("x-fat", &"x".repeat(128 * 1024));
     let request = fat.request("GET", "/v1/models", b"");
     let mut connection = client.connect().await;
     let _ = connection.send(&request).await;
