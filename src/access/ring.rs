@@ -5,6 +5,7 @@ use crate::access::key::{parse, verify};
 use crate::domain::{Caller, Clock, KeyId, Timestamp};
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A key as the ring holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,10 +28,33 @@ pub struct KeyEntry {
     pub revoked: Option<Timestamp>,
 }
 
+/// A key, and the caller it proves: made once, not for every request.
+#[derive(Debug)]
+struct Held {
+    entry: KeyEntry,
+    caller: Arc<Caller>,
+}
+
+impl From<KeyEntry> for Held {
+    fn from(entry: KeyEntry) -> Self {
+        let caller = Caller {
+            key: Some(entry.id.clone()),
+            name: entry.name.clone(),
+            prompts: entry.prompts.clone(),
+            models: entry.models.clone(),
+            default_label: entry.default_label.clone(),
+        };
+        Self {
+            entry,
+            caller: Arc::new(caller),
+        }
+    }
+}
+
 /// All keys of the gateway.
 #[derive(Debug)]
 pub struct KeyRing {
-    keys: ArcSwap<HashMap<String, KeyEntry>>,
+    keys: ArcSwap<HashMap<String, Held>>,
     clock: Clock,
     is_required: bool,
 }
@@ -51,9 +75,9 @@ impl KeyRing {
     pub fn replace(&self, entries: Vec<KeyEntry>) {
         let keys = entries
             .into_iter()
-            .map(|entry| (entry.id.0.clone(), entry))
+            .map(|entry| (entry.id.0.clone(), entry.into()))
             .collect();
-        self.keys.store(std::sync::Arc::new(keys));
+        self.keys.store(Arc::new(keys));
     }
 
     /// Whether there is no key at all, revoked ones included.
@@ -76,14 +100,14 @@ impl KeyRing {
     ///
     /// [`Error::MissingApiKey`] without a credential, [`Error::InvalidApiKey`] for all others that
     /// are not let in.
-    pub fn authenticate(&self, credential: Option<&str>) -> Result<Caller, Error> {
+    pub fn authenticate(&self, credential: Option<&str>) -> Result<Arc<Caller>, Error> {
         let keys = self.keys.load();
         if keys.is_empty() && !self.is_required {
-            return Ok(Caller::local());
+            return Ok(Arc::new(Caller::local()));
         }
         let presented = parse(credential.ok_or(Error::MissingApiKey)?)?;
         let refuse = |refusal| Err(Error::InvalidApiKey(refusal));
-        let Some(entry) = keys.get(presented.id()) else {
+        let Some(Held { entry, caller }) = keys.get(presented.id()) else {
             return refuse(Refusal::Unknown);
         };
         if !verify(presented, &entry.secret_hash) {
@@ -95,13 +119,7 @@ impl KeyRing {
         if entry.expires.is_some_and(|at| at <= self.clock.now()) {
             return refuse(Refusal::Expired);
         }
-        Ok(Caller {
-            key: Some(entry.id.clone()),
-            name: entry.name.clone(),
-            prompts: entry.prompts.clone(),
-            models: entry.models.clone(),
-            default_label: entry.default_label.clone(),
-        })
+        Ok(Arc::clone(caller))
     }
 }
 
@@ -182,18 +200,19 @@ mod tests {
         }
         texts.dedup();
         assert_eq!(texts.len(), 1, "{texts:?}");
-        assert_eq!(ring.authenticate(None), Err(Error::MissingApiKey));
+        assert_eq!(ring.authenticate(None).unwrap_err(), Error::MissingApiKey);
     }
 
     #[test]
     fn an_empty_ring_is_open_only_where_no_key_is_required() {
-        assert_eq!(ring(false).authenticate(None), Ok(Caller::local()));
-        assert_eq!(
-            ring(false).authenticate(Some("sk-any")),
-            Ok(Caller::local())
-        );
+        assert_eq!(*ring(false).authenticate(None).unwrap(), Caller::local());
+        let with_any = ring(false).authenticate(Some("sk-any"));
+        assert_eq!(*with_any.unwrap(), Caller::local());
         assert!(ring(false).is_open());
-        assert_eq!(ring(true).authenticate(None), Err(Error::MissingApiKey));
+        assert_eq!(
+            ring(true).authenticate(None).unwrap_err(),
+            Error::MissingApiKey
+        );
         assert!(!ring(true).is_open());
     }
 

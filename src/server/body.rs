@@ -8,6 +8,9 @@ use http_body_util::BodyExt;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
+/// The most that is reserved for a body because its head announces a length.
+const MAX_RESERVED_BYTES: usize = 1024 * 1024;
+
 /// Bounds of a request's body.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimits {
@@ -62,6 +65,10 @@ pub(crate) async fn read(mut body: Body, limits: BodyLimits) -> Result<Bytes, Ap
         match &first {
             None if joined.is_empty() => first = Some(data),
             Some(head) => {
+                let expected = usize::try_from(announced)
+                    .unwrap_or(0)
+                    .min(MAX_RESERVED_BYTES);
+                joined.reserve(expected.max(so_far + data.len()));
                 joined.extend_from_slice(head);
                 joined.extend_from_slice(&data);
                 first = None;

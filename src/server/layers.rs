@@ -9,8 +9,9 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use http_body::{Frame, SizeHint};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -18,15 +19,41 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const API_KEY: HeaderName = HeaderName::from_static("api-key");
+
 /// The id of a request, which is also the id of its call. In the request's extensions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestId(pub(crate) CallId);
 
+/// What a call must get past: a place among those in flight, and proof of who calls.
+#[derive(Debug)]
+pub(crate) struct Door {
+    /// Who may call.
+    pub(crate) keys: Arc<KeyRing>,
+    /// Places for calls in flight.
+    pub(crate) places: Arc<Semaphore>,
+}
+
 /// Names the request, and keeps a panic to the one request that caused it.
-pub(crate) async fn identify(mut request: Request, next: Next) -> Response {
+pub(crate) async fn identify(request: Request, next: Next) -> Response {
+    named(request, |request| next.run(request)).await
+}
+
+/// Names the request of a call, and lets it in: nothing behind this layer is reached without a caller
+/// and a place. One layer for all of it, because a layer costs every call as much as parsing its body.
+pub(crate) async fn admit(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    named(request, |request| let_in(door, request, next)).await
+}
+
+/// Serves a request under an id of its own.
+async fn named<F>(mut request: Request, serve: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     let id = CallId::fresh();
     request.extensions_mut().insert(RequestId(id));
-    let served = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let served = AssertUnwindSafe(serve(request)).catch_unwind();
     let mut response = headers::with_request_id(id, async move {
         served.await.unwrap_or_else(|panic| {
             let text = panic
@@ -41,16 +68,16 @@ pub(crate) async fn identify(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// Refuses what would be too many calls at once. The permit rides in the response's body: a stream
-/// counts until its end, not until its head.
-pub(crate) async fn bound_in_flight(
-    State(places): State<Arc<Semaphore>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let Ok(permit) = Arc::clone(&places).try_acquire_owned() else {
+/// Refuses what would be too many calls at once, and who shows no key. The permit rides in the
+/// response's body: a stream counts until its end, not until its head.
+async fn let_in(door: Arc<Door>, mut request: Request, next: Next) -> Response {
+    let Ok(permit) = Arc::clone(&door.places).try_acquire_owned() else {
         return ApiError::unavailable("overloaded", "the gateway has too many calls in flight")
             .into_response();
+    };
+    match door.keys.authenticate(credential(request.headers())) {
+        Ok(caller) => request.extensions_mut().insert(caller),
+        Err(error) => return ApiError::from(error).into_response(),
     };
     let response = next.run(request).await;
     response.map(|body| {
@@ -87,46 +114,30 @@ impl http_body::Body for PermitBody {
     }
 }
 
-/// Turns a key into a [`Caller`]; without one, nothing behind this layer is reached.
-pub(crate) async fn authenticate(
-    State(keys): State<Arc<KeyRing>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let caller = keys.authenticate(credential(request.headers()));
-    match caller {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(error) => ApiError::from(error).into_response(),
-    }
-}
-
 /// The one place that reads credentials: `Authorization: Bearer`, else `x-api-key`, else `api-key`.
 pub(crate) fn credential(headers: &HeaderMap) -> Option<&str> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    text("authorization")
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    text(AUTHORIZATION)
         .map(|value| {
             value
                 .strip_prefix("Bearer ")
                 .or_else(|| value.strip_prefix("bearer "))
                 .unwrap_or(value)
         })
-        .or_else(|| text("x-api-key"))
-        .or_else(|| text("api-key"))
+        .or_else(|| text(X_API_KEY))
+        .or_else(|| text(API_KEY))
         .map(str::trim)
         .filter(|credential| !credential.is_empty())
 }
 
-/// The caller, for handlers. Only routes behind [`authenticate`] have one.
-pub(crate) struct Authenticated(pub(crate) Caller);
+/// The caller, for handlers. Only routes behind [`admit`] have one.
+pub(crate) struct Authenticated(pub(crate) Arc<Caller>);
 
 impl<S: Sync> FromRequestParts<S> for Authenticated {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        let caller = parts.extensions.get::<Caller>().cloned();
+        let caller = parts.extensions.remove::<Arc<Caller>>();
         caller
             .map(Self)
             .ok_or_else(|| ApiError::internal(&"a route is not behind authentication"))

@@ -1,35 +1,57 @@
 //! Every path there is, in one place.
 
 use crate::server::error::ApiError;
+use crate::server::layers::Door;
 use crate::server::routes::{calls, chat, embeddings, health, history, keys, models, prompts};
-use crate::server::{AdminState, DataState, layers};
+use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;
 use axum::extract::Request;
+use axum::handler::Handler;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use http::StatusCode;
+use std::sync::Arc;
 
 /// The data plane: what applications call.
 pub fn data(state: DataState) -> Router {
+    // Nothing behind it is reached without a caller and a place. Outside of it are the probes, which
+    // answer under load.
+    let door = Arc::new(Door {
+        keys: Arc::clone(&state.keys),
+        places: Arc::clone(&state.places),
+    });
     let calls = Router::new()
-        .route("/v1/chat/completions", post(chat::create))
-        .route("/v1/embeddings", post(embeddings::create))
+        .merge(paid_calls(&state))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::show))
         .route("/v1/prompts", get(prompts::list))
-        .route("/v1/prompts/{*name}", get(prompts::show).post(prompts::render))
-        // Nothing behind this line is reached without a caller.
-        .layer(from_fn_with_state(state.keys.clone(), layers::authenticate))
-        // Counts a stream until its last byte; outside of it are the probes, which answer under load.
-        .layer(from_fn_with_state(state.places.clone(), layers::bound_in_flight));
+        .route(
+            "/v1/prompts/{*name}",
+            get(prompts::show).post(prompts::render),
+        )
+        .layer(from_fn_with_state(door, layers::admit));
+    let router = Router::new()
+        .merge(probes().layer(from_fn(layers::identify)))
+        .merge(calls);
+    with_fallbacks(router).with_state(state)
+}
+
+/// The calls that cost money, with no more state than they use: it is cloned for each.
+fn paid_calls(state: &DataState) -> Router<DataState> {
     Router::new()
-        .merge(calls)
-        .merge(probes())
-        .fallback(not_found)
-        .method_not_allowed_fallback(wrong_method)
-        // Outermost: every answer has an id, and a panic costs one request.
-        .layer(from_fn(layers::identify))
-        .with_state(state)
+        .route("/v1/chat/completions", post(chat::create))
+        .route("/v1/embeddings", post(embeddings::create))
+        .with_state(CallState {
+            proxy: Arc::clone(&state.proxy),
+            body_limits: state.body_limits,
+        })
+}
+
+/// Answers what no route of `router` does.
+fn with_fallbacks<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    router
+        .fallback(not_found.layer(from_fn(layers::identify)))
+        .method_not_allowed_fallback(wrong_method.layer(from_fn(layers::identify)))
 }
 
 /// The admin plane: records and keys, behind a token of its own.
@@ -48,14 +70,12 @@ pub fn admin(state: AdminState) -> Router {
             state.token.clone(),
             layers::require_admin,
         ));
-    Router::new()
+    let router = Router::new()
         .nest("/api", api)
         .route("/metrics", get(health::metrics))
         .merge(probes())
-        .fallback(not_found)
-        .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn(layers::identify))
-        .with_state(state)
+        .layer(from_fn(layers::identify));
+    with_fallbacks(router).with_state(state)
 }
 
 fn probes<S>() -> Router<S>

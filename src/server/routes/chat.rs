@@ -11,9 +11,13 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::sync::Arc;
 use tokio::time::Instant;
+
+const TAGS: HeaderName = HeaderName::from_static("x-promptgate-tags");
+const SESSION: HeaderName = HeaderName::from_static("x-promptgate-session");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Answers a chat completion, whole or as a stream.
 pub(crate) async fn create(
@@ -33,13 +37,13 @@ pub(crate) async fn create(
 
 /// Notes what is known of a request besides its body's content.
 pub(crate) fn arrival(id: RequestId, headers: &HeaderMap, body: &Bytes) -> Arrival {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let tags = text("x-promptgate-tags").unwrap_or_default();
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let tags = text(TAGS).unwrap_or_default();
     Arrival {
         id: id.0,
         started: Instant::now(),
-        trace: text("traceparent").and_then(trace::parse),
-        session: text("x-promptgate-session").map(str::to_owned),
+        trace: text(TRACEPARENT).and_then(trace::parse),
+        session: text(SESSION).map(str::to_owned),
         tags: tags
             .split(',')
             .map(str::trim)
