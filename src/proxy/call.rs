@@ -7,11 +7,12 @@ use crate::proxy::{Error, parameters};
 use crate::wire;
 use crate::wire::json::RawObject;
 use crate::wire::openai::{ChatRequest, EmbeddingsRequest};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::str::FromStr;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// What is known about a request besides its body.
@@ -46,10 +47,12 @@ pub(crate) struct Call {
     pub model: String,
     /// The body for the provider; each attempt sets its own `model`.
     pub body: RawObject,
+    /// Whether `messages` stand in place of the body's, because a prompt laid them out.
+    pub lays_out_messages: bool,
     /// The prompt's own limit of output tokens, which providers spell differently.
     pub token_limit: Option<Bytes>,
     /// The messages (or inputs) that are sent, for counting tokens.
-    pub messages: Vec<Bytes>,
+    pub messages: Arc<[Bytes]>,
     /// Whether the client asked for a stream.
     pub stream: bool,
     /// Whether the client asked for the usage of the stream.
@@ -60,6 +63,13 @@ pub(crate) struct Call {
     pub session: Option<String>,
     /// What should be known but stops nothing.
     pub warnings: Vec<String>,
+}
+
+impl Call {
+    /// Returns the messages that are sent instead of the body's.
+    pub(crate) fn laid_out(&self) -> Option<&[Bytes]> {
+        self.lays_out_messages.then_some(&*self.messages)
+    }
 }
 
 /// Returns the prompt that `request` names, in `model` or in `prompt.id`.
@@ -119,8 +129,9 @@ pub(crate) fn plain(request: ChatRequest, arrival: &Arrival) -> Result<Call, Err
         model_asked: model.clone(),
         model,
         body: request.object,
+        lays_out_messages: false,
         token_limit: None,
-        messages: request.messages,
+        messages: request.messages.into(),
         stream: request.stream,
         client_wants_usage: request.client_wants_usage,
         user: request.user,
@@ -138,8 +149,9 @@ pub(crate) fn embeddings(request: EmbeddingsRequest, arrival: &Arrival) -> Call 
         model_asked: request.model.clone(),
         model: request.model,
         body: request.object,
+        lays_out_messages: false,
         token_limit: None,
-        messages: vec![request.input],
+        messages: [request.input].into(),
         stream: false,
         client_wants_usage: false,
         user: request.user,
@@ -172,7 +184,6 @@ pub(crate) fn from_prompt(
     let mut body = request.object;
     body.remove("prompt");
     let token_limit = parameters::apply(&prompt.stamp.key, bundle, &mut body);
-    body.set("messages", array_of(&messages));
     Ok(Call {
         operation: Operation::Chat,
         prompt: Some(prompt.stamp.clone()),
@@ -180,8 +191,9 @@ pub(crate) fn from_prompt(
         model_asked: request.model.unwrap_or_default(),
         model,
         body,
+        lays_out_messages: true,
         token_limit,
-        messages,
+        messages: messages.into(),
         stream: request.stream,
         client_wants_usage: request.client_wants_usage,
         user: request.user,
@@ -294,25 +306,6 @@ fn bind(
 fn text_at(message: &Bytes, key: &str) -> Option<String> {
     let value = wire::json::field(message, key)?;
     wire::json::as_str(&value).map(Cow::into_owned)
-}
-
-/// Joins messages into the array that holds them.
-fn array_of(messages: &[Bytes]) -> Bytes {
-    let size = messages
-        .iter()
-        .map(|message| message.len() + 1)
-        .sum::<usize>()
-        + 2;
-    let mut array = BytesMut::with_capacity(size);
-    array.extend_from_slice(b"[");
-    for (index, message) in messages.iter().enumerate() {
-        if 0 < index {
-            array.extend_from_slice(b",");
-        }
-        array.extend_from_slice(message);
-    }
-    array.extend_from_slice(b"]");
-    array.freeze()
 }
 
 /// Puts the rendered messages and the client's into one list, and hashes the rendered ones.

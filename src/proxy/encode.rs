@@ -14,6 +14,7 @@ pub(crate) fn body_for(call: &Call, dialect: Dialect, model: &str, endpoint: &En
         model,
         // Costs need the usage of a stream; when the client did not ask, it is stripped again.
         stream_usage: is_stream && endpoint.takes_stream_options(),
+        messages: call.laid_out(),
         token_limit: token_limit.map(|limit| (token_limit_field(endpoint.preset()), limit)),
     };
     dialect.encode(&call.body, &asked)

@@ -2,7 +2,7 @@
 
 use crate::domain::PromptKey;
 use crate::prompts::{Bundle, Part, Role};
-use crate::wire::json::RawObject;
+use crate::wire::json::{RawObject, write_json};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
@@ -66,11 +66,19 @@ pub(crate) fn apply(key: &PromptKey, bundle: &Bundle, body: &mut RawObject) -> O
 
 /// Returns one rendered message as `OpenAI` spells it.
 pub(crate) fn encode_message(role: Role, content: &[Part]) -> Bytes {
-    let content = match content {
-        [Part::Text(text)] => Value::from(text.as_str()),
-        parts => parts.iter().map(encode_part).collect(),
-    };
-    to_bytes(&json!({"role": role.openai_name(), "content": content}))
+    let mut out = Vec::with_capacity(512);
+    out.extend_from_slice(b"{\"role\":");
+    write_json(role.openai_name(), &mut out);
+    out.extend_from_slice(b",\"content\":");
+    match content {
+        [Part::Text(text)] => write_json(text, &mut out),
+        parts => {
+            let parts: Value = parts.iter().map(encode_part).collect();
+            out.extend_from_slice(&to_bytes(&parts));
+        }
+    }
+    out.push(b'}');
+    out.into()
 }
 
 fn encode_part(part: &Part) -> Value {

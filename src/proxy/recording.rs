@@ -52,7 +52,7 @@ pub(crate) struct Recording {
 #[derive(Debug)]
 struct Open {
     intent: CallIntent,
-    messages: Vec<Bytes>,
+    messages: Arc<[Bytes]>,
     upstreams: Arc<Upstreams>,
     started: Instant,
     attempt: PlannedAttempt,
@@ -133,7 +133,7 @@ impl Recorder {
             recorder: Arc::clone(self),
             open: Some(Box::new(Open {
                 intent,
-                messages: call.messages.clone(),
+                messages: Arc::clone(&call.messages),
                 upstreams: Arc::clone(upstreams),
                 started: arrival.started,
                 attempt: plan.first.clone(),

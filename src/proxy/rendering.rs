@@ -4,8 +4,8 @@ use crate::domain::{CallId, CallRecord, Caller, PromptReference, PromptStamp, Se
 use crate::proxy::call::{self, Arrival, Call};
 use crate::proxy::{Error, Proxy};
 use crate::wire::openai::ChatRequest;
+use crate::wire::{Asked, Dialect};
 use bytes::Bytes;
-use serde_json::Value;
 use tokio::time::Instant;
 
 /// A rendered prompt.
@@ -68,15 +68,16 @@ impl Proxy {
 }
 
 fn body_of(call: &Call) -> Bytes {
-    let mut body = call.body.clone();
-    body.set(
-        "model",
-        Bytes::from(Value::from(call.model.as_str()).to_string()),
-    );
-    if let Some(limit) = &call.token_limit {
-        body.set("max_completion_tokens", limit.clone());
-    }
-    body.to_bytes()
+    let asked = Asked {
+        model: &call.model,
+        stream_usage: false,
+        messages: call.laid_out(),
+        token_limit: call
+            .token_limit
+            .as_ref()
+            .map(|limit| ("max_completion_tokens", limit)),
+    };
+    Dialect::OpenAi.encode(&call.body, &asked)
 }
 
 /// The arrival of a request that is not on its way anywhere.

@@ -3,7 +3,7 @@
 
 use crate::domain::Operation;
 use crate::wire::Error;
-use crate::wire::json::{RawObject, to_json};
+use crate::wire::json::{Change, RawObject, to_json};
 use crate::wire::openai::{ChatReply, ChatStream, EmbeddingsReply, ProviderFault, ReplyFacts};
 use bytes::Bytes;
 
@@ -22,6 +22,8 @@ pub struct Asked<'a> {
     pub model: &'a str,
     /// Whether the usage of a stream is to be asked for; [`Dialect::stream`] strips it again.
     pub stream_usage: bool,
+    /// The messages, where they are others than those of the body.
+    pub messages: Option<&'a [Bytes]>,
     /// A limit of output tokens, under the name that the provider has for it.
     pub token_limit: Option<(&'static str, &'a Bytes)>,
 }
@@ -31,17 +33,24 @@ impl Dialect {
     #[must_use]
     pub fn encode(self, body: &RawObject, asked: &Asked<'_>) -> Bytes {
         let Self::OpenAi = self;
-        let mut changes = vec![("model", Some(to_json(asked.model)))];
-        if asked.stream_usage {
-            let options = body.get_some("stream_options");
-            let parsed = options.and_then(|options| RawObject::parse(options).ok());
-            let mut options = parsed.unwrap_or_default();
-            options.set("include_usage", Bytes::from_static(b"true"));
-            changes.push(("stream_options", Some(options.to_bytes())));
-        }
-        if let Some((name, limit)) = asked.token_limit {
-            changes.push((name, Some(limit.clone())));
-        }
+        let model = to_json(asked.model);
+        let options = asked.stream_usage.then(|| with_usage(body));
+        let mut changes = vec![("model", Change::Value(&model))];
+        changes.extend(
+            options
+                .iter()
+                .map(|options| ("stream_options", Change::Value(options))),
+        );
+        changes.extend(
+            asked
+                .token_limit
+                .map(|(name, limit)| (name, Change::Value(limit))),
+        );
+        changes.extend(
+            asked
+                .messages
+                .map(|messages| ("messages", Change::Array(messages))),
+        );
         body.to_bytes_with(&changes)
     }
 
@@ -80,6 +89,15 @@ impl Dialect {
     }
 }
 
+/// The stream's options with usage asked for.
+fn with_usage(body: &RawObject) -> Bytes {
+    let options = body.get_some("stream_options");
+    let parsed = options.and_then(|options| RawObject::parse(options).ok());
+    let mut options = parsed.unwrap_or_default();
+    options.set("include_usage", Bytes::from_static(b"true"));
+    options.to_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Asked, Dialect};
@@ -92,6 +110,7 @@ mod tests {
         let asked = Asked {
             model: "gpt-4o",
             stream_usage,
+            messages: None,
             token_limit,
         };
         Dialect::OpenAi.encode(&body, &asked)

@@ -2,8 +2,9 @@
 
 use crate::wire::Error;
 use crate::wire::scan::{Values, too_deep};
+use crate::wire::strict::{self, Place};
 use crate::wire::text::string_of;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -32,6 +33,37 @@ impl RawObject {
     /// When `body` is not UTF-8 or not one JSON object (`invalid_json`), is nested deeper than
     /// [`MAX_DEPTH`], or has a top-level key twice.
     pub fn parse(body: &Bytes) -> Result<Self, Error> {
+        Self::parse_noting(body, "").map(|(object, _)| object)
+    }
+
+    /// As [`Self::parse`], with the elements of the array at `key`, if there is one: they were passed
+    /// on the way.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::parse`].
+    pub fn parse_noting(body: &Bytes, key: &str) -> Result<(Self, Option<Vec<Bytes>>), Error> {
+        let found = if is_utf8(body) {
+            strict::object(body, MAX_DEPTH, key).and_then(|found| {
+                let elements = found.elements.map(|places| {
+                    let slices = places.into_iter().map(|place| body.slice(place));
+                    slices.collect::<Vec<Bytes>>()
+                });
+                Some((owned_fields(body, found.fields)?, elements))
+            })
+        } else {
+            None
+        };
+        let (fields, elements) = match found {
+            Some(found) => found,
+            None => Self::fields_or_why_not(body).map(|fields| (fields, None))?,
+        };
+        refuse_duplicates(&fields)?;
+        Ok((Self { fields }, elements))
+    }
+
+    /// Returns the fields of a body, or the reason why it is bad; slower.
+    fn fields_or_why_not(body: &Bytes) -> Result<Vec<(String, Bytes)>, Error> {
         let text = utf8(body)?;
         if let Some(position) = too_deep(body, MAX_DEPTH) {
             return Err(Error::TooDeep {
@@ -52,8 +84,7 @@ impl RawObject {
             .deserialize_map(Fields { body })
             .map_err(|error| invalid(&error))?;
         deserializer.end().map_err(|error| invalid(&error))?;
-        refuse_duplicates(&fields)?;
-        Ok(Self { fields })
+        Ok(fields)
     }
 
     /// Returns the value of `key` as it stands in the body, `null` included.
@@ -134,38 +165,72 @@ impl RawObject {
     /// `None` leaves the key out. The object itself stays as it is, so that a second provider can be
     /// asked with other changes.
     #[must_use]
-    pub fn to_bytes_with(&self, changes: &[(&str, Option<Bytes>)]) -> Bytes {
+    pub fn to_bytes_with(&self, changes: &[(&str, Change<'_>)]) -> Bytes {
         let change_of = |key: &str| changes.iter().find(|(name, _)| *name == key);
-        let kept = self.fields.iter().filter_map(|(key, value)| {
-            let value = match change_of(key) {
-                None => value,
-                Some((_, changed)) => changed.as_ref()?,
-            };
-            Some((key.as_str(), value))
+        let kept = self.fields.iter().map(|(key, value)| {
+            let changed = change_of(key).map(|(_, change)| *change);
+            (key.as_str(), changed.unwrap_or(Change::Value(value)))
         });
-        let added = changes.iter().filter_map(|(key, value)| {
-            let is_new = self.get(key).is_none();
-            value.as_ref().filter(|_| is_new).map(|value| (*key, value))
-        });
-        let size = |fields: &[(&str, &Bytes)]| -> usize {
-            fields
-                .iter()
-                .map(|(key, value)| key.len() + value.len() + 4)
-                .sum()
-        };
-        let fields: Vec<(&str, &Bytes)> = kept.chain(added).collect();
-        let mut out = BytesMut::with_capacity(size(&fields) + 2);
-        out.extend_from_slice(b"{");
+        let is_new = |key: &str| self.get(key).is_none();
+        let added = changes.iter().filter(|(key, _)| is_new(key)).copied();
+        let fields: Vec<(&str, Change<'_>)> = kept
+            .chain(added)
+            .filter(|(_, change)| !matches!(change, Change::LeaveOut))
+            .collect();
+        let size: usize = fields
+            .iter()
+            .map(|(key, value)| key.len() + value.size() + 4)
+            .sum();
+        let mut out = Vec::with_capacity(size + 2);
+        out.push(b'{');
         for (place, (key, value)) in fields.into_iter().enumerate() {
             if 0 < place {
-                out.extend_from_slice(b",");
+                out.push(b',');
             }
-            out.extend_from_slice(&to_json(key));
-            out.extend_from_slice(b":");
-            out.extend_from_slice(value);
+            write_json(key, &mut out);
+            out.push(b':');
+            value.write(&mut out);
         }
-        out.extend_from_slice(b"}");
-        out.freeze()
+        out.push(b'}');
+        out.into()
+    }
+}
+
+/// What is to stand at a key of an object that is written.
+#[derive(Debug, Clone, Copy)]
+pub enum Change<'a> {
+    /// Nothing.
+    LeaveOut,
+    /// One valid JSON value.
+    Value(&'a Bytes),
+    /// An array of valid JSON values.
+    Array(&'a [Bytes]),
+}
+
+impl Change<'_> {
+    fn size(self) -> usize {
+        match self {
+            Self::LeaveOut => 0,
+            Self::Value(value) => value.len(),
+            Self::Array(values) => values.iter().map(|value| value.len() + 1).sum::<usize>() + 2,
+        }
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Self::LeaveOut => {}
+            Self::Value(value) => out.extend_from_slice(value),
+            Self::Array(values) => {
+                out.push(b'[');
+                for (place, value) in values.iter().enumerate() {
+                    if 0 < place {
+                        out.push(b',');
+                    }
+                    out.extend_from_slice(value);
+                }
+                out.push(b']');
+            }
+        }
     }
 }
 
@@ -191,6 +256,18 @@ pub fn field(object: &Bytes, key: &str) -> Option<Bytes> {
     found.map(|value| object.slice_ref(value))
 }
 
+/// Returns the value at the first `key` of `object`; see [`field`]. Looks no further than it has to.
+#[must_use]
+pub fn first_field(object: &Bytes, key: &str) -> Option<Bytes> {
+    let mut values = Values::of(object, b'{')?;
+    while let (Some(name), Some(value)) = (values.next(), values.next()) {
+        if is_key(name, key) {
+            return Some(object.slice_ref(value));
+        }
+    }
+    None
+}
+
 /// Whether the JSON string `name` is `key`. Only a name with escapes has to be read for that.
 fn is_key(name: &[u8], key: &str) -> bool {
     let plain = name
@@ -202,8 +279,26 @@ fn is_key(name: &[u8], key: &str) -> bool {
 /// Returns `text` as a JSON string.
 #[must_use]
 pub fn to_json(text: &str) -> Bytes {
-    // Strings always serialise.
-    serde_json::to_vec(text).unwrap_or_default().into()
+    let mut out = Vec::with_capacity(text.len() + 2);
+    write_json(text, &mut out);
+    out.into()
+}
+
+/// Appends `text` as a JSON string to `out`.
+pub fn write_json(text: &str, out: &mut Vec<u8>) {
+    let needs_escape = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    // Without an early end, so that it is done for many bytes at once.
+    if text
+        .bytes()
+        .fold(false, |found, byte| found | needs_escape(byte))
+    {
+        // Strings always serialise.
+        out.extend_from_slice(&serde_json::to_vec(text).unwrap_or_default());
+        return;
+    }
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 /// Returns the string that the JSON `value` is, or `None`.
@@ -224,6 +319,25 @@ pub fn type_name(value: &[u8]) -> &'static str {
         Some(_) => "a number",
         None => "nothing",
     }
+}
+
+/// Whether `body` is UTF-8; at once where it is plain ASCII.
+fn is_utf8(body: &[u8]) -> bool {
+    body.is_ascii() || std::str::from_utf8(body).is_ok()
+}
+
+/// Returns fields with their keys read; `None` when one cannot be.
+fn owned_fields(body: &Bytes, found: Vec<(&[u8], Place)>) -> Option<Vec<(String, Bytes)>> {
+    let owned = found.into_iter().map(|(key, place)| {
+        let key = std::str::from_utf8(key).ok()?;
+        let key = if key.contains('\\') {
+            serde_json::from_str(&format!("\"{key}\"")).ok()?
+        } else {
+            key.to_owned()
+        };
+        Some((key, body.slice(place)))
+    });
+    owned.collect()
 }
 
 /// Returns `body` as text, or an error that names the place of the first bad byte.
@@ -286,7 +400,7 @@ impl<'de> Visitor<'de> for Fields<'de> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RawObject, field, split_array};
+    use super::{Change, RawObject, field, split_array};
     use bytes::Bytes;
     use proptest::prelude::{Strategy, any, prop, prop_oneof, proptest};
     use serde_json::{Map, Value};
@@ -355,13 +469,15 @@ mod tests {
         assert!(!object.insert("d", Bytes::from_static(b"0")));
         assert_eq!(object.remove("b").unwrap(), "true");
         assert_eq!(object.to_bytes(), r#"{"a":2,"c":null,"d":"x"}"#);
+        let (three, four) = (Bytes::from_static(b"3"), Bytes::from_static(b"4"));
         let changed = object.to_bytes_with(&[
-            ("a", None),
-            ("d", Some(Bytes::from_static(b"3"))),
-            ("e\"", Some(Bytes::from_static(b"4"))),
-            ("f", None),
+            ("a", Change::LeaveOut),
+            ("d", Change::Value(&three)),
+            ("e\"", Change::Array(&[three.clone(), four])),
+            ("f", Change::LeaveOut),
+            ("g", Change::Array(&[])),
         ]);
-        assert_eq!(changed, r#"{"c":null,"d":3,"e\"":4}"#);
+        assert_eq!(changed, r#"{"c":null,"d":3,"e\"":[3,4],"g":[]}"#);
         assert_eq!(
             (
                 object.get_u64("a"),

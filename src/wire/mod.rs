@@ -11,6 +11,7 @@ pub mod sse;
 mod dialect;
 mod error;
 mod scan;
+mod strict;
 mod text;
 
 pub use dialect::{Asked, Dialect};

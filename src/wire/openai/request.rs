@@ -1,7 +1,7 @@
 //! Requests for chat completions, decoded only as far as the gateway decides by them.
 
 use crate::wire::Error;
-use crate::wire::json::{RawObject, as_str, field, split_array, type_name};
+use crate::wire::json::{RawObject, as_str, field, first_field, split_array, type_name};
 use bytes::Bytes;
 
 /// The most messages that a request may have.
@@ -52,9 +52,9 @@ impl ChatRequest {
     /// What [`RawObject::parse`] finds; a missing or empty `model`; a parameter of the wrong type
     /// among those that are read; more than 4096 messages.
     pub fn decode(body: &Bytes) -> Result<Self, Error> {
-        let object = RawObject::parse(body)?;
+        let (object, messages) = RawObject::parse_noting(body, "messages")?;
         let prompt = prompt(&object)?;
-        Self::of(object, prompt)
+        Self::of(object, messages, prompt)
     }
 
     /// Decodes the body of a request that only renders a prompt which is named elsewhere: its
@@ -64,10 +64,10 @@ impl ChatRequest {
     ///
     /// As [`Self::decode`].
     pub fn decode_for_rendering(body: &Bytes) -> Result<Self, Error> {
-        let mut object = if body.is_empty() {
-            RawObject::default()
+        let (mut object, messages) = if body.is_empty() {
+            (RawObject::default(), None)
         } else {
-            RawObject::parse(body)?
+            RawObject::parse_noting(body, "messages")?
         };
         let variables = object.remove("variables");
         if let Some(raw) = variables.as_ref().filter(|raw| !raw.starts_with(b"{")) {
@@ -75,6 +75,7 @@ impl ChatRequest {
         }
         Self::of(
             object,
+            messages,
             Some(PromptParameter {
                 variables,
                 ..PromptParameter::default()
@@ -82,7 +83,11 @@ impl ChatRequest {
         )
     }
 
-    fn of(object: RawObject, prompt: Option<PromptParameter>) -> Result<Self, Error> {
+    fn of(
+        object: RawObject,
+        noted: Option<Vec<Bytes>>,
+        prompt: Option<PromptParameter>,
+    ) -> Result<Self, Error> {
         let metadata = object.get_some("metadata");
         let may_lack_model = prompt.is_some() && object.get_some("model").is_none();
         Ok(Self {
@@ -93,7 +98,7 @@ impl ChatRequest {
             },
             stream: optional_bool(&object, "stream")?,
             client_wants_usage: wants_usage(&object)?,
-            messages: messages(&object)?,
+            messages: messages(&object, noted)?,
             prompt,
             user: object
                 .get_str("safety_identifier")
@@ -186,11 +191,12 @@ fn wants_usage(object: &RawObject) -> Result<bool, Error> {
     }
 }
 
-fn messages(object: &RawObject) -> Result<Vec<Bytes>, Error> {
+fn messages(object: &RawObject, noted: Option<Vec<Bytes>>) -> Result<Vec<Bytes>, Error> {
     let Some(raw) = object.get_some("messages") else {
         return Ok(Vec::new());
     };
-    let messages = split_array(raw).ok_or_else(|| wrong_type("messages", "an array", raw))?;
+    let messages = noted.or_else(|| split_array(raw));
+    let messages = messages.ok_or_else(|| wrong_type("messages", "an array", raw))?;
     if MAX_MESSAGES < messages.len() {
         return Err(Error::TooManyMessages {
             count: messages.len(),
@@ -208,7 +214,7 @@ fn check_message(place: usize, message: &Bytes) -> Result<(), Error> {
         let param = format!("messages[{place}]");
         return Err(wrong_type(&param, "an object", message));
     }
-    match field(message, "role") {
+    match first_field(message, "role") {
         Some(role) if role.starts_with(b"\"") => Ok(()),
         Some(role) => {
             let param = format!("messages[{place}].role");
