@@ -65,24 +65,36 @@ impl BundleHash {
         let [a, b, c, d, e, f, ..] = self.0;
         ["sha-", &hex(&[a, b, c, d, e, f])].concat()
     }
+
+    /// Writes the hash whole, `sha-` and 64 hex digits, into `room`.
+    fn write(self, room: &mut [u8; 68]) -> &str {
+        let (mark, digits) = room.split_at_mut(4);
+        mark.copy_from_slice(b"sha-");
+        write_hex(&self.0, digits);
+        std::str::from_utf8(room).unwrap_or_default()
+    }
 }
 
 /// Returns lowercase hex digits. Every call writes several hashes: `format!` would cost it as much as
 /// reading its request.
 fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from(if value < 10 { b'0' } else { b'a' - 10 } + value);
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 0xf));
+    let mut digits = vec![0; bytes.len() * 2];
+    write_hex(bytes, &mut digits);
+    String::from_utf8(digits).unwrap_or_default()
+}
+
+fn write_hex(bytes: &[u8], digits: &mut [u8]) {
+    let digit = |value: u8| value + if value < 10 { b'0' } else { b'a' - 10 };
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        if let [high, low] = pair {
+            (*high, *low) = (digit(byte >> 4), digit(byte & 0xf));
+        }
     }
-    text
 }
 
 impl fmt::Display for BundleHash {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("sha-")?;
-        formatter.write_str(&self.to_hex())
+        formatter.write_str(self.write(&mut [0; 68]))
     }
 }
 
@@ -107,7 +119,7 @@ impl FromStr for BundleHash {
 
 impl Serialize for BundleHash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&["sha-", &self.to_hex()].concat())
+        serializer.serialize_str(self.write(&mut [0; 68]))
     }
 }
 

@@ -1,6 +1,8 @@
 //! What looks like a credential in a text.
 
+use memchr::memmem::Finder;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// Beginnings of keys, and how long such a key is at least, beginning included.
 const PREFIXES: [(&str, usize); 9] = [
@@ -24,12 +26,15 @@ const PARAMETERS: [&str; 5] = ["key=", "api_key=", "api-key=", "apikey=", "acces
 /// How long a gateway key is at least, by which it is told from a mention of its beginning.
 const GATEWAY_KEY: usize = 40;
 
+/// What gateway keys begin with.
+static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"pgate_"));
+
 /// Returns where the first gateway key at or after `from` stands in `body`.
 pub(super) fn find_gateway_key(body: &[u8], from: usize) -> Option<Range<usize>> {
     let mut from = from;
     loop {
         let rest = body.get(from..)?;
-        let start = from + memchr::memmem::find(rest, b"pgate_")?;
+        let start = from + MARK.find(rest)?;
         let length = run(body.get(start..)?, |byte| {
             byte.is_ascii_alphanumeric() || byte == b'_'
         });

@@ -58,6 +58,15 @@ impl Lock {
     }
 }
 
+impl Drop for Lock {
+    /// Closing the file would not do: a child that is being started holds it too, for a moment.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "cannot free the lock of the data directory");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Lock;
@@ -74,5 +83,15 @@ mod tests {
         assert!(text.contains("http://127.0.0.1:8081"), "{text}");
         drop(lock);
         Lock::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn it_is_free_at_once_also_while_a_child_still_has_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = Lock::take(dir.path()).unwrap();
+        let of_a_child = lock.file.try_clone().unwrap();
+        drop(lock);
+        Lock::take(dir.path()).unwrap();
+        drop(of_a_child);
     }
 }
