@@ -2,7 +2,7 @@
 //!
 //! One program starts everything: a mock provider (this program as a child), a bare axum + reqwest
 //! pass-through (this program as a child), and the promptgate binary with a key, a prompt to
-//! resolve, and records at `os`. It drives them in turns, measures CPU from `/proc/PID/stat`, and
+//! resolve, and records at `os`. It drives them in turns, measures CPU from `/proc/PID/task/*/schedstat`, and
 //! prints a Markdown table of medians. Machines differ, and one machine differs from hour to hour:
 //! read the ratios.
 //!
@@ -67,8 +67,6 @@ const SMALL_BYTES: usize = 479;
 const LARGE_BYTES: usize = 33_000;
 /// Rounds of which the median is taken; the targets take turns within each.
 const ROUNDS: usize = 3;
-/// A tick of `/proc/PID/stat` (`USER_HZ` is 100 on Linux).
-const TICK_US: f64 = 10_000.0;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -323,17 +321,17 @@ impl Process {
         Self::start(command)
     }
 
-    /// CPU time so far, user and system, in microseconds.
+    /// CPU time of its threads so far, user and system, in microseconds.
     fn cpu_us(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let (_, after_name) = stat.rsplit_once(')').unwrap();
-        let fields: Vec<&str> = after_name.split_whitespace().collect();
-        // Fields 14 and 15 of proc(5); the third is the first after the name.
-        let ticks: u32 = [fields[11], fields[12]]
-            .iter()
-            .map(|field| field.parse::<u32>().unwrap())
-            .sum();
-        f64::from(ticks) * TICK_US
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let nanoseconds = tasks.map(|task| {
+            // Nanoseconds on the processor stand first; a thread may end while it is looked at.
+            let text = fs::read_to_string(task.unwrap().path().join("schedstat"));
+            let text = text.unwrap_or_default();
+            let first = text.split(' ').next().unwrap_or_default();
+            first.parse::<f64>().unwrap_or_default()
+        });
+        nanoseconds.sum::<f64>() / 1e3
     }
 
     /// Resident memory in MiB.
