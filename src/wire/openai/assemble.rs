@@ -65,6 +65,16 @@ impl Assembly {
         }
     }
 
+    /// Adds a text to the choice with `index`, as a chunk that says nothing else would.
+    pub(super) fn add_text(&mut self, index: u64, text: &str) {
+        self.has_content |= !text.is_empty();
+        self.text_bytes += text.len();
+        let place = self.choice(index);
+        if let Some(choice) = self.choices.get_mut(place) {
+            choice.text.get_or_insert_default().push_str(text);
+        }
+    }
+
     /// Returns why the first choice ended.
     pub(super) fn finish_reason(&self) -> Option<&str> {
         let first = self.choices.iter().min_by_key(|choice| choice.index)?;

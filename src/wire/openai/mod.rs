@@ -7,6 +7,7 @@ mod fault;
 mod merge;
 mod reply;
 mod request;
+mod shape;
 mod stream;
 mod usage;
 
