@@ -7,7 +7,7 @@ use crate::prompts::evaluate::{Failure, Partials, RenderLimits, run};
 use crate::prompts::identity;
 use crate::prompts::input::InputContract;
 use crate::prompts::messages::{MessagesMode, Part, RawMessage, RawPart, assemble, place_history};
-use crate::prompts::metadata::Metadata;
+use crate::prompts::metadata::{Metadata, Retirement};
 use crate::prompts::problem::Problem;
 use crate::prompts::scope::Inputs;
 use crate::prompts::stored;
@@ -191,6 +191,11 @@ impl Bundle {
     #[must_use]
     pub fn owner(&self) -> Option<&str> {
         self.metadata.owner.as_deref()
+    }
+
+    /// Returns from when on the prompt is not served any more. Absent on a stored version.
+    pub(super) const fn retirement(&self) -> Option<&Retirement> {
+        self.metadata.retirement.as_ref()
     }
 
     /// Returns the fields of all extension namespaces. Absent on a stored version, except where it
