@@ -2,6 +2,7 @@
 
 use crate::domain::{Blame, CallState};
 use crate::providers::ErrorKind;
+use crate::proxy::naming::Way;
 use crate::safety::Secrets;
 use crate::wire::openai::ProviderFault;
 use crate::{prompts, providers, store, wire};
@@ -17,12 +18,42 @@ pub enum Error {
     #[error(transparent)]
     Prompt(#[from] prompts::Error),
     /// The request names two different prompts.
-    #[error("the request names two prompts, `{first}` and `{second}`")]
+    #[error("the request names two prompts, `{first}` ({first_way}) and `{second}` ({second_way})")]
     PromptReferenceConflict {
-        /// The one in `model`.
+        /// The one.
         first: String,
-        /// The one in `prompt`.
+        /// Where it is named.
+        first_way: Way,
+        /// The other.
         second: String,
+        /// Where that is named.
+        second_way: Way,
+    },
+    /// The request gives a variable two values.
+    #[error("variable `{name}` has two values, in {first} and in {second}")]
+    PromptVariableConflict {
+        /// The variable.
+        name: String,
+        /// Where it has the one.
+        first: String,
+        /// Where it has the other.
+        second: String,
+    },
+    /// A variable that should be an image or a file cannot be used as one.
+    #[error("variable `{name}` {problem}")]
+    MediaInvalid {
+        /// The variable.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A variable that is an image or a file is too large.
+    #[error("variable `{name}` has more than {limit} bytes")]
+    MediaTooLarge {
+        /// The variable.
+        name: String,
+        /// How much it may have.
+        limit: usize,
     },
     /// Neither the request nor the prompt names a model.
     #[error("prompt `{prompt}` names no model, and neither does the request")]
@@ -125,6 +156,9 @@ impl Error {
             Self::Request(error) => error.kind(),
             Self::Prompt(error) => error.kind(),
             Self::PromptReferenceConflict { .. } => "prompt_reference_conflict",
+            Self::PromptVariableConflict { .. } => "prompt_variable_conflict",
+            Self::MediaInvalid { .. } => "prompt_media_invalid",
+            Self::MediaTooLarge { .. } => "prompt_media_too_large",
             Self::MissingModel { .. } => "missing_model",
             Self::ParameterLocked { .. } => "prompt_parameter_locked",
             Self::ModelNotFound { .. } => "model_not_found",
@@ -144,6 +178,9 @@ impl Error {
         match self {
             Self::Request(_)
             | Self::PromptReferenceConflict { .. }
+            | Self::PromptVariableConflict { .. }
+            | Self::MediaInvalid { .. }
+            | Self::MediaTooLarge { .. }
             | Self::MissingModel { .. }
             | Self::ParameterLocked { .. }
             | Self::ModelNotFound { .. }
@@ -162,8 +199,16 @@ impl Error {
             Self::Request(error) => error.hint(),
             Self::Prompt(error) => error.hint(),
             Self::PromptReferenceConflict { .. } => {
-                Some("name the prompt once, in `model` or in `prompt.id`".to_owned())
+                Some("name the prompt once, or everywhere alike".to_owned())
             }
+            Self::PromptVariableConflict { .. } => {
+                Some("send each variable once, in `prompt.variables`".to_owned())
+            }
+            Self::MediaInvalid { .. } => Some(
+                "send an `https:` or `data:` URL in `image_url`, `file_url` or `file_data`"
+                    .to_owned(),
+            ),
+            Self::MediaTooLarge { .. } => Some("send its URL in place of its content".to_owned()),
             Self::MissingModel { .. } => Some(
                 "set `model:` in the prompt's front matter or `model` in the request".to_owned(),
             ),
@@ -204,6 +249,9 @@ impl Error {
             Self::Request(error) => error.param().map(str::to_owned),
             Self::Prompt(error) => error.param(),
             Self::PromptReferenceConflict { .. } => Some("prompt".to_owned()),
+            Self::PromptVariableConflict { name, .. }
+            | Self::MediaInvalid { name, .. }
+            | Self::MediaTooLarge { name, .. } => Some(format!("prompt.variables.{name}")),
             Self::MissingModel { .. }
             | Self::ModelNotFound { .. }
             | Self::ModelForbidden { .. } => Some("model".to_owned()),

@@ -181,8 +181,11 @@ fn status_of(error: &proxy::Error) -> StatusCode {
         proxy::Error::Request(error) => status_of_request(error),
         proxy::Error::Prompt(error) => status_of_prompt(error),
         proxy::Error::PromptReferenceConflict { .. }
+        | proxy::Error::PromptVariableConflict { .. }
+        | proxy::Error::MediaInvalid { .. }
         | proxy::Error::MissingModel { .. }
         | proxy::Error::ParameterLocked { .. } => StatusCode::BAD_REQUEST,
+        proxy::Error::MediaTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         proxy::Error::ModelNotFound { .. } => StatusCode::NOT_FOUND,
         proxy::Error::ModelForbidden { .. } => StatusCode::FORBIDDEN,
         proxy::Error::Provider { error, .. } => status_of_provider(error),
@@ -205,6 +208,7 @@ fn status_of_prompt(error: &prompts::Error) -> StatusCode {
         "prompt_not_found"
         | "prompt_version_not_found"
         | "prompt_label_not_found"
+        | "prompt_override_not_found"
         | "prompt_preview_not_found" => StatusCode::NOT_FOUND,
         "prompt_forbidden" => StatusCode::FORBIDDEN,
         "prompt_retired" => StatusCode::GONE,

@@ -25,10 +25,7 @@ pub fn data(state: DataState) -> Router {
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::show))
         .route("/v1/prompts", get(prompts::list))
-        .route(
-            "/v1/prompts/{*name}",
-            get(prompts::show).post(prompts::render),
-        )
+        .route("/v1/prompts/{*name}", get(prompts::show).post(prompts::act))
         .layer(from_fn_with_state(door, layers::admit));
     let router = Router::new()
         .merge(probes().layer(from_fn(layers::identify)))
