@@ -135,7 +135,7 @@ impl Filter {
 }
 
 /// Reads a point in time: a span before now, or a date. Returns microseconds since the epoch.
-fn moment(text: &str) -> Result<i64, Failure> {
+pub(crate) fn moment(text: &str) -> Result<i64, Failure> {
     let fail = || {
         let hint = "write `15m`, `24h`, `7d`, or `2026-11-23T10:00:00Z`".to_owned();
         Failure::usage(format!("`{text}` is no point in time")).with_hint(Some(hint))
