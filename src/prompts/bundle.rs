@@ -13,8 +13,9 @@ use crate::prompts::scope::Inputs;
 use crate::prompts::stored;
 use crate::prompts::syntax::{Program, Role};
 use crate::prompts::usage;
+use jsonschema::Validator;
 use serde_json::{Map, Value, json};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 static NO_VALUES: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
 
@@ -31,6 +32,8 @@ pub struct Bundle {
     program: Program,
     partials: Partials,
     contract: InputContract,
+    /// Checks answers; made when the first is checked.
+    answers: OnceLock<Option<Validator>>,
 }
 
 /// What a prompt is filled with.
@@ -143,6 +146,7 @@ impl Bundle {
             program,
             partials,
             contract,
+            answers: OnceLock::new(),
         })
     }
 
@@ -265,6 +269,13 @@ impl Bundle {
     #[must_use]
     pub const fn enforces_output(&self) -> bool {
         self.metadata.extensions.enforces_output
+    }
+
+    pub(super) fn answer_validator(
+        &self,
+        make: impl FnOnce() -> Option<Validator>,
+    ) -> Option<&Validator> {
+        self.answers.get_or_init(make).as_ref()
     }
 
     /// Fills the prompt.

@@ -11,6 +11,7 @@
 //!   template, not marks in the output.
 //! - Equal hashes mean equal renderings.
 
+mod answer;
 mod archive;
 mod bundle;
 mod compile;

@@ -42,6 +42,8 @@ pub(crate) struct Call {
     pub operation: Operation,
     /// The prompt it was made from.
     pub prompt: Option<PromptStamp>,
+    /// The version itself.
+    pub bundle: Option<Arc<Bundle>>,
     /// How a label led to it.
     pub release: Option<ReleaseDecision>,
     /// The call in whose shadow it runs.
@@ -93,6 +95,7 @@ pub(crate) fn plain(request: ChatRequest, arrival: &Arrival) -> Result<Call, Err
     Ok(Call {
         operation: Operation::Chat,
         prompt: None,
+        bundle: None,
         release: None,
         shadow_of: None,
         rendered_hash: None,
@@ -115,6 +118,7 @@ pub(crate) fn embeddings(request: EmbeddingsRequest, arrival: &Arrival) -> Call 
     Call {
         operation: Operation::Embeddings,
         prompt: None,
+        bundle: None,
         release: None,
         shadow_of: None,
         rendered_hash: None,
@@ -160,6 +164,7 @@ pub(crate) fn from_prompt(
     Ok(Call {
         operation: Operation::Chat,
         prompt: Some(prompt.stamp.clone()),
+        bundle: Some(Arc::clone(&prompt.bundle)),
         release: None,
         shadow_of: None,
         rendered_hash: Some(rendered_hash),

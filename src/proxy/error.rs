@@ -109,6 +109,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// An answer does not have the form that its prompt insists on.
+    #[error("the answer does not have the form of prompt `{prompt}`: {fault}")]
+    OutputInvalid {
+        /// The prompt.
+        prompt: String,
+        /// What is wrong, without values.
+        fault: String,
+    },
     /// The call cannot be recorded, so it is not made.
     #[error("the call cannot be recorded")]
     Record(#[from] store::Error),
@@ -166,6 +174,7 @@ impl Error {
             Self::Provider { error, .. } => error.kind(),
             Self::NoContent { .. } => "upstream_timeout",
             Self::InvalidAnswer { .. } => "upstream_invalid",
+            Self::OutputInvalid { .. } => "prompt_output_invalid",
             Self::Record(error) => error.kind(),
             Self::NotReproducible { .. } => "not_reproducible",
             Self::ShuttingDown => "shutting_down",
@@ -187,7 +196,9 @@ impl Error {
             | Self::ModelForbidden { .. } => Blame::Client,
             Self::Prompt(error) => error.blame(),
             Self::Provider { error, .. } => error.blame(),
-            Self::NoContent { .. } | Self::InvalidAnswer { .. } => Blame::Provider,
+            Self::NoContent { .. } | Self::InvalidAnswer { .. } | Self::OutputInvalid { .. } => {
+                Blame::Provider
+            }
             Self::Record(_) | Self::NotReproducible { .. } | Self::ShuttingDown => Blame::Gateway,
         }
     }
@@ -234,6 +245,10 @@ impl Error {
                 Some("ask for a key with a wider `--model` scope".to_owned())
             }
             Self::Provider { error, .. } => error.hint(),
+            Self::OutputInvalid { .. } => Some(
+                "the answer is in the record; without `promptgate.enforce_output` it is handed over with a warning"
+                    .to_owned(),
+            ),
             Self::NoContent { .. }
             | Self::InvalidAnswer { .. }
             | Self::NotReproducible { .. }
@@ -259,6 +274,7 @@ impl Error {
             Self::Provider { fault, .. } => fault.as_ref().and_then(|fault| fault.param.clone()),
             Self::NoContent { .. }
             | Self::InvalidAnswer { .. }
+            | Self::OutputInvalid { .. }
             | Self::Record(_)
             | Self::NotReproducible { .. }
             | Self::ShuttingDown => None,
@@ -270,6 +286,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Provider { error, .. } => error.retry_after(),
+            Self::Prompt(error) => error.retry_after(),
             Self::Record(_) | Self::ShuttingDown => Some(Duration::from_secs(1)),
             _ => None,
         }

@@ -6,6 +6,7 @@ mod attempts;
 mod call;
 mod encode;
 mod error;
+mod form;
 mod naming;
 mod parameters;
 mod recording;
@@ -31,6 +32,7 @@ use crate::domain::{
 use crate::prompts::{Prompts, Released, StickyKeys};
 use crate::proxy::attempts::{Reply, Sending, Success};
 use crate::proxy::call::Call;
+use crate::proxy::form::Form;
 use crate::proxy::naming::Naming;
 use crate::proxy::recording::{Ending, Recording};
 use crate::wire::openai::{ChatRequest, EmbeddingsRequest, ReplyFacts};
@@ -153,11 +155,8 @@ impl Proxy {
             return self.carry_out(caller, arrival, call).await;
         };
         let mut released = self.release(caller, &reference, &request, arrival).await?;
-        let body = naming::recordable(&request, &arrival.headers, path, &arrival.body);
-        let arrival = &Arrival {
-            body: body.map_err(Failure::early)?,
-            ..arrival.clone()
-        };
+        let recorded = naming::recordable(&request, arrival, path).map_err(Failure::early)?;
+        let arrival = recorded.as_ref().unwrap_or(arrival);
         let shadow = released.shadow.take().zip(released.release.as_ref());
         let after = shadow.map(|(shadow, release)| {
             shadow::prepare(self, (caller, arrival), &request, (shadow, &release.label))
@@ -227,7 +226,7 @@ impl Proxy {
             started: arrival.started,
         };
         match attempts::first_success(sending, &plan, &mut recording).await {
-            Ok(success) => Ok(self.follow(recording, success, upstreams).await),
+            Ok(success) => self.follow(recording, &call, success, upstreams).await,
             Err(error) => Err(recording.fail(error).await),
         }
     }
@@ -236,13 +235,14 @@ impl Proxy {
     async fn follow(
         &self,
         mut recording: Recording,
+        call: &Call,
         success: Success,
         upstreams: Arc<Upstreams>,
-    ) -> Answer {
+    ) -> Result<Answer, Box<Failure>> {
         recording.note_success(success.attempt, success.sent, success.head);
         let (mut facts, body) = match success.reply {
             Reply::Whole { body, facts } => {
-                let ending = Ending {
+                let mut ending = Ending {
                     status: Some(200),
                     output_text: whole_text(&facts, &body),
                     facts: Some(*facts),
@@ -251,7 +251,21 @@ impl Proxy {
                     output: body.clone(),
                     ..Ending::bare(CallState::Ok)
                 };
-                (recording.complete(ending).await, AnswerBody::Whole(body))
+                let warning = match Form::of(call, &body) {
+                    Form::Good => None,
+                    Form::Doubtful(warning) => Some(warning),
+                    Form::Refused(error) => {
+                        ending.state = error.state();
+                        (ending.status, ending.bytes_sent) = (Some(502), 0);
+                        ending.error = Some((error.kind().to_owned(), error.to_string()));
+                        let facts = recording.complete(ending).await;
+                        return Err(Box::new(Failure { error, facts }));
+                    }
+                };
+                ending.warnings.extend(warning.clone());
+                let mut facts = recording.complete(ending).await;
+                facts.warnings.extend(warning);
+                (facts, AnswerBody::Whole(body))
             }
             Reply::Stream(open) => {
                 let facts = recording.facts();
@@ -260,12 +274,12 @@ impl Proxy {
             }
         };
         facts.rate_limits = success.rate_limits;
-        Answer {
+        Ok(Answer {
             facts,
             content_type: success.content_type,
             body,
             after: None,
-        }
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 //! disagree are an error, and nothing that was said is dropped.
 
 use crate::domain::{PromptReference, Selector};
-use crate::proxy::Error;
+use crate::proxy::{Arrival, Error};
 use crate::wire;
 use crate::wire::json::RawObject;
 use crate::wire::openai::{ChatRequest, ForeignPrompt, PromptParameter};
@@ -295,16 +295,17 @@ fn from_base64(text: &str) -> Result<Bytes, Error> {
     })
 }
 
-/// Returns the body to record: where a prompt was named or filled outside of the body, that is written
-/// into it as `OpenAI`'s prompt object, so that the record holds all that the call was made from.
+/// Returns the arrival to record, where it is another than the one that came: what names or fills a
+/// prompt outside of the body is written into it as `OpenAI`'s prompt object, so that the record holds
+/// all that the call was made from.
 pub(crate) fn recordable(
     request: &ChatRequest,
-    headers: &PromptHeaders,
+    arrival: &Arrival,
     path: Option<&PromptReference>,
-    body: &Bytes,
-) -> Result<Bytes, Error> {
+) -> Result<Option<Arrival>, Error> {
+    let headers = &arrival.headers;
     if *headers == PromptHeaders::default() && path.is_none() {
-        return Ok(body.clone());
+        return Ok(None);
     }
     let variables = sent_variables(request, headers)?;
     let object = request.prompt.as_ref();
@@ -318,7 +319,10 @@ pub(crate) fn recordable(
     prompt.insert("variables".to_owned(), variables.into());
     let mut recorded: RawObject = request.object.clone();
     recorded.set("prompt", Bytes::from(Value::from(prompt).to_string()));
-    Ok(recorded.to_bytes())
+    Ok(Some(Arrival {
+        body: recorded.to_bytes(),
+        ..arrival.clone()
+    }))
 }
 
 /// Returns the variables as a template takes them: the content of `OpenAI`'s typed inputs, other
@@ -380,11 +384,13 @@ fn plain_value(name: &str, value: Value) -> Result<Value, Error> {
 #[cfg(test)]
 mod tests {
     use super::{Naming, PromptHeaders, plain_variables, recordable, sent_variables};
-    use crate::domain::{PromptKey, PromptReference};
+    use crate::domain::{CallId, PromptKey, PromptReference};
+    use crate::proxy::Arrival;
     use crate::wire::openai::ChatRequest;
     use base64::Engine as _;
     use bytes::Bytes;
     use serde_json::{Value, json};
+    use tokio::time::Instant;
 
     fn request(body: &Value) -> ChatRequest {
         ChatRequest::decode_named(&Bytes::from(body.to_string())).unwrap()
@@ -416,70 +422,51 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_way_of_naming_says_the_same() {
-        for (body, header, path, wanted) in [
-            (json!({"model": "gpt-4o"}), None, None, "none"),
-            (json!({"model": "prompt:a@v7"}), None, None, "a@v7"),
-            (json!({"model": "prompt/a"}), None, None, "a"),
-            (
-                json!({"prompt": {"id": "a", "version": "7"}}),
-                None,
-                None,
-                "a@v7",
-            ),
-            (
-                json!({"prompt": {"prompt_id": "a", "version": 7}}),
-                None,
-                None,
-                "a@v7",
-            ),
-            (
+    /// A body, a header, a path, and the reference they lead to.
+    type Case = (
+        Value,
+        Option<&'static str>,
+        Option<&'static str>,
+        &'static str,
+    );
+
+    fn agreeing() -> Vec<Case> {
+        let plain = |body: Value, wanted| (body, None, None, wanted);
+        let everywhere = json!({"model": "prompt:a@v7", "prompt_id": "a", "prompt_version": "v7"});
+        vec![
+            plain(json!({"model": "gpt-4o"}), "none"),
+            plain(json!({"model": "prompt:a@v7"}), "a@v7"),
+            plain(json!({"model": "prompt/a"}), "a"),
+            plain(json!({"prompt": {"id": "a", "version": "7"}}), "a@v7"),
+            plain(json!({"prompt": {"prompt_id": "a", "version": 7}}), "a@v7"),
+            plain(
                 json!({"model": "prompt:a", "prompt": {"version": "staging"}}),
-                None,
-                None,
                 "a@staging",
             ),
-            (json!({"prompt": {"id": "pmpt_1"}}), None, None, "a"),
-            (
+            plain(json!({"prompt": {"id": "pmpt_1"}}), "a"),
+            plain(
                 json!({"model": "prompt:a", "prompt": {"id": "pmpt_1"}}),
-                None,
-                None,
                 "a",
             ),
-            (json!({"model": "gpt-4o"}), Some("a@v7"), None, "a@v7"),
-            (
-                json!({"model": "gpt-4o", "prompt_id": "a", "prompt_version": 7}),
-                None,
-                None,
-                "a@v7",
-            ),
-            (
+            plain(json!({"prompt_id": "a", "prompt_version": 7}), "a@v7"),
+            plain(
                 json!({"prompt_id": "a", "prompt_label": "staging"}),
-                None,
-                None,
                 "a@staging",
             ),
-            (
-                json!({"prompt_id": "a", "prompt_version_id": "v7"}),
-                None,
-                None,
-                "a@v7",
-            ),
-            (
+            plain(json!({"prompt_id": "a", "prompt_version_id": "v7"}), "a@v7"),
+            plain(
                 json!({"prompt_id": "a", "environment": "staging"}),
-                None,
-                None,
                 "a@staging",
             ),
+            (json!({"model": "gpt-4o"}), Some("a@v7"), None, "a@v7"),
             (json!({}), None, Some("a@staging"), "a@staging"),
-            (
-                json!({"model": "prompt:a@v7", "prompt_id": "a", "prompt_version": "v7"}),
-                Some("a@v7"),
-                Some("a@v7"),
-                "a@v7",
-            ),
-        ] {
+            (everywhere, Some("a@v7"), Some("a@v7"), "a@v7"),
+        ]
+    }
+
+    #[test]
+    fn every_way_of_naming_says_the_same() {
+        for (body, header, path, wanted) in agreeing() {
             assert_eq!(named(&body, header, path), wanted, "{body}");
         }
     }
@@ -572,12 +559,21 @@ mod tests {
     #[test]
     fn what_a_header_says_is_recorded_in_the_body() {
         let body = json!({"model": "gpt-4o", "messages": []});
-        let bytes = Bytes::from(body.to_string());
-        let plain = recordable(&request(&body), &PromptHeaders::default(), None, &bytes);
-        assert_eq!(plain.unwrap(), bytes);
-        let sent = headers(Some("a@v7"), Some("eyJ4IjoxfQ"));
-        let recorded = recordable(&request(&body), &sent, None, &bytes).unwrap();
-        let recorded: Value = serde_json::from_slice(&recorded).unwrap();
+        let arrival = |headers: PromptHeaders| Arrival {
+            id: CallId::fresh(),
+            started: Instant::now(),
+            trace: None,
+            session: None,
+            sticky: None,
+            tags: Vec::new(),
+            headers,
+            body: Bytes::from(body.to_string()),
+        };
+        let plain = recordable(&request(&body), &arrival(PromptHeaders::default()), None);
+        assert!(plain.unwrap().is_none());
+        let sent = arrival(headers(Some("a@v7"), Some("eyJ4IjoxfQ")));
+        let recorded = recordable(&request(&body), &sent, None).unwrap().unwrap();
+        let recorded: Value = serde_json::from_slice(&recorded.body).unwrap();
         assert_eq!(
             recorded["prompt"],
             json!({"id": "a@v7", "variables": {"x": 1}})
@@ -585,16 +581,8 @@ mod tests {
         assert_eq!(recorded["model"], "gpt-4o");
     }
 
-    #[test]
-    fn typed_inputs_are_their_content() {
-        let plain = |value: Value| {
-            let variables = json!({"x": value}).as_object().unwrap().clone();
-            match plain_variables(variables) {
-                Ok(variables) => variables["x"].to_string(),
-                Err(error) => format!("{}: {error}", error.kind()),
-            }
-        };
-        for (value, wanted) in [
+    fn typed_inputs() -> Vec<(Value, &'static str)> {
+        vec![
             (json!("text"), "\"text\""),
             (json!({"type": "input_text", "text": "t"}), "\"t\""),
             (
@@ -637,7 +625,19 @@ mod tests {
                 json!({"type": "input_file", "file_id": "file-1"}),
                 "prompt_media_invalid: variable `x` is a file that only its provider can read",
             ),
-        ] {
+        ]
+    }
+
+    #[test]
+    fn typed_inputs_are_their_content() {
+        let plain = |value: Value| {
+            let variables = json!({"x": value}).as_object().unwrap().clone();
+            match plain_variables(variables) {
+                Ok(variables) => variables["x"].to_string(),
+                Err(error) => format!("{}: {error}", error.kind()),
+            }
+        };
+        for (value, wanted) in typed_inputs() {
             assert_eq!(plain(value.clone()), wanted, "{value}");
         }
         let large = format!(

@@ -13,10 +13,10 @@ pub(crate) struct DeliveredBody {
 }
 
 impl DeliveredBody {
-    /// Puts `after` behind `body`.
-    pub(crate) fn new(body: Body, after: AfterAnswer) -> Body {
+    /// Returns `body` with `after` behind it.
+    pub(crate) const fn new(body: Body, after: AfterAnswer) -> Self {
         let after = Some(after);
-        Body::new(Self { body, after })
+        Self { body, after }
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn respond(answer: Answer) -> Response {
         AnswerBody::Stream(stream) => Body::from_stream(*stream),
     };
     let body = match answer.after {
-        Some(after) => DeliveredBody::new(body, after),
+        Some(after) => Body::new(DeliveredBody::new(body, after)),
         None => body,
     };
     let mut response = Response::new(body);
