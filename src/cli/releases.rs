@@ -74,12 +74,15 @@ fn text(value: &Value, key: &str) -> String {
     at(value, key).as_str().unwrap_or("-").to_owned()
 }
 
+/// Makes a row of a list's element.
+type Row = fn(&Value) -> Vec<String>;
+
 /// Prints a list as JSON, or as a table; `nothing` is said of an empty one.
 fn put_list(
     answer: &Value,
     as_json: bool,
     nothing: &str,
-    (headings, row): (&[&str], fn(&Value) -> Vec<String>),
+    (headings, row): (&[&str], Row),
 ) -> Result<(), Failure> {
     if as_json {
         return output::put(&format!("{}\n", at(answer, "data")));

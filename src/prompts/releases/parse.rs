@@ -445,110 +445,112 @@ mod tests {
         assert!(!parse("labels: {a: {\"*\": latest}}").unwrap().has_numbers());
     }
 
+    const SLIPS: [(&str, usize, &str, &str); 25] = [
+        ("lables: {}", 1, "no key `lables`", "did you mean `labels`?"),
+        (
+            "x: {}",
+            1,
+            "no key `x`",
+            "the keys are labels, shadow, aliases",
+        ),
+        ("labels: []", 1, "`labels` is a list", ""),
+        (
+            "labels:\n  UPPER: {}",
+            2,
+            "cannot be a label",
+            "small letter",
+        ),
+        (
+            "labels:\n  latest: {}",
+            2,
+            "cannot be a label",
+            "looks like no",
+        ),
+        ("labels:\n  v7: {}", 2, "cannot be a label", ""),
+        (
+            "labels:\n  a:\n    b c: latest",
+            3,
+            "no name of a prompt",
+            "`\"*\"`",
+        ),
+        (
+            "labels:\n  a:\n    b: staging",
+            3,
+            "the label `staging`",
+            "`vN`",
+        ),
+        ("labels:\n  a:\n    b: pr-7", 3, "pull request 7", ""),
+        ("labels:\n  a:\n    b: v0", 3, "no version", ""),
+        ("labels:\n  a:\n    b: true", 3, "a boolean", ""),
+        (
+            "labels:\n  a:\n    b:\n      canry: {}",
+            4,
+            "no key `canry`",
+            "`canary`",
+        ),
+        (
+            "labels:\n  a:\n    b:\n      canary: {to: v2, percent: 1}",
+            4,
+            "which version is `stable`",
+            "",
+        ),
+        (
+            "labels:\n  a:\n    b: {stable: v1, canary: {to: v2}}",
+            3,
+            "has no `percent`",
+            "",
+        ),
+        (
+            "labels:\n  a:\n    b: {stable: v1, canary: {to: v2, percent: 101}}",
+            3,
+            "is 101",
+            "0 to 100",
+        ),
+        (
+            "labels:\n  a:\n    b: {stable: v1, canary: {to: v2, percent: ten}}",
+            3,
+            "not a number",
+            "",
+        ),
+        (
+            "labels:\n  a:\n    b:\n      stable: v1\n      canary:\n        to: v2\n        percent: 1\n        sticky: usr",
+            8,
+            "`usr`",
+            "`user`",
+        ),
+        (
+            "labels:\n  a:\n    b: {stable: v1, canary: {to: v2, percent: 1, until: soon}}",
+            3,
+            "no date",
+            "2026-12-15",
+        ),
+        (
+            "labels:\n  a:\n    b: {stable: v1, canary: {to: v2, percent: 1, guard: {min_pas: 1}}}",
+            3,
+            "no key `min_pas`",
+            "`min_pass`",
+        ),
+        (
+            "labels:\n  a:\n    b: {stable: v1, canary: {to: v2, percent: 1, guard: {min_pass: 2}}}",
+            3,
+            "0 to 1",
+            "",
+        ),
+        (
+            "labels:\n  a:\n    b: {stable: v1, shadow: }",
+            3,
+            "is empty",
+            "",
+        ),
+        ("shadow:\n  b: {percent: 1}", 2, "has no `to`", ""),
+        ("aliases:\n  x: b", 2, "no id", "pmpt_"),
+        ("aliases:\n  pmpt_x: b@v1", 2, "`b@v1`", "without a version"),
+        ("aliases:\n  pmpt_x: b\n  pmpt_x: c", 3, "broken YAML", ""),
+    ];
+
     #[test]
     fn every_slip_is_a_problem_with_its_line() {
-        for (text, line, words, hint) in [
-            ("lables: {}", 1, "no key `lables`", "did you mean `labels`?"),
-            (
-                "x: {}",
-                1,
-                "no key `x`",
-                "the keys are labels, shadow, aliases",
-            ),
-            ("labels: []", 1, "`labels` is a list", ""),
-            (
-                "labels:\n  UPPER: {}",
-                2,
-                "cannot be a label",
-                "small letter",
-            ),
-            (
-                "labels:\n  latest: {}",
-                2,
-                "cannot be a label",
-                "looks like no",
-            ),
-            ("labels:\n  v7: {}", 2, "cannot be a label", ""),
-            (
-                "labels:\n  a:\n    b c: latest",
-                3,
-                "no name of a prompt",
-                "`\"*\"`",
-            ),
-            (
-                "labels:\n  a:\n    b: staging",
-                3,
-                "the label `staging`",
-                "`vN`",
-            ),
-            ("labels:\n  a:\n    b: pr-7", 3, "pull request 7", ""),
-            ("labels:\n  a:\n    b: v0", 3, "no version", ""),
-            ("labels:\n  a:\n    b: true", 3, "a boolean", ""),
-            (
-                "labels:\n  a:\n    b:\n      canry: {}",
-                4,
-                "no key `canry`",
-                "`canary`",
-            ),
-            (
-                "labels:\n  a:\n    b:\n      canary: {to: v2, percent: 1}",
-                4,
-                "which version is `stable`",
-                "",
-            ),
-            (
-                "labels:\n  a:\n    b: {stable: v1, canary: {to: v2}}",
-                3,
-                "has no `percent`",
-                "",
-            ),
-            (
-                "labels:\n  a:\n    b: {stable: v1, canary: {to: v2, percent: 101}}",
-                3,
-                "is 101",
-                "0 to 100",
-            ),
-            (
-                "labels:\n  a:\n    b: {stable: v1, canary: {to: v2, percent: ten}}",
-                3,
-                "not a number",
-                "",
-            ),
-            (
-                "labels:\n  a:\n    b:\n      stable: v1\n      canary:\n        to: v2\n        percent: 1\n        sticky: usr",
-                8,
-                "`usr`",
-                "`user`",
-            ),
-            (
-                "labels:\n  a:\n    b: {stable: v1, canary: {to: v2, percent: 1, until: soon}}",
-                3,
-                "no date",
-                "2026-12-15",
-            ),
-            (
-                "labels:\n  a:\n    b: {stable: v1, canary: {to: v2, percent: 1, guard: {min_pas: 1}}}",
-                3,
-                "no key `min_pas`",
-                "`min_pass`",
-            ),
-            (
-                "labels:\n  a:\n    b: {stable: v1, canary: {to: v2, percent: 1, guard: {min_pass: 2}}}",
-                3,
-                "0 to 1",
-                "",
-            ),
-            (
-                "labels:\n  a:\n    b: {stable: v1, shadow: }",
-                3,
-                "is empty",
-                "",
-            ),
-            ("shadow:\n  b: {percent: 1}", 2, "has no `to`", ""),
-            ("aliases:\n  x: b", 2, "no id", "pmpt_"),
-            ("aliases:\n  pmpt_x: b@v1", 2, "`b@v1`", "without a version"),
-            ("aliases:\n  pmpt_x: b\n  pmpt_x: c", 3, "broken YAML", ""),
-        ] {
+        for (text, line, words, hint) in SLIPS {
             let problems = parse(text).unwrap_err();
             let found = &problems[0];
             assert_eq!(problems.len(), 1, "{text}: {problems:#?}");

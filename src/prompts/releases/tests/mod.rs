@@ -1,17 +1,16 @@
-//! Releases over real repositories: what Git says, what an override says, and what is refused.
+//! Releases over real repositories: what Git says, and what is refused.
 
-use crate::domain::{
-    Arm, ArmReason, AuditEvent, Audited, Caller, OverrideEnd, PromptKey, Selector,
-};
+mod overrides;
+
+use crate::domain::{Arm, ArmReason, Caller, PromptKey};
 use crate::git::tests::{commit_all, git, repository_with};
 use crate::prompts::archive::tests::MemoryArchive;
 use crate::prompts::error::Error;
 use crate::prompts::registry::{Config, Mode, Prompts};
-use crate::prompts::releases::{Drift, NewOverride, Released, StickyKeys};
+use crate::prompts::releases::{Released, StickyKeys};
 use crate::prompts::source::{DirectorySource, Source};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -95,26 +94,6 @@ fn problems(error: Error) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
-fn events(archive: &MemoryArchive) -> Vec<Audited> {
-    let events = archive.events.lock().unwrap();
-    events
-        .iter()
-        .map(|event: &AuditEvent| event.what.clone())
-        .collect()
-}
-
-fn overridden(to: Selector, ttl: Duration) -> NewOverride {
-    NewOverride {
-        label: "production".to_owned(),
-        prompt: key("a"),
-        to,
-        ttl,
-        reason: "v3 insults customers".to_owned(),
-    }
-}
-
-const HOUR: Duration = Duration::from_secs(3600);
-
 #[tokio::test]
 async fn labels_mean_what_git_says_and_nothing_else() {
     let dir = repository();
@@ -176,13 +155,8 @@ async fn labels_mean_what_git_says_and_nothing_else() {
     assert_eq!(error.to_string(), "prompt `pmpt_1` not found");
 }
 
-#[tokio::test]
-async fn rules_that_do_not_hold_never_reach_traffic() {
-    let dir = repository();
-    let archive = Arc::new(MemoryArchive::default());
-    releases(dir.path(), "labels: {production: {\"*\": latest}}\n");
-    let prompts = open(dir.path(), &archive).unwrap();
-    for (text, wanted) in [
+fn bad_rules() -> Vec<(&'static str, &'static str)> {
+    vec![
         (
             "labels: {production: {a: v9}}",
             "releases.yaml:1: prompt `a` has no version `v9`; there are `v1` to `v3`",
@@ -219,7 +193,16 @@ async fn rules_that_do_not_hold_never_reach_traffic() {
             "lables: {}",
             "releases.yaml:1: `releases.yaml` has no key `lables`",
         ),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn rules_that_do_not_hold_never_reach_traffic() {
+    let dir = repository();
+    let archive = Arc::new(MemoryArchive::default());
+    releases(dir.path(), "labels: {production: {\"*\": latest}}\n");
+    let prompts = open(dir.path(), &archive).unwrap();
+    for (text, wanted) in bad_rules() {
         write(dir.path(), "releases.yaml", text);
         assert_eq!(problems(prompts.reload().unwrap_err()), [wanted], "{text}");
         let checked = Prompts::check(&config(dir.path()).source);
@@ -303,246 +286,6 @@ async fn a_canary_is_sticky_ends_and_leaves_no_trace_without_a_call() {
         ended.warnings
     );
     assert!(prompts.releases()[0].canary.as_ref().unwrap().expired);
-}
-
-#[tokio::test]
-async fn an_override_is_live_at_once_and_gone_when_git_catches_up() {
-    let dir = repository();
-    let archive = Arc::new(MemoryArchive::default());
-    releases(dir.path(), "labels: {production: {\"*\": latest}}\n");
-    let prompts = open(dir.path(), &archive).unwrap();
-    archive.events.lock().unwrap().clear();
-    let set = prompts
-        .set_override(overridden(Selector::Number(2), HOUR))
-        .unwrap();
-    assert_eq!(set.to, "v2");
-    let served = release(&prompts, "a", None).await.unwrap();
-    assert_eq!(served.prompt.bundle.template(), "two");
-    assert_eq!(served.release.unwrap().arm, Arm::Override);
-    assert_eq!(
-        served.warnings,
-        ["label `production` of prompt `a` is overridden: v2 in place of v3"]
-    );
-    assert_eq!(
-        told(&prompts, "a@latest").await,
-        "three",
-        "only the label is overridden"
-    );
-    let Drift::Override { git, live, .. } = &prompts.drift()[0] else {
-        panic!("{:?}", prompts.drift());
-    };
-    assert_eq!((git.as_deref(), live.as_str()), (Some("v3"), "v2"));
-
-    // A reload that still says otherwise, and a restart, change nothing.
-    write(dir.path(), "b.prompt", "b2");
-    commit_all(dir.path(), "Other");
-    prompts.reload().unwrap();
-    assert_eq!(told(&prompts, "a").await, "two production override");
-    let again = open(dir.path(), &archive).unwrap();
-    assert_eq!(told(&again, "a").await, "two production override");
-
-    releases(dir.path(), "labels: {production: {\"*\": latest, a: v2}}\n");
-    prompts.reload().unwrap();
-    assert_eq!(told(&prompts, "a").await, "two production stable");
-    assert!(prompts.drift().is_empty() && prompts.overrides().unwrap().is_empty());
-    let kinds: Vec<_> = events(&archive).iter().map(Audited::kind).collect();
-    let wanted = [
-        "override_set",
-        "prompts_loaded", // `b`
-        "prompts_loaded", // the second start
-        "label_moved",
-        "override_ended",
-    ];
-    assert_eq!(kinds, wanted);
-    let last = events(&archive).pop().unwrap();
-    assert!(matches!(
-        last,
-        Audited::OverrideEnded {
-            end: OverrideEnd::CaughtUp,
-            ..
-        }
-    ));
-}
-
-#[tokio::test]
-async fn an_override_ends_with_its_time_or_by_hand() {
-    let dir = repository();
-    let archive = Arc::new(MemoryArchive::default());
-    // Without `releases.yaml` there is one label, and it can be overridden too.
-    let prompts = open(dir.path(), &archive).unwrap();
-    prompts
-        .set_override(overridden(Selector::Number(1), HOUR))
-        .unwrap();
-    assert_eq!(told(&prompts, "a").await, "one production override");
-    assert_eq!(told(&prompts, "b").await, "b", "no other prompt is");
-    prompts
-        .set_override(overridden(Selector::Number(2), HOUR))
-        .unwrap();
-    assert_eq!(told(&prompts, "a").await, "two production override");
-    prompts.remove_override("production", &key("a")).unwrap();
-    assert_eq!(told(&prompts, "a").await, "three");
-    let error = prompts
-        .remove_override("production", &key("a"))
-        .unwrap_err();
-    assert_eq!(error.kind(), "prompt_override_not_found");
-
-    let brief = Duration::from_millis(1);
-    prompts
-        .set_override(overridden(Selector::Number(2), brief))
-        .unwrap();
-    let shutdown = tokio_util::sync::CancellationToken::new();
-    let ending = tokio::spawn({
-        let (prompts, shutdown) = (prompts.clone(), shutdown.clone());
-        async move { prompts.end_overrides(shutdown).await }
-    });
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    while !prompts.overrides().unwrap().is_empty() {
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "the override does not end"
-        );
-        tokio::task::yield_now().await;
-    }
-    shutdown.cancel();
-    ending.await.unwrap();
-    assert_eq!(told(&prompts, "a").await, "three");
-    let ends: Vec<OverrideEnd> = events(&archive)
-        .iter()
-        .filter_map(|event| match event {
-            Audited::OverrideEnded { end, .. } => Some(*end),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(
-        ends,
-        [
-            OverrideEnd::Replaced,
-            OverrideEnd::Removed,
-            OverrideEnd::Expired
-        ]
-    );
-}
-
-#[tokio::test]
-async fn an_override_that_cannot_be_is_refused() {
-    let dir = repository();
-    let archive = Arc::new(MemoryArchive::default());
-    let prompts = open(dir.path(), &archive).unwrap();
-    let good = || overridden(Selector::Number(2), HOUR);
-    let cases = [
-        (
-            NewOverride {
-                reason: " ".to_owned(),
-                ..good()
-            },
-            "invalid_prompt_override",
-        ),
-        (
-            NewOverride {
-                ttl: Duration::ZERO,
-                ..good()
-            },
-            "invalid_prompt_override",
-        ),
-        (
-            NewOverride {
-                ttl: HOUR * 24 * 31,
-                ..good()
-            },
-            "invalid_prompt_override",
-        ),
-        (
-            NewOverride {
-                to: Selector::Latest,
-                ..good()
-            },
-            "invalid_prompt_override",
-        ),
-        (
-            NewOverride {
-                to: Selector::Label("x".to_owned()),
-                ..good()
-            },
-            "invalid_prompt_override",
-        ),
-        (
-            NewOverride {
-                to: Selector::Number(9),
-                ..good()
-            },
-            "prompt_version_not_found",
-        ),
-        (
-            NewOverride {
-                label: "staging".to_owned(),
-                ..good()
-            },
-            "prompt_label_not_found",
-        ),
-        (
-            NewOverride {
-                prompt: key("c"),
-                ..good()
-            },
-            "prompt_not_found",
-        ),
-    ];
-    for (wanted, kind) in cases {
-        let shown = format!("{wanted:?}");
-        assert_eq!(
-            prompts.set_override(wanted).unwrap_err().kind(),
-            kind,
-            "{shown}"
-        );
-    }
-    assert!(prompts.overrides().unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn moves_of_labels_are_told_across_a_restart() {
-    let dir = repository();
-    let archive = Arc::new(MemoryArchive::default());
-    releases(dir.path(), "labels: {production: {\"*\": latest}}\n");
-    drop(open(dir.path(), &archive).unwrap());
-    releases(
-        dir.path(),
-        "labels: {production: {\"*\": v1}, beta: {a: v2}}\n",
-    );
-    archive.events.lock().unwrap().clear();
-    let prompts = open(dir.path(), &archive).unwrap();
-    let moved: Vec<_> = events(&archive)
-        .into_iter()
-        .filter_map(|event| match event {
-            Audited::LabelMoved {
-                label,
-                prompt,
-                from,
-                to,
-                commit,
-            } => {
-                assert!(commit.is_some());
-                Some((
-                    label,
-                    prompt,
-                    from.unwrap_or_default(),
-                    to.unwrap_or_default(),
-                ))
-            }
-            _ => None,
-        })
-        .collect();
-    let text = |parts: [&str; 4]| {
-        let [a, b, c, d] = parts.map(str::to_owned);
-        (a, b, c, d)
-    };
-    let wanted = [
-        text(["beta", "a", "", "v2"]),
-        text(["production", "*", "latest", "v1"]),
-    ];
-    assert_eq!(moved, wanted);
-    archive.events.lock().unwrap().clear();
-    prompts.reload().unwrap();
-    assert!(events(&archive).is_empty(), "nothing happened");
 }
 
 #[tokio::test]
