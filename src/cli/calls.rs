@@ -203,6 +203,10 @@ fn row(call: &Value) -> Vec<String> {
     if at(call, "dirty") == true {
         version.push_str(" dirty");
     }
+    // The usual arm needs no word.
+    if let Some(arm @ ("canary" | "shadow" | "override")) = at(call, "arm").as_str() {
+        version = format!("{version} {arm}");
+    }
     let model = format!("{}/{}", text("provider"), text("model"));
     vec![
         text("id"),

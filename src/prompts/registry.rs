@@ -8,7 +8,7 @@ use crate::prompts::error::Error;
 use crate::prompts::history::History;
 use crate::prompts::numbering::{Numbering, Slice};
 use crate::prompts::problem::Problem;
-use crate::prompts::releases::{Released, StickyKeys};
+use crate::prompts::releases::{Noting, Released, StickyKeys};
 use crate::prompts::snapshot::Snapshot;
 use crate::prompts::source::Source;
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -134,7 +134,7 @@ impl Prompts {
     ///
     /// As [`Prompts::open`]; what was served before is served on.
     pub fn reload(&self) -> Result<LoadReport, Error> {
-        let result = self.load();
+        let result = self.load(Noting::All);
         let problem = result
             .as_ref()
             .err()
@@ -166,7 +166,7 @@ impl Prompts {
         }
     }
 
-    fn load(&self) -> Result<LoadReport, Error> {
+    pub(super) fn load(&self, noting: Noting) -> Result<LoadReport, Error> {
         let inner = &self.inner;
         let _guard = inner.loading.lock().unwrap_or_else(PoisonError::into_inner);
         let previous = self.snapshot();
@@ -188,7 +188,7 @@ impl Prompts {
         let snapshot = Arc::new(snapshot);
         inner.current.store(Arc::clone(&snapshot));
         inner.overridden.notify_one();
-        inner.note_load(&previous, &snapshot, ended);
+        inner.note_load((&previous, &snapshot), ended, noting);
         Ok(report)
     }
 
@@ -196,7 +196,7 @@ impl Prompts {
     #[must_use]
     pub fn check(source: &Source) -> Vec<Problem> {
         let prompts = Self::archived(Config::new(source.clone()), Arc::new(NoArchive));
-        match prompts.load() {
+        match prompts.load(Noting::Ends) {
             Ok(_) => Vec::new(),
             Err(Error::LoadFailed { problems }) => problems,
             Err(error) => vec![Problem::new(error.to_string()).in_file(".")],

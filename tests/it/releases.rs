@@ -103,6 +103,12 @@ async fn labels_are_followed_and_the_decision_is_recorded() {
     let hint = unknown.error()["hint"].as_str().unwrap().to_owned();
     assert_eq!(hint, "the labels are `production`, `staging`, `latest`");
 
+    let shown = gateway.client().get("/v1/prompts/greet").await.json();
+    assert_eq!(
+        shown["labels"],
+        json!({"production": "v1", "staging": "v3"})
+    );
+
     // The same code with another key gets another environment.
     let created = gateway
         .run_json(&["keys", "create", "app", "--default-label", "staging"])
@@ -217,6 +223,9 @@ async fn a_shadow_answers_nobody_and_is_recorded_beside_its_call() {
         for call in &calls {
             records.push(gateway.record(call.id()).await);
         }
+        let arms = gateway.run_json(&["calls", "list"]).await;
+        assert_eq!(arms[0]["arm"], "shadow");
+        assert_eq!(arms[1]["arm"], "stable");
         let id = response.call_id();
         let shadow = records
             .iter()
@@ -413,4 +422,32 @@ async fn what_labels_mean_and_what_happened_reads_well() {
         .run_json(&["audit", "list", "--since", "2999-01-01"])
         .await;
     assert_eq!(later, json!([]));
+}
+
+/// Without a server the commands read the files themselves, and what they set is live at the next start.
+#[tokio::test]
+async fn overrides_can_be_set_while_nobody_serves() {
+    let provider = FakeProvider::start().await;
+    let mut gateway = gateway(&provider, "labels: {production: {greet: v3}}\n").await;
+    gateway.kill9().await;
+    let shown = gateway.run_json(&["prompts", "releases"]).await;
+    assert_eq!(shown[0]["version"], "v3");
+    let set = [
+        "prompts",
+        "override",
+        "set",
+        "production",
+        "greet",
+        "v1",
+        "--ttl",
+        "1h",
+        "--reason",
+        "night",
+    ];
+    let set = gateway.run(&set).await;
+    assert!(set.status.success(), "{set:?}");
+    let listed = gateway.run_json(&["prompts", "override", "list"]).await;
+    assert_eq!(listed[0]["to"], "v1");
+    gateway.restart().await;
+    until(&gateway, "v1 production override").await;
 }

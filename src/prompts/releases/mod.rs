@@ -30,6 +30,15 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Under which name the rules that were last in force are kept, to tell moves across a restart.
 const STATE: &str = "prompts.releases";
 
+/// How much of a load is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Noting {
+    /// Everything: it is served from now on.
+    All,
+    /// Only which overrides ended: somebody looks, nobody serves.
+    Ends,
+}
+
 type Words = BTreeMap<String, BTreeMap<String, String>>;
 
 impl Inner {
@@ -88,7 +97,15 @@ impl Inner {
 
     /// Writes down that `snapshot` is served in place of `previous`: which prompts changed, which
     /// labels moved, which overrides ended.
-    pub(super) fn note_load(&self, previous: &Snapshot, snapshot: &Snapshot, ended: Vec<Audited>) {
+    pub(super) fn note_load(
+        &self,
+        (previous, snapshot): (&Snapshot, &Snapshot),
+        ended: Vec<Audited>,
+        noting: Noting,
+    ) {
+        if noting == Noting::Ends {
+            return self.note(ended);
+        }
         let mut events: Vec<Audited> = loaded(previous, snapshot).into_iter().collect();
         let now: Words = match &snapshot.releases.written {
             Some(written) => written.in_words(),

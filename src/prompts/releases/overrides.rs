@@ -6,6 +6,7 @@ use crate::domain::{
 };
 use crate::prompts::error::Error;
 use crate::prompts::registry::{Inner, Prompts, known, no_version};
+use crate::prompts::releases::Noting;
 use crate::prompts::releases::resolve::Resolver;
 use crate::prompts::releases::table::{DEFAULT_LABEL, OverrideRoute, Route, Table, Version};
 use crate::prompts::snapshot::Snapshot;
@@ -21,6 +22,8 @@ const STATE: &str = "prompts.overrides";
 const VERSION: u32 = 1;
 /// The longest an override may last: whoever needs longer has time for a commit.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long to wait after a failure.
+const TRY_AGAIN: Duration = Duration::from_secs(30);
 /// The longest reason.
 const MAX_REASON: usize = 500;
 
@@ -195,6 +198,10 @@ impl Prompts {
     /// [`Error::InvalidOverride`], and those of resolving.
     pub fn set_override(&self, wanted: NewOverride) -> Result<Override, Error> {
         self.ensure_loaded()?;
+        if matches!(wanted.to, Selector::Number(_)) {
+            // Whoever is in need does not wait for the background.
+            self.number_all()?;
+        }
         let inner = &self.inner;
         let _guard = inner.loading.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = self.snapshot();
@@ -276,10 +283,16 @@ impl Prompts {
                 () = tokio::time::sleep(pause) => {}
             }
             let prompts = self.clone();
-            match spawn_blocking(move || prompts.end_expired()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%error, "an override could not be ended"),
-                Err(error) => tracing::error!(%error, "an override could not be ended"),
+            let problem = match spawn_blocking(move || prompts.end_expired()).await {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            // It has no effect any more, whoever knows it; only that it ended is not written down.
+            tracing::error!(problem, "the end of an override could not be noted");
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(TRY_AGAIN) => {}
             }
         }
     }
@@ -313,9 +326,14 @@ impl Prompts {
         Ok(())
     }
 
-    fn ensure_loaded(&self) -> Result<(), Error> {
+    /// Reads the files, where nobody did: for commands while no server runs. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Prompts::open`].
+    pub fn ensure_loaded(&self) -> Result<(), Error> {
         if self.snapshot().is_empty() {
-            self.reload()?;
+            self.load(Noting::Ends)?;
         }
         Ok(())
     }

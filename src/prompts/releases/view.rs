@@ -1,12 +1,13 @@
 //! What labels mean, for people: rules with the versions they lead to, and what is live past Git.
 
-use crate::domain::{BundleHash, Clock, PromptKey, Timestamp};
+use crate::domain::{BundleHash, Caller, Clock, PromptKey, Timestamp};
 use crate::prompts::registry::Prompts;
 use crate::prompts::releases::overrides::{Override, git_route};
 use crate::prompts::releases::rules::{Canary, Guard, Scope, Shadow, Sticky};
-use crate::prompts::releases::table::{Route, Version};
+use crate::prompts::releases::table::{DEFAULT_LABEL, Route, Version};
 use crate::prompts::snapshot::Snapshot;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// A rule of `releases.yaml`, and what it leads to.
 #[derive(Debug, Clone, Serialize)]
@@ -130,6 +131,22 @@ impl Prompts {
             }
         }
         views
+    }
+
+    /// Returns the labels of a prompt with the versions that a call without a canary gets.
+    #[must_use]
+    pub fn labels(&self, key: &PromptKey) -> BTreeMap<String, String> {
+        let snapshot = self.snapshot();
+        let mut labels = snapshot.releases.labels_of(key);
+        if !snapshot.has_releases {
+            labels.push(DEFAULT_LABEL.to_owned());
+        }
+        let caller = Caller::local();
+        let named = labels.into_iter().filter_map(|label| {
+            let released = snapshot.by_label(key, Some(&label), &caller, None).ok()?;
+            Some((label, released.prompt.stamp.version()))
+        });
+        named.collect()
     }
 
     /// Returns what is live and not in Git.

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Which version is meant, beside a name in the path.
@@ -61,7 +62,8 @@ pub(crate) async fn show(
 ) -> Result<Json<Value>, ApiError> {
     let reference = reference(&path, selection)?;
     let resolved = prompts.resolve(&reference, &caller).await?;
-    Ok(Json(describe(&resolved)))
+    let labels = prompts.labels(&resolved.stamp.key);
+    Ok(Json(describe(&resolved, &labels)))
 }
 
 /// `POST /v1/prompts/NAME[@SELECTOR]/render` and `/completions`, which take the variables at the top of
@@ -133,13 +135,14 @@ fn reference(path: &str, selection: Selection) -> Result<PromptReference, ApiErr
     parsed.map_err(|error| crate::prompts::Error::from(error).into())
 }
 
-fn describe(resolved: &ResolvedPrompt) -> Value {
+fn describe(resolved: &ResolvedPrompt, labels: &BTreeMap<String, String>) -> Value {
     let bundle: &Bundle = &resolved.bundle;
     json!({
         "object": "prompt",
         "name": resolved.stamp.key,
         "hash": resolved.stamp.hash,
         "version": resolved.stamp.version(),
+        "labels": labels,
         "commit": resolved.stamp.commit,
         "dirty": resolved.stamp.dirty,
         "description": bundle.description(),

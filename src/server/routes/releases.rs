@@ -36,15 +36,21 @@ pub(crate) struct Which {
 }
 
 /// Lists what every rule of `releases.yaml` means now.
-pub(crate) async fn list(State(proxy): State<Arc<Proxy>>) -> Json<Value> {
-    let releases = proxy.prompts.releases();
-    Json(json!({"object": "list", "data": releases}))
+pub(crate) async fn list(State(proxy): State<Arc<Proxy>>) -> Result<Json<Value>, ApiError> {
+    let releases = blocking(&proxy, |prompts| {
+        prompts.ensure_loaded()?;
+        Ok(prompts.releases())
+    });
+    Ok(Json(json!({"object": "list", "data": releases.await?})))
 }
 
 /// Lists what is live and not in Git.
-pub(crate) async fn drift(State(proxy): State<Arc<Proxy>>) -> Json<Value> {
-    let drift = proxy.prompts.drift();
-    Json(json!({"object": "list", "data": drift}))
+pub(crate) async fn drift(State(proxy): State<Arc<Proxy>>) -> Result<Json<Value>, ApiError> {
+    let drift = blocking(&proxy, |prompts| {
+        prompts.ensure_loaded()?;
+        Ok(prompts.drift())
+    });
+    Ok(Json(json!({"object": "list", "data": drift.await?})))
 }
 
 /// Lists the overrides.
