@@ -137,9 +137,14 @@ fn loaded(event: &Value) -> String {
 fn commit(event: &Value) -> String {
     let commit = at(event, "commit").as_str().unwrap_or_default();
     let short: String = commit.chars().take(9).collect();
+    let dirty = if at(event, "dirty") == true {
+        ", not committed"
+    } else {
+        ""
+    };
     if short.is_empty() {
         short
     } else {
-        format!(" ({short})")
+        format!(" ({short}{dirty})")
     }
 }

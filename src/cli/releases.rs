@@ -162,10 +162,10 @@ fn drift_row(drift: &Value) -> Vec<String> {
     let optional = |key: &str| at(drift, key).as_str().unwrap_or_default().to_owned();
     vec![
         text(drift, "kind"),
-        text(drift, "prompt"),
+        optional("prompt"),
         optional("label"),
         optional("git"),
-        text(drift, "live"),
+        optional("live"),
         until,
         optional("reason"),
     ]

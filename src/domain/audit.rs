@@ -57,6 +57,9 @@ pub enum Audited {
         to: Option<String>,
         /// The commit that was loaded.
         commit: Option<String>,
+        /// Whether the file is not as in that commit.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        dirty: bool,
     },
     /// Somebody put a version in force past Git.
     OverrideSet {

@@ -21,6 +21,8 @@ pub struct Snapshot {
     dirty: BTreeSet<PromptKey>,
     /// Whether `releases.yaml` says what labels mean.
     pub(super) has_releases: bool,
+    /// Whether that file is not as in the commit.
+    pub(super) has_dirty_releases: bool,
     /// What labels mean.
     pub(super) releases: Table,
     /// What is wrong; with [`Mode::Strict`] a snapshot has none.
@@ -65,6 +67,7 @@ impl Snapshot {
             commit: reading.commit,
             dirty,
             has_releases: reading.files.iter().any(|file| is_releases(&file.path)),
+            has_dirty_releases: reading.dirty.contains(releases::FILE),
             releases: Table::unresolved(loaded.releases),
             problems: loaded.problems,
             failed: loaded.failed,

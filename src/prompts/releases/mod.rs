@@ -113,7 +113,7 @@ impl Inner {
         };
         let before = self.last_rules();
         if before != now {
-            events.extend(moves(&before, &now, snapshot.commit()));
+            events.extend(moves(&before, &now, snapshot));
             let json = serde_json::to_string(&now).unwrap_or_default();
             if let Err(problem) = self.archive.put_state(STATE, &json) {
                 tracing::error!(problem, "the rules of labels could not be kept");
@@ -162,7 +162,7 @@ fn loaded(previous: &Snapshot, snapshot: &Snapshot) -> Option<Audited> {
 }
 
 /// Returns an event for every rule that is new, gone or another.
-fn moves(before: &Words, now: &Words, commit: Option<&str>) -> Vec<Audited> {
+fn moves(before: &Words, now: &Words, snapshot: &Snapshot) -> Vec<Audited> {
     let at = |words: &Words, label: &str, prompt: &str| {
         words
             .get(label)
@@ -181,7 +181,8 @@ fn moves(before: &Words, now: &Words, commit: Option<&str>) -> Vec<Audited> {
             prompt,
             from,
             to,
-            commit: commit.map(str::to_owned),
+            commit: snapshot.commit().map(str::to_owned),
+            dirty: snapshot.has_dirty_releases,
         })
     });
     moved.collect()

@@ -96,6 +96,8 @@ pub enum Drift {
         /// What is live.
         live: String,
     },
+    /// `releases.yaml` is not as in the commit.
+    UncommittedReleases,
 }
 
 impl Prompts {
@@ -158,7 +160,10 @@ impl Prompts {
             prompt: key.clone(),
             live: prompt.bundle.hash().short(),
         });
-        self.overridden().into_iter().chain(uncommitted).collect()
+        let releases = snapshot.has_dirty_releases;
+        let releases = releases.then_some(Drift::UncommittedReleases);
+        let overridden = self.overridden().into_iter();
+        overridden.chain(releases).chain(uncommitted).collect()
     }
 
     /// Returns the labels that mean another version than Git says.

@@ -40,7 +40,7 @@ pub(crate) async fn ready(State(readiness): State<Readiness>) -> Response {
         } => Some(
             json!({"label": label, "prompt": prompt, "git": git, "live": live, "expires": expires}),
         ),
-        Drift::Uncommitted { .. } => None,
+        Drift::Uncommitted { .. } | Drift::UncommittedReleases => None,
     });
     let overrides: Vec<serde_json::Value> = overrides.collect();
     let body = json!({

@@ -176,6 +176,7 @@ fn what_happened_is_told_in_order_and_comes_back_from_the_journal() {
             from: None,
             to: Some("v7".to_owned()),
             commit: None,
+            dirty: true,
         },
     );
     let kinds = |store: &Store, since: Option<i64>| {

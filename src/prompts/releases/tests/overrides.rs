@@ -238,7 +238,7 @@ async fn moves_of_labels_are_told_across_a_restart() {
     );
     archive.events.lock().unwrap().clear();
     let prompts = open(dir.path(), &archive).unwrap();
-    let moved: Vec<_> = events(&archive)
+    let moved = events(&archive)
         .into_iter()
         .filter_map(|event| match event {
             Audited::LabelMoved {
@@ -246,29 +246,39 @@ async fn moves_of_labels_are_told_across_a_restart() {
                 prompt,
                 from,
                 to,
-                commit,
-            } => {
-                assert!(commit.is_some());
-                Some((
-                    label,
-                    prompt,
-                    from.unwrap_or_default(),
-                    to.unwrap_or_default(),
-                ))
-            }
+                commit: Some(_),
+                dirty: false,
+            } => Some(format!("{prompt}@{label} {from:?} {to:?}")),
             _ => None,
-        })
-        .collect();
-    let text = |parts: [&str; 4]| {
-        let [a, b, c, d] = parts.map(str::to_owned);
-        (a, b, c, d)
-    };
+        });
+    let moved: Vec<String> = moved.collect();
     let wanted = [
-        text(["beta", "a", "", "v2"]),
-        text(["production", "*", "latest", "v1"]),
+        "a@beta None Some(\"v2\")",
+        "*@production Some(\"latest\") Some(\"v1\")",
     ];
     assert_eq!(moved, wanted);
     archive.events.lock().unwrap().clear();
     prompts.reload().unwrap();
     assert!(events(&archive).is_empty(), "nothing happened");
+
+    // What is not committed is live, and is said not to be.
+    write(
+        dir.path(),
+        "releases.yaml",
+        "labels: {production: {\"*\": v1}}\n",
+    );
+    prompts.reload().unwrap();
+    let moved = &events(&archive)[0];
+    assert!(
+        matches!(
+            moved,
+            Audited::LabelMoved {
+                dirty: true,
+                to: None,
+                ..
+            }
+        ),
+        "{moved:?}"
+    );
+    assert!(matches!(prompts.drift()[..], [Drift::UncommittedReleases]));
 }
