@@ -93,8 +93,8 @@ impl<'a> Naming<'a> {
             names.push((Way("x-promptgate-prompt"), parse(text)?));
         }
         self.foreign(&mut names, &mut selectors)?;
-        let mut names = names.into_iter();
-        let names = names.by_ref().map(|(way, found)| (way, real_name(found)));
+        let names = names.into_iter();
+        let names = names.map(|(way, found)| (way, real_name(found)));
         agreed(names, selectors, self)
     }
 

@@ -142,3 +142,20 @@ impl Proxy {
         answered.map(|_| ()).map_err(|failure| failure.error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Shadows;
+
+    #[test]
+    fn what_waits_is_bounded_in_bytes_and_gives_its_room_back() {
+        let shadows = Shadows::default();
+        assert!(shadows.place(17 << 20).is_none(), "more than there is");
+        let large = shadows.place(10 << 20).unwrap();
+        assert!(shadows.place(10 << 20).is_none(), "no room for another");
+        let small = shadows.place(0).unwrap();
+        drop(large);
+        assert!(shadows.place(10 << 20).is_some());
+        drop(small);
+    }
+}

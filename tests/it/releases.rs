@@ -413,6 +413,12 @@ async fn what_labels_mean_and_what_happened_reads_well() {
     assert!(told[key].ends_with(" app"), "{}", told[key]);
     told[key] = "key_created KEY app".to_owned();
     insta::assert_snapshot!("audit", told.join("\n"));
+    let log = gateway.stderr();
+    let warning = "a canary has a guard, and nothing evaluates it yet";
+    assert!(
+        log.contains(warning) && log.contains("greet@production"),
+        "{log}"
+    );
     let wrong = gateway
         .run(&["audit", "list", "--kind", "label_move"])
         .await;

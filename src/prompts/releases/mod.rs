@@ -114,6 +114,9 @@ impl Inner {
         let before = self.last_rules();
         if before != now {
             events.extend(moves(&before, &now, snapshot));
+            for place in snapshot.releases.guarded() {
+                tracing::warn!(place, "a canary has a guard, and nothing evaluates it yet");
+            }
             let json = serde_json::to_string(&now).unwrap_or_default();
             if let Err(problem) = self.archive.put_state(STATE, &json) {
                 tracing::error!(problem, "the rules of labels could not be kept");

@@ -189,6 +189,19 @@ impl Table {
         self.aliases.get(key.as_str())
     }
 
+    /// Returns where canaries have a guard: `support/triage@production`.
+    pub(super) fn guarded(&self) -> Vec<String> {
+        let labels = self.written.iter().flat_map(|written| &written.labels);
+        let rules = labels.flat_map(|(label, rules)| rules.iter().map(move |it| (label, it)));
+        let guarded = rules.filter(|(_, (_, rule))| {
+            let canary = rule.value.canary.as_ref();
+            canary.is_some_and(|canary| canary.guard.is_some())
+        });
+        guarded
+            .map(|(label, (scope, _))| format!("{scope}@{label}"))
+            .collect()
+    }
+
     pub(super) fn route(&self, label: &str, key: &PromptKey) -> Option<&Arc<Route>> {
         self.routes.get(label)?.get(key)
     }

@@ -295,6 +295,8 @@ async fn a_retired_prompt_says_what_to_use() {
     let text = "---\npromptgate.retire_after: 2020-01-01\npromptgate.replaced_by: b\n---\nold";
     write(dir.path(), "a.prompt", text);
     let prompts = open(dir.path(), &archive).unwrap();
+    // A load numbers at once only what takes no time.
+    prompts.number_all().unwrap();
     let error = release(&prompts, "a@v1", None).await.unwrap_err();
     assert_eq!(error.kind(), "prompt_retired");
     assert_eq!(error.to_string(), "prompt `a` is retired since 2020-01-01");
