@@ -3,7 +3,7 @@
 
 use crate::domain::{CallId, Operation, PromptStamp, ReleaseDecision, TraceContext};
 use crate::prompts::{Bundle, RenderInput, Rendered, RenderedMessage, ResolvedPrompt};
-use crate::proxy::naming::{self, PromptHeaders, Variables, names_prompt};
+use crate::proxy::naming::{self, Naming, PromptHeaders, Variables, names_prompt};
 use crate::proxy::{Error, parameters};
 use crate::wire;
 use crate::wire::json::RawObject;
@@ -149,7 +149,7 @@ pub(crate) fn from_prompt(
     let bundle = prompt.bundle.as_ref();
     refuse_locked(prompt, &request)?;
     let model = model_of(prompt, &request)?;
-    let variables = naming::sent_variables(&request, &arrival.headers)?;
+    let variables = Naming::of(&request, &arrival.headers, None).variables()?;
     let variables = naming::plain_variables(variables)?;
     let (variables, history) = bind(bundle, variables, request.messages);
     let input = RenderInput {

@@ -35,9 +35,9 @@ pub enum Error {
         /// The variable.
         name: String,
         /// Where it has the one.
-        first: String,
+        first: Way,
         /// Where it has the other.
-        second: String,
+        second: Way,
     },
     /// A variable that should be an image or a file cannot be used as one.
     #[error("variable `{name}` {problem}")]

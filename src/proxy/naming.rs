@@ -11,6 +11,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -42,6 +43,14 @@ pub(crate) struct Naming<'a> {
 /// The name of a place where something was said, for messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Way(&'static str);
+
+impl Way {
+    /// The field called `name`.
+    #[must_use]
+    pub const fn field(name: &'static str) -> Self {
+        Self(name)
+    }
+}
 
 impl fmt::Display for Way {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -144,6 +153,23 @@ impl<'a> Naming<'a> {
         Ok(())
     }
 
+    /// Returns the variables as they were sent, from wherever they were sent.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read, and when one has two values.
+    pub(crate) fn variables(&self) -> Result<Variables, Error> {
+        let object = self.object.and_then(|prompt| prompt.variables.as_ref());
+        let mut all = Vec::new();
+        all.extend(object.map(|raw| (Way("prompt.variables"), raw.clone())));
+        let header = self.headers.variables.as_deref();
+        let header = header.map(from_base64).transpose()?;
+        all.extend(header.map(|raw| (Way(VARIABLES_HEADER), raw)));
+        let foreign = self.foreign.variables.iter();
+        all.extend(foreign.map(|(name, raw)| (Way(name), raw.clone())));
+        merged(all)
+    }
+
     /// The field that would have to name the prompt, where something else is said of one.
     fn lacks(&self) -> Option<&'static str> {
         if self.object.is_some() {
@@ -236,36 +262,30 @@ fn selector(text: &str) -> Result<Selector, Error> {
     Selector::from_str(text).map_err(|error| crate::prompts::Error::from(error).into())
 }
 
-/// Returns the variables of a request, as they were sent, from wherever they were sent.
-pub(crate) fn sent_variables(
-    request: &ChatRequest,
-    headers: &PromptHeaders,
-) -> Result<Variables, Error> {
-    let object = request.prompt.as_ref();
-    let object = object.and_then(|prompt| prompt.variables.as_ref());
-    let mut all = Vec::new();
-    all.extend(object.map(|raw| (Way("prompt.variables"), raw.clone())));
-    let header = headers.variables.as_deref().map(from_base64).transpose()?;
-    all.extend(header.map(|raw| (Way(VARIABLES_HEADER), raw)));
-    let foreign = request.foreign.variables.iter();
-    all.extend(foreign.map(|(name, raw)| (Way(name), raw.clone())));
-    let mut merged = Variables::new();
-    let mut said_by: Map<String, Value> = Map::new();
-    for (way, raw) in all {
-        let found: Variables = serde_json::from_slice(&raw).map_err(|error| {
+/// Puts variables from several places together.
+fn merged(all: Vec<(Way, Bytes)>) -> Result<Variables, Error> {
+    let read = |way: Way, raw: &Bytes| {
+        serde_json::from_slice::<Variables>(raw).map_err(|error| {
             let problem = format!("{way}: {error}");
             wire::Error::InvalidJson { problem }
-        })?;
-        for (name, value) in found {
+        })
+    };
+    // Mostly there is one place, and nothing to compare.
+    if let [(way, raw)] = all.as_slice() {
+        return Ok(read(*way, raw)?);
+    }
+    let mut merged = Variables::new();
+    let mut said_by: HashMap<String, Way> = HashMap::new();
+    for (way, raw) in all {
+        for (name, value) in read(way, &raw)? {
+            let first = *said_by.entry(name.clone()).or_insert(way);
             if merged.get(&name).is_some_and(|known| *known != value) {
-                let first = said_by.get(&name).and_then(Value::as_str);
                 return Err(Error::PromptVariableConflict {
-                    first: first.unwrap_or_default().to_owned(),
-                    second: way.to_string(),
                     name,
+                    first,
+                    second: way,
                 });
             }
-            said_by.insert(name.clone(), way.to_string().into());
             merged.insert(name, value);
         }
     }
@@ -307,7 +327,7 @@ pub(crate) fn recordable(
     if *headers == PromptHeaders::default() && path.is_none() {
         return Ok(None);
     }
-    let variables = sent_variables(request, headers)?;
+    let variables = Naming::of(request, headers, None).variables()?;
     let object = request.prompt.as_ref();
     let id = object.and_then(|prompt| prompt.id.clone());
     let id = id.or_else(|| headers.reference.clone());
@@ -383,9 +403,9 @@ fn plain_value(name: &str, value: Value) -> Result<Value, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Naming, PromptHeaders, plain_variables, recordable, sent_variables};
+    use super::{Naming, PromptHeaders, Variables, plain_variables, recordable};
     use crate::domain::{CallId, PromptKey, PromptReference};
-    use crate::proxy::Arrival;
+    use crate::proxy::{Arrival, Error};
     use crate::wire::openai::ChatRequest;
     use base64::Engine as _;
     use bytes::Bytes;
@@ -394,6 +414,10 @@ mod tests {
 
     fn request(body: &Value) -> ChatRequest {
         ChatRequest::decode_named(&Bytes::from(body.to_string())).unwrap()
+    }
+
+    fn variables(request: &ChatRequest, headers: &PromptHeaders) -> Result<Variables, Error> {
+        Naming::of(request, headers, None).variables()
     }
 
     fn headers(reference: Option<&str>, variables: Option<&str>) -> PromptHeaders {
@@ -533,21 +557,21 @@ mod tests {
         let body = json!({"prompt": {"variables": {"a": 1}}, "prompt_id": "p",
             "prompt_variables": {"b": 2, "a": 1}, "inputs": {"c": {"d": true}}});
         let sent = headers(None, Some(&encode(r#"{"e":"ü?>"}"#)));
-        let found = sent_variables(&request(&body), &sent).unwrap();
+        let found = variables(&request(&body), &sent).unwrap();
         assert_eq!(
             Value::from(found),
             json!({"a": 1, "e": "ü?>", "b": 2, "c": {"d": true}})
         );
         let url_safe = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(r#"{"e":"ü?>"}"#);
-        let found = sent_variables(&request(&json!({})), &headers(None, Some(&url_safe))).unwrap();
+        let found = variables(&request(&json!({})), &headers(None, Some(&url_safe))).unwrap();
         assert_eq!(Value::from(found), json!({"e": "ü?>"}));
-        let error = sent_variables(&request(&body), &headers(None, Some(&encode(r#"{"a":3}"#))));
+        let error = variables(&request(&body), &headers(None, Some(&encode(r#"{"a":3}"#))));
         assert_eq!(
             error.unwrap_err().to_string(),
             "variable `a` has two values, in `prompt.variables` and in header `x-promptgate-variables`"
         );
         for bad in ["x", &encode("[]"), &encode("{")] {
-            let error = sent_variables(&request(&body), &headers(None, Some(bad))).unwrap_err();
+            let error = variables(&request(&body), &headers(None, Some(bad))).unwrap_err();
             assert_eq!(
                 error.param().as_deref(),
                 Some("x-promptgate-variables"),

@@ -318,7 +318,7 @@ mod tests {
     use super::ApiError;
     use crate::domain::{BundleHash, PromptReference};
     use crate::prompts::{self, InvalidVariable};
-    use crate::proxy;
+    use crate::proxy::{self, Way};
     use axum::body::to_bytes;
     use axum::response::IntoResponse as _;
     use std::fmt::Write as _;
@@ -415,8 +415,8 @@ mod tests {
         vec![
             Error::PromptVariableConflict {
                 name: "a".to_owned(),
-                first: "`prompt.variables`".to_owned(),
-                second: "`inputs`".to_owned(),
+                first: Way::field("prompt.variables"),
+                second: Way::field("inputs"),
             },
             Error::ParameterLocked {
                 prompt: "support/refund".to_owned(),
