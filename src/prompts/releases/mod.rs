@@ -50,14 +50,25 @@ impl Inner {
         previous: &Snapshot,
     ) -> Result<(Table, Vec<Audited>), Error> {
         let mut resolver = Resolver::new(self, snapshot, &previous.releases);
-        let mut table = match &snapshot.releases.written {
+        let table = match &snapshot.releases.written {
             None => Table::default(),
             Some(written) => resolve::table(&mut resolver, written)
                 .map_err(|problems| Error::LoadFailed { problems })?,
         };
+        self.laid_over(table, &mut resolver, snapshot)
+    }
+
+    /// Lays the overrides that are kept over `table`; returns it with those that ended. Needs no Git:
+    /// it is there for the day on which Git is not.
+    fn laid_over(
+        &self,
+        mut table: Table,
+        resolver: &mut Resolver<'_>,
+        snapshot: &Snapshot,
+    ) -> Result<(Table, Vec<Audited>), Error> {
         let kept = overrides::kept(self)?;
         let now = Clock::System.now();
-        let events = overrides::lay_over(&mut table, kept, &mut resolver, snapshot, now);
+        let events = overrides::lay_over(&mut table, kept, resolver, snapshot, now);
         if !events.is_empty() {
             overrides::keep(self, &table.overrides)?;
         }

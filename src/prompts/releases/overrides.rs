@@ -199,8 +199,10 @@ impl Prompts {
     pub fn set_override(&self, wanted: NewOverride) -> Result<Override, Error> {
         self.ensure_loaded()?;
         if matches!(wanted.to, Selector::Number(_)) {
-            // Whoever is in need does not wait for the background.
-            self.number_all()?;
+            // Whoever is in need does not wait for the background. Without Git, what is known counts.
+            if let Err(error) = self.number_all() {
+                tracing::warn!(%error, "an override is set while versions cannot be numbered");
+            }
         }
         let inner = &self.inner;
         let _guard = inner.loading.lock().unwrap_or_else(PoisonError::into_inner);
@@ -317,7 +319,9 @@ impl Prompts {
     fn lay_anew(&self, snapshot: &Snapshot, mut events: Vec<Audited>) -> Result<(), Error> {
         let mut next = snapshot.clone();
         let inner = &self.inner;
-        let (table, ended) = inner.released(&next, snapshot)?;
+        let table = snapshot.releases.without_overrides(snapshot.has_releases);
+        let mut resolver = Resolver::new(inner, snapshot, &snapshot.releases);
+        let (table, ended) = inner.laid_over(table, &mut resolver, snapshot)?;
         next.releases = table;
         inner.current.store(Arc::new(next));
         inner.overridden.notify_one();

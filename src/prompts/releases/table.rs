@@ -181,6 +181,26 @@ impl Table {
         }
     }
 
+    /// Returns the table as Git has it; `has_releases`: whether any of it is in Git.
+    pub(super) fn without_overrides(&self, has_releases: bool) -> Self {
+        let mut table = Self {
+            overrides: Vec::new(),
+            ..self.clone()
+        };
+        if !has_releases {
+            table.routes.clear();
+        }
+        let routes = table.routes.values_mut().flat_map(HashMap::values_mut);
+        for route in routes.filter(|route| route.over.is_some()) {
+            let git = Route {
+                over: None,
+                ..Route::clone(route)
+            };
+            *route = Arc::new(git);
+        }
+        table
+    }
+
     /// Returns the prompt that an id of `OpenAI`'s dashboard stands for.
     pub(in crate::prompts) fn alias(&self, key: &PromptKey) -> Option<&PromptKey> {
         if self.aliases.is_empty() {

@@ -282,3 +282,27 @@ async fn moves_of_labels_are_told_across_a_restart() {
     );
     assert!(matches!(prompts.drift()[..], [Drift::UncommittedReleases]));
 }
+
+/// The day on which a rollback cannot wait may be the day on which Git is gone.
+#[tokio::test]
+async fn an_override_needs_no_git() {
+    let dir = repository();
+    let archive = Arc::new(MemoryArchive::default());
+    releases(
+        dir.path(),
+        "labels: {production: {\"*\": latest, b: git:first}}\n",
+    );
+    let prompts = open(dir.path(), &archive).unwrap();
+    prompts.number_all().unwrap();
+    write(dir.path(), "a.prompt", "four");
+    commit_all(dir.path(), "four");
+    prompts.reload().unwrap();
+    prompts.number_all().unwrap();
+    std::fs::rename(dir.path().join(".git"), dir.path().join("gone")).unwrap();
+    let set = overridden(Selector::Number(3), HOUR);
+    prompts.set_override(set).unwrap();
+    assert_eq!(told(&prompts, "a").await, "three production override");
+    assert_eq!(told(&prompts, "b").await, "b production stable");
+    prompts.remove_override("production", &key("a")).unwrap();
+    assert_eq!(told(&prompts, "a").await, "four production stable");
+}
