@@ -2,9 +2,10 @@
 //! the numbers of versions, so that they are not counted anew at every start.
 
 use crate::app::Config;
-use crate::domain::BundleHash;
+use crate::domain::{AuditEvent, BundleHash};
 use crate::prompts::BundleArchive;
 use crate::store::{KeptPrompts, Store};
+use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// The store as the place where prompts keep their versions.
@@ -30,6 +31,21 @@ impl BundleArchive for Archive {
 
     fn numbers(&self, line: &str) -> Result<Vec<Vec<u8>>, String> {
         self.0.numbers(line).map_err(|error| error.to_string())
+    }
+
+    fn note(&self, events: &[AuditEvent]) -> Result<(), String> {
+        self.0.note(events).map_err(|error| error.to_string())
+    }
+
+    fn put_state(&self, name: &str, json: &str) -> Result<(), String> {
+        let value = RawValue::from_string(json.to_owned()).map_err(|error| error.to_string())?;
+        let put = self.0.put_setting(name, &value);
+        put.map_err(|error| error.to_string())
+    }
+
+    fn state(&self, name: &str) -> Result<Option<String>, String> {
+        let value = self.0.setting(name).map_err(|error| error.to_string())?;
+        Ok(value.map(|value| value.get().to_owned()))
     }
 }
 

@@ -23,7 +23,7 @@ use crate::domain::{Clock, Secret};
 use crate::metering::Tokens;
 use crate::prompts::Prompts;
 use crate::providers;
-use crate::proxy::{CurrentUpstreams, Proxy, Recorder};
+use crate::proxy::{CurrentUpstreams, Proxy, Recorder, Shadows};
 use crate::server::{self, AdminClient, AdminState, Catalogue, DataState, Readiness};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
@@ -105,6 +105,7 @@ impl App {
             upstreams,
             recorder: Arc::new(recorder),
             cut: cut.clone(),
+            shadows: Shadows::default(),
         });
         let stopping = CancellationToken::new();
         Ok(Self {

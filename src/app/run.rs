@@ -158,6 +158,10 @@ impl App {
         let stopping = self.stopping.clone();
         self.tasks
             .spawn(async move { prompts.number_in_background(stopping).await });
+        let prompts = Arc::clone(&self.prompts);
+        let stopping = self.stopping.clone();
+        self.tasks
+            .spawn(async move { prompts.end_overrides(stopping).await });
     }
 
     /// Serves the data plane on a thread for each core.

@@ -135,7 +135,7 @@ impl Filter {
 }
 
 /// Reads a point in time: a span before now, or a date. Returns microseconds since the epoch.
-fn moment(text: &str) -> Result<i64, Failure> {
+pub(crate) fn moment(text: &str) -> Result<i64, Failure> {
     let fail = || {
         let hint = "write `15m`, `24h`, `7d`, or `2026-11-23T10:00:00Z`".to_owned();
         Failure::usage(format!("`{text}` is no point in time")).with_hint(Some(hint))
@@ -202,6 +202,10 @@ fn row(call: &Value) -> Vec<String> {
     let mut version = text("version");
     if at(call, "dirty") == true {
         version.push_str(" dirty");
+    }
+    // The usual arm needs no word.
+    if let Some(arm @ ("canary" | "shadow" | "override")) = at(call, "arm").as_str() {
+        version = format!("{version} {arm}");
     }
     let model = format!("{}/{}", text("provider"), text("model"));
     vec![

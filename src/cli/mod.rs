@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or config.
 
+mod audit;
 mod calls;
 mod check;
 mod history;
@@ -9,6 +10,7 @@ mod keys;
 mod output;
 mod prompts;
 mod reach;
+mod releases;
 mod serve;
 mod store;
 
@@ -86,6 +88,9 @@ enum Command {
     /// List, show and render prompts, and tell their history.
     #[command(subcommand)]
     Prompts(prompts::PromptsCommand),
+    /// Tell what happened to prompts, labels and keys.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Look after the stored records.
     #[command(subcommand)]
     Store(store::StoreCommand),
@@ -146,6 +151,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), output::Failure> {
         Command::Calls(command) => calls::run(command, &common, &environment).await,
         Command::Keys(command) => keys::run(command, &common, &environment).await,
         Command::Prompts(command) => prompts::run(command, &common, &environment).await,
+        Command::Audit(command) => audit::run(command, &common, &environment).await,
         Command::Store(command) => store::run(command, &common, &environment).await,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::app::{self, Environment};
 use crate::cli::output::{self, Align, Failure, table};
+use crate::cli::releases::{self, Asked, OverrideCommand};
 use crate::cli::{Common, history, reach};
 use crate::domain::{Caller, PromptKey, PromptReference};
 use crate::prompts::{Bundle, Part, Prompts, RenderInput, RenderedMessage};
@@ -30,6 +31,13 @@ pub(crate) enum PromptsCommand {
         #[arg(value_parser = PromptKey::parse)]
         prompt: PromptKey,
     },
+    /// Show what labels mean now, by releases.yaml.
+    Releases,
+    /// Show what is live and not in Git.
+    Drift,
+    /// Make a label mean another version past Git, for a time.
+    #[command(subcommand)]
+    Override(OverrideCommand),
     /// Render a prompt without asking a model.
     Render {
         /// The prompt, `NAME[.VARIANT][@SELECTOR]`.
@@ -46,6 +54,22 @@ pub(crate) async fn run(
     common: &Common,
     environment: &Environment,
 ) -> Result<(), Failure> {
+    // What labels mean now is known to the one that serves.
+    let asked = match command {
+        PromptsCommand::Releases => Asked::Releases,
+        PromptsCommand::Drift => Asked::Drift,
+        PromptsCommand::Override(command) => Asked::Override(command),
+        other => return read(other, common, environment).await,
+    };
+    releases::run(asked, common, environment).await
+}
+
+/// Runs a command that needs the prompts themselves and no server.
+async fn read(
+    command: PromptsCommand,
+    common: &Common,
+    environment: &Environment,
+) -> Result<(), Failure> {
     let config = reach::config(common, environment)?;
     let archive = app::read_only_archive(&config);
     let open = || Prompts::archived(config.prompts.clone(), archive);
@@ -53,7 +77,7 @@ pub(crate) async fn run(
         // Only commits are looked at: files that are broken now do not matter.
         PromptsCommand::Log { prompt } => return history::log(&open(), prompt, common.json),
         PromptsCommand::Blame { prompt } => return history::blame(&open(), prompt, common.json),
-        PromptsCommand::List | PromptsCommand::Show { .. } | PromptsCommand::Render { .. } => {}
+        _ => {}
     }
     let prompts = open();
     prompts.reload().map_err(failure)?;
@@ -61,12 +85,17 @@ pub(crate) async fn run(
         output::say(&format!("warning: {error}\n"));
     }
     match command {
-        PromptsCommand::Log { .. } | PromptsCommand::Blame { .. } => Ok(()),
         PromptsCommand::List => list(&prompts, common.json),
         PromptsCommand::Show { prompt } => show(&prompts, &prompt).await,
         PromptsCommand::Render { prompt, variables } => {
             render(&prompts, &prompt, &variables, common.json).await
         }
+        // Done above.
+        PromptsCommand::Log { .. }
+        | PromptsCommand::Blame { .. }
+        | PromptsCommand::Releases
+        | PromptsCommand::Drift
+        | PromptsCommand::Override(_) => Ok(()),
     }
 }
 

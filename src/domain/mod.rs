@@ -11,14 +11,17 @@
 //!   and exactly one **outcome** written at its end.
 //! - **caller**: who asked, as proven by a key (or by being on loopback).
 
+mod audit;
 mod call;
 mod caller;
 mod money;
 mod prompt;
+mod release;
 mod secret;
 mod time;
 mod usage;
 
+pub use audit::{AuditEvent, Audited, OverrideEnd, VersionChange};
 pub use call::{
     Attempt, Body, BodyFormat, CallId, CallIntent, CallOutcome, CallRecord, CallState, CallTimes,
     Durability, Operation, PromptStamp, TraceContext,
@@ -28,6 +31,7 @@ pub use money::{Cost, CostQuality, PicoDollars};
 pub use prompt::{
     BundleHash, ParseReferenceError, PromptKey, PromptReference, Selector, nearest_names,
 };
+pub use release::{Arm, ArmReason, ReleaseDecision};
 pub use secret::Secret;
 pub use time::{Clock, Timestamp};
 pub use usage::TokenUsage;

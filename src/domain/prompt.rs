@@ -303,7 +303,10 @@ pub fn nearest_names<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::{BundleHash, PromptReference, Selector};
+    use super::{BundleHash, PromptKey, PromptReference, Selector};
+    use proptest::prelude::{
+        Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest,
+    };
 
     #[test]
     fn references_read_as_they_are_written() {
@@ -349,6 +352,77 @@ mod tests {
         ] {
             let error = text.parse::<PromptReference>().unwrap_err().to_string();
             assert!(error.contains("NAME[.VARIANT]"), "{text}: {error}");
+        }
+    }
+
+    /// Every selector that can be written.
+    fn selectors() -> impl Strategy<Value = Selector> {
+        let label = "[a-z][a-z0-9._-]{0,35}";
+        let reference = "[A-Za-z0-9_][A-Za-z0-9._/-]{0,40}";
+        prop_oneof![
+            Just(Selector::Latest),
+            (1..=u32::MAX).prop_map(Selector::Number),
+            "[0-9a-f]{4,64}".prop_map(Selector::Hash),
+            reference
+                .prop_filter("has no range in it", |text| !text.contains(".."))
+                .prop_map(Selector::GitRef),
+            (1..=u32::MAX).prop_map(Selector::PullRequest),
+            label
+                .prop_filter("looks like another form", |text| !looks_like_another(text))
+                .prop_map(Selector::Label),
+        ]
+    }
+
+    /// Whether a text that could be a label is kept for another form.
+    fn looks_like_another(text: &str) -> bool {
+        let is_digits = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit());
+        text == "latest"
+            || text.starts_with("sha-")
+            || text.starts_with("pr-")
+            || text.strip_prefix('v').is_some_and(is_digits)
+    }
+
+    proptest! {
+        #[test]
+        fn selectors_read_as_they_are_printed(selector in selectors()) {
+            prop_assert_eq!(selector.to_string().parse::<Selector>(), Ok(selector));
+        }
+
+        #[test]
+        fn references_read_as_they_are_printed(
+            name in "[A-Za-z0-9_-]{1,12}(/[A-Za-z0-9_-]{1,12}){0,3}([.][a-z]{1,8})?",
+            selector in selectors(),
+        ) {
+            let key = PromptKey::parse(&name).unwrap();
+            for selector in [selector, Selector::Default] {
+                let key = key.clone();
+                let reference = PromptReference { key, selector };
+                prop_assert_eq!(reference.to_string().parse::<PromptReference>(), Ok(reference));
+            }
+        }
+
+        /// A text is a label or another form, never both, and says so in every spelling it prints.
+        #[test]
+        fn no_text_means_two_things(text in "(v|sha-|pr-|git:|latest|[a-z])?[a-z0-9._-]{0,40}") {
+            let is_label_like = super::is_label(&text);
+            match text.parse::<Selector>() {
+                Ok(Selector::Label(label)) => {
+                    prop_assert!(is_label_like && !looks_like_another(&text));
+                    prop_assert_eq!(label, text);
+                }
+                Ok(other) => {
+                    prop_assert!(!is_label_like || looks_like_another(&text), "{:?}", other);
+                    prop_assert_eq!(other.to_string().parse::<Selector>(), Ok(other));
+                }
+                Err(_) => prop_assert!(!is_label_like || looks_like_another(&text)),
+            }
+        }
+
+        #[test]
+        fn nothing_that_is_sent_can_panic(text in any::<String>()) {
+            if let Ok(reference) = text.parse::<PromptReference>() {
+                prop_assert_eq!(reference.to_string().parse::<PromptReference>(), Ok(reference));
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Every version that was ever served, kept so that it can be rendered again.
 
-use crate::domain::{BundleHash, PromptKey};
+use crate::domain::{AuditEvent, BundleHash, PromptKey};
 use crate::prompts::bundle::Bundle;
 use crate::prompts::error::Error;
 use serde::Deserialize;
@@ -34,6 +34,33 @@ pub trait BundleArchive: Send + Sync {
     ///
     /// Words for the log when they cannot be read.
     fn numbers(&self, line: &str) -> Result<Vec<Vec<u8>>, String>;
+
+    /// Writes down what happened. Who only looks at files writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Words for the log when it cannot.
+    fn note(&self, _events: &[AuditEvent]) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Keeps `json` under `name`, durably, in place of what is there.
+    ///
+    /// # Errors
+    ///
+    /// Words for the log when it cannot.
+    fn put_state(&self, _name: &str, _json: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Returns what is kept under `name`.
+    ///
+    /// # Errors
+    ///
+    /// Words for the log when it cannot be read.
+    fn state(&self, _name: &str) -> Result<Option<String>, String> {
+        Ok(None)
+    }
 }
 
 /// Keeps nothing, for commands that only look at files.
@@ -94,7 +121,7 @@ pub(super) fn keep(
 #[cfg(test)]
 pub(super) mod tests {
     use super::{BundleArchive, keep, names_of};
-    use crate::domain::{BundleHash, PromptKey};
+    use crate::domain::{AuditEvent, BundleHash, PromptKey};
     use crate::prompts::bundle::Bundle;
     use std::collections::BTreeMap;
     use std::sync::Mutex;
@@ -104,6 +131,8 @@ pub(super) mod tests {
     pub(crate) struct MemoryArchive {
         pub(crate) stored: Mutex<BTreeMap<String, (BundleHash, Vec<u8>)>>,
         pub(crate) rounds: Mutex<BTreeMap<String, Vec<Vec<u8>>>>,
+        pub(crate) states: Mutex<BTreeMap<String, String>>,
+        pub(crate) events: Mutex<Vec<AuditEvent>>,
         pub(crate) is_broken: std::sync::atomic::AtomicBool,
     }
 
@@ -143,6 +172,21 @@ pub(super) mod tests {
         fn numbers(&self, line: &str) -> Result<Vec<Vec<u8>>, String> {
             let rounds = self.rounds.lock().unwrap();
             Ok(rounds.get(line).cloned().unwrap_or_default())
+        }
+
+        fn note(&self, events: &[AuditEvent]) -> Result<(), String> {
+            self.events.lock().unwrap().extend_from_slice(events);
+            Ok(())
+        }
+
+        fn put_state(&self, name: &str, json: &str) -> Result<(), String> {
+            let mut states = self.states.lock().unwrap();
+            states.insert(name.to_owned(), json.to_owned());
+            Ok(())
+        }
+
+        fn state(&self, name: &str) -> Result<Option<String>, String> {
+            Ok(self.states.lock().unwrap().get(name).cloned())
         }
     }
 

@@ -7,14 +7,15 @@ use crate::prompts::evaluate::{Failure, Partials, RenderLimits, run};
 use crate::prompts::identity;
 use crate::prompts::input::InputContract;
 use crate::prompts::messages::{MessagesMode, Part, RawMessage, RawPart, assemble, place_history};
-use crate::prompts::metadata::Metadata;
+use crate::prompts::metadata::{Metadata, Retirement};
 use crate::prompts::problem::Problem;
 use crate::prompts::scope::Inputs;
 use crate::prompts::stored;
 use crate::prompts::syntax::{Program, Role};
 use crate::prompts::usage;
+use jsonschema::Validator;
 use serde_json::{Map, Value, json};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 static NO_VALUES: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
 
@@ -31,6 +32,8 @@ pub struct Bundle {
     program: Program,
     partials: Partials,
     contract: InputContract,
+    /// Checks answers; made when the first is checked.
+    answers: OnceLock<Option<Validator>>,
 }
 
 /// What a prompt is filled with.
@@ -143,6 +146,7 @@ impl Bundle {
             program,
             partials,
             contract,
+            answers: OnceLock::new(),
         })
     }
 
@@ -191,6 +195,11 @@ impl Bundle {
     #[must_use]
     pub fn owner(&self) -> Option<&str> {
         self.metadata.owner.as_deref()
+    }
+
+    /// Returns from when on the prompt is not served any more. Absent on a stored version.
+    pub(super) const fn retirement(&self) -> Option<&Retirement> {
+        self.metadata.retirement.as_ref()
     }
 
     /// Returns the fields of all extension namespaces. Absent on a stored version, except where it
@@ -260,6 +269,13 @@ impl Bundle {
     #[must_use]
     pub const fn enforces_output(&self) -> bool {
         self.metadata.extensions.enforces_output
+    }
+
+    pub(super) fn answer_validator(
+        &self,
+        make: impl FnOnce() -> Option<Validator>,
+    ) -> Option<&Validator> {
+        self.answers.get_or_init(make).as_ref()
     }
 
     /// Fills the prompt.

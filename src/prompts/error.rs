@@ -56,6 +56,32 @@ pub enum Error {
         /// Labels that there are.
         known: Vec<String>,
     },
+    /// The prompt is retired.
+    #[error("prompt `{name}` is retired since {since}")]
+    Retired {
+        /// The prompt.
+        name: String,
+        /// From when on, as its file says.
+        since: String,
+        /// What to use instead.
+        replacement: Option<String>,
+    },
+    /// An override that cannot be put in force.
+    #[error("{problem}")]
+    InvalidOverride {
+        /// What is wrong with it.
+        problem: String,
+        /// What to do.
+        hint: String,
+    },
+    /// There is no such override.
+    #[error("label `{label}` of prompt `{name}` is not overridden")]
+    OverrideNotFound {
+        /// The label.
+        label: String,
+        /// The prompt.
+        name: String,
+    },
     /// No such pull request is previewed.
     #[error("prompt `{name}` has no preview of pull request {number}")]
     PreviewNotFound {
@@ -208,6 +234,9 @@ impl Error {
             Self::Forbidden { .. } => "prompt_forbidden",
             Self::VersionNotFound { .. } => "prompt_version_not_found",
             Self::LabelNotFound { .. } => "prompt_label_not_found",
+            Self::Retired { .. } => "prompt_retired",
+            Self::InvalidOverride { .. } => "invalid_prompt_override",
+            Self::OverrideNotFound { .. } => "prompt_override_not_found",
             Self::PreviewNotFound { .. } => "prompt_preview_not_found",
             Self::VersionAmbiguous { .. } => "prompt_version_ambiguous",
             Self::MissingVariables { .. } => "missing_prompt_variables",
@@ -237,6 +266,9 @@ impl Error {
             | Self::Forbidden { .. }
             | Self::VersionNotFound { .. }
             | Self::LabelNotFound { .. }
+            | Self::Retired { .. }
+            | Self::InvalidOverride { .. }
+            | Self::OverrideNotFound { .. }
             | Self::PreviewNotFound { .. }
             | Self::VersionAmbiguous { .. }
             | Self::MissingVariables { .. }
@@ -261,9 +293,11 @@ impl Error {
     #[must_use]
     pub fn param(&self) -> Option<String> {
         match self {
-            Self::InvalidReference(_) | Self::NotFound { .. } | Self::Forbidden { .. } => {
-                Some("prompt.id".to_owned())
-            }
+            Self::InvalidReference(_)
+            | Self::NotFound { .. }
+            | Self::Forbidden { .. }
+            | Self::Retired { .. } => Some("prompt.id".to_owned()),
+            Self::InvalidOverride { .. } | Self::OverrideNotFound { .. } => None,
             Self::VersionNotFound { .. }
             | Self::LabelNotFound { .. }
             | Self::PreviewNotFound { .. }
@@ -301,6 +335,13 @@ impl Error {
             }
             Self::VersionNotFound { choices, .. } => Some(choices.clone()),
             Self::LabelNotFound { known, .. } => Some(format!("the labels are {}", quoted(known))),
+            Self::Retired { replacement, .. } => replacement
+                .as_ref()
+                .map(|name| format!("use `{name}` instead")),
+            Self::InvalidOverride { hint, .. } => Some(hint.clone()),
+            Self::OverrideNotFound { .. } => {
+                Some("`promptgate prompts override list` shows what is".to_owned())
+            }
             Self::PreviewNotFound { .. } => {
                 Some("ask for a commit of the pull request: `@git:COMMIT`".to_owned())
             }
@@ -341,6 +382,9 @@ impl Error {
             | Self::Forbidden { .. }
             | Self::VersionNotFound { .. }
             | Self::LabelNotFound { .. }
+            | Self::Retired { .. }
+            | Self::InvalidOverride { .. }
+            | Self::OverrideNotFound { .. }
             | Self::PreviewNotFound { .. }
             | Self::VersionAmbiguous { .. }
             | Self::MissingVariables { .. }

@@ -186,7 +186,7 @@ fn stored(key: &PromptKey, bundle: Arc<Bundle>) -> ResolvedPrompt {
     }
 }
 
-fn from_archive(
+pub(super) fn from_archive(
     archive: &dyn BundleArchive,
     key: &PromptKey,
     hex: &str,
@@ -197,7 +197,7 @@ fn from_archive(
 }
 
 /// Loads the prompts of a commit; those with problems are left out.
-fn at_commit(inner: &Inner, commit: CommitId) -> Result<Arc<Snapshot>, Error> {
+pub(super) fn at_commit(inner: &Inner, commit: CommitId) -> Result<Arc<Snapshot>, Error> {
     let (repository, subpath) = inner.config.source.repository()?;
     let reading = match read_commit(&repository, commit, &subpath) {
         // The directory is younger than the commit.

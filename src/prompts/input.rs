@@ -105,7 +105,7 @@ impl InputContract {
         let size: usize = layers
             .iter()
             .flat_map(|layer| layer.iter())
-            .map(|(name, value)| name.len() + value::size(value))
+            .map(|(name, value)| name.len() + size_of(value))
             .sum();
         if MAX_VARIABLES_BYTES < size {
             return Err(invalid(
@@ -277,7 +277,16 @@ impl Schema {
     }
 }
 
-fn compile(schema: &Value) -> Result<Validator, String> {
+/// What a variable counts. Media that it carries in itself has bounds of its own.
+fn size_of(value: &Value) -> usize {
+    let scheme = value.as_str().and_then(|text| text.get(..5));
+    if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) {
+        return 0;
+    }
+    value::size(value)
+}
+
+pub(super) fn compile(schema: &Value) -> Result<Validator, String> {
     jsonschema::options()
         .offline()
         .build(schema)

@@ -12,6 +12,7 @@ use crate::prompts::includes;
 use crate::prompts::metadata::{Metadata, Registry};
 use crate::prompts::picoschema;
 use crate::prompts::problem::Problem;
+use crate::prompts::releases::{self, Releases};
 use crate::prompts::samples::{self, Sample};
 use crate::prompts::syntax::Program;
 use serde_json::Value;
@@ -39,6 +40,8 @@ pub(super) struct Loaded {
     pub(super) problems: Vec<Problem>,
     /// Prompts that are there but have problems.
     pub(super) failed: BTreeSet<PromptKey>,
+    /// What labels should mean; `None` without the file, or with one that has problems.
+    pub(super) releases: Option<Releases>,
 }
 
 /// Parses and checks everything.
@@ -68,9 +71,17 @@ pub(super) fn load(files: &[File]) -> Loaded {
     }
     samples::attach(&shelves, &mut loaded);
     for (name, text) in &shelves.policies {
-        if let Err(problem) = parse_yaml::<Value>(&text.text) {
-            loaded.problems.push(problem.in_file(name));
-        }
+        let problems = if name == releases::FILE {
+            let parsed = releases::parse(&text.text);
+            parsed.map(|found| loaded.releases = Some(found)).err()
+        } else {
+            let parsed = parse_yaml::<Value>(&text.text);
+            parsed.err().map(|problem| vec![problem])
+        };
+        let problems = problems.into_iter().flatten();
+        loaded
+            .problems
+            .extend(problems.map(|problem| problem.in_file(name)));
     }
     loaded.problems.sort();
     loaded.problems.dedup();

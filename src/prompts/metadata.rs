@@ -1,11 +1,12 @@
 //! What the front matter says, by Dotprompt's rules, and our extensions of it.
 
-use crate::domain::nearest_names;
+use crate::domain::{Timestamp, nearest_names};
 use crate::prompts::contract::{OutputFormat, Tool};
 use crate::prompts::front_matter::Document;
 use crate::prompts::messages::MessagesMode;
 use crate::prompts::picoschema;
 use crate::prompts::problem::Problem;
+use crate::prompts::releases::point_in_time;
 use serde_json::{Map, Value};
 
 /// Keys of Dotprompt.
@@ -27,7 +28,13 @@ const KEYS: [&str; 12] = [
 /// Keys of the namespace `promptgate` that change what a call does, and so a version's identity.
 const BEHAVIOUR: [&str; 5] = ["messages", "locked", "strict", "enforce_output", "bind"];
 /// The others: they are said about a prompt.
-const REMARKS: [&str; 4] = ["owner", "retire_after", "cache_prefix", "trusted"];
+const REMARKS: [&str; 5] = [
+    "owner",
+    "retire_after",
+    "replaced_by",
+    "cache_prefix",
+    "trusted",
+];
 
 /// The namespace of our extensions.
 const NAMESPACE: &str = "promptgate";
@@ -45,6 +52,17 @@ pub(super) struct Metadata {
     pub(super) tool_definitions: Vec<Tool>,
     pub(super) ext: Map<String, Value>,
     pub(super) extensions: Extensions,
+    pub(super) retirement: Option<Retirement>,
+}
+
+/// From when on a prompt is not served any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Retirement {
+    pub(super) at: Timestamp,
+    /// As written.
+    pub(super) since: String,
+    /// What to use instead.
+    pub(super) replacement: Option<String>,
 }
 
 /// Our extensions that change behaviour.
@@ -145,7 +163,8 @@ impl Reader<'_> {
         let tool_definitions = self.tools(registry);
         Metadata {
             description: self.text("description"),
-            owner: owner(&ext),
+            owner: remark(&ext, "owner"),
+            retirement: self.retirement(&ext),
             model: self.text("model"),
             config: self.map("config"),
             defaults,
@@ -295,6 +314,23 @@ impl Reader<'_> {
         extensions
     }
 
+    fn retirement(&mut self, ext: &Map<String, Value>) -> Option<Retirement> {
+        ext.get(NAMESPACE)?.get("retire_after")?;
+        let since = remark(ext, "retire_after").unwrap_or_default();
+        let Some(at) = point_in_time(&since) else {
+            self.refuse(
+                "promptgate.retire_after",
+                "`promptgate.retire_after` is no date, as in `2026-12-15` or `2026-12-15T18:00:00Z`",
+            );
+            return None;
+        };
+        Some(Retirement {
+            at,
+            since,
+            replacement: remark(ext, "replaced_by"),
+        })
+    }
+
     fn behaviour(&mut self, fields: &Map<String, Value>, extensions: &mut Extensions) {
         match fields.get("messages").map(Value::as_str) {
             None | Some(Some("history")) => {}
@@ -333,9 +369,9 @@ impl Reader<'_> {
     }
 }
 
-fn owner(ext: &Map<String, Value>) -> Option<String> {
-    let owner = ext.get(NAMESPACE)?.get("owner")?;
-    owner.as_str().map(str::to_owned)
+fn remark(ext: &Map<String, Value>, name: &str) -> Option<String> {
+    let remark = ext.get(NAMESPACE)?.get(name)?;
+    remark.as_str().map(str::to_owned)
 }
 
 impl Extensions {

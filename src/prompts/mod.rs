@@ -11,6 +11,7 @@
 //!   template, not marks in the output.
 //! - Equal hashes mean equal renderings.
 
+mod answer;
 mod archive;
 mod bundle;
 mod compile;
@@ -39,6 +40,7 @@ mod numbers_replay;
 mod picoschema;
 mod problem;
 mod registry;
+mod releases;
 mod samples;
 mod scope;
 mod segments;
@@ -61,6 +63,10 @@ pub use numbers_blame::{BlamedFile, BlamedLine, PromptBlame};
 pub use numbers_log::{CommitLine, LogEntry, PromptLog};
 pub use problem::Problem;
 pub use registry::{Config, LoadReport, Mode, Prompts, ResolvedPrompt};
+pub use releases::{
+    CanaryView, Drift, NewOverride, Override, ReleaseView, Released, ShadowView, StickyKeys,
+    parse_span,
+};
 pub use samples::Sample;
 pub use snapshot::Snapshot;
 pub use source::{DirectorySource, GitSource, Source};

@@ -142,22 +142,30 @@ impl Prompts {
         // One at a time, as everything that is read from history.
         let _history = self.inner.history.lock().await;
         let (inner, key) = (Arc::clone(&self.inner), key.clone());
-        let built = spawn_blocking(move || {
-            let (repository, subpath) = inner.config.source.repository()?;
-            let reader = repository.history(&subpath);
-            let mut replay = Replay::default();
-            let entered = replay.enter(&reader, None, commit);
-            let bundle = entered.and_then(|_| replay.bundle(&reader, &key));
-            let bundle = bundle.map_err(Error::Git)?;
-            let bundle = bundle.filter(|bundle| bundle.hash() == hash);
-            let bundle = bundle.ok_or_else(|| Error::BundleDamaged {
-                reason: format!("commit {commit} gives another than {}", hash.short()),
-            })?;
-            keep(inner.archive.as_ref(), &key, &bundle)?;
-            Ok(Arc::new(bundle))
-        });
+        let built = spawn_blocking(move || rebuild(&inner, &key, hash, commit));
         built.await.map_err(|_| Error::Stopping)?
     }
+}
+
+/// Builds a version from the commit where it first appeared, and keeps it. Blocks.
+pub(super) fn rebuild(
+    inner: &Inner,
+    key: &PromptKey,
+    hash: BundleHash,
+    commit: CommitId,
+) -> Result<Arc<Bundle>, Error> {
+    let (repository, subpath) = inner.config.source.repository()?;
+    let reader = repository.history(&subpath);
+    let mut replay = Replay::default();
+    let entered = replay.enter(&reader, None, commit);
+    let bundle = entered.and_then(|_| replay.bundle(&reader, key));
+    let bundle = bundle.map_err(Error::Git)?;
+    let bundle = bundle.filter(|bundle| bundle.hash() == hash);
+    let bundle = bundle.ok_or_else(|| Error::BundleDamaged {
+        reason: format!("commit {commit} gives another than {}", hash.short()),
+    })?;
+    keep(inner.archive.as_ref(), key, &bundle)?;
+    Ok(Arc::new(bundle))
 }
 
 impl Inner {

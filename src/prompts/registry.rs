@@ -1,20 +1,21 @@
 //! The registry: loads, checks, swaps, and answers references.
 
-use crate::domain::{Caller, PromptKey, PromptReference, PromptStamp, Selector};
+use crate::domain::{Caller, Clock, PromptKey, PromptReference, PromptStamp, Selector};
 use crate::git::CommitId;
-use crate::prompts::archive::BundleArchive;
+use crate::prompts::archive::{BundleArchive, NoArchive};
 use crate::prompts::bundle::Bundle;
 use crate::prompts::error::Error;
 use crate::prompts::history::History;
 use crate::prompts::numbering::{Numbering, Slice};
 use crate::prompts::problem::Problem;
+use crate::prompts::releases::{Noting, Released, StickyKeys};
 use crate::prompts::snapshot::Snapshot;
 use crate::prompts::source::Source;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 /// What happens to a set of files with problems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,15 +86,17 @@ pub struct Prompts {
 pub(super) struct Inner {
     pub(super) config: Config,
     pub(super) archive: Arc<dyn BundleArchive>,
-    current: ArcSwap<Snapshot>,
+    pub(super) current: ArcSwap<Snapshot>,
     /// Why the newest files are not served; `None` when they are.
     problem: ArcSwapOption<String>,
     /// Held while files are loaded, so that an older set never replaces a newer one.
-    loading: Mutex<()>,
+    pub(super) loading: Mutex<()>,
     /// Old versions that were asked for lately. Held while one is read: one at a time.
     pub(super) history: AsyncMutex<History>,
     /// Which number each version has.
     pub(super) numbering: Arc<Numbering>,
+    /// Told when there are other overrides than before.
+    pub(super) overridden: Notify,
 }
 
 impl fmt::Debug for Prompts {
@@ -131,7 +134,7 @@ impl Prompts {
     ///
     /// As [`Prompts::open`]; what was served before is served on.
     pub fn reload(&self) -> Result<LoadReport, Error> {
-        let result = self.load();
+        let result = self.load(Noting::All);
         let problem = result
             .as_ref()
             .err()
@@ -158,11 +161,12 @@ impl Prompts {
                 loading: Mutex::new(()),
                 history: AsyncMutex::new(History::default()),
                 numbering: Arc::default(),
+                overridden: Notify::new(),
             }),
         }
     }
 
-    fn load(&self) -> Result<LoadReport, Error> {
+    pub(super) fn load(&self, noting: Noting) -> Result<LoadReport, Error> {
         let inner = &self.inner;
         let _guard = inner.loading.lock().unwrap_or_else(PoisonError::into_inner);
         let previous = self.snapshot();
@@ -172,21 +176,27 @@ impl Prompts {
         let archive = inner.archive.as_ref();
         snapshot.keep_in(archive, Some(&previous))?;
         let (source, commit) = (&inner.config.source, snapshot.commit());
-        inner
-            .numbering
-            .follow(source, archive, commit, Slice::AT_ONCE);
+        // A label that names a number must lead somewhere before anybody follows it.
+        let written = snapshot.releases.written.as_ref();
+        let slice = match written.filter(|written| written.has_numbers()) {
+            Some(_) => Slice::WHOLE,
+            None => Slice::AT_ONCE,
+        };
+        inner.numbering.follow(source, archive, commit, slice);
+        let ended = inner.release(&mut snapshot, &previous)?;
         let report = report(&previous, &snapshot);
-        inner.current.store(Arc::new(snapshot));
+        let snapshot = Arc::new(snapshot);
+        inner.current.store(Arc::clone(&snapshot));
+        inner.overridden.notify_one();
+        inner.note_load((&previous, &snapshot), ended, noting);
         Ok(report)
     }
 
     /// Returns everything that is wrong with the files of `source`, sorted. Blocks.
     #[must_use]
     pub fn check(source: &Source) -> Vec<Problem> {
-        let outcome = source
-            .read()
-            .and_then(|reading| Snapshot::build(reading, None, Mode::Strict));
-        match outcome {
+        let prompts = Self::archived(Config::new(source.clone()), Arc::new(NoArchive));
+        match prompts.load(Noting::Ends) {
             Ok(_) => Vec::new(),
             Err(Error::LoadFailed { problems }) => problems,
             Err(error) => vec![Problem::new(error.to_string()).in_file(".")],
@@ -210,31 +220,77 @@ impl Prompts {
         reference: &PromptReference,
         caller: &Caller,
     ) -> Result<ResolvedPrompt, Error> {
+        let released = self.find(reference, caller, None).await?;
+        Ok(released.prompt)
+    }
+
+    /// Returns `reference` with the prompt's own name where it has an alias.
+    #[must_use]
+    pub fn real_name(&self, mut reference: PromptReference) -> PromptReference {
         let snapshot = self.inner.current.load();
-        let key = &reference.key;
+        if let Some(key) = snapshot.releases.alias(&reference.key) {
+            reference.key = key.clone();
+        }
+        reference
+    }
+
+    /// Finds the version that a call of `caller` gets for `reference`: where a label has a canary,
+    /// `keys` say who stays with it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Prompts::resolve`], and [`Error::Retired`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn release(
+        &self,
+        reference: &PromptReference,
+        caller: &Caller,
+        keys: &StickyKeys<'_>,
+    ) -> Result<Released, Error> {
+        self.find(reference, caller, Some(keys)).await
+    }
+
+    async fn find(
+        &self,
+        reference: &PromptReference,
+        caller: &Caller,
+        keys: Option<&StickyKeys<'_>>,
+    ) -> Result<Released, Error> {
+        let snapshot = self.inner.current.load();
+        let alias = snapshot.releases.alias(&reference.key).cloned();
+        let key = alias.as_ref().unwrap_or(&reference.key);
         if !caller.may_use_prompt(key) {
             return Err(Error::Forbidden {
-                name: key.to_string(),
-                nearest: snapshot.nearest(key, caller),
+                name: reference.key.to_string(),
+                nearest: snapshot.nearest(&reference.key, caller),
             });
         }
-        let label = match &reference.selector {
-            Selector::Latest => return latest(&snapshot, key, None, caller),
-            Selector::Default => caller.default_label.as_deref(),
-            Selector::Label(label) => Some(label.as_str()),
+        if keys.is_some() {
+            snapshot.refuse_retired(key, Clock::System)?;
+        }
+        let resolved = match &reference.selector {
+            Selector::Default => {
+                let label = caller.default_label.as_deref();
+                return snapshot.by_label(key, label, caller, keys);
+            }
+            Selector::Label(label) => return snapshot.by_label(key, Some(label), caller, keys),
+            Selector::Latest => latest(&snapshot, key, caller),
             Selector::Hash(hex) => {
                 let snapshot = arc_swap::Guard::into_inner(snapshot);
                 let resolved = self.by_hash(&snapshot, key, hex, caller).await;
-                return resolved.map(|resolved| self.with_number(resolved));
+                resolved.map(|resolved| self.with_number(resolved))
             }
             Selector::GitRef(reference) => {
                 let snapshot = arc_swap::Guard::into_inner(snapshot);
                 let resolved = self.at_reference(&snapshot, key, reference, caller).await;
-                return resolved.map(|resolved| self.with_number(resolved));
+                resolved.map(|resolved| self.with_number(resolved))
             }
             Selector::Number(number) => {
                 let snapshot = arc_swap::Guard::into_inner(snapshot);
-                return self.by_number(&snapshot, key, *number, caller).await;
+                self.by_number(&snapshot, key, *number, caller).await
             }
             Selector::PullRequest(number) => {
                 known(&snapshot, key, caller)?;
@@ -244,45 +300,17 @@ impl Prompts {
                 });
             }
         };
-        by_label(&snapshot, key, label, caller)
+        resolved.map(Released::from)
     }
 }
 
 /// Returns the version that is served, which is the newest that was loaded.
-fn latest(
-    snapshot: &Snapshot,
-    key: &PromptKey,
-    label: Option<&str>,
-    caller: &Caller,
-) -> Result<ResolvedPrompt, Error> {
+fn latest(snapshot: &Snapshot, key: &PromptKey, caller: &Caller) -> Result<ResolvedPrompt, Error> {
     let bundle = known(snapshot, key, caller)?;
     Ok(ResolvedPrompt {
-        stamp: snapshot.stamp(key, bundle.hash(), label),
+        stamp: snapshot.stamp(key, bundle.hash(), None),
         bundle: Arc::clone(bundle),
     })
-}
-
-/// Without `releases.yaml` there is one label, `production`, and it means the newest version. With
-/// one, labels mean what it says, and nothing may be served in its place.
-fn by_label(
-    snapshot: &Snapshot,
-    key: &PromptKey,
-    label: Option<&str>,
-    caller: &Caller,
-) -> Result<ResolvedPrompt, Error> {
-    known(snapshot, key, caller)?;
-    match label {
-        None | Some("production") if !snapshot.has_releases => latest(snapshot, key, label, caller),
-        label => Err(Error::LabelNotFound {
-            name: key.to_string(),
-            label: label.unwrap_or("production").to_owned(),
-            known: if snapshot.has_releases {
-                vec!["latest".to_owned()]
-            } else {
-                vec!["latest".to_owned(), "production".to_owned()]
-            },
-        }),
-    }
 }
 
 /// Returns the served version of `key`, or the error that there is none.
@@ -519,13 +547,15 @@ mod tests {
         write(
             dir.path(),
             "releases.yaml",
-            "labels: {production: {\"*\": latest}}",
+            "labels: {staging: {\"*\": latest}}",
         );
         prompts.reload().unwrap();
         assert_eq!(
             resolve(&prompts, "a").await.unwrap_err().kind(),
             "prompt_label_not_found"
         );
+        let resolved = prompts.resolve(&reference, &caller("staging")).await;
+        assert_eq!(resolved.unwrap().stamp.label.as_deref(), Some("staging"));
         assert!(resolve(&prompts, "a@latest").await.is_ok());
     }
 

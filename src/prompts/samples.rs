@@ -39,6 +39,7 @@ pub(super) fn attach(shelves: &Shelves, loaded: &mut Loaded) {
         prompts,
         problems,
         failed,
+        releases: _,
     } = loaded;
     for (key, text) in &shelves.samples {
         if !prompts.contains_key(key) && !failed.contains(key) {

@@ -1,18 +1,19 @@
 //! What is served at one moment: a call holds one snapshot from start to end.
 
-use crate::domain::{BundleHash, Caller, PromptKey, PromptStamp, nearest_names};
+use crate::domain::{BundleHash, Caller, Clock, PromptKey, PromptStamp, nearest_names};
 use crate::prompts::archive::{BundleArchive, keep};
 use crate::prompts::error::Error;
 use crate::prompts::load::{Prompt, load};
 use crate::prompts::numbering::Numbering;
 use crate::prompts::problem::Problem;
 use crate::prompts::registry::Mode;
+use crate::prompts::releases::{self, Table};
 use crate::prompts::source::Reading;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A checked, immutable set of prompts.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     prompts: BTreeMap<PromptKey, Prompt>,
     commit: Option<String>,
@@ -20,6 +21,10 @@ pub struct Snapshot {
     dirty: BTreeSet<PromptKey>,
     /// Whether `releases.yaml` says what labels mean.
     pub(super) has_releases: bool,
+    /// Whether that file is not as in the commit.
+    pub(super) has_dirty_releases: bool,
+    /// What labels mean.
+    pub(super) releases: Table,
     /// What is wrong; with [`Mode::Strict`] a snapshot has none.
     problems: Vec<Problem>,
     /// Prompts that are in the files but have problems.
@@ -56,12 +61,14 @@ impl Snapshot {
                 prompts.insert(key.clone(), prompt.clone());
             }
         }
-        let is_releases = |path: &str| path == "releases.yaml";
+        let is_releases = |path: &str| path == releases::FILE;
         Ok(Self {
             prompts,
             commit: reading.commit,
             dirty,
             has_releases: reading.files.iter().any(|file| is_releases(&file.path)),
+            has_dirty_releases: reading.dirty.contains(releases::FILE),
+            releases: Table::unresolved(loaded.releases),
             problems: loaded.problems,
             failed: loaded.failed,
             numbering: Arc::default(),
@@ -124,6 +131,12 @@ impl Snapshot {
         &self.problems
     }
 
+    /// Notes more that is wrong with the files.
+    pub(super) fn add_problems(&mut self, problems: Vec<Problem>) {
+        self.problems.extend(problems);
+        self.problems.sort();
+    }
+
     /// Whether `key` is in the files but has problems.
     pub(super) fn is_failed(&self, key: &PromptKey) -> bool {
         self.failed.contains(key)
@@ -151,6 +164,19 @@ impl Snapshot {
             label: label.map(str::to_owned),
             commit: self.commit.clone(),
             dirty: self.dirty.contains(key),
+        }
+    }
+
+    /// Refuses a prompt whose time is over, whatever the version.
+    pub(super) fn refuse_retired(&self, key: &PromptKey, clock: Clock) -> Result<(), Error> {
+        let retirement = self.get(key).and_then(|prompt| prompt.bundle.retirement());
+        match retirement {
+            Some(retirement) if retirement.at <= clock.now() => Err(Error::Retired {
+                name: key.to_string(),
+                since: retirement.since.clone(),
+                replacement: retirement.replacement.clone(),
+            }),
+            _ => Ok(()),
         }
     }
 

@@ -1,17 +1,16 @@
 //! From what a client sent to what a provider gets: the prompt is named, rendered, and laid under
 //! the client's own messages and parameters. Bytes the prompt does not touch are never re-written.
 
-use crate::domain::{CallId, Operation, PromptReference, PromptStamp, TraceContext};
+use crate::domain::{CallId, Operation, PromptStamp, ReleaseDecision, TraceContext};
 use crate::prompts::{Bundle, RenderInput, Rendered, RenderedMessage, ResolvedPrompt};
+use crate::proxy::naming::{self, Naming, PromptHeaders, Variables, names_prompt};
 use crate::proxy::{Error, parameters};
 use crate::wire;
 use crate::wire::json::RawObject;
 use crate::wire::openai::{ChatRequest, EmbeddingsRequest};
 use bytes::Bytes;
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::str::FromStr;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -26,8 +25,12 @@ pub struct Arrival {
     pub trace: Option<TraceContext>,
     /// The session the client names in a header.
     pub session: Option<String>,
+    /// What the client wants to be held to its arm of a canary by.
+    pub sticky: Option<String>,
     /// Tags the client gives the call.
     pub tags: Vec<String>,
+    /// What the headers say of a prompt.
+    pub headers: PromptHeaders,
     /// The body as it came.
     pub body: Bytes,
 }
@@ -39,6 +42,12 @@ pub(crate) struct Call {
     pub operation: Operation,
     /// The prompt it was made from.
     pub prompt: Option<PromptStamp>,
+    /// The version itself.
+    pub bundle: Option<Arc<Bundle>>,
+    /// How a label led to it.
+    pub release: Option<ReleaseDecision>,
+    /// The call in whose shadow it runs.
+    pub shadow_of: Option<CallId>,
     /// SHA-256 of the prompt's rendered messages, as hex.
     pub rendered_hash: Option<String>,
     /// `model` as the client wrote it.
@@ -72,45 +81,6 @@ impl Call {
     }
 }
 
-/// Returns the prompt that `request` names, in `model` or in `prompt.id`.
-///
-/// # Errors
-///
-/// When a reference cannot be read, or when both are given and disagree.
-pub(crate) fn named_prompt(request: &ChatRequest) -> Result<Option<PromptReference>, Error> {
-    let by_model = request.model.as_deref().and_then(|model| {
-        model
-            .strip_prefix("prompt:")
-            .or_else(|| model.strip_prefix("prompt/"))
-    });
-    let by_model = by_model.map(parse_reference).transpose()?;
-    let Some(parameter) = &request.prompt else {
-        return Ok(by_model);
-    };
-    let Some(id) = &parameter.id else {
-        if by_model.is_none() {
-            return Err(wire::Error::missing("prompt.id").into());
-        }
-        return Ok(by_model);
-    };
-    let text = parameter
-        .version
-        .as_ref()
-        .map_or_else(|| id.clone(), |version| format!("{id}@{version}"));
-    let by_object = parse_reference(&text)?;
-    match by_model {
-        Some(first) if first != by_object => Err(Error::PromptReferenceConflict {
-            first: first.to_string(),
-            second: by_object.to_string(),
-        }),
-        _ => Ok(Some(by_object)),
-    }
-}
-
-fn parse_reference(text: &str) -> Result<PromptReference, Error> {
-    PromptReference::from_str(text).map_err(|error| crate::prompts::Error::from(error).into())
-}
-
 /// Returns the call of a request that names no prompt: the request as it is.
 ///
 /// # Errors
@@ -125,6 +95,9 @@ pub(crate) fn plain(request: ChatRequest, arrival: &Arrival) -> Result<Call, Err
     Ok(Call {
         operation: Operation::Chat,
         prompt: None,
+        bundle: None,
+        release: None,
+        shadow_of: None,
         rendered_hash: None,
         model_asked: model.clone(),
         model,
@@ -145,6 +118,9 @@ pub(crate) fn embeddings(request: EmbeddingsRequest, arrival: &Arrival) -> Call 
     Call {
         operation: Operation::Embeddings,
         prompt: None,
+        bundle: None,
+        release: None,
+        shadow_of: None,
         rendered_hash: None,
         model_asked: request.model.clone(),
         model: request.model,
@@ -173,8 +149,9 @@ pub(crate) fn from_prompt(
     let bundle = prompt.bundle.as_ref();
     refuse_locked(prompt, &request)?;
     let model = model_of(prompt, &request)?;
-    let variables = variables(&request)?;
-    let (variables, history) = bind(bundle, variables, request.messages)?;
+    let variables = Naming::of(&request, &arrival.headers, None).variables()?;
+    let variables = naming::plain_variables(variables)?;
+    let (variables, history) = bind(bundle, variables, request.messages);
     let input = RenderInput {
         history_len: history.len(),
         ..RenderInput::new(&variables)
@@ -182,11 +159,14 @@ pub(crate) fn from_prompt(
     let rendered = bundle.render(&input)?;
     let (messages, rendered_hash) = lay_out(&rendered, &history);
     let mut body = request.object;
-    body.remove("prompt");
+    request.foreign.strip(&mut body);
     let token_limit = parameters::apply(&prompt.stamp.key, bundle, &mut body);
     Ok(Call {
         operation: Operation::Chat,
         prompt: Some(prompt.stamp.clone()),
+        bundle: Some(Arc::clone(&prompt.bundle)),
+        release: None,
+        shadow_of: None,
         rendered_hash: Some(rendered_hash),
         model_asked: request.model.unwrap_or_default(),
         model,
@@ -226,10 +206,6 @@ fn refuse_locked(prompt: &ResolvedPrompt, request: &ChatRequest) -> Result<(), E
     }
 }
 
-fn names_prompt(model: &str) -> bool {
-    model.starts_with("prompt:") || model.starts_with("prompt/")
-}
-
 /// The request's model when it names one beside the prompt, else the prompt's own.
 fn model_of(prompt: &ResolvedPrompt, request: &ChatRequest) -> Result<String, Error> {
     let asked = request
@@ -244,68 +220,55 @@ fn model_of(prompt: &ResolvedPrompt, request: &ChatRequest) -> Result<String, Er
         })
 }
 
-type Variables = Map<String, Value>;
-
-/// The variables of the request. `OpenAI`'s `{"type": "input_text", "text": …}` stands for its text.
-fn variables(request: &ChatRequest) -> Result<Variables, Error> {
-    let Some(raw) = request
-        .prompt
-        .as_ref()
-        .and_then(|prompt| prompt.variables.as_ref())
-    else {
-        return Ok(Variables::new());
-    };
-    let parsed: Variables =
-        serde_json::from_slice(raw).map_err(|error| wire::Error::InvalidJson {
-            problem: error.to_string(),
-        })?;
-    Ok(parsed
-        .into_iter()
-        .map(|(name, value)| (name, plain_value(value)))
-        .collect())
-}
-
-/// Takes the content out of `OpenAI`'s typed inputs; other values are as they are.
-fn plain_value(value: Value) -> Value {
-    let field = match value.get("type").and_then(Value::as_str) {
-        Some("input_text") => "text",
-        Some("input_image") => "image_url",
-        Some("input_file") => "file_url",
-        _ => return value,
-    };
-    value.get(field).cloned().unwrap_or(value)
-}
-
-/// Fills a variable that the prompt binds to the last user message, and takes that message out of
+/// Fills the variables that the prompt binds to the last user message, and takes that message out of
 /// the history: it is said once.
 fn bind(
     bundle: &Bundle,
     mut variables: Variables,
     mut history: Vec<Bytes>,
-) -> Result<(Variables, Vec<Bytes>), Error> {
-    for (variable, _source) in bundle.bindings() {
-        if variables.contains_key(variable) {
-            continue;
-        }
-        let last_user = history
-            .iter()
-            .rposition(|message| text_at(message, "role").as_deref() == Some("user"));
-        let Some(index) = last_user else { continue };
-        if let Some(text) = history
-            .get(index)
-            .and_then(|message| text_at(message, "content"))
-        {
-            variables.insert(variable.clone(), text.into());
-            history.remove(index);
-        }
+) -> (Variables, Vec<Bytes>) {
+    let bound = bundle.bindings().iter().map(|(variable, _)| variable);
+    let open: Vec<&String> = bound
+        .filter(|variable| !variables.contains_key(*variable))
+        .collect();
+    let is_user = |message: &Bytes| {
+        let role = wire::json::field(message, "role");
+        role.and_then(|role| wire::json::as_str(&role).map(|role| role == "user"))
+            .unwrap_or(false)
+    };
+    if open.is_empty() {
+        return (variables, history);
     }
-    Ok((variables, history))
+    let last = history.iter().rposition(is_user);
+    let text = last
+        .and_then(|index| history.get(index))
+        .and_then(text_of_message);
+    if let (Some(index), Some(text)) = (last, text) {
+        for variable in open {
+            variables.insert(variable.clone(), text.as_str().into());
+        }
+        history.remove(index);
+    }
+    (variables, history)
 }
 
-/// The string at `key` of a message.
-fn text_at(message: &Bytes, key: &str) -> Option<String> {
-    let value = wire::json::field(message, key)?;
-    wire::json::as_str(&value).map(Cow::into_owned)
+/// The text of a message; `None` when it says something else besides, which would be lost.
+fn text_of_message(message: &Bytes) -> Option<String> {
+    let content = wire::json::field(message, "content")?;
+    if let Some(text) = wire::json::as_str(&content) {
+        return Some(text.into_owned());
+    }
+    let text_of_part = |part: &Bytes| {
+        let kind = wire::json::field(part, "type")?;
+        let is_text = wire::json::as_str(&kind).as_deref() == Some("text");
+        let text = wire::json::field(part, "text").filter(|_| is_text)?;
+        wire::json::as_str(&text).map(Cow::into_owned)
+    };
+    let parts = wire::json::split_array(&content)?;
+    let texts: Option<Vec<String>> = parts.iter().map(text_of_part).collect();
+    texts
+        .filter(|texts| !texts.is_empty())
+        .map(|texts| texts.join("\n"))
 }
 
 /// Puts the rendered messages and the client's into one list, and hashes the rendered ones.

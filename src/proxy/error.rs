@@ -2,6 +2,7 @@
 
 use crate::domain::{Blame, CallState};
 use crate::providers::ErrorKind;
+use crate::proxy::naming::Way;
 use crate::safety::Secrets;
 use crate::wire::openai::ProviderFault;
 use crate::{prompts, providers, store, wire};
@@ -17,12 +18,42 @@ pub enum Error {
     #[error(transparent)]
     Prompt(#[from] prompts::Error),
     /// The request names two different prompts.
-    #[error("the request names two prompts, `{first}` and `{second}`")]
+    #[error("the request names two prompts, `{first}` ({first_way}) and `{second}` ({second_way})")]
     PromptReferenceConflict {
-        /// The one in `model`.
+        /// The one.
         first: String,
-        /// The one in `prompt`.
+        /// Where it is named.
+        first_way: Way,
+        /// The other.
         second: String,
+        /// Where that is named.
+        second_way: Way,
+    },
+    /// The request gives a variable two values.
+    #[error("variable `{name}` has two values, in {first} and in {second}")]
+    PromptVariableConflict {
+        /// The variable.
+        name: String,
+        /// Where it has the one.
+        first: Way,
+        /// Where it has the other.
+        second: Way,
+    },
+    /// A variable that should be an image or a file cannot be used as one.
+    #[error("variable `{name}` {problem}")]
+    MediaInvalid {
+        /// The variable.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A variable that is an image or a file is too large.
+    #[error("variable `{name}` has more than {limit} bytes")]
+    MediaTooLarge {
+        /// The variable.
+        name: String,
+        /// How much it may have.
+        limit: usize,
     },
     /// Neither the request nor the prompt names a model.
     #[error("prompt `{prompt}` names no model, and neither does the request")]
@@ -78,6 +109,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// An answer does not have the form that its prompt insists on.
+    #[error("the answer does not have the form of prompt `{prompt}`: {fault}")]
+    OutputInvalid {
+        /// The prompt.
+        prompt: String,
+        /// What is wrong, without values.
+        fault: String,
+    },
     /// The call cannot be recorded, so it is not made.
     #[error("the call cannot be recorded")]
     Record(#[from] store::Error),
@@ -125,6 +164,9 @@ impl Error {
             Self::Request(error) => error.kind(),
             Self::Prompt(error) => error.kind(),
             Self::PromptReferenceConflict { .. } => "prompt_reference_conflict",
+            Self::PromptVariableConflict { .. } => "prompt_variable_conflict",
+            Self::MediaInvalid { .. } => "prompt_media_invalid",
+            Self::MediaTooLarge { .. } => "prompt_media_too_large",
             Self::MissingModel { .. } => "missing_model",
             Self::ParameterLocked { .. } => "prompt_parameter_locked",
             Self::ModelNotFound { .. } => "model_not_found",
@@ -132,6 +174,7 @@ impl Error {
             Self::Provider { error, .. } => error.kind(),
             Self::NoContent { .. } => "upstream_timeout",
             Self::InvalidAnswer { .. } => "upstream_invalid",
+            Self::OutputInvalid { .. } => "prompt_output_invalid",
             Self::Record(error) => error.kind(),
             Self::NotReproducible { .. } => "not_reproducible",
             Self::ShuttingDown => "shutting_down",
@@ -144,13 +187,18 @@ impl Error {
         match self {
             Self::Request(_)
             | Self::PromptReferenceConflict { .. }
+            | Self::PromptVariableConflict { .. }
+            | Self::MediaInvalid { .. }
+            | Self::MediaTooLarge { .. }
             | Self::MissingModel { .. }
             | Self::ParameterLocked { .. }
             | Self::ModelNotFound { .. }
             | Self::ModelForbidden { .. } => Blame::Client,
             Self::Prompt(error) => error.blame(),
             Self::Provider { error, .. } => error.blame(),
-            Self::NoContent { .. } | Self::InvalidAnswer { .. } => Blame::Provider,
+            Self::NoContent { .. } | Self::InvalidAnswer { .. } | Self::OutputInvalid { .. } => {
+                Blame::Provider
+            }
             Self::Record(_) | Self::NotReproducible { .. } | Self::ShuttingDown => Blame::Gateway,
         }
     }
@@ -162,8 +210,16 @@ impl Error {
             Self::Request(error) => error.hint(),
             Self::Prompt(error) => error.hint(),
             Self::PromptReferenceConflict { .. } => {
-                Some("name the prompt once, in `model` or in `prompt.id`".to_owned())
+                Some("name the prompt once, or everywhere alike".to_owned())
             }
+            Self::PromptVariableConflict { .. } => {
+                Some("send each variable once, in `prompt.variables`".to_owned())
+            }
+            Self::MediaInvalid { .. } => Some(
+                "send an `https:` or `data:` URL in `image_url`, `file_url` or `file_data`"
+                    .to_owned(),
+            ),
+            Self::MediaTooLarge { .. } => Some("send its URL in place of its content".to_owned()),
             Self::MissingModel { .. } => Some(
                 "set `model:` in the prompt's front matter or `model` in the request".to_owned(),
             ),
@@ -189,6 +245,10 @@ impl Error {
                 Some("ask for a key with a wider `--model` scope".to_owned())
             }
             Self::Provider { error, .. } => error.hint(),
+            Self::OutputInvalid { .. } => Some(
+                "the answer is in the record; without `promptgate.enforce_output` it is handed over with a warning"
+                    .to_owned(),
+            ),
             Self::NoContent { .. }
             | Self::InvalidAnswer { .. }
             | Self::NotReproducible { .. }
@@ -204,6 +264,9 @@ impl Error {
             Self::Request(error) => error.param().map(str::to_owned),
             Self::Prompt(error) => error.param(),
             Self::PromptReferenceConflict { .. } => Some("prompt".to_owned()),
+            Self::PromptVariableConflict { name, .. }
+            | Self::MediaInvalid { name, .. }
+            | Self::MediaTooLarge { name, .. } => Some(format!("prompt.variables.{name}")),
             Self::MissingModel { .. }
             | Self::ModelNotFound { .. }
             | Self::ModelForbidden { .. } => Some("model".to_owned()),
@@ -211,6 +274,7 @@ impl Error {
             Self::Provider { fault, .. } => fault.as_ref().and_then(|fault| fault.param.clone()),
             Self::NoContent { .. }
             | Self::InvalidAnswer { .. }
+            | Self::OutputInvalid { .. }
             | Self::Record(_)
             | Self::NotReproducible { .. }
             | Self::ShuttingDown => None,
@@ -222,6 +286,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Provider { error, .. } => error.retry_after(),
+            Self::Prompt(error) => error.retry_after(),
             Self::Record(_) | Self::ShuttingDown => Some(Duration::from_secs(1)),
             _ => None,
         }

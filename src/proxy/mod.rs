@@ -6,27 +6,34 @@ mod attempts;
 mod call;
 mod encode;
 mod error;
+mod form;
+mod naming;
 mod parameters;
 mod recording;
 mod rendering;
 mod routing;
+mod shadow;
 mod stream;
 mod upstreams;
 
 pub use call::Arrival;
 pub use error::Error;
+pub use naming::{PromptHeaders, Way};
 pub use recording::Recorder;
 pub use rendering::Rendering;
 pub use routing::{Plan, PlannedAttempt, RetryPolicy, Routes, WELL_KNOWN};
+pub use shadow::{AfterAnswer, Shadows};
 pub use stream::RecordedStream;
 pub use upstreams::{CurrentUpstreams, Upstreams};
 
 use crate::domain::{
-    BodyFormat, CallState, Caller, Cost, Durability, PromptReference, PromptStamp,
+    BodyFormat, CallState, Caller, Cost, Durability, PromptReference, PromptStamp, ReleaseDecision,
 };
-use crate::prompts::{Prompts, ResolvedPrompt};
+use crate::prompts::{Prompts, Released, StickyKeys};
 use crate::proxy::attempts::{Reply, Sending, Success};
 use crate::proxy::call::Call;
+use crate::proxy::form::Form;
+use crate::proxy::naming::Naming;
 use crate::proxy::recording::{Ending, Recording};
 use crate::wire::openai::{ChatRequest, EmbeddingsRequest, ReplyFacts};
 use bytes::Bytes;
@@ -45,6 +52,8 @@ pub struct Proxy {
     pub recorder: Arc<Recorder>,
     /// Cuts streams that outlive a shutdown.
     pub cut: CancellationToken,
+    /// The room for what runs beside.
+    pub shadows: Shadows,
 }
 
 /// What a client may know of its call, for the response headers.
@@ -52,6 +61,8 @@ pub struct Proxy {
 pub struct AnswerFacts {
     /// The prompt it was made from.
     pub prompt: Option<PromptStamp>,
+    /// How a label led to it.
+    pub release: Option<ReleaseDecision>,
     /// The provider that answered (or was asked last); empty when none was.
     pub provider: String,
     /// The model asked of it.
@@ -79,6 +90,8 @@ pub struct Answer {
     pub content_type: String,
     /// The body.
     pub body: AnswerBody,
+    /// What begins when the answer is delivered.
+    pub after: Option<AfterAnswer>,
 }
 
 /// The body of an answer. It has recorded itself, or does so at its end.
@@ -111,22 +124,50 @@ impl Proxy {
     /// Dropping the future cancels the provider's work; once the intent is written the call is
     /// recorded as `client_gone`.
     pub async fn complete(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         arrival: &Arrival,
         request: ChatRequest,
     ) -> Result<Answer, Box<Failure>> {
-        let prompt = match call::named_prompt(&request).map_err(Failure::early)? {
-            Some(reference) => Some(self.resolve(caller, &reference).await?),
-            None => None,
+        self.complete_at(caller, arrival, request, None).await
+    }
+
+    /// Answers a chat completion whose prompt is named by its path, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Proxy::complete`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Proxy::complete`].
+    pub async fn complete_at(
+        self: &Arc<Self>,
+        caller: &Caller,
+        arrival: &Arrival,
+        request: ChatRequest,
+        path: Option<&PromptReference>,
+    ) -> Result<Answer, Box<Failure>> {
+        let naming = Naming::of(&request, &arrival.headers, path);
+        let named = naming.reference(|named| self.prompts.real_name(named));
+        let Some(reference) = named.map_err(Failure::early)? else {
+            let call = call::plain(request, arrival).map_err(Failure::early)?;
+            return self.carry_out(caller, arrival, call).await;
         };
-        let call = match &prompt {
-            Some(prompt) => call::from_prompt(prompt, request, arrival),
-            None => call::plain(request, arrival),
-        };
-        let stamp = prompt.as_ref().map(|prompt| &prompt.stamp);
-        let call = call.map_err(|error| Failure::of_prompt(error, stamp))?;
-        self.carry_out(caller, arrival, call).await
+        let mut released = self.release(caller, &reference, &request, arrival).await?;
+        let recorded = naming::recordable(&request, arrival, path).map_err(Failure::early)?;
+        let arrival = recorded.as_ref().unwrap_or(arrival);
+        let shadow = released.shadow.take().zip(released.release.as_ref());
+        let after = shadow.map(|(shadow, release)| {
+            shadow::prepare(self, (caller, arrival), &request, (shadow, &release.label))
+        });
+        let call = call::from_prompt(&released.prompt, request, arrival);
+        let mut call = call.map_err(|error| Failure::of_prompt(error, &released))?;
+        call.release = released.release;
+        call.warnings.extend(released.warnings);
+        let mut answer = self.carry_out(caller, arrival, call).await?;
+        answer.after = after;
+        Ok(answer)
     }
 
     /// Embeds texts.
@@ -144,13 +185,23 @@ impl Proxy {
         self.carry_out(caller, arrival, call).await
     }
 
-    async fn resolve(
+    async fn release(
         &self,
         caller: &Caller,
         reference: &PromptReference,
-    ) -> Result<ResolvedPrompt, Box<Failure>> {
-        let resolved = self.prompts.resolve(reference, caller).await;
-        resolved.map_err(|error| Failure::early(error.into()))
+        request: &ChatRequest,
+        arrival: &Arrival,
+    ) -> Result<Released, Box<Failure>> {
+        let session = arrival.session.as_ref().or(request.session.as_ref());
+        let keys = StickyKeys {
+            user: request.user.as_deref(),
+            session: session.map(String::as_str),
+            header: arrival.sticky.as_deref(),
+            key: caller.key.as_ref().map(|key| key.0.as_str()),
+            call: arrival.id.0,
+        };
+        let released = self.prompts.release(reference, caller, &keys).await;
+        released.map_err(|error| Failure::early(error.into()))
     }
 
     /// From a rendered call to its answer.
@@ -160,7 +211,7 @@ impl Proxy {
         arrival: &Arrival,
         call: Call,
     ) -> Result<Answer, Box<Failure>> {
-        let early = |error| Failure::of_prompt(error, call.prompt.as_ref());
+        let early = |error| Failure::of_call(error, &call);
         let upstreams = self.upstreams.get();
         let plan = upstreams.routes.plan(caller, &call.model).map_err(early)?;
         let begun = self
@@ -175,7 +226,7 @@ impl Proxy {
             started: arrival.started,
         };
         match attempts::first_success(sending, &plan, &mut recording).await {
-            Ok(success) => Ok(self.follow(recording, success, upstreams).await),
+            Ok(success) => self.follow(recording, &call, success, upstreams).await,
             Err(error) => Err(recording.fail(error).await),
         }
     }
@@ -184,13 +235,14 @@ impl Proxy {
     async fn follow(
         &self,
         mut recording: Recording,
+        call: &Call,
         success: Success,
         upstreams: Arc<Upstreams>,
-    ) -> Answer {
+    ) -> Result<Answer, Box<Failure>> {
         recording.note_success(success.attempt, success.sent, success.head);
         let (mut facts, body) = match success.reply {
             Reply::Whole { body, facts } => {
-                let ending = Ending {
+                let mut ending = Ending {
                     status: Some(200),
                     output_text: whole_text(&facts, &body),
                     facts: Some(*facts),
@@ -199,7 +251,21 @@ impl Proxy {
                     output: body.clone(),
                     ..Ending::bare(CallState::Ok)
                 };
-                (recording.complete(ending).await, AnswerBody::Whole(body))
+                let warning = match Form::of(call, &body) {
+                    Form::Good => None,
+                    Form::Doubtful(warning) => Some(warning),
+                    Form::Refused(error) => {
+                        ending.state = error.state();
+                        (ending.status, ending.bytes_sent) = (Some(502), 0);
+                        ending.error = Some((error.kind().to_owned(), error.to_string()));
+                        let facts = recording.complete(ending).await;
+                        return Err(Box::new(Failure { error, facts }));
+                    }
+                };
+                ending.warnings.extend(warning.clone());
+                let mut facts = recording.complete(ending).await;
+                facts.warnings.extend(warning);
+                (facts, AnswerBody::Whole(body))
             }
             Reply::Stream(open) => {
                 let facts = recording.facts();
@@ -208,11 +274,12 @@ impl Proxy {
             }
         };
         facts.rate_limits = success.rate_limits;
-        Answer {
+        Ok(Answer {
             facts,
             content_type: success.content_type,
             body,
-        }
+            after: None,
+        })
     }
 }
 
@@ -247,12 +314,25 @@ fn said(message: &serde_json::Value) -> String {
 impl Failure {
     /// A failure before anything is known of the call.
     fn early(error: Error) -> Box<Self> {
-        Self::of_prompt(error, None)
+        let facts = AnswerFacts::default();
+        Box::new(Self { error, facts })
     }
 
-    fn of_prompt(error: Error, prompt: Option<&PromptStamp>) -> Box<Self> {
+    fn of_prompt(error: Error, released: &Released) -> Box<Self> {
         let facts = AnswerFacts {
-            prompt: prompt.cloned(),
+            prompt: Some(released.prompt.stamp.clone()),
+            release: released.release.clone(),
+            warnings: released.warnings.clone(),
+            ..AnswerFacts::default()
+        };
+        Box::new(Self { error, facts })
+    }
+
+    fn of_call(error: Error, call: &Call) -> Box<Self> {
+        let facts = AnswerFacts {
+            prompt: call.prompt.clone(),
+            release: call.release.clone(),
+            warnings: call.warnings.clone(),
             ..AnswerFacts::default()
         };
         Box::new(Self { error, facts })

@@ -84,7 +84,30 @@ pub(crate) fn encode_message(role: Role, content: &[Part]) -> Bytes {
 fn encode_part(part: &Part) -> Value {
     match part {
         Part::Text(text) => json!({"type": "text", "text": text}),
-        Part::Media { url, .. } => json!({"type": "image_url", "image_url": {"url": url}}),
+        Part::Media { url, content_type } => encode_media(url, content_type.as_deref()),
+    }
+}
+
+/// Media as chat completions take it: sound and files that come with their content have forms of
+/// their own, everything else is an image.
+fn encode_media(url: &str, content_type: Option<&str>) -> Value {
+    let data = url
+        .strip_prefix("data:")
+        .and_then(|rest| rest.split_once(";base64,"));
+    let kind = content_type
+        .or_else(|| data.map(|(kind, _)| kind))
+        .unwrap_or_default();
+    match (kind.split_once('/'), data) {
+        (Some(("audio", format)), Some((_, content))) => {
+            let format = if format == "mpeg" { "mp3" } else { format };
+            let format = format.trim_start_matches("x-");
+            json!({"type": "input_audio", "input_audio": {"data": content, "format": format}})
+        }
+        (Some(("application" | "text", kind)), Some(_)) => {
+            let name = format!("file.{kind}");
+            json!({"type": "file", "file": {"filename": name, "file_data": url}})
+        }
+        _ => json!({"type": "image_url", "image_url": {"url": url}}),
     }
 }
 
@@ -126,4 +149,41 @@ fn response_format(key: &PromptKey, bundle: &Bundle) -> Option<Value> {
 fn to_bytes(value: &Value) -> Bytes {
     // A value has no keys but strings: writing it cannot fail.
     Bytes::from(serde_json::to_vec(value).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::encode_media;
+    use serde_json::json;
+
+    #[test]
+    fn media_has_the_form_of_its_kind() {
+        let image = |url: &str| json!({"type": "image_url", "image_url": {"url": url}});
+        for (url, kind, wanted) in [
+            ("https://x/y", None, image("https://x/y")),
+            ("https://x/y", Some("application/pdf"), image("https://x/y")),
+            (
+                "data:image/png;base64,AA",
+                None,
+                image("data:image/png;base64,AA"),
+            ),
+            (
+                "data:audio/mpeg;base64,AA",
+                None,
+                json!({"type": "input_audio", "input_audio": {"data": "AA", "format": "mp3"}}),
+            ),
+            (
+                "data:;base64,AA",
+                Some("audio/x-wav"),
+                json!({"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}}),
+            ),
+            (
+                "data:application/pdf;base64,AA",
+                None,
+                json!({"type": "file", "file": {"filename": "file.pdf", "file_data": "data:application/pdf;base64,AA"}}),
+            ),
+        ] {
+            assert_eq!(encode_media(url, kind), wanted, "{url} {kind:?}");
+        }
+    }
 }

@@ -165,6 +165,8 @@ impl Recorder {
             key: caller.key.clone(),
             caller: caller.name.clone(),
             prompt: call.prompt.clone(),
+            release: call.release.clone(),
+            shadow_of: call.shadow_of,
             rendered_hash: call.rendered_hash.clone(),
             model_asked: call.model_asked.clone(),
             provider: plan.first.provider.clone(),
@@ -430,6 +432,7 @@ impl Drop for Recording {
 fn facts_of(open: &Open, outcome: Option<&CallOutcome>) -> AnswerFacts {
     AnswerFacts {
         prompt: open.intent.prompt.clone(),
+        release: open.intent.release.clone(),
         provider: open.attempt.provider.clone(),
         model: open.attempt.model.clone(),
         attempts: open.attempts.len(),

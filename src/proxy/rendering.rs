@@ -2,6 +2,7 @@
 
 use crate::domain::{CallId, CallRecord, Caller, PromptReference, PromptStamp, Selector};
 use crate::proxy::call::{self, Arrival, Call};
+use crate::proxy::naming::{Naming, PromptHeaders};
 use crate::proxy::{Error, Proxy};
 use crate::wire::openai::ChatRequest;
 use crate::wire::{Asked, Dialect};
@@ -32,6 +33,10 @@ impl Proxy {
         body: &Bytes,
     ) -> Result<Rendering, Error> {
         let request = ChatRequest::decode_for_rendering(body)?;
+        let headers = PromptHeaders::default();
+        let naming = Naming::of(&request, &headers, Some(reference));
+        let named = naming.reference(|named| self.prompts.real_name(named))?;
+        let reference = named.as_ref().unwrap_or(reference);
         let resolved = self.prompts.resolve(reference, caller).await?;
         let call = call::from_prompt(&resolved, request, &nowhere(body))?;
         Ok(Rendering {
@@ -87,7 +92,9 @@ fn nowhere(body: &Bytes) -> Arrival {
         started: Instant::now(),
         trace: None,
         session: None,
+        sticky: None,
         tags: Vec::new(),
+        headers: PromptHeaders::default(),
         body: body.clone(),
     }
 }

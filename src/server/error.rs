@@ -125,6 +125,7 @@ impl From<proxy::Error> for ApiError {
             proxy::Error::Provider { .. }
             | proxy::Error::NoContent { .. }
             | proxy::Error::InvalidAnswer { .. }
+            | proxy::Error::OutputInvalid { .. }
                 if status.is_server_error() =>
             {
                 "upstream_error"
@@ -181,13 +182,18 @@ fn status_of(error: &proxy::Error) -> StatusCode {
         proxy::Error::Request(error) => status_of_request(error),
         proxy::Error::Prompt(error) => status_of_prompt(error),
         proxy::Error::PromptReferenceConflict { .. }
+        | proxy::Error::PromptVariableConflict { .. }
+        | proxy::Error::MediaInvalid { .. }
         | proxy::Error::MissingModel { .. }
         | proxy::Error::ParameterLocked { .. } => StatusCode::BAD_REQUEST,
+        proxy::Error::MediaTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         proxy::Error::ModelNotFound { .. } => StatusCode::NOT_FOUND,
         proxy::Error::ModelForbidden { .. } => StatusCode::FORBIDDEN,
         proxy::Error::Provider { error, .. } => status_of_provider(error),
         proxy::Error::NoContent { .. } => StatusCode::GATEWAY_TIMEOUT,
-        proxy::Error::InvalidAnswer { .. } => StatusCode::BAD_GATEWAY,
+        proxy::Error::InvalidAnswer { .. } | proxy::Error::OutputInvalid { .. } => {
+            StatusCode::BAD_GATEWAY
+        }
         proxy::Error::NotReproducible { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         proxy::Error::Record(_) | proxy::Error::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
     }
@@ -205,6 +211,7 @@ fn status_of_prompt(error: &prompts::Error) -> StatusCode {
         "prompt_not_found"
         | "prompt_version_not_found"
         | "prompt_label_not_found"
+        | "prompt_override_not_found"
         | "prompt_preview_not_found" => StatusCode::NOT_FOUND,
         "prompt_forbidden" => StatusCode::FORBIDDEN,
         "prompt_retired" => StatusCode::GONE,
@@ -303,5 +310,155 @@ impl IntoResponse for ApiError {
             headers.insert("x-should-retry", HeaderValue::from_static(value));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ApiError;
+    use crate::domain::{BundleHash, PromptReference};
+    use crate::prompts::{self, InvalidVariable};
+    use crate::proxy::{self, Way};
+    use axum::body::to_bytes;
+    use axum::response::IntoResponse as _;
+    use std::fmt::Write as _;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    /// Every way in which a reference can lead nowhere.
+    fn unresolved() -> Vec<prompts::Error> {
+        use prompts::Error;
+        let name = || "support/refund".to_owned();
+        let wrong = "support//refund".parse::<PromptReference>().unwrap_err();
+        vec![
+            Error::InvalidReference(wrong),
+            Error::NotFound {
+                name: "support/refnud".to_owned(),
+                nearest: names(&["support/refund", "support/refuse"]),
+            },
+            Error::Forbidden {
+                name: "sales/outreach".to_owned(),
+                nearest: Vec::new(),
+            },
+            Error::VersionNotFound {
+                name: name(),
+                selector: "v9".to_owned(),
+                choices: "there are `v1` to `v3`".to_owned(),
+            },
+            Error::LabelNotFound {
+                name: name(),
+                label: "stagging".to_owned(),
+                known: names(&["production", "staging", "latest"]),
+            },
+            Error::VersionAmbiguous {
+                name: name(),
+                hex: "abab".to_owned(),
+                candidates: vec![BundleHash([0xab; 32]), BundleHash([0xac; 32])],
+            },
+            Error::Retired {
+                name: name(),
+                since: "2026-12-15".to_owned(),
+                replacement: Some("support/refund2".to_owned()),
+            },
+            Error::NumbersPending,
+            Error::SourceUnreadable {
+                path: "prompts".to_owned(),
+                reason: "gone".to_owned(),
+            },
+            Error::InvalidOverride {
+                problem: "an override needs a reason".to_owned(),
+                hint: "say why".to_owned(),
+            },
+            Error::OverrideNotFound {
+                label: "production".to_owned(),
+                name: name(),
+            },
+        ]
+    }
+
+    /// Every way in which a prompt cannot be filled.
+    fn unfilled() -> Vec<prompts::Error> {
+        use prompts::Error;
+        let version = || "sha-abababababab".to_owned();
+        vec![
+            Error::MissingVariables {
+                names: names(&["order_id", "customer"]),
+            },
+            Error::InvalidVariables {
+                variables: vec![InvalidVariable {
+                    pointer: "/order/id".to_owned(),
+                    expected: "a string".to_owned(),
+                }],
+            },
+            Error::UnknownVariable {
+                name: "oder_id".to_owned(),
+                nearest: names(&["order_id"]),
+            },
+            Error::MessagesNotAllowed { count: 2 },
+            Error::RenderFailed {
+                version: version(),
+                line: 7,
+                reason: "`{{media}}` has an empty `url`".to_owned(),
+            },
+            Error::RenderLimit {
+                version: version(),
+                what: "steps",
+                limit: "100000".to_owned(),
+            },
+        ]
+    }
+
+    fn of_the_call() -> Vec<proxy::Error> {
+        use proxy::Error;
+        vec![
+            Error::PromptVariableConflict {
+                name: "a".to_owned(),
+                first: Way::field("prompt.variables"),
+                second: Way::field("inputs"),
+            },
+            Error::ParameterLocked {
+                prompt: "support/refund".to_owned(),
+                parameter: "temperature".to_owned(),
+            },
+            Error::MediaInvalid {
+                name: "photo".to_owned(),
+                problem: "is no URL",
+            },
+            Error::MediaTooLarge {
+                name: "photo".to_owned(),
+                limit: 8_388_608,
+            },
+            Error::OutputInvalid {
+                prompt: "support/triage".to_owned(),
+                fault: "it is not JSON".to_owned(),
+            },
+        ]
+    }
+
+    /// What a client reads when something is wrong with a prompt: each body in full.
+    #[tokio::test]
+    async fn every_error_about_prompts_names_what_to_do() {
+        let prompts = unresolved().into_iter().chain(unfilled());
+        let errors = prompts.map(proxy::Error::from).chain(of_the_call());
+        let mut told = String::new();
+        for error in errors {
+            let response = ApiError::from(error).into_response();
+            let status = response.status();
+            let retry = response.headers().get("retry-after").cloned();
+            let body = to_bytes(response.into_body(), 10_000).await.unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let shown = serde_json::to_string_pretty(&body["error"]).unwrap();
+            let retry = retry.map(|wait| format!(", retry-after {}", wait.to_str().unwrap()));
+            writeln!(
+                told,
+                "{}{} {shown}\n",
+                status.as_u16(),
+                retry.unwrap_or_default()
+            )
+            .unwrap();
+        }
+        insta::assert_snapshot!(told);
     }
 }

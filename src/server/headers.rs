@@ -25,6 +25,7 @@ const VERSION: HeaderName = HeaderName::from_static("x-promptgate-version");
 const HASH: HeaderName = HeaderName::from_static("x-promptgate-hash");
 const COMMIT: HeaderName = HeaderName::from_static("x-promptgate-commit");
 const LABEL: HeaderName = HeaderName::from_static("x-promptgate-label");
+const ARM: HeaderName = HeaderName::from_static("x-promptgate-arm");
 const DIRTY: HeaderName = HeaderName::from_static("x-promptgate-dirty");
 const PROVIDER: HeaderName = HeaderName::from_static("x-promptgate-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-promptgate-model");
@@ -57,6 +58,9 @@ pub(crate) fn write_facts(headers: &mut HeaderMap, facts: &AnswerFacts) {
         if prompt.dirty {
             headers.insert(DIRTY, HeaderValue::from_static("true"));
         }
+    }
+    if let Some(release) = &facts.release {
+        headers.insert(ARM, HeaderValue::from_static(release.arm.as_str()));
     }
     if !facts.provider.is_empty() {
         set(headers, PROVIDER, &facts.provider);

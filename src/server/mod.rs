@@ -2,6 +2,7 @@
 
 mod body;
 mod client;
+mod deliver;
 mod error;
 mod headers;
 mod layers;

@@ -1,6 +1,6 @@
 //! Whether new calls are welcome, and if not, why.
 
-use crate::prompts::Prompts;
+use crate::prompts::{Drift, Prompts};
 use crate::store::Store;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,8 @@ pub struct ReadinessReport {
     pub prompts: usize,
     /// Why the newest content of the prompts is not served; the last good one is.
     pub problem: Option<String>,
+    /// Labels that mean another version than Git says.
+    pub overrides: Vec<Drift>,
 }
 
 impl Readiness {
@@ -49,6 +51,7 @@ impl Readiness {
             commit: snapshot.commit().map(str::to_owned),
             prompts: snapshot.len(),
             problem: self.prompts.last_problem(),
+            overrides: self.prompts.overridden(),
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::server::error::ApiError;
 use crate::server::layers::Door;
-use crate::server::routes::{calls, chat, embeddings, health, history, keys, models, prompts};
+use crate::server::routes::{
+    audit, calls, chat, embeddings, health, history, keys, models, prompts, releases,
+};
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;
 use axum::extract::Request;
@@ -25,10 +27,7 @@ pub fn data(state: DataState) -> Router {
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::show))
         .route("/v1/prompts", get(prompts::list))
-        .route(
-            "/v1/prompts/{*name}",
-            get(prompts::show).post(prompts::render),
-        )
+        .route("/v1/prompts/{*name}", get(prompts::show).post(prompts::act))
         .layer(from_fn_with_state(door, layers::admit));
     let router = Router::new()
         .merge(probes().layer(from_fn(layers::identify)))
@@ -65,6 +64,15 @@ pub fn admin(state: AdminState) -> Router {
         .route("/keys/{id}", axum::routing::delete(keys::revoke))
         .route("/prompts/log", get(history::log))
         .route("/prompts/blame", get(history::blame))
+        .route("/prompts/releases", get(releases::list))
+        .route("/prompts/drift", get(releases::drift))
+        .route(
+            "/prompts/overrides",
+            get(releases::overrides)
+                .post(releases::set)
+                .delete(releases::remove),
+        )
+        .route("/audit", get(audit::list))
         .route("/store/rebuild", post(calls::rebuild))
         .layer(from_fn_with_state(
             state.token.clone(),

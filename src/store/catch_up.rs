@@ -136,7 +136,8 @@ impl<'a> CatchUp<'a> {
             | Kind::Gap
             | Kind::Closed
             | Kind::Lost
-            | Kind::SettingChanged => Ok(()),
+            | Kind::SettingChanged
+            | Kind::Audited => Ok(()),
         }
     }
 

@@ -53,7 +53,7 @@ pub(super) enum Kind {
     Outcome,
     /// A `StoredKey` as it is from now on.
     KeyChanged,
-    /// Versions of prompts began to be served.
+    /// An `AuditEvent`: versions of prompts began to be served.
     PromptsLoaded,
     /// Calls were served without a record.
     Gap,
@@ -63,10 +63,12 @@ pub(super) enum Kind {
     Lost,
     /// A setting as it is from now on.
     SettingChanged,
+    /// Another `AuditEvent`.
+    Audited,
 }
 
 impl Kind {
-    const ALL: [(Self, u8); 8] = [
+    const ALL: [(Self, u8); 9] = [
         (Self::Intent, 1),
         (Self::Outcome, 2),
         (Self::KeyChanged, 3),
@@ -75,6 +77,7 @@ impl Kind {
         (Self::Closed, 6),
         (Self::Lost, 7),
         (Self::SettingChanged, 8),
+        (Self::Audited, 9),
     ];
 
     fn code(self) -> u8 {

@@ -63,15 +63,15 @@ pub use registry::StoredKey;
 pub use row::CallRow;
 pub use statistics::{GroupBy, StatsQuery, StatsRow};
 
-use crate::domain::{BundleHash, CallIntent, CallOutcome, Clock, Durability};
+use crate::domain::{
+    AuditEvent, BundleHash, CallIntent, CallOutcome, Clock, Durability, Timestamp,
+};
 use disk::Disk;
-use frame::Kind;
 use indexer::Indexer;
 use journal::Journal;
 use lock::Lock;
 use numbers::Numbers;
 use registry::Registry;
-use serde::Serialize;
 use serde_json::value::RawValue;
 use std::fs;
 use std::path::PathBuf;
@@ -184,13 +184,27 @@ impl Store {
         self.journal.append_outcome(outcome)
     }
 
-    /// Appends that versions of prompts began to be served; `what` says which.
+    /// Writes down what happened to prompts and labels. Blocks.
     ///
     /// # Errors
     ///
-    /// `JournalFull`, `TooLarge`, `Encode`, `Closed`.
-    pub fn append_prompts_loaded<T: Serialize>(&self, what: &T) -> Result<Position, Error> {
-        self.journal.append(Kind::PromptsLoaded, what)
+    /// `JournalFull`, `TooLarge`, `Encode`, `Closed`, `Sled`.
+    pub fn note(&self, events: &[AuditEvent]) -> Result<(), Error> {
+        self.registry.note(&self.journal, events)
+    }
+
+    /// Returns what happened since a point in time, the oldest first: what was noted, and the keys'
+    /// lives. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// `Sled`, `Unreadable`.
+    pub fn events(&self, since: Option<Timestamp>) -> Result<Vec<AuditEvent>, Error> {
+        let mut events = self.registry.events(since)?;
+        events.extend(self.keys()?.iter().flat_map(registry::life));
+        events.retain(|event| since.is_none_or(|since| since <= event.at));
+        events.sort_by_key(|event| (event.at, event.id));
+        Ok(events)
     }
 
     /// Returns what records survive.

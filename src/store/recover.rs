@@ -207,7 +207,8 @@ fn note(open: &mut Open, frame: &Frame, at: Position) {
         | Kind::Gap
         | Kind::Closed
         | Kind::Lost
-        | Kind::SettingChanged => {}
+        | Kind::SettingChanged
+        | Kind::Audited => {}
     }
 }
 

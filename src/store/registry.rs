@@ -1,10 +1,11 @@
-//! Keys and small settings, in a sled database of their own that is opened at the start.
+//! Keys, small settings and what an auditor asks for, in a sled database of their own that is opened
+//! at the start.
 //!
 //! The truth is in the journal too. A change is written here first, marked as not journaled, then to
 //! the journal, then the mark is taken off; a change that carries the mark at a start is journaled
 //! then. So neither place can know something that the other will not.
 
-use crate::domain::{KeyId, Timestamp};
+use crate::domain::{AuditEvent, Audited, KeyId, Timestamp};
 use crate::store::Error;
 use crate::store::frame::{Frame, Kind};
 use crate::store::journal::Journal;
@@ -152,6 +153,40 @@ impl Registry {
         Ok(Some(self.parse::<Setting>(&value)?.value.value))
     }
 
+    /// Writes events down, all together.
+    pub(super) fn note(&self, journal: &Journal, events: &[AuditEvent]) -> Result<(), Error> {
+        // Where few are, a start finds what is not journaled without looking at all of them.
+        for event in events {
+            self.insert(&owed_place(event), false, event)?;
+        }
+        self.flush()?;
+        events
+            .iter()
+            .try_for_each(|event| self.journal_event(journal, event))
+    }
+
+    fn journal_event(&self, journal: &Journal, event: &AuditEvent) -> Result<(), Error> {
+        journal.append(event_kind(event), event)?;
+        self.insert(&event_place(event), true, event)?;
+        // What a crash brings back is journaled once more, under the same id.
+        let removed = self.tree.remove(owed_place(event));
+        removed.map(|_| ()).map_err(Error::sled(NAME))
+    }
+
+    /// Returns the events since a point in time, the oldest first.
+    pub(super) fn events(&self, since: Option<Timestamp>) -> Result<Vec<AuditEvent>, Error> {
+        // Ids begin with the time in milliseconds.
+        let millis = since.map_or(0, |since| u64::try_from(since.unix_millis()).unwrap_or(0));
+        let time = millis.to_be_bytes();
+        let from = [b"a", time.get(2..).unwrap_or_default()].concat();
+        let mut events = Vec::new();
+        for entry in self.tree.range(from..b"b".to_vec()) {
+            let (_, value) = entry.map_err(Error::sled(NAME))?;
+            events.push(self.parse::<AuditEvent>(&value)?.value);
+        }
+        Ok(events)
+    }
+
     /// Makes everything durable.
     pub(super) fn flush(&self) -> Result<(), Error> {
         self.tree.flush().map(|_| ()).map_err(Error::sled(NAME))
@@ -183,20 +218,32 @@ impl Registry {
                 self.put(&place, true, &key)?;
             } else if let Some(setting) = frame.decode::<Setting>() {
                 self.put(&place, true, &setting)?;
+            } else if let Some(event) = frame.decode::<AuditEvent>() {
+                self.insert(&place, true, &event)?;
             }
         }
         Ok(())
     }
 
     fn put<T: Serialize>(&self, place: &[u8], is_journaled: bool, value: &T) -> Result<(), Error> {
+        self.insert(place, is_journaled, value)?;
+        self.flush()
+    }
+
+    fn insert<T: Serialize>(
+        &self,
+        place: &[u8],
+        is_journaled: bool,
+        value: &T,
+    ) -> Result<(), Error> {
         let stored = Stored {
             version: VERSION,
             is_journaled,
             value,
         };
         let json = serde_json::to_vec(&stored).map_err(|source| Error::Encode { source })?;
-        self.tree.insert(place, json).map_err(Error::sled(NAME))?;
-        self.flush()
+        let inserted = self.tree.insert(place, json);
+        inserted.map(|_| ()).map_err(Error::sled(NAME))
     }
 
     fn all<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<Placed<T>>, Error> {
@@ -229,6 +276,9 @@ impl Registry {
                 self.put(&place, true, &stored.value)?;
             }
         }
+        for (_, stored) in self.all::<AuditEvent>(b"o")? {
+            self.journal_event(journal, &stored.value)?;
+        }
         Ok(())
     }
 }
@@ -254,16 +304,63 @@ fn setting_place(name: &str) -> Vec<u8> {
     [b"s", name.as_bytes()].concat()
 }
 
+/// Returns what happened to a key: its changes are in the journal anyway.
+pub(super) fn life(key: &StoredKey) -> Vec<AuditEvent> {
+    // A name of its own for each, the same whenever it is asked for.
+    let id = |at: Timestamp, part: u8| {
+        let text = [key.secret_hash.as_slice(), &[part]].concat();
+        let random = crc32fast::hash(&text);
+        let mut bytes = [0; 10];
+        for (place, byte) in bytes.iter_mut().zip(random.to_be_bytes()) {
+            *place = byte;
+        }
+        let millis = u64::try_from(at.unix_millis()).unwrap_or(0);
+        uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
+    };
+    let created = AuditEvent {
+        id: id(key.created, 0),
+        at: key.created,
+        what: Audited::KeyCreated {
+            key: key.id.clone(),
+            name: key.name.clone(),
+        },
+    };
+    let revoked = key.revoked.map(|at| AuditEvent {
+        id: id(at, 1),
+        at,
+        what: Audited::KeyRevoked {
+            key: key.id.clone(),
+            name: key.name.clone(),
+        },
+    });
+    std::iter::once(created).chain(revoked).collect()
+}
+
+fn event_place(event: &AuditEvent) -> Vec<u8> {
+    [b"a", event.id.as_bytes().as_slice()].concat()
+}
+
+fn owed_place(event: &AuditEvent) -> Vec<u8> {
+    [b"o", event.id.as_bytes().as_slice()].concat()
+}
+
+const fn event_kind(event: &AuditEvent) -> Kind {
+    match &event.what {
+        Audited::PromptsLoaded { .. } => Kind::PromptsLoaded,
+        Audited::LabelMoved { .. }
+        | Audited::OverrideSet { .. }
+        | Audited::OverrideEnded { .. }
+        | Audited::KeyCreated { .. }
+        | Audited::KeyRevoked { .. } => Kind::Audited,
+    }
+}
+
 fn place_of(frame: &Frame) -> Option<Vec<u8>> {
     match frame.head.kind {
         Kind::KeyChanged => Some(key_place(&frame.decode::<StoredKey>()?.id)),
         Kind::SettingChanged => Some(setting_place(&frame.decode::<Setting>()?.name)),
-        Kind::Intent
-        | Kind::Outcome
-        | Kind::PromptsLoaded
-        | Kind::Gap
-        | Kind::Closed
-        | Kind::Lost => None,
+        Kind::PromptsLoaded | Kind::Audited => Some(event_place(&frame.decode()?)),
+        Kind::Intent | Kind::Outcome | Kind::Gap | Kind::Closed | Kind::Lost => None,
     }
 }
 

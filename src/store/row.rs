@@ -1,7 +1,7 @@
 //! What lists show of a call, and how the index stores it.
 
 use crate::domain::{
-    BundleHash, CallId, CallIntent, CallOutcome, CallState, CostQuality, KeyId, Operation,
+    Arm, BundleHash, CallId, CallIntent, CallOutcome, CallState, CostQuality, KeyId, Operation,
     PicoDollars, PromptKey, Timestamp,
 };
 use crate::store::frame::Position;
@@ -36,6 +36,8 @@ pub struct CallRow {
     pub hash: Option<BundleHash>,
     /// The label that was asked for.
     pub label: Option<String>,
+    /// Which of the versions behind a label it got.
+    pub arm: Option<Arm>,
     /// Whether the prompt's content was in no commit.
     pub dirty: bool,
     /// The provider of the last attempt.
@@ -86,6 +88,7 @@ impl CallRow {
             number: prompt.and_then(|prompt| prompt.number),
             hash: prompt.map(|prompt| prompt.hash),
             label: prompt.and_then(|prompt| prompt.label.clone()),
+            arm: intent.release.as_ref().map(|release| release.arm),
             dirty: prompt.is_some_and(|prompt| prompt.dirty),
             provider: intent.provider.clone(),
             model: intent.model.clone(),
@@ -120,6 +123,7 @@ impl CallRow {
             number: None,
             hash: None,
             label: None,
+            arm: None,
             dirty: false,
             provider: String::new(),
             model: String::new(),
@@ -195,10 +199,12 @@ pub(super) struct IndexedRow {
 }
 
 /// The version of the stored form, the first byte of a block.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// The form before: nothing stands behind a row.
+const WITHOUT_ARM: u8 = 1;
 
 /// The stored form, which filters look at before anything is copied. Postcard has no field names:
-/// fields are only ever added with a new `FORMAT`.
+/// fields are only ever added with a new `FORMAT`. Since 2 a row is followed by its arm.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Stored<'a> {
     pub(super) id: [u8; 16],
@@ -269,7 +275,7 @@ impl<'a> Stored<'a> {
         CallId(uuid::Uuid::from_bytes(self.id))
     }
 
-    fn into_row(self) -> IndexedRow {
+    fn into_row(self, arm: Option<Arm>) -> IndexedRow {
         let [input_tokens, cached_tokens, output_tokens] = self.tokens;
         let row = CallRow {
             id: self.id(),
@@ -285,6 +291,7 @@ impl<'a> Stored<'a> {
             number: self.number,
             hash: self.hash.map(BundleHash),
             label: self.label.map(str::to_owned),
+            arm,
             dirty: self.dirty,
             provider: self.provider.to_owned(),
             model: self.model.to_owned(),
@@ -315,6 +322,7 @@ pub(super) fn encode_block<'a>(rows: impl Iterator<Item = &'a IndexedRow>) -> Ve
         let row = Stored::of(&indexed.row, indexed.intent, indexed.outcome);
         // Writing to a vector cannot fail, and every field is of a kind postcard knows.
         block = postcard::to_extend(&row, block).unwrap_or_default();
+        block = postcard::to_extend(&indexed.row.arm, block).unwrap_or_default();
     }
     block
 }
@@ -325,15 +333,25 @@ pub(super) fn decode_block(
     is_wanted: impl Fn(&Stored<'_>) -> bool,
     rows: &mut Vec<IndexedRow>,
 ) {
-    let Some((&FORMAT, mut rest)) = block.split_first() else {
+    let Some((&format, mut rest)) = block.split_first() else {
         return;
     };
+    if ![WITHOUT_ARM, FORMAT].contains(&format) {
+        return;
+    }
     while !rest.is_empty() {
-        let Ok((stored, behind)) = postcard::take_from_bytes::<Stored<'_>>(rest) else {
+        let Ok((stored, mut behind)) = postcard::take_from_bytes::<Stored<'_>>(rest) else {
             return;
         };
+        let mut arm = None;
+        if format != WITHOUT_ARM {
+            let Ok(found) = postcard::take_from_bytes::<Option<Arm>>(behind) else {
+                return;
+            };
+            (arm, behind) = found;
+        }
         if is_wanted(&stored) {
-            rows.push(stored.into_row());
+            rows.push(stored.into_row(arm));
         }
         rest = behind;
     }
@@ -341,7 +359,7 @@ pub(super) fn decode_block(
 
 #[cfg(test)]
 mod tests {
-    use super::{CallRow, IndexedRow, decode_block, encode_block};
+    use super::{Arm, CallRow, IndexedRow, Stored, WITHOUT_ARM, decode_block, encode_block};
     use crate::store::frame::Position;
     use crate::store::testing::{intent, outcome};
 
@@ -352,6 +370,7 @@ mod tests {
                 let intent = intent(n);
                 let mut row = CallRow::begun(&intent);
                 row.end(&outcome(&intent));
+                row.arm = (n % 2 == 0).then_some(Arm::Shadow);
                 IndexedRow {
                     row,
                     intent: Position::default(),
@@ -369,5 +388,17 @@ mod tests {
         };
         assert_eq!(decode(&encode_block(rows.iter())), rows);
         assert_eq!(decode(&[9, 1, 2]), [], "an unknown format");
+
+        // Blocks of the form before are read on.
+        let mut before = vec![WITHOUT_ARM];
+        for indexed in &rows {
+            let row = Stored::of(&indexed.row, indexed.intent, indexed.outcome);
+            before = postcard::to_extend(&row, before).unwrap();
+        }
+        let mut without = rows;
+        for indexed in &mut without {
+            indexed.row.arm = None;
+        }
+        assert_eq!(decode(&before), without);
     }
 }

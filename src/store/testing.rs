@@ -51,6 +51,8 @@ pub(super) fn intent(n: u64) -> CallIntent {
             commit: None,
             dirty: false,
         }),
+        release: None,
+        shadow_of: None,
         rendered_hash: None,
         model_asked: "prompt:support".to_owned(),
         provider: "simulated".to_owned(),

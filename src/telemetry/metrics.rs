@@ -65,6 +65,7 @@ pub struct Metrics {
     cost_pico_usd: AtomicU64,
     costs: [AtomicU64; QUALITIES.len()],
     unrecorded_calls: AtomicU64,
+    shadows_left_out: AtomicU64,
     unrecorded_outcomes: AtomicU64,
     journal_troubles: AtomicU64,
     prompts: AtomicU64,
@@ -90,6 +91,7 @@ impl Default for Metrics {
             cost_pico_usd: AtomicU64::default(),
             costs: Default::default(),
             unrecorded_calls: AtomicU64::default(),
+            shadows_left_out: AtomicU64::default(),
             unrecorded_outcomes: AtomicU64::default(),
             journal_troubles: AtomicU64::default(),
             prompts: AtomicU64::default(),
@@ -142,6 +144,10 @@ impl Metrics {
 
     pub(super) fn call_unrecorded(&self) {
         self.unrecorded_calls.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn shadow_left_out(&self) {
+        self.shadows_left_out.fetch_add(1, Relaxed);
     }
 
     pub(super) fn outcome_unrecorded(&self) {
@@ -251,6 +257,11 @@ impl Metrics {
                 "unrecorded_outcomes_total",
                 "Calls whose outcome could not be recorded.",
                 &self.unrecorded_outcomes,
+            ),
+            (
+                "shadows_left_out_total",
+                "Runs in the shadow of a call that found no room.",
+                &self.shadows_left_out,
             ),
             (
                 "journal_troubles_total",

@@ -138,6 +138,12 @@ impl Telemetry {
         tracing::error!(%call, %error, "outcome not recorded");
     }
 
+    /// A shadow was left out, because too much waits already.
+    pub fn shadow_left_out(&self, call: CallId) {
+        self.metrics.shadow_left_out();
+        tracing::debug!(%call, "a shadow was left out");
+    }
+
     /// The journal failed in another way.
     pub fn journal_trouble(&self, error: &dyn fmt::Display) {
         self.metrics.journal_trouble();

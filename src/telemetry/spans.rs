@@ -337,6 +337,8 @@ pub(super) mod tests {
                 commit: None,
                 dirty: false,
             }),
+            release: None,
+            shadow_of: None,
             rendered_hash: None,
             model_asked: "prompt:support/refund".to_owned(),
             provider: "gemini".to_owned(),

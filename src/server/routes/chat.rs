@@ -1,7 +1,8 @@
 //! `POST /v1/chat/completions`.
 
-use crate::proxy::{Answer, AnswerBody, Arrival, Proxy};
+use crate::proxy::{Answer, AnswerBody, Arrival, PromptHeaders, Proxy};
 use crate::server::body::{self, BodyLimits};
+use crate::server::deliver::DeliveredBody;
 use crate::server::error::ApiError;
 use crate::server::headers;
 use crate::server::layers::{Authenticated, RequestId};
@@ -17,6 +18,9 @@ use tokio::time::Instant;
 
 const TAGS: HeaderName = HeaderName::from_static("x-promptgate-tags");
 const SESSION: HeaderName = HeaderName::from_static("x-promptgate-session");
+const STICKY: HeaderName = HeaderName::from_static("x-promptgate-sticky");
+const PROMPT: HeaderName = HeaderName::from_static("x-promptgate-prompt");
+const VARIABLES: HeaderName = HeaderName::from_static("x-promptgate-variables");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Answers a chat completion, whole or as a stream.
@@ -30,7 +34,11 @@ pub(crate) async fn create(
     let (parts, body) = request.into_parts();
     let body = body::read(body, limits).await?;
     let arrival = arrival(id, &parts.headers, &body);
-    let request = ChatRequest::decode(&body)?;
+    let request = if arrival.headers.reference.is_some() {
+        ChatRequest::decode_named(&body)?
+    } else {
+        ChatRequest::decode(&body)?
+    };
     let answer = proxy.complete(&caller, &arrival, request).await?;
     Ok(respond(answer))
 }
@@ -44,6 +52,11 @@ pub(crate) fn arrival(id: RequestId, headers: &HeaderMap, body: &Bytes) -> Arriv
         started: Instant::now(),
         trace: text(TRACEPARENT).and_then(trace::parse),
         session: text(SESSION).map(str::to_owned),
+        sticky: text(STICKY).map(str::to_owned),
+        headers: PromptHeaders {
+            reference: text(PROMPT).map(str::to_owned),
+            variables: text(VARIABLES).map(str::to_owned),
+        },
         tags: tags
             .split(',')
             .map(str::trim)
@@ -60,6 +73,10 @@ pub(crate) fn respond(answer: Answer) -> Response {
     let body = match answer.body {
         AnswerBody::Whole(bytes) => Body::from(bytes),
         AnswerBody::Stream(stream) => Body::from_stream(*stream),
+    };
+    let body = match answer.after {
+        Some(after) => Body::new(DeliveredBody::new(body, after)),
+        None => body,
     };
     let mut response = Response::new(body);
     let headers = response.headers_mut();

@@ -1,5 +1,6 @@
 //! Health: whether the process lives, and whether it should get traffic. Never asks a provider.
 
+use crate::prompts::Drift;
 use crate::server::Readiness;
 use crate::telemetry::Telemetry;
 use axum::Json;
@@ -27,10 +28,30 @@ pub(crate) async fn ready(State(readiness): State<Readiness>) -> Response {
     } else {
         "not_ready"
     };
+    // A probe needs no key: the reasons of overrides are on the admin plane.
+    let overrides = report.overrides.iter().filter_map(|drift| match drift {
+        Drift::Override {
+            label,
+            prompt,
+            git,
+            live,
+            expires,
+            ..
+        } => Some(
+            json!({"label": label, "prompt": prompt, "git": git, "live": live, "expires": expires}),
+        ),
+        Drift::Uncommitted { .. } | Drift::UncommittedReleases => None,
+    });
+    let overrides: Vec<serde_json::Value> = overrides.collect();
     let body = json!({
         "status": word,
         "reasons": report.reasons,
-        "prompts": {"commit": report.commit, "count": report.prompts, "problem": report.problem},
+        "prompts": {
+            "commit": report.commit,
+            "count": report.prompts,
+            "problem": report.problem,
+            "overrides": overrides,
+        },
     });
     (status, Json(body)).into_response()
 }

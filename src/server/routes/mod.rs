@@ -1,5 +1,6 @@
 //! The handlers, one file per noun.
 
+pub(crate) mod audit;
 pub(crate) mod calls;
 pub(crate) mod chat;
 pub(crate) mod embeddings;
@@ -8,3 +9,4 @@ pub(crate) mod history;
 pub(super) mod keys;
 pub(crate) mod models;
 pub(crate) mod prompts;
+pub(crate) mod releases;

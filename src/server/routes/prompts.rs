@@ -1,15 +1,21 @@
-//! `GET /v1/prompts`, `GET /v1/prompts/{name}`, `POST /v1/prompts/{name}/render`.
+//! `GET /v1/prompts`, `GET /v1/prompts/{name}`, `POST /v1/prompts/{name}/render` and
+//! `/completions`.
 
-use crate::domain::{PromptKey, PromptReference, Selector};
+use crate::domain::{Caller, PromptKey, PromptReference, Selector};
 use crate::prompts::{Bundle, Prompts, ResolvedPrompt};
 use crate::proxy::{self, Proxy};
 use crate::server::body::{self, BodyLimits};
 use crate::server::error::ApiError;
-use crate::server::layers::Authenticated;
+use crate::server::layers::{Authenticated, RequestId};
+use crate::server::routes::chat;
+use crate::wire::openai::ChatRequest;
 use axum::Json;
 use axum::extract::{Path, Query, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Which version is meant, beside a name in the path.
@@ -56,25 +62,46 @@ pub(crate) async fn show(
 ) -> Result<Json<Value>, ApiError> {
     let reference = reference(&path, selection)?;
     let resolved = prompts.resolve(&reference, &caller).await?;
-    Ok(Json(describe(&resolved)))
+    let labels = prompts.labels(&resolved.stamp.key);
+    Ok(Json(describe(&resolved, &labels)))
 }
 
-/// Renders a prompt without asking a model: `{"variables": {…}, "messages": […]}`.
-pub(crate) async fn render(
+/// `POST /v1/prompts/NAME[@SELECTOR]/render` and `/completions`, which take the variables at the top of
+/// the body: `{"variables": {…}, "messages": […]}`.
+pub(crate) async fn act(
     State(proxy): State<Arc<Proxy>>,
     State(limits): State<BodyLimits>,
     Authenticated(caller): Authenticated,
-    Path(path): Path<String>,
-    Query(selection): Query<Selection>,
+    id: RequestId,
+    (Path(path), Query(selection)): (Path<String>, Query<Selection>),
     request: Request,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    if let Some(name) = path.strip_suffix("/completions") {
+        let reference = reference(name, selection)?;
+        let body = body::read(body, limits).await?;
+        let arrival = chat::arrival(id, &parts.headers, &body);
+        let request = ChatRequest::decode_for_rendering(&body)?;
+        let answer = proxy.complete_at(&caller, &arrival, request, Some(&reference));
+        return Ok(chat::respond(answer.await?));
+    }
     let name = path.strip_suffix("/render").ok_or_else(|| {
-        let hint = Some("POST /v1/prompts/NAME/render renders a prompt");
-        ApiError::not_found("not_found", "there is no such route", hint)
+        let hint = "POST /v1/prompts/NAME/render renders a prompt, /completions asks a model too";
+        ApiError::not_found("not_found", "there is no such route", Some(hint))
     })?;
     let reference = reference(name, selection)?;
-    let body = body::read(request.into_body(), limits).await?;
-    let rendered = proxy.render(&caller, &reference, &body).await?;
+    let body = body::read(body, limits).await?;
+    render(&proxy, &caller, &reference, &body).await
+}
+
+/// Renders a prompt without asking a model.
+async fn render(
+    proxy: &Proxy,
+    caller: &Caller,
+    reference: &PromptReference,
+    body: &Bytes,
+) -> Result<Response, ApiError> {
+    let rendered = proxy.render(caller, reference, body).await?;
     let proxy::Rendering {
         prompt,
         body,
@@ -90,7 +117,11 @@ pub(crate) async fn render(
         "dirty": prompt.dirty,
         "request": request,
         "warnings": warnings,
-    })))
+        // Where Portkey's clients look for it.
+        "success": true,
+        "data": request,
+    }))
+    .into_response())
 }
 
 fn reference(path: &str, selection: Selection) -> Result<PromptReference, ApiError> {
@@ -104,13 +135,14 @@ fn reference(path: &str, selection: Selection) -> Result<PromptReference, ApiErr
     parsed.map_err(|error| crate::prompts::Error::from(error).into())
 }
 
-fn describe(resolved: &ResolvedPrompt) -> Value {
+fn describe(resolved: &ResolvedPrompt, labels: &BTreeMap<String, String>) -> Value {
     let bundle: &Bundle = &resolved.bundle;
     json!({
         "object": "prompt",
         "name": resolved.stamp.key,
         "hash": resolved.stamp.hash,
         "version": resolved.stamp.version(),
+        "labels": labels,
         "commit": resolved.stamp.commit,
         "dirty": resolved.stamp.dirty,
         "description": bundle.description(),

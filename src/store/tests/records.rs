@@ -1,10 +1,11 @@
 //! What is appended can be read back.
 
-use crate::domain::{BundleHash, KeyId, Timestamp};
+use crate::domain::{AuditEvent, Audited, BundleHash, KeyId, Timestamp};
 use crate::store::testing::{NOW, config, id, intent, kill, open, outcome, record};
 use crate::store::{Store, StoredKey};
 use serde_json::value::RawValue;
 use std::fs;
+use uuid::Uuid;
 
 #[test]
 fn a_call_is_read_back_with_its_bodies_in_flight_and_ended() {
@@ -149,4 +150,67 @@ fn bundles_last() {
     open(dir.path()).put_bundle(hash, b"{}").unwrap();
     let found = open(dir.path()).bundle("3f3f3f").unwrap();
     assert_eq!(found, [(hash, b"{}".to_vec())]);
+}
+
+#[test]
+fn what_happened_is_told_in_order_and_comes_back_from_the_journal() {
+    let event = |millis: u64, what: Audited| AuditEvent {
+        id: Uuid::from_u128((u128::from(millis) << 80) | (7 << 76) | (2 << 62)),
+        at: Timestamp(i64::try_from(millis).unwrap() * 1_000),
+        what,
+    };
+    let loaded = event(
+        1_000,
+        Audited::PromptsLoaded {
+            commit: None,
+            prompts: 3,
+            changed: Vec::new(),
+            removed: Vec::new(),
+        },
+    );
+    let moved = event(
+        2_000,
+        Audited::LabelMoved {
+            label: "production".to_owned(),
+            prompt: "*".to_owned(),
+            from: None,
+            to: Some("v7".to_owned()),
+            commit: None,
+            dirty: true,
+        },
+    );
+    let kinds = |store: &Store, since: Option<i64>| {
+        let events = store.events(since.map(Timestamp)).unwrap();
+        events
+            .iter()
+            .map(|event| event.what.kind())
+            .collect::<Vec<_>>()
+    };
+    let check = |store: &Store| {
+        let all = [
+            "key_created",
+            "key_revoked",
+            "prompts_loaded",
+            "label_moved",
+        ];
+        assert_eq!(kinds(store, None), all);
+        assert_eq!(kinds(store, Some(1_500_000)), ["label_moved"]);
+        assert_eq!(kinds(store, Some(2_000_001)), [""; 0]);
+        let events = store.events(Some(Timestamp(1_000_000))).unwrap();
+        assert_eq!(events, [loaded.clone(), moved.clone()]);
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let revoked = StoredKey {
+        revoked: Some(Timestamp(9)),
+        ..key("b")
+    };
+    store.put_key(&revoked).unwrap();
+    store.note(&[loaded.clone(), moved.clone()]).unwrap();
+    check(&store);
+    // The registry is lost with the killed process, the journal is not.
+    let killed = kill(dir.path());
+    check(&open(killed.path()));
+    drop(store);
+    check(&open(dir.path()));
 }

@@ -5,6 +5,7 @@ mod chunk;
 mod embeddings;
 mod fault;
 mod merge;
+mod prompt;
 mod reply;
 mod request;
 mod shape;
@@ -13,7 +14,8 @@ mod usage;
 
 pub use embeddings::{EmbeddingsFacts, EmbeddingsReply, EmbeddingsRequest};
 pub use fault::{ErrorEnvelope, ProviderFault};
+pub use prompt::{ForeignPrompt, PromptParameter};
 pub use reply::{ChatReply, ReplyFacts};
-pub use request::{ChatRequest, PromptParameter};
+pub use request::ChatRequest;
 pub use stream::ChatStream;
 pub use usage::read_usage;

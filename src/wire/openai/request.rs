@@ -2,6 +2,7 @@
 
 use crate::wire::Error;
 use crate::wire::json::{RawObject, as_str, field, first_field, split_array, type_name};
+use crate::wire::openai::prompt::{ForeignPrompt, PromptParameter};
 use bytes::Bytes;
 
 /// The most messages that a request may have.
@@ -12,8 +13,8 @@ pub(super) const MAX_MESSAGES: usize = 4096;
 pub struct ChatRequest {
     /// The whole body; fields that are not known here are carried along in it.
     pub object: RawObject,
-    /// The model, never empty; may name a prompt. Missing only where a prompt object is given, which
-    /// may bring its own.
+    /// The model, never empty; may name a prompt. Missing only where a prompt is named otherwise,
+    /// which may bring its own.
     pub model: Option<String>,
     /// Whether a stream is asked for.
     pub stream: bool,
@@ -23,6 +24,8 @@ pub struct ChatRequest {
     pub messages: Vec<Bytes>,
     /// The prompt object, when there is one.
     pub prompt: Option<PromptParameter>,
+    /// What other gateways' clients say of a prompt.
+    pub foreign: ForeignPrompt,
     /// The end user, from `safety_identifier` or `user`.
     pub user: Option<String>,
     /// The session, from `metadata.session_id`.
@@ -33,17 +36,6 @@ pub struct ChatRequest {
     pub choices: u64,
 }
 
-/// The `prompt` object of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PromptParameter {
-    /// The prompt, from `id` or `prompt_id`; missing where `model` names it.
-    pub id: Option<String>,
-    /// The version, label or selector.
-    pub version: Option<String>,
-    /// The variables, a JSON object.
-    pub variables: Option<Bytes>,
-}
-
 impl ChatRequest {
     /// Decodes `body`.
     ///
@@ -52,13 +44,27 @@ impl ChatRequest {
     /// What [`RawObject::parse`] finds; a missing or empty `model`; a parameter of the wrong type
     /// among those that are read; more than 4096 messages.
     pub fn decode(body: &Bytes) -> Result<Self, Error> {
-        let (object, messages) = RawObject::parse_noting(body, "messages")?;
-        let prompt = prompt(&object)?;
-        Self::of(object, messages, prompt)
+        let (object, noted) = RawObject::parse_noting(body, "messages")?;
+        let prompt = PromptParameter::read(&object)?;
+        let foreign = ForeignPrompt::read(&object)?;
+        let may_lack_model = prompt.is_some() || foreign.id.is_some();
+        Self::of(object, noted, (prompt, foreign), may_lack_model)
     }
 
-    /// Decodes the body of a request that only renders a prompt which is named elsewhere: its
-    /// variables stand at the top. An empty body has none.
+    /// Decodes the body of a request that names its prompt in a header.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::decode`], but `model` may be missing.
+    pub fn decode_named(body: &Bytes) -> Result<Self, Error> {
+        let (object, noted) = RawObject::parse_noting(body, "messages")?;
+        let prompt = PromptParameter::read(&object)?;
+        let foreign = ForeignPrompt::read(&object)?;
+        Self::of(object, noted, (prompt, foreign), true)
+    }
+
+    /// Decodes the body of a request whose prompt is named by its path: its variables stand at the
+    /// top. An empty body has none.
     ///
     /// # Errors
     ///
@@ -73,23 +79,22 @@ impl ChatRequest {
         if let Some(raw) = variables.as_ref().filter(|raw| !raw.starts_with(b"{")) {
             return Err(wrong_type("variables", "an object", raw));
         }
-        Self::of(
-            object,
-            messages,
-            Some(PromptParameter {
-                variables,
-                ..PromptParameter::default()
-            }),
-        )
+        let prompt = PromptParameter::read(&object)?.unwrap_or_default();
+        let mut foreign = ForeignPrompt::read(&object)?;
+        foreign
+            .variables
+            .extend(variables.map(|raw| ("variables", raw)));
+        Self::of(object, messages, (Some(prompt), foreign), true)
     }
 
     fn of(
         object: RawObject,
         noted: Option<Vec<Bytes>>,
-        prompt: Option<PromptParameter>,
+        (prompt, foreign): (Option<PromptParameter>, ForeignPrompt),
+        may_lack_model: bool,
     ) -> Result<Self, Error> {
         let metadata = object.get_some("metadata");
-        let may_lack_model = prompt.is_some() && object.get_some("model").is_none();
+        let may_lack_model = may_lack_model && object.get_some("model").is_none();
         Ok(Self {
             model: if may_lack_model {
                 None
@@ -100,6 +105,7 @@ impl ChatRequest {
             client_wants_usage: wants_usage(&object)?,
             messages: messages(&object, noted)?,
             prompt,
+            foreign,
             user: object
                 .get_str("safety_identifier")
                 .or_else(|| object.get_str("user"))
@@ -222,48 +228,6 @@ fn check_message(place: usize, message: &Bytes) -> Result<(), Error> {
         }
         None => Err(Error::missing(format!("messages[{place}].role"))),
     }
-}
-
-fn prompt(object: &RawObject) -> Result<Option<PromptParameter>, Error> {
-    let Some(raw) = object.get_some("prompt") else {
-        return Ok(None);
-    };
-    if !raw.starts_with(b"{") {
-        return Err(wrong_type("prompt", "an object", raw));
-    }
-    let id = prompt_string(raw, "id")?;
-    let prompt_id = prompt_string(raw, "prompt_id")?;
-    if id.is_some() && prompt_id.is_some() && id != prompt_id {
-        return Err(Error::InvalidValue {
-            param: "prompt.prompt_id".to_owned(),
-            problem: "is not the same as `prompt.id`",
-        });
-    }
-    let variables = field(raw, "variables").filter(|value| value.as_ref() != b"null");
-    if let Some(variables) = variables.as_ref().filter(|value| !value.starts_with(b"{")) {
-        return Err(wrong_type("prompt.variables", "an object", variables));
-    }
-    Ok(Some(PromptParameter {
-        id: id.or(prompt_id),
-        version: prompt_string(raw, "version")?,
-        variables,
-    }))
-}
-
-/// Returns the string at `key` of the prompt object. A version may be a whole number, which is what
-/// people write for `v7` before they learn that it is a string.
-fn prompt_string(prompt: &Bytes, key: &str) -> Result<Option<String>, Error> {
-    let Some(raw) = field(prompt, key).filter(|value| value.as_ref() != b"null") else {
-        return Ok(None);
-    };
-    let is_number = key == "version" && raw.iter().all(u8::is_ascii_digit);
-    let text = if is_number {
-        std::str::from_utf8(&raw).ok().map(Into::into)
-    } else {
-        as_str(&raw)
-    };
-    text.map(|text| Some(text.into_owned()))
-        .ok_or_else(|| wrong_type(&format!("prompt.{key}"), "a string", &raw))
 }
 
 fn string_at(object: &Bytes, key: &str) -> Option<String> {
