@@ -68,6 +68,16 @@ pub enum Error {
         /// The limit, in files.
         limit: usize,
     },
+    /// The files are larger, all together, than the limit.
+    #[error("commit {commit} has more than {limit} bytes in files below `{path}`")]
+    TreeTooLarge {
+        /// The commit.
+        commit: CommitId,
+        /// The directory that was read.
+        path: String,
+        /// The limit, in bytes.
+        limit: usize,
+    },
     /// The remote gave nothing.
     #[error("`{url}` {}: {reason}", fault.as_str())]
     Remote {
@@ -117,6 +127,7 @@ impl Error {
             Self::Object { .. } => "git_object_unreadable",
             Self::ShallowHistory { .. } => "git_history_shallow",
             Self::TooManyFiles { .. } => "git_too_many_files",
+            Self::TreeTooLarge { .. } => "git_tree_too_large",
             Self::Remote { fault, .. } => match fault {
                 RemoteFault::Unreachable => "git_remote_unreachable",
                 RemoteFault::Refused => "git_remote_refused",
@@ -140,6 +151,7 @@ impl Error {
             | Self::Object { .. }
             | Self::ShallowHistory { .. }
             | Self::TooManyFiles { .. }
+            | Self::TreeTooLarge { .. }
             | Self::Remote { .. }
             | Self::Mirror { .. } => Blame::Gateway,
         }
@@ -154,7 +166,9 @@ impl Error {
             Self::NoSuchDirectory { .. } => "check the path below the repository's root",
             Self::Object { .. } => "run `git fsck`; a shallow or partial clone lacks objects",
             Self::ShallowHistory { .. } => "fetch the whole history: `git fetch --unshallow`",
-            Self::TooManyFiles { .. } => "point the source at a smaller directory",
+            Self::TooManyFiles { .. } | Self::TreeTooLarge { .. } => {
+                "point the source at a smaller directory"
+            }
             Self::Remote { fault, .. } => match fault {
                 RemoteFault::Unreachable => {
                     "check `prompts.git` and the network; for ssh, the host must be in `known_hosts`"

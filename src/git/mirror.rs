@@ -476,7 +476,13 @@ mod tests {
         assert_eq!(left(), first);
         mirror.fetch(&remote(&url), limits).unwrap();
         assert_ne!(left(), first);
+    }
 
+    #[test]
+    fn a_fetch_from_nobody_ends_at_its_deadline() {
+        let place = tempfile::tempdir().unwrap();
+        let mirror = Mirror::open(&place.path().join("m.git")).unwrap();
+        let limits = FetchLimits::default();
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("git://{}/x", silent.local_addr().unwrap());
         let short = FetchLimits {

@@ -131,15 +131,31 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchDirectory`], [`Error::Object`] when an object is missing, and
-    /// [`Error::TooManyFiles`].
+    /// [`Error::NoSuchDirectory`], [`Error::Object`] when an object is missing,
+    /// [`Error::TooManyFiles`] and [`Error::TreeTooLarge`].
     pub fn read_tree(
         &self,
         commit: CommitId,
         subpath: &str,
         limits: tree::Limits,
     ) -> Result<tree::Tree, Error> {
-        tree::read(&self.local(), commit, subpath, limits)
+        self.read_files(commit, subpath, limits, &|_| true)
+    }
+
+    /// Reads the files whose paths `is_wanted` names, as [`Repository::read_tree`] does; the others
+    /// count, but their content is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repository::read_tree`].
+    pub fn read_files(
+        &self,
+        commit: CommitId,
+        subpath: &str,
+        limits: tree::Limits,
+        is_wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<tree::Tree, Error> {
+        tree::read(&self.local(), commit, subpath, limits, is_wanted)
     }
 
     /// Lists the files of `commit` below `subpath` as paths relative to it, with their blobs' ids,
