@@ -3,9 +3,13 @@
 
 use crate::app::Config;
 use crate::domain::BundleHash;
-use crate::prompts::BundleArchive;
+use crate::prompts::{BundleArchive, SyncEvent};
 use crate::store::{KeptPrompts, Store};
+use serde_json::value::RawValue;
 use std::sync::Arc;
+
+/// The setting that tells the next start what was served.
+const SYNC_STATE: &str = "prompts.sync";
 
 /// The store as the place where prompts keep their versions.
 #[derive(Debug)]
@@ -30,6 +34,25 @@ impl BundleArchive for Archive {
 
     fn numbers(&self, line: &str) -> Result<Vec<Vec<u8>>, String> {
         self.0.numbers(line).map_err(|error| error.to_string())
+    }
+
+    fn record(&self, event: &SyncEvent) -> Result<(), String> {
+        let appended = self.0.append_prompts_loaded(event);
+        appended.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    fn keep_sync_state(&self, state: &str) -> Result<(), String> {
+        let json = RawValue::from_string(state.to_owned()).map_err(|error| error.to_string())?;
+        let kept = self.0.put_setting(SYNC_STATE, &json);
+        kept.map_err(|error| error.to_string())
+    }
+
+    fn sync_state(&self) -> Result<Option<String>, String> {
+        let found = self
+            .0
+            .setting(SYNC_STATE)
+            .map_err(|error| error.to_string())?;
+        Ok(found.map(|json| json.get().to_owned()))
     }
 }
 

@@ -5,6 +5,7 @@ use crate::app::config::{self, Config};
 use crate::app::{App, Error};
 use crate::domain::Secret;
 use crate::metering::Prices;
+use crate::prompts;
 use crate::providers::Providers;
 use crate::proxy::{CurrentUpstreams, Routes, Upstreams};
 use crate::safety::Secrets;
@@ -68,6 +69,11 @@ fn secrets_of(config: &Config) -> Vec<Secret> {
         known.extend(provider.api_key.clone());
         known.extend(provider.headers.iter().map(|(_, value)| value.clone()));
     }
+    if let prompts::Origin::Fetched { remote, .. } = &config.prompts.origin {
+        known.extend(remote.login.token.clone());
+    }
+    known.extend(config.hooks.webhook.clone());
+    known.extend(config.hooks.push.clone());
     let headers = config.telemetry.otlp_headers.iter();
     known.extend(headers.map(|(_, value)| value.clone()));
     known

@@ -3,6 +3,7 @@
 use crate::domain::{BundleHash, PromptKey};
 use crate::prompts::bundle::Bundle;
 use crate::prompts::error::Error;
+use crate::prompts::sync::SyncEvent;
 use serde::Deserialize;
 
 /// Keeps versions. The application implements it over its store.
@@ -34,6 +35,33 @@ pub trait BundleArchive: Send + Sync {
     ///
     /// Words for the log when they cannot be read.
     fn numbers(&self, line: &str) -> Result<Vec<Vec<u8>>, String>;
+
+    /// Writes down that something happened to the prompts. An archive without a journal forgets it.
+    ///
+    /// # Errors
+    ///
+    /// Words for the log when it cannot.
+    fn record(&self, _event: &SyncEvent) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Keeps what the next start must know of syncs (JSON), in place of what was kept before.
+    ///
+    /// # Errors
+    ///
+    /// Words for the log when it cannot.
+    fn keep_sync_state(&self, _state: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Returns what was kept of syncs.
+    ///
+    /// # Errors
+    ///
+    /// Words for the log when it cannot be read.
+    fn sync_state(&self) -> Result<Option<String>, String> {
+        Ok(None)
+    }
 }
 
 /// Keeps nothing, for commands that only look at files.

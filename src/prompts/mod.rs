@@ -45,6 +45,7 @@ mod segments;
 mod snapshot;
 mod source;
 mod stored;
+mod sync;
 mod syntax;
 mod usage;
 mod value;
@@ -64,4 +65,8 @@ pub use registry::{Config, LoadReport, Mode, Prompts, ResolvedPrompt};
 pub use samples::Sample;
 pub use snapshot::Snapshot;
 pub use source::{DirectorySource, GitSource, Source};
+pub use sync::{
+    Happening, HeldPrompt, Origin, SyncEvent, SyncOutcome, SyncReport, SyncStatus, SyncTrouble,
+    VersionChange,
+};
 pub use syntax::Role;

@@ -10,6 +10,7 @@ use crate::prompts::numbering::{Numbering, Slice};
 use crate::prompts::problem::Problem;
 use crate::prompts::snapshot::Snapshot;
 use crate::prompts::source::Source;
+use crate::prompts::sync::{Attempt, Origin, Sync};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,8 +36,10 @@ pub struct Config {
     pub mode: Mode,
     /// How long files must be quiet before they are loaded again.
     pub debounce: Duration,
-    /// How often Git's refs are looked at, and files where they cannot be watched.
+    /// How often a remote is asked, Git's refs are looked at, and files where they cannot be watched.
     pub poll: Duration,
+    /// How commits come to this machine.
+    pub origin: Origin,
 }
 
 impl Config {
@@ -48,6 +51,7 @@ impl Config {
             mode: Mode::Strict,
             debounce: Duration::from_millis(50),
             poll: Duration::from_secs(2),
+            origin: Origin::Here,
         }
     }
 }
@@ -85,7 +89,7 @@ pub struct Prompts {
 pub(super) struct Inner {
     pub(super) config: Config,
     pub(super) archive: Arc<dyn BundleArchive>,
-    current: ArcSwap<Snapshot>,
+    pub(super) current: ArcSwap<Snapshot>,
     /// Why the newest files are not served; `None` when they are.
     problem: ArcSwapOption<String>,
     /// Held while files are loaded, so that an older set never replaces a newer one.
@@ -94,6 +98,8 @@ pub(super) struct Inner {
     pub(super) history: AsyncMutex<History>,
     /// Which number each version has.
     pub(super) numbering: Arc<Numbering>,
+    /// What is known of syncs.
+    pub(super) sync: Sync,
 }
 
 impl fmt::Debug for Prompts {
@@ -107,7 +113,8 @@ impl fmt::Debug for Prompts {
 }
 
 impl Prompts {
-    /// Loads the prompts. Blocks.
+    /// Loads the prompts; those that were good before when a remote is not there, or the newest are
+    /// bad. Blocks.
     ///
     /// # Errors
     ///
@@ -115,7 +122,7 @@ impl Prompts {
     /// [`Error::Archive`].
     pub fn open(config: Config, archive: Arc<dyn BundleArchive>) -> Result<Self, Error> {
         let prompts = Self::archived(config, archive);
-        prompts.reload()?;
+        prompts.start()?;
         Ok(prompts)
     }
 
@@ -131,7 +138,16 @@ impl Prompts {
     ///
     /// As [`Prompts::open`]; what was served before is served on.
     pub fn reload(&self) -> Result<LoadReport, Error> {
-        let result = self.load();
+        let loading = self.inner.loading.lock();
+        let _loading = loading.unwrap_or_else(PoisonError::into_inner);
+        let before = self.snapshot();
+        let mut commit = None;
+        let result = self.load(&before, &mut commit);
+        self.note_load(&Attempt {
+            commit,
+            before: &before,
+            result: &result,
+        });
         let problem = result
             .as_ref()
             .err()
@@ -149,7 +165,7 @@ impl Prompts {
     /// Returns prompts without any files: old versions are found in `archive`, nothing else.
     #[must_use]
     pub fn archived(config: Config, archive: Arc<dyn BundleArchive>) -> Self {
-        Self {
+        let prompts = Self {
             inner: Arc::new(Inner {
                 config,
                 archive,
@@ -158,24 +174,26 @@ impl Prompts {
                 loading: Mutex::new(()),
                 history: AsyncMutex::new(History::default()),
                 numbering: Arc::default(),
+                sync: Sync::default(),
             }),
-        }
+        };
+        prompts.recall();
+        prompts
     }
 
-    fn load(&self) -> Result<LoadReport, Error> {
+    /// Notes the commit that is read in `tried`, also when it cannot be served.
+    fn load(&self, previous: &Snapshot, tried: &mut Option<String>) -> Result<LoadReport, Error> {
         let inner = &self.inner;
-        let _guard = inner.loading.lock().unwrap_or_else(PoisonError::into_inner);
-        let previous = self.snapshot();
-        let reading = inner.config.source.read()?;
-        let mut snapshot = Snapshot::build(reading, Some(&previous), inner.config.mode)?;
+        let reading = inner.config.source.read(tried)?;
+        let mut snapshot = Snapshot::build(reading, Some(previous), inner.config.mode)?;
         snapshot.numbering = Arc::clone(&inner.numbering);
         let archive = inner.archive.as_ref();
-        snapshot.keep_in(archive, Some(&previous))?;
+        snapshot.keep_in(archive, Some(previous))?;
         let (source, commit) = (&inner.config.source, snapshot.commit());
         inner
             .numbering
             .follow(source, archive, commit, Slice::AT_ONCE);
-        let report = report(&previous, &snapshot);
+        let report = report(previous, &snapshot);
         inner.current.store(Arc::new(snapshot));
         Ok(report)
     }
@@ -184,7 +202,7 @@ impl Prompts {
     #[must_use]
     pub fn check(source: &Source) -> Vec<Problem> {
         let outcome = source
-            .read()
+            .read(&mut None)
             .and_then(|reading| Snapshot::build(reading, None, Mode::Strict));
         match outcome {
             Ok(_) => Vec::new(),
@@ -200,7 +218,8 @@ impl Prompts {
     /// [`Error::Forbidden`], [`Error::NotFound`], [`Error::VersionNotFound`],
     /// [`Error::LabelNotFound`], [`Error::PreviewNotFound`] and [`Error::VersionAmbiguous`] say that
     /// there is no such version; nothing else is ever served in its place. [`Error::Git`],
-    /// [`Error::Archive`] and [`Error::LoadFailed`] when an old version cannot be read.
+    /// [`Error::Archive`] and [`Error::LoadFailed`] when a version cannot be read;
+    /// [`Error::NothingLoaded`] before anything was pushed.
     ///
     /// # Cancel safety
     ///
@@ -217,6 +236,9 @@ impl Prompts {
                 name: key.to_string(),
                 nearest: snapshot.nearest(key, caller),
             });
+        }
+        if snapshot.is_empty() && self.is_waiting() {
+            return Err(Error::NothingLoaded);
         }
         let label = match &reference.selector {
             Selector::Latest => return latest(&snapshot, key, None, caller),
@@ -237,11 +259,9 @@ impl Prompts {
                 return self.by_number(&snapshot, key, *number, caller).await;
             }
             Selector::PullRequest(number) => {
-                known(&snapshot, key, caller)?;
-                return Err(Error::PreviewNotFound {
-                    name: key.to_string(),
-                    number: *number,
-                });
+                let snapshot = arc_swap::Guard::into_inner(snapshot);
+                let resolved = self.at_pull_request(&snapshot, key, *number, caller).await;
+                return resolved.map(|resolved| self.with_number(resolved));
             }
         };
         by_label(&snapshot, key, label, caller)

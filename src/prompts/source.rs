@@ -56,13 +56,14 @@ const LIMITS: git::Limits = git::Limits {
 };
 
 impl Source {
-    /// Reads everything. Blocks.
-    pub(super) fn read(&self) -> Result<Reading, Error> {
+    /// Reads everything; notes the commit in `tried` as soon as it is known. Blocks.
+    pub(super) fn read(&self, tried: &mut Option<String>) -> Result<Reading, Error> {
         match self {
             Self::Directory(directory) => directory.read(),
             Self::Git(source) => {
                 let repository = Repository::discover(&source.repository).map_err(Error::Git)?;
                 let commit = repository.resolve(&source.reference).map_err(Error::Git)?;
+                *tried = Some(commit.to_string());
                 read_commit(&repository, commit, &source.subpath)
             }
         }

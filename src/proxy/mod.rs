@@ -125,7 +125,10 @@ impl Proxy {
             None => call::plain(request, arrival),
         };
         let stamp = prompt.as_ref().map(|prompt| &prompt.stamp);
-        let call = call.map_err(|error| Failure::of_prompt(error, stamp))?;
+        let mut call = call.map_err(|error| Failure::of_prompt(error, stamp))?;
+        if prompt.is_some() {
+            call.warnings.extend(self.prompts.staleness());
+        }
         self.carry_out(caller, arrival, call).await
     }
 

@@ -4,6 +4,7 @@ mod body;
 mod client;
 mod error;
 mod headers;
+mod hooks;
 mod layers;
 mod listener;
 mod readiness;
@@ -15,6 +16,7 @@ mod workers;
 
 pub use body::BodyLimits;
 pub use client::{AdminClient, AdminReply, ClientError};
+pub use hooks::{Hooks, bundle_preamble};
 pub use listener::{Limits, Stop, serve};
 pub use readiness::{Readiness, ReadinessReport};
 pub use router::{admin, data};
@@ -76,6 +78,10 @@ pub struct AdminState {
     pub readiness: Readiness,
     /// The time of day.
     pub clock: Clock,
+    /// What proves who tells of new commits.
+    pub hooks: Arc<Hooks>,
+    /// Places for bundles that are being taken.
+    pub bundles: Arc<Semaphore>,
 }
 
 /// What there is to be called.

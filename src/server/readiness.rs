@@ -1,5 +1,6 @@
 //! Whether new calls are welcome, and if not, why.
 
+use crate::domain::PromptKey;
 use crate::prompts::Prompts;
 use crate::store::Store;
 use std::sync::Arc;
@@ -29,6 +30,10 @@ pub struct ReadinessReport {
     pub prompts: usize,
     /// Why the newest content of the prompts is not served; the last good one is.
     pub problem: Option<String>,
+    /// That the prompts may be old, because their remote is not there.
+    pub stale: Option<String>,
+    /// Prompts that have problems and stay as they were.
+    pub held: Vec<PromptKey>,
 }
 
 impl Readiness {
@@ -42,6 +47,9 @@ impl Readiness {
         if !self.store.is_accepting() {
             reasons.push("the journal takes no records");
         }
+        if self.prompts.is_waiting() {
+            reasons.push("no prompts have been pushed yet");
+        }
         let snapshot = self.prompts.snapshot();
         ReadinessReport {
             is_ready: reasons.is_empty(),
@@ -49,6 +57,8 @@ impl Readiness {
             commit: snapshot.commit().map(str::to_owned),
             prompts: snapshot.len(),
             problem: self.prompts.last_problem(),
+            stale: self.prompts.staleness(),
+            held: snapshot.held().map(|held| held.prompt).collect(),
         }
     }
 }

@@ -53,7 +53,7 @@ pub(super) enum Kind {
     Outcome,
     /// A `StoredKey` as it is from now on.
     KeyChanged,
-    /// Versions of prompts began to be served.
+    /// Versions of prompts began to be served, or a set of them was refused.
     PromptsLoaded,
     /// Calls were served without a record.
     Gap,

@@ -184,7 +184,7 @@ impl Store {
         self.journal.append_outcome(outcome)
     }
 
-    /// Appends that versions of prompts began to be served; `what` says which.
+    /// Appends what happened to the prompts: that versions began to be served, or were refused.
     ///
     /// # Errors
     ///

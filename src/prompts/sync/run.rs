@@ -1,0 +1,325 @@
+//! A sync: fetch, load, and write down how it went.
+
+use crate::git::Mirror;
+use crate::prompts::error::Error;
+use crate::prompts::registry::{LoadReport, Prompts};
+use crate::prompts::snapshot::Snapshot;
+use crate::prompts::source::Source;
+use crate::prompts::sync::event::{Happening, MAX_PROBLEMS, SyncEvent, VersionChange};
+use crate::prompts::sync::status::{is_refusal, trouble};
+use crate::prompts::sync::{HeldPrompt, Origin, SyncReport, now};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// What a sync does with a commit that was refused before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// Nothing: its problems are known.
+    Known,
+    /// It is looked at again, for somebody who asks what is wrong with it.
+    Again,
+}
+
+/// A load that has ended.
+pub(in crate::prompts) struct Attempt<'a> {
+    /// The commit that was read; `None` when none was reached, or for a plain directory.
+    pub(in crate::prompts) commit: Option<String>,
+    /// What was served before.
+    pub(in crate::prompts) before: &'a Snapshot,
+    /// How it went.
+    pub(in crate::prompts) result: &'a Result<LoadReport, Error>,
+}
+
+impl Prompts {
+    /// Fetches what is new, and serves it if it is good. Blocks; another sync that runs is waited for.
+    #[must_use]
+    pub fn sync(&self) -> SyncReport {
+        let result = self.sync_now(Refused::Again);
+        self.report(&result)
+    }
+
+    /// Says that something is likely to be new: it is looked at as soon as may be.
+    pub fn ring(&self) {
+        let sync = &self.inner.sync;
+        sync.rings.fetch_add(1, Ordering::Relaxed);
+        sync.bell.notify_one();
+    }
+
+    /// As [`Prompts::sync`]; `None` when nothing is new.
+    pub(super) fn sync_now(&self, refused: Refused) -> Result<Option<LoadReport>, Error> {
+        let inner = &self.inner;
+        let running = inner.sync.running.lock();
+        let _running = running.unwrap_or_else(PoisonError::into_inner);
+        inner.sync.state().attempted = Some(now());
+        let tip = self.fetch().and_then(|()| self.tip());
+        let tip = match tip {
+            Ok(tip) => tip,
+            Err(error) => {
+                self.note_failure(&error);
+                return Err(error);
+            }
+        };
+        if tip.is_some() && self.is_known(tip.as_deref(), refused) {
+            return Ok(None);
+        }
+        let before = self.snapshot();
+        let report = self.reload()?;
+        let is_same = report.changed.is_empty() && report.removed.is_empty();
+        let is_same = is_same && before.commit() == report.commit.as_deref();
+        Ok((!is_same).then_some(report))
+    }
+
+    fn fetch(&self) -> Result<(), Error> {
+        let inner = &self.inner;
+        if let (Origin::Fetched { remote, limits }, Source::Git(source)) =
+            (&inner.config.origin, &inner.config.source)
+        {
+            let mirror = Mirror::open(&source.repository).map_err(Error::Git)?;
+            mirror.fetch(remote, *limits).map_err(Error::Git)?;
+        }
+        inner.sync.note_contact();
+        Ok(())
+    }
+
+    /// The commit that is tracked; `None` for a directory, whose files are looked at each time.
+    fn tip(&self) -> Result<Option<String>, Error> {
+        match &self.inner.config.source {
+            Source::Git(_) => self.inner.config.source.tip(),
+            Source::Directory(_) => Ok(None),
+        }
+    }
+
+    /// Whether `tip` is what was looked at last. Ends a trouble of the way there.
+    fn is_known(&self, tip: Option<&str>, refused: Refused) -> bool {
+        let mut state = self.inner.sync.state();
+        if state.failure.take().is_some() {
+            tracing::info!("the source of the prompts is there again");
+        }
+        let is_refused = state.refusal.is_some();
+        state.tried.as_deref() == tip && (!is_refused || refused == Refused::Known)
+    }
+
+    /// Follows a remote until `shutdown`: at once, every poll, and when the bell is rung.
+    pub(in crate::prompts) async fn follow_remote(&self, shutdown: CancellationToken) {
+        loop {
+            let (sender, ended) = oneshot::channel();
+            let prompts = self.clone();
+            // A thread of its own: the process need not wait for a remote that is silent.
+            let thread = std::thread::Builder::new().name("prompt-sync".to_owned());
+            let started = thread.spawn(move || {
+                log(prompts.sync_now(Refused::Known));
+                // Nobody listens any more when the process ends.
+                let _ = sender.send(());
+            });
+            if let Err(error) = started {
+                tracing::error!(%error, "prompts cannot be synced");
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = ended => {}
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = self.inner.sync.rung() => {}
+                () = sleep(self.inner.config.poll) => {}
+            }
+        }
+    }
+
+    /// Writes down that the source is not there.
+    fn note_failure(&self, error: &Error) {
+        let trouble = trouble(error, None);
+        let mut state = self.inner.sync.state();
+        state.failed_count += 1;
+        let is_known = state
+            .failure
+            .as_ref()
+            .is_some_and(|known| known.code == trouble.code && known.message == trouble.message);
+        if is_known {
+            return;
+        }
+        tracing::warn!(
+            error = trouble.message,
+            code = trouble.code,
+            hint = trouble.hint,
+            "prompts cannot be synced; the last good ones are served on"
+        );
+        state.failure = Some(trouble);
+    }
+
+    /// Writes down how a load went: for people, for the next start, and in the journal.
+    pub(in crate::prompts) fn note_load(&self, attempt: &Attempt<'_>) {
+        if self.inner.config.origin == Origin::Here {
+            // What is here is reached by being read.
+            self.inner.sync.note_contact();
+            self.inner.sync.state().attempted = Some(now());
+        }
+        match attempt.result {
+            Ok(report) => self.note_success(attempt, report),
+            Err(error) if is_refusal(error) => self.note_refusal(attempt, error),
+            Err(error) => self.note_failure(error),
+        }
+    }
+
+    fn note_success(&self, attempt: &Attempt<'_>, report: &LoadReport) {
+        let after = self.snapshot();
+        let commit = after.commit().map(str::to_owned);
+        let is_new = !report.changed.is_empty()
+            || !report.removed.is_empty()
+            || attempt.before.commit() != after.commit();
+        let held: Vec<HeldPrompt> = after.held().collect();
+        let is_git = matches!(self.inner.config.source, Source::Git(_));
+        let mut state = self.inner.sync.state();
+        let is_start = state.applied.is_none();
+        let is_known = is_git && is_start && state.kept.commit == commit;
+        if is_new || is_start {
+            state.applied = Some(state.kept.applied.filter(|_| is_known).unwrap_or_else(now));
+            state.applied_count += 1;
+        }
+        state.tried.clone_from(&commit);
+        state.refusal = None;
+        state.failure = None;
+        state.held.clone_from(&held);
+        let mut kept = state.kept.clone();
+        kept.commit.clone_from(&commit);
+        kept.applied = state.applied;
+        kept.held = held
+            .iter()
+            .map(|held| (held.prompt.clone(), held.hash))
+            .collect();
+        kept.refused = None;
+        let is_to_keep = is_git && kept != state.kept;
+        state.kept = kept.clone();
+        drop(state);
+        if is_to_keep {
+            self.keep(&kept);
+        }
+        if is_new && !is_known {
+            self.record(commit, self.loaded(attempt, &after, report, is_start));
+        }
+    }
+
+    fn loaded(
+        &self,
+        attempt: &Attempt<'_>,
+        after: &Snapshot,
+        report: &LoadReport,
+        is_start: bool,
+    ) -> Happening {
+        let change = |prompt: &crate::domain::PromptKey| {
+            let hash =
+                |snapshot: &Snapshot| snapshot.get(prompt).map(|prompt| prompt.bundle.hash());
+            Some(VersionChange {
+                prompt: prompt.clone(),
+                from: hash(attempt.before),
+                to: hash(after)?,
+            })
+        };
+        // A start compares with nothing.
+        let changed = report.changed.iter().filter(|_| !is_start);
+        Happening::PromptsLoaded {
+            prompts: report.prompts,
+            changed: changed.filter_map(change).collect(),
+            removed: report.removed.clone(),
+            held: after.held().map(|held| held.prompt).collect(),
+            rewritten_from: self.rewritten_from(attempt.before, after),
+        }
+    }
+
+    /// The commit served before, when the new one does not descend from it.
+    fn rewritten_from(&self, before: &Snapshot, after: &Snapshot) -> Option<String> {
+        let Source::Git(_) = self.inner.config.source else {
+            return None;
+        };
+        let (old, new) = (before.commit()?, after.commit()?);
+        let (repository, _) = self.inner.config.source.repository().ok()?;
+        let is_known = old == new
+            || repository
+                .resolve(old)
+                .and_then(|old| repository.is_ancestor(old, repository.resolve(new)?))
+                .unwrap_or(false);
+        (!is_known).then(|| old.to_owned())
+    }
+
+    fn note_refusal(&self, attempt: &Attempt<'_>, error: &Error) {
+        let commit = attempt.commit.clone();
+        let mut trouble = trouble(error, commit.as_deref());
+        let identity = trouble.refused.clone();
+        let mut state = self.inner.sync.state();
+        state.tried.clone_from(&commit);
+        let known = state.refusal.take().filter(|known| {
+            known.code == trouble.code
+                && known.refused == trouble.refused
+                && known.problems == trouble.problems
+        });
+        let is_known = known.is_some();
+        if let Some(known) = known {
+            trouble.since = known.since;
+        }
+        let (code, message) = (trouble.code, trouble.message.clone());
+        trouble.problems.truncate(MAX_PROBLEMS);
+        let problems = trouble.problems.clone();
+        state.refusal = Some(trouble);
+        if is_known {
+            return;
+        }
+        state.refused_count += 1;
+        let is_told = state.kept.refused == identity;
+        state.kept.refused = identity;
+        let kept = state.kept.clone();
+        drop(state);
+        if is_told {
+            return;
+        }
+        if matches!(self.inner.config.source, Source::Git(_)) {
+            self.keep(&kept);
+        }
+        let what = Happening::PromptsRefused {
+            code,
+            message,
+            problems,
+        };
+        self.record(commit, what);
+    }
+
+    pub(super) fn keep(&self, kept: &super::kept::Kept) {
+        if let Err(problem) = kept.keep(self.inner.archive.as_ref()) {
+            tracing::error!(problem, "what is served cannot be noted for the next start");
+        }
+    }
+
+    fn record(&self, commit: Option<String>, what: Happening) {
+        let event = SyncEvent::now(self.inner.source_text(), commit, what);
+        if let Err(problem) = self.inner.archive.record(&event) {
+            tracing::error!(problem, "a sync of the prompts cannot be recorded");
+        }
+    }
+}
+
+fn log(result: Result<Option<LoadReport>, Error>) {
+    match result {
+        Ok(Some(report)) => {
+            tracing::info!(
+                prompts = report.prompts,
+                changed = report.changed.len(),
+                removed = report.removed.len(),
+                commit = report.commit,
+                "prompts loaded"
+            );
+            for problem in &report.problems {
+                tracing::warn!(%problem, "a prompt has a problem; its last good version stays");
+            }
+        }
+        Err(Error::LoadFailed { problems }) => {
+            for problem in &problems {
+                tracing::warn!(%problem, hint = problem.hint, "prompts not loaded");
+            }
+        }
+        Err(error) if is_refusal(&error) => tracing::warn!(%error, "prompts not loaded"),
+        // Said where it was noted, and nothing is new.
+        Err(_) | Ok(None) => {}
+    }
+}
