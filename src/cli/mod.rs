@@ -8,9 +8,11 @@ mod history;
 mod keys;
 mod output;
 mod prompts;
+mod push;
 mod reach;
 mod serve;
 mod store;
+mod sync;
 
 use crate::app::{Environment, Overrides};
 use crate::domain::Durability;

@@ -1,8 +1,10 @@
-//! `promptgate prompts list|show|render|log|blame`: reads the prompts themselves, needs no server.
+//! `promptgate prompts list|show|render|log|blame|sync|push`: all but the last two read the prompts
+//! themselves and need no server.
 
 use crate::app::{self, Environment};
 use crate::cli::output::{self, Align, Failure, table};
-use crate::cli::{Common, history, reach};
+use crate::cli::push::PushArguments;
+use crate::cli::{Common, history, push, reach, sync};
 use crate::domain::{Caller, PromptKey, PromptReference};
 use crate::prompts::{Bundle, Part, Prompts, RenderInput, RenderedMessage};
 use clap::Subcommand;
@@ -30,6 +32,14 @@ pub(crate) enum PromptsCommand {
         #[arg(value_parser = PromptKey::parse)]
         prompt: PromptKey,
     },
+    /// Show how it stands with the source of the prompts: its commit, age and troubles.
+    Sync {
+        /// Sync first.
+        #[arg(long)]
+        now: bool,
+    },
+    /// Make a signed bundle of a branch, and hand it to a gateway that may fetch from nowhere.
+    Push(PushArguments),
     /// Render a prompt without asking a model.
     Render {
         /// The prompt, `NAME[.VARIANT][@SELECTOR]`.
@@ -46,6 +56,11 @@ pub(crate) async fn run(
     common: &Common,
     environment: &Environment,
 ) -> Result<(), Failure> {
+    match &command {
+        PromptsCommand::Sync { now } => return sync::run(common, environment, *now).await,
+        PromptsCommand::Push(arguments) => return push::run(arguments, common, environment).await,
+        _ => {}
+    }
     let config = reach::config(common, environment)?;
     let archive = app::read_only_archive(&config);
     let open = || Prompts::archived(config.prompts.clone(), archive);
@@ -53,7 +68,7 @@ pub(crate) async fn run(
         // Only commits are looked at: files that are broken now do not matter.
         PromptsCommand::Log { prompt } => return history::log(&open(), prompt, common.json),
         PromptsCommand::Blame { prompt } => return history::blame(&open(), prompt, common.json),
-        PromptsCommand::List | PromptsCommand::Show { .. } | PromptsCommand::Render { .. } => {}
+        _ => {}
     }
     let prompts = open();
     prompts.reload().map_err(failure)?;
@@ -61,7 +76,10 @@ pub(crate) async fn run(
         output::say(&format!("warning: {error}\n"));
     }
     match command {
-        PromptsCommand::Log { .. } | PromptsCommand::Blame { .. } => Ok(()),
+        PromptsCommand::Log { .. }
+        | PromptsCommand::Blame { .. }
+        | PromptsCommand::Sync { .. }
+        | PromptsCommand::Push(_) => Ok(()),
         PromptsCommand::List => list(&prompts, common.json),
         PromptsCommand::Show { prompt } => show(&prompts, &prompt).await,
         PromptsCommand::Render { prompt, variables } => {
