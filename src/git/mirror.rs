@@ -140,7 +140,7 @@ impl Mirror {
         received.map_err(|error| {
             let fault = budget.fault().unwrap_or_else(|| fault_of(&error));
             let reason = if words.is_empty() {
-                describe(&error)
+                root(&error)
             } else {
                 words
             };
@@ -297,6 +297,17 @@ fn failed(remote: &Remote, fault: RemoteFault, reason: &str) -> Error {
 fn one_line(text: &str) -> String {
     let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     clean.take(400).collect()
+}
+
+/// The cause that no other cause is behind.
+fn root(error: &gix::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = inner.to_string();
+        cause = inner.source();
+    }
+    text
 }
 
 /// The whole chain of causes.

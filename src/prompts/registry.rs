@@ -10,7 +10,7 @@ use crate::prompts::numbering::{Numbering, Slice};
 use crate::prompts::problem::Problem;
 use crate::prompts::snapshot::Snapshot;
 use crate::prompts::source::Source;
-use crate::prompts::sync::{Attempt, Origin, Sync};
+use crate::prompts::sync::{Origin, Sync};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -143,16 +143,14 @@ impl Prompts {
         let before = self.snapshot();
         let mut commit = None;
         let result = self.load(&before, &mut commit);
-        self.note_load(&Attempt {
-            commit,
-            before: &before,
-            result: &result,
-        });
         let problem = result
             .as_ref()
             .err()
             .map(|error| Arc::new(error.to_string()));
         self.inner.problem.store(problem);
+        if let Err(error) = &result {
+            self.note_trouble(commit.as_deref(), error);
+        }
         result
     }
 
@@ -194,6 +192,8 @@ impl Prompts {
             .numbering
             .follow(source, archive, commit, Slice::AT_ONCE);
         let report = report(previous, &snapshot);
+        // Written down before it is served: what was served is never unknown.
+        self.note_success(previous, &snapshot, &report);
         inner.current.store(Arc::new(snapshot));
         Ok(report)
     }

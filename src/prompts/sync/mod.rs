@@ -12,8 +12,6 @@ mod run;
 mod start;
 mod status;
 
-pub(super) use run::Attempt;
-
 pub use event::{Happening, SyncEvent, VersionChange};
 pub use status::{HeldPrompt, SyncOutcome, SyncReport, SyncStatus, SyncTrouble};
 

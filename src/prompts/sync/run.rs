@@ -1,5 +1,6 @@
 //! A sync: fetch, load, and write down how it went.
 
+use crate::domain::PromptKey;
 use crate::git::Mirror;
 use crate::prompts::error::Error;
 use crate::prompts::registry::{LoadReport, Prompts};
@@ -21,16 +22,6 @@ pub(super) enum Refused {
     Known,
     /// It is looked at again, for somebody who asks what is wrong with it.
     Again,
-}
-
-/// A load that has ended.
-pub(in crate::prompts) struct Attempt<'a> {
-    /// The commit that was read; `None` when none was reached, or for a plain directory.
-    pub(in crate::prompts) commit: Option<String>,
-    /// What was served before.
-    pub(in crate::prompts) before: &'a Snapshot,
-    /// How it went.
-    pub(in crate::prompts) result: &'a Result<LoadReport, Error>,
 }
 
 impl Prompts {
@@ -137,8 +128,9 @@ impl Prompts {
         let is_known = state
             .failure
             .as_ref()
-            .is_some_and(|known| known.code == trouble.code && known.message == trouble.message);
+            .is_some_and(|known| known.code == trouble.code);
         if is_known {
+            // Told once, however long it lasts.
             return;
         }
         tracing::warn!(
@@ -150,26 +142,37 @@ impl Prompts {
         state.failure = Some(trouble);
     }
 
-    /// Writes down how a load went: for people, for the next start, and in the journal.
-    pub(in crate::prompts) fn note_load(&self, attempt: &Attempt<'_>) {
-        if self.inner.config.origin == Origin::Here {
-            // What is here is reached by being read.
-            self.inner.sync.note_contact();
-            self.inner.sync.state().attempted = Some(now());
-        }
-        match attempt.result {
-            Ok(report) => self.note_success(attempt, report),
-            Err(error) if is_refusal(error) => self.note_refusal(attempt, error),
-            Err(error) => self.note_failure(error),
+    /// Writes down why what was read is not served: for people, for the next start, and in the journal.
+    pub(in crate::prompts) fn note_trouble(&self, commit: Option<&str>, error: &Error) {
+        self.note_look();
+        if is_refusal(error) {
+            self.note_refusal(commit, error);
+        } else {
+            self.note_failure(error);
         }
     }
 
-    fn note_success(&self, attempt: &Attempt<'_>, report: &LoadReport) {
-        let after = self.snapshot();
+    /// What is here is reached by being read.
+    fn note_look(&self) {
+        let sync = &self.inner.sync;
+        if self.inner.config.origin == Origin::Here {
+            sync.note_contact();
+            sync.state().attempted = Some(now());
+        }
+    }
+
+    /// Writes down that `after` is about to be served in place of `before`.
+    pub(in crate::prompts) fn note_success(
+        &self,
+        before: &Snapshot,
+        after: &Snapshot,
+        report: &LoadReport,
+    ) {
+        self.note_look();
         let commit = after.commit().map(str::to_owned);
         let is_new = !report.changed.is_empty()
             || !report.removed.is_empty()
-            || attempt.before.commit() != after.commit();
+            || before.commit() != after.commit();
         let held: Vec<HeldPrompt> = after.held().collect();
         let is_git = matches!(self.inner.config.source, Source::Git(_));
         let mut state = self.inner.sync.state();
@@ -198,34 +201,20 @@ impl Prompts {
             self.keep(&kept);
         }
         if is_new && !is_known {
-            self.record(commit, self.loaded(attempt, &after, report, is_start));
-        }
-    }
-
-    fn loaded(
-        &self,
-        attempt: &Attempt<'_>,
-        after: &Snapshot,
-        report: &LoadReport,
-        is_start: bool,
-    ) -> Happening {
-        let change = |prompt: &crate::domain::PromptKey| {
-            let hash =
-                |snapshot: &Snapshot| snapshot.get(prompt).map(|prompt| prompt.bundle.hash());
-            Some(VersionChange {
-                prompt: prompt.clone(),
-                from: hash(attempt.before),
-                to: hash(after)?,
-            })
-        };
-        // A start compares with nothing.
-        let changed = report.changed.iter().filter(|_| !is_start);
-        Happening::PromptsLoaded {
-            prompts: report.prompts,
-            changed: changed.filter_map(change).collect(),
-            removed: report.removed.clone(),
-            held: after.held().map(|held| held.prompt).collect(),
-            rewritten_from: self.rewritten_from(attempt.before, after),
+            let changed = if is_start {
+                // A start compares with nothing.
+                Vec::new()
+            } else {
+                changes(before, after, report)
+            };
+            let what = Happening::PromptsLoaded {
+                prompts: report.prompts,
+                changed,
+                removed: report.removed.clone(),
+                held: held.into_iter().map(|held| held.prompt).collect(),
+                rewritten_from: self.rewritten_from(before, after),
+            };
+            self.record(commit, what);
         }
     }
 
@@ -244,9 +233,9 @@ impl Prompts {
         (!is_known).then(|| old.to_owned())
     }
 
-    fn note_refusal(&self, attempt: &Attempt<'_>, error: &Error) {
-        let commit = attempt.commit.clone();
-        let mut trouble = trouble(error, commit.as_deref());
+    fn note_refusal(&self, commit: Option<&str>, error: &Error) {
+        let mut trouble = trouble(error, commit);
+        let commit = commit.map(str::to_owned);
         let identity = trouble.refused.clone();
         let mut state = self.inner.sync.state();
         state.tried.clone_from(&commit);
@@ -297,6 +286,21 @@ impl Prompts {
             tracing::error!(problem, "a sync of the prompts cannot be recorded");
         }
     }
+}
+
+fn changes(before: &Snapshot, after: &Snapshot, report: &LoadReport) -> Vec<VersionChange> {
+    let hash = |snapshot: &Snapshot, key: &PromptKey| {
+        let prompt = snapshot.get(key)?;
+        Some(prompt.bundle.hash())
+    };
+    let change = |prompt: &PromptKey| {
+        Some(VersionChange {
+            prompt: prompt.clone(),
+            from: hash(before, prompt),
+            to: hash(after, prompt)?,
+        })
+    };
+    report.changed.iter().filter_map(change).collect()
 }
 
 fn log(result: Result<Option<LoadReport>, Error>) {
