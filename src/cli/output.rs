@@ -65,6 +65,11 @@ impl From<app::Error> for Failure {
             }
             _ => Vec::new(),
         };
+        let message = match &error {
+            // Here nobody is a stranger who must not know where the prompts are.
+            app::Error::Prompts(prompts::Error::Git(cause)) => format!("{error}: {cause}"),
+            _ => error.to_string(),
+        };
         let is_config = matches!(
             error,
             app::Error::ConfigFile { .. }
@@ -73,9 +78,9 @@ impl From<app::Error> for Failure {
                 | app::Error::OpenToTheWorld { .. }
         );
         let failure = if is_config {
-            Self::usage(error.to_string())
+            Self::usage(message)
         } else {
-            Self::new(error.to_string())
+            Self::new(message)
         };
         failure.with_details(details).with_hint(error.hint())
     }

@@ -82,7 +82,9 @@ fn bundle(repository: &Path, references: &[String]) -> Result<Vec<u8>, Failure> 
     let mut references = references.to_vec();
     if references.is_empty() {
         let branch = git(repository, &["symbolic-ref", "--short", "HEAD"]).map_err(|failure| {
-            failure.with_hint(Some("name one: `--reference main`".to_owned()))
+            failure.with_hint(Some(
+                "name the repository and a branch: `--repository DIR --reference main`".to_owned(),
+            ))
         })?;
         let branch = String::from_utf8_lossy(&branch).trim().to_owned();
         references.push(branch);

@@ -62,6 +62,8 @@ impl Mirror {
                 gix::open::Options::isolated(),
             )
             .map_err(|error| mirror.unwritable(&error))?;
+            // The library's samples; nothing is ever run here.
+            let _ = fs::remove_dir_all(path.join("hooks"));
         }
         Ok(mirror)
     }

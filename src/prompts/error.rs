@@ -164,7 +164,7 @@ pub enum Error {
     #[error("the prompts have no history: they are in no commit of a Git repository")]
     NoHistory,
     /// Nothing has come yet that could be served.
-    #[error("no prompts have been pushed yet")]
+    #[error("no prompts have been fetched or pushed yet")]
     NothingLoaded,
     /// Prompts do not come as bundles here.
     #[error("prompts are not pushed to this gateway")]
@@ -339,7 +339,10 @@ impl Error {
             ),
             Self::NumbersUnavailable { hint, .. } => hint.clone(),
             Self::NoHistory => Some("commit them to a Git repository".to_owned()),
-            Self::NothingLoaded => Some("push some: `promptgate prompts push`".to_owned()),
+            Self::NothingLoaded => Some(
+                "fetch them: `promptgate prompts sync --now`; or push some: `promptgate prompts push`"
+                    .to_owned(),
+            ),
             Self::PushNotExpected => Some(
                 "set `pushed = true` and `push_secret` in `[prompts]` of promptgate.toml"
                     .to_owned(),

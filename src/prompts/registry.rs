@@ -56,6 +56,19 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Whether there is anything to be read: a remote is when it was fetched once.
+    #[must_use]
+    pub fn has_come(&self) -> bool {
+        match (&self.origin, &self.source) {
+            (Origin::Fetched { .. } | Origin::Pushed { .. }, Source::Git(source)) => {
+                source.repository.exists()
+            }
+            _ => true,
+        }
+    }
+}
+
 /// The outcome of a load.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LoadReport {
@@ -182,6 +195,9 @@ impl Prompts {
     /// Notes the commit that is read in `tried`, also when it cannot be served.
     fn load(&self, previous: &Snapshot, tried: &mut Option<String>) -> Result<LoadReport, Error> {
         let inner = &self.inner;
+        if !inner.config.has_come() {
+            return Err(Error::NothingLoaded);
+        }
         let reading = inner.config.source.read(tried)?;
         let mut snapshot = Snapshot::build(reading, Some(previous), inner.config.mode)?;
         snapshot.numbering = Arc::clone(&inner.numbering);

@@ -91,7 +91,7 @@ async fn what_is_pushed_is_served_and_survives() {
     );
     let shown = said(&gateway.run(&["prompts", "sync"]).await);
     assert!(
-        shown.contains("pushed in prompts at HEAD (pushed)"),
+        shown.contains("signed bundles in prompts at HEAD (pushed)"),
         "{shown}"
     );
     assert!(!gateway.stderr().contains(SECRET));

@@ -137,7 +137,7 @@ impl Prompts {
             error = trouble.message,
             code = trouble.code,
             hint = trouble.hint,
-            "prompts cannot be synced; the last good ones are served on"
+            "prompts cannot be synced"
         );
         state.failure = Some(trouble);
     }

@@ -114,7 +114,7 @@ pub struct SyncReport {
 pub(super) fn source_text(config: &Config) -> String {
     let place = match &config.origin {
         Origin::Fetched { remote, .. } => remote.url.to_string(),
-        Origin::Pushed { .. } => "pushed".to_owned(),
+        Origin::Pushed { .. } => "signed bundles".to_owned(),
         Origin::Here => match &config.source {
             Source::Directory(directory) => return directory.path.display().to_string(),
             Source::Git(source) => source.repository.display().to_string(),
