@@ -53,6 +53,11 @@ impl Mirror {
                 "the copy of the repository will not open, it is made again");
             fs::rename(path, &aside).map_err(|error| mirror.unwritable(&error))?;
         }
+        let old = path.with_extension("old");
+        if !path.exists() && old.exists() {
+            // The process ended while the copy was made anew.
+            fs::rename(&old, path).map_err(|error| mirror.unwritable(&error))?;
+        }
         if !path.exists() {
             fs::create_dir_all(path).map_err(|error| mirror.unwritable(&error))?;
             gix::ThreadSafeRepository::init_opts(
@@ -75,6 +80,51 @@ impl Mirror {
     /// [`Error::NotARepository`].
     pub fn repository(&self) -> Result<Repository, Error> {
         Repository::discover(&self.path)
+    }
+
+    /// Returns how many packs of objects there are: every fetch that brings something leaves one.
+    #[must_use]
+    pub fn pack_count(&self) -> usize {
+        let packs = fs::read_dir(self.path.join("objects/pack"));
+        let names = packs
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path());
+        names
+            .filter(|name| name.extension().is_some_and(|end| end == "pack"))
+            .count()
+    }
+
+    /// Makes the copy anew by `fill`, in one pack, and puts it in place of the old one; unless it would
+    /// lack the commit `needed`. Whether it did. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fill`, and [`Error::Mirror`]; the old one then stays.
+    pub fn renew(
+        &self,
+        needed: Option<&str>,
+        fill: &dyn Fn(&Self) -> Result<(), Error>,
+    ) -> Result<bool, Error> {
+        let (fresh, old) = (
+            self.path.with_extension("new"),
+            self.path.with_extension("old"),
+        );
+        for left in [&fresh, &old] {
+            let _ = fs::remove_dir_all(left);
+        }
+        let mirror = Self::open(&fresh)?;
+        fill(&mirror)?;
+        let repository = mirror.repository()?;
+        if needed.is_some_and(|needed| repository.resolve(needed).is_err()) {
+            let _ = fs::remove_dir_all(&fresh);
+            return Ok(false);
+        }
+        // Whoever reads in between is told to ask again; the old one is kept for who has it open.
+        let moved = fs::rename(&self.path, &old).and_then(|()| fs::rename(&fresh, &self.path));
+        moved.map_err(|error| self.unwritable(&error))?;
+        Ok(true)
     }
 
     /// Fetches the branches, the tags and `HEAD` of `remote`. Blocks, at most until the deadline.
@@ -435,6 +485,39 @@ mod tests {
             forced,
             "branches are not touched"
         );
+    }
+
+    #[test]
+    fn a_copy_of_many_packs_is_made_anew_in_one() {
+        let dir = repository_with(&[("a", "0")]);
+        let first = commit_all(dir.path(), "first");
+        let base = daemon(dir.path().parent().unwrap());
+        let name = dir.path().file_name().unwrap().to_str().unwrap();
+        let remote = remote(&format!("{base}/{name}"));
+        let place = tempfile::tempdir().unwrap();
+        let mirror = Mirror::open(&place.path().join("m.git")).unwrap();
+        let limits = FetchLimits::default();
+        for round in 1..4 {
+            std::fs::write(dir.path().join("a"), round.to_string()).unwrap();
+            commit_all(dir.path(), "next");
+            mirror.fetch(&remote, limits).unwrap();
+            assert_eq!(mirror.pack_count(), round);
+        }
+        let fill = |fresh: &Mirror| fresh.fetch(&remote, limits);
+        let gone = "0123456789012345678901234567890123456789";
+        assert!(!mirror.renew(Some(gone), &fill).unwrap());
+        assert_eq!(mirror.pack_count(), 3);
+        assert!(mirror.renew(Some(&first), &fill).unwrap());
+        assert_eq!(mirror.pack_count(), 1);
+        let head = git(dir.path(), &["rev-parse", "HEAD"]);
+        let repository = mirror.repository().unwrap();
+        assert_eq!(repository.resolve("main").unwrap().to_string(), head);
+        assert!(
+            mirror
+                .renew(None, &|_| Err(mirror.unwritable(&"no")))
+                .is_err()
+        );
+        assert_eq!(mirror.pack_count(), 1);
     }
 
     #[test]

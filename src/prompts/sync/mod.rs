@@ -20,9 +20,12 @@ use crate::git::{FetchLimits, Remote};
 use crate::prompts::registry::Inner;
 use kept::Kept;
 use preview::Previews;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
+
+/// A copy of a remote in so many packs is slow to read.
+const MANY_PACKS: usize = 100;
 
 /// How commits come to this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -57,6 +60,8 @@ pub(super) struct Sync {
     contact: AtomicI64,
     /// Never held for long, and never while anything is read.
     state: Mutex<State>,
+    /// With so many packs the copy of the remote is made anew.
+    renew_at: AtomicUsize,
     /// Held while a pull request is looked up: one at a time.
     previews: AsyncMutex<Previews>,
 }
@@ -87,6 +92,7 @@ impl Default for Sync {
             rings: AtomicU64::new(0),
             contact: AtomicI64::new(0),
             state: Mutex::default(),
+            renew_at: AtomicUsize::new(MANY_PACKS),
             previews: AsyncMutex::default(),
         }
     }

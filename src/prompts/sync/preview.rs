@@ -8,16 +8,18 @@ use crate::prompts::registry::{Prompts, ResolvedPrompt, known};
 use crate::prompts::snapshot::Snapshot;
 use crate::prompts::source::Source;
 use crate::prompts::sync::Origin;
+use crate::prompts::sync::run::detached;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 /// How long the head of a pull request is believed.
 const FRESH: Duration = Duration::from_secs(15);
 /// How long a call waits for a pull request.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// Bytes that a pull request may add.
+const MAX_BYTES: u64 = 32 << 20;
 /// Pull requests that are remembered.
 const MAX_KNOWN: usize = 256;
 
@@ -104,20 +106,17 @@ impl Prompts {
         }
         let limits = FetchLimits {
             deadline: limits.deadline.min(DEADLINE),
+            // Anybody may open one, and its objects stay.
+            max_bytes: limits.max_bytes.min(MAX_BYTES),
             ..*limits
         };
         let (remote, path) = (remote.clone(), source.repository.clone());
-        let (sender, fetched) = oneshot::channel();
-        let thread = std::thread::Builder::new().name("prompt-preview".to_owned());
-        let started = thread.spawn(move || {
-            let fetched = Mirror::open(&path)
-                .and_then(|mirror| mirror.fetch_pull_request(&remote, number, limits));
-            // The caller may have left.
-            let _ = sender.send(fetched);
+        let fetched = detached("prompt-preview", move || {
+            let mirror = Mirror::open(&path)?;
+            mirror.fetch_pull_request(&remote, number, limits)
         });
-        started.map_err(|_| Error::Stopping)?;
-        let fetched = timeout(DEADLINE, fetched).await.map_err(|_| late())?;
-        let head = fetched.map_err(|_| Error::Stopping)?.map_err(Error::Git)?;
+        let fetched = timeout(DEADLINE, fetched).await.map_err(|_| late())??;
+        let head = fetched.map_err(Error::Git)?;
         previews.remember(Known {
             number,
             head,

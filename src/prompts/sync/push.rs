@@ -40,6 +40,7 @@ impl Prompts {
         }
         let mirror = Mirror::open(&source.repository).map_err(Error::Git)?;
         mirror.take_bundle(bundle, *limits).map_err(Error::Git)?;
+        self.renew(&mirror, &|fresh| fresh.take_bundle(bundle, *limits));
         let kept = {
             let mut state = inner.sync.state();
             state.attempted = Some(now());

@@ -1,7 +1,7 @@
 //! A sync: fetch, load, and write down how it went.
 
 use crate::domain::PromptKey;
-use crate::git::Mirror;
+use crate::git::{self, Mirror};
 use crate::prompts::error::Error;
 use crate::prompts::registry::{LoadReport, Prompts};
 use crate::prompts::snapshot::Snapshot;
@@ -25,11 +25,22 @@ pub(super) enum Refused {
 }
 
 impl Prompts {
-    /// Fetches what is new, and serves it if it is good. Blocks; another sync that runs is waited for.
-    #[must_use]
-    pub fn sync(&self) -> SyncReport {
-        let result = self.sync_now(Refused::Again);
-        self.report(&result)
+    /// Fetches what is new, and serves it if it is good; another sync that runs is waited for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopping`] when no thread can be had; all else is in the report.
+    ///
+    /// # Cancel safety
+    ///
+    /// The sync goes on when the future is dropped.
+    pub async fn sync(&self) -> Result<SyncReport, Error> {
+        let prompts = self.clone();
+        detached("prompt-sync", move || {
+            let result = prompts.sync_now(Refused::Again);
+            prompts.report(&result)
+        })
+        .await
     }
 
     /// Says that something is likely to be new: it is looked at as soon as may be.
@@ -70,9 +81,28 @@ impl Prompts {
         {
             let mirror = Mirror::open(&source.repository).map_err(Error::Git)?;
             mirror.fetch(remote, *limits).map_err(Error::Git)?;
+            self.renew(&mirror, &|fresh| fresh.fetch(remote, *limits));
         }
         inner.sync.note_contact();
         Ok(())
+    }
+
+    /// Makes a copy of many packs anew, unless it would lack what is served.
+    pub(super) fn renew(&self, mirror: &Mirror, fill: &dyn Fn(&Mirror) -> Result<(), git::Error>) {
+        let sync = &self.inner.sync;
+        let packs = mirror.pack_count();
+        if packs < sync.renew_at.load(Ordering::Relaxed) {
+            return;
+        }
+        let snapshot = self.snapshot();
+        match mirror.renew(snapshot.commit(), fill) {
+            Ok(true) => tracing::info!(packs, "the copy of the remote was made anew"),
+            Ok(false) => sync.renew_at.store(packs * 2, Ordering::Relaxed),
+            Err(error) => {
+                tracing::warn!(%error, packs, "the copy of the remote cannot be made anew");
+                sync.renew_at.store(packs * 2, Ordering::Relaxed);
+            }
+        }
     }
 
     /// The commit that is tracked; `None` for a directory, whose files are looked at each time.
@@ -96,21 +126,13 @@ impl Prompts {
     /// Follows a remote until `shutdown`: at once, every poll, and when the bell is rung.
     pub(in crate::prompts) async fn follow_remote(&self, shutdown: CancellationToken) {
         loop {
-            let (sender, ended) = oneshot::channel();
             let prompts = self.clone();
-            // A thread of its own: the process need not wait for a remote that is silent.
-            let thread = std::thread::Builder::new().name("prompt-sync".to_owned());
-            let started = thread.spawn(move || {
-                log(prompts.sync_now(Refused::Known));
-                // Nobody listens any more when the process ends.
-                let _ = sender.send(());
-            });
-            if let Err(error) = started {
-                tracing::error!(%error, "prompts cannot be synced");
-            }
+            let sync = detached("prompt-sync", move || log(prompts.sync_now(Refused::Known)));
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                _ = ended => {}
+                ended = sync => if let Err(error) = ended {
+                    tracing::error!(%error, "prompts cannot be synced");
+                }
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -286,6 +308,21 @@ impl Prompts {
             tracing::error!(problem, "a sync of the prompts cannot be recorded");
         }
     }
+}
+
+/// Runs what may wait for a remote on a thread of its own: a process that ends need not wait for it.
+pub(super) async fn detached<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    let (sender, done) = oneshot::channel();
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    let started = thread.spawn(move || {
+        // Whoever asked may have left.
+        let _ = sender.send(work());
+    });
+    started.map_err(|_| Error::Stopping)?;
+    done.await.map_err(|_| Error::Stopping)
 }
 
 fn changes(before: &Snapshot, after: &Snapshot, report: &LoadReport) -> Vec<VersionChange> {

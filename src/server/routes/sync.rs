@@ -28,9 +28,7 @@ pub(crate) async fn status(State(proxy): State<Arc<Proxy>>) -> Json<SyncStatus> 
 
 /// Syncs now, and tells how that went.
 pub(crate) async fn now(State(proxy): State<Arc<Proxy>>) -> Result<Json<SyncReport>, ApiError> {
-    let prompts = Arc::clone(&proxy.prompts);
-    let report = spawn_blocking(move || prompts.sync()).await;
-    report.map(Json).map_err(|error| ApiError::internal(&error))
+    Ok(Json(proxy.prompts.sync().await?))
 }
 
 /// Takes a forge's word that something is new. What it says is not believed, only that it is said;
