@@ -4,7 +4,7 @@ use crate::app::Error;
 use crate::app::config::secret;
 use crate::app::file::{File, PromptsTable, SyncName};
 use crate::app::origin::{Environment, Origin as ConfigOrigin};
-use crate::git::{FetchLimits, Location, Login, Remote, RemoteUrl, Scheme};
+use crate::git::{FetchLimits, Location, Login, Remote, RemoteUrl, Scheme, Token};
 use crate::prompts::{Config, DirectorySource, GitSource, Mode, Origin, Source};
 use crate::server::Hooks;
 use sha2::{Digest as _, Sha256};
@@ -70,10 +70,10 @@ fn source(table: &PromptsTable, environment: &Environment, data: &Path) -> Resul
         Location::Here(path) => Ok(git(table, path, Origin::Here)),
         Location::Remote(url) => {
             let mirror = data.join("mirrors").join(mirror_name(&url));
-            let remote = Remote {
+            let remote = Box::new(Remote {
                 login: login(table, &url, environment)?,
                 url,
-            };
+            });
             let limits = limits(table);
             let mut config = git(table, mirror, Origin::Fetched { remote, limits });
             config.poll = REMOTE_POLL;
@@ -117,6 +117,10 @@ fn login(table: &PromptsTable, url: &RemoteUrl, environment: &Environment) -> Re
     let token = table.token.as_ref();
     let token = token.map(|reference| secret("prompts.token", reference, environment));
     let token = token.transpose()?;
+    let file = table
+        .token
+        .as_deref()
+        .and_then(|text| text.strip_prefix("file:"));
     let is_http = matches!(url.scheme, Scheme::Https | Scheme::Http);
     if token.is_some() && !is_http {
         let hint = "tokens are for https; ssh takes `ssh_key`, `git://` has no credentials";
@@ -145,7 +149,11 @@ fn login(table: &PromptsTable, url: &RemoteUrl, environment: &Environment) -> Re
     }
     Ok(Login {
         username: table.username.clone(),
-        token,
+        token: token.map(|token| match file {
+            // Read again at every fetch; here it was only looked at.
+            Some(path) => Token::File(PathBuf::from(path)),
+            None => Token::Fixed(token),
+        }),
         ssh_key: table.ssh_key.clone(),
         known_hosts: table.known_hosts.clone(),
     })

@@ -4,6 +4,7 @@
 use crate::app::config::{self, Config};
 use crate::app::{App, Error};
 use crate::domain::Secret;
+use crate::git::Token;
 use crate::metering::Prices;
 use crate::prompts;
 use crate::providers::Providers;
@@ -70,7 +71,8 @@ fn secrets_of(config: &Config) -> Vec<Secret> {
         known.extend(provider.headers.iter().map(|(_, value)| value.clone()));
     }
     if let prompts::Origin::Fetched { remote, .. } = &config.prompts.origin {
-        known.extend(remote.login.token.clone());
+        let token = remote.login.token.as_ref().map(Token::read);
+        known.extend(token.and_then(Result::ok));
     }
     known.extend(config.hooks.webhook.clone());
     known.extend(config.hooks.push.clone());

@@ -178,7 +178,7 @@ impl Error {
                 }
                 RemoteFault::TooSlow => "raise `prompts.fetch_deadline` if the repository is large",
                 RemoteFault::TooLarge => {
-                    "raise `prompts.max_fetch`, or keep the prompts in a smaller repository"
+                    "raise `prompts.max_fetch` or `prompts.max_object`, or keep the prompts in a smaller repository"
                 }
                 RemoteFault::Unusable => {
                     "the URL must be the one that `git clone` takes; redirects are not followed"

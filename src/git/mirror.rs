@@ -5,9 +5,10 @@
 
 use crate::git::bounds::{Budget, FetchLimits};
 use crate::git::location::RemoteUrl;
-use crate::git::transport::{self, Login, Way};
+use crate::git::transport::{self, Login, Token, Way};
 use crate::git::{CommitId, Error, RemoteFault, Repository};
 use gix::bstr::{BString, ByteSlice as _};
+use gix::error::Class;
 use gix::protocol::handshake::Ref;
 use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit};
 use gix::refs::{FullName, Target};
@@ -323,6 +324,10 @@ fn name_of(found: &Ref) -> &gix::bstr::BStr {
 
 /// An error of the socket or the pipe means that nobody is there; anything else came from there.
 fn fault_of(error: &gix::Error) -> RemoteFault {
+    let is_exhausted = |class| matches!(class, Class::ResourceExhaustion(_));
+    if error.classify().any(|found| is_exhausted(found.class())) {
+        return RemoteFault::TooLarge;
+    }
     let mut cause: Option<&dyn std::error::Error> = error.source();
     while let Some(inner) = cause {
         if inner.is::<std::io::Error>() {
@@ -335,7 +340,7 @@ fn fault_of(error: &gix::Error) -> RemoteFault {
 
 fn failed(remote: &Remote, fault: RemoteFault, reason: &str) -> Error {
     let mut reason = one_line(reason);
-    if let Some(token) = &remote.login.token {
+    if let Some(Ok(token)) = remote.login.token.as_ref().map(Token::read) {
         reason = reason.replace(token.reveal(), "***");
     }
     Error::Remote {
@@ -559,7 +564,7 @@ mod tests {
         };
         assert_eq!(
             fault(mirror.fetch(&remote(&url), small)),
-            RemoteFault::Unusable
+            RemoteFault::TooLarge
         );
         let left = || {
             mirror

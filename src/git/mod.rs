@@ -23,7 +23,7 @@ pub use history::{BlobId, Change, Commit, HistoryReader, Trail};
 pub use location::{Location, LocationError, RemoteUrl, Scheme};
 pub use mirror::{Mirror, Remote};
 pub use repository::{CommitId, Repository, blob_id};
-pub use transport::Login;
+pub use transport::{Login, Token};
 pub use tree::{File, Limits, Skipped, Tree};
 
 #[cfg(test)]

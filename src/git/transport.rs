@@ -42,11 +42,41 @@ pub struct Login {
     /// The user's name that goes with the token; most forges take any.
     pub username: Option<String>,
     /// The token or password.
-    pub token: Option<Secret>,
+    pub token: Option<Token>,
     /// The private key file that ssh uses; its own choice when absent.
     pub ssh_key: Option<PathBuf>,
     /// The file of known hosts that ssh uses; its own choice when absent.
     pub known_hosts: Option<PathBuf>,
+}
+
+/// A token, or where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Token {
+    /// Itself.
+    Fixed(Secret),
+    /// In a file that is read at every fetch: some tokens live for an hour.
+    File(PathBuf),
+}
+
+impl Token {
+    /// Returns the token as it is now.
+    ///
+    /// # Errors
+    ///
+    /// When its file cannot be read.
+    pub fn read(&self) -> io::Result<Secret> {
+        match self {
+            Self::Fixed(secret) => Ok(secret.clone()),
+            Self::File(path) => {
+                let text = std::fs::read_to_string(path);
+                let text = text.map_err(|error| {
+                    let message = format!("the token's file cannot be read: {error}");
+                    io::Error::new(error.kind(), message)
+                })?;
+                Ok(Secret::new(text.trim()))
+            }
+        }
+    }
 }
 
 /// A way that is open, with what must be done when it is left.
@@ -69,7 +99,8 @@ pub(super) fn open(remote: &Remote, budget: &Arc<Budget>) -> io::Result<Way> {
 }
 
 fn http(url: &RemoteUrl, login: &Login, budget: &Arc<Budget>) -> io::Result<Way> {
-    let authorization = login.token.as_ref().map(|token| {
+    let token = login.token.as_ref().map(Token::read).transpose()?;
+    let authorization = token.map(|token| {
         let name = login.username.as_deref().unwrap_or("x-access-token");
         let pair = format!("{name}:{}", token.reveal());
         let pair = base64::engine::general_purpose::STANDARD.encode(pair);

@@ -106,7 +106,7 @@ async fn a_private_repository_is_followed_and_its_token_stays_secret() {
     assert_eq!(loaded[1]["commit"], second.as_str());
     assert_eq!(loaded[1]["changed"][0]["prompt"], "greet");
 
-    // A wrong token is told from a remote that is away, and neither is repeated.
+    // A wrong token is told from a remote that is away, and is never repeated.
     let wrong = setup().env("GIT_TOKEN", "ghp_canary_wrong_1").prepare();
     let output = wrong.run(&["serve", "--listen", "127.0.0.1:0"]).await;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -135,6 +135,30 @@ async fn a_private_repository_is_followed_and_its_token_stays_secret() {
             "{path:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_token_in_a_file_may_change() {
+    let provider = FakeProvider::start().await;
+    let origin = GitServer::private(TOKEN).await;
+    let first = origin.greet("Hello");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), format!("{TOKEN}\n")).unwrap();
+    let more = format!("token = \"file:{}\"\npoll = \"1h\"", file.path().display());
+    let gateway = following(&provider, &origin.http_url(), &more)
+        .start()
+        .await;
+    until(&gateway, &first).await;
+    fs::write(file.path(), "ghp_canary_expired_1").unwrap();
+    let report = sync(&gateway).await;
+    assert_eq!(
+        report["status"]["failure"]["code"], "git_remote_refused",
+        "{report}"
+    );
+    assert!(!report.to_string().contains("canary"), "{report}");
+    fs::write(file.path(), TOKEN).unwrap();
+    let second = origin.greet("Hail");
+    assert_eq!(sync(&gateway).await["status"]["commit"], second.as_str());
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ pub enum Origin {
     /// They are fetched into the source's repository, which is a copy of ours.
     Fetched {
         /// From where.
-        remote: Remote,
+        remote: Box<Remote>,
         /// How much a fetch may take.
         limits: FetchLimits,
     },

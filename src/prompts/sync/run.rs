@@ -1,7 +1,7 @@
 //! A sync: fetch, load, and write down how it went.
 
 use crate::domain::PromptKey;
-use crate::git::{self, Mirror};
+use crate::git::{self, Mirror, RemoteFault};
 use crate::prompts::error::Error;
 use crate::prompts::registry::{LoadReport, Prompts};
 use crate::prompts::snapshot::Snapshot;
@@ -11,9 +11,13 @@ use crate::prompts::sync::status::{is_refusal, trouble};
 use crate::prompts::sync::{HeldPrompt, Origin, SyncReport, now};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+
+/// How long a remote that costs much and gives nothing is left alone at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// What a sync does with a commit that was refused before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,19 +129,31 @@ impl Prompts {
 
     /// Follows a remote until `shutdown`: at once, every poll, and when the bell is rung.
     pub(in crate::prompts) async fn follow_remote(&self, shutdown: CancellationToken) {
+        let poll = self.inner.config.poll;
+        let mut pause = poll;
         loop {
             let prompts = self.clone();
-            let sync = detached("prompt-sync", move || log(prompts.sync_now(Refused::Known)));
-            tokio::select! {
+            let sync = detached("prompt-sync", move || {
+                let result = prompts.sync_now(Refused::Known);
+                log(&result);
+                result.is_err_and(|error| is_costly(&error))
+            });
+            let ended = tokio::select! {
                 () = shutdown.cancelled() => return,
-                ended = sync => if let Err(error) = ended {
+                ended = sync => ended,
+            };
+            pause = match ended {
+                Ok(true) => pause.saturating_mul(2).min(poll.max(LONGEST_PAUSE)),
+                Ok(false) => poll,
+                Err(error) => {
                     tracing::error!(%error, "prompts cannot be synced");
+                    poll
                 }
-            }
+            };
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = self.inner.sync.rung() => {}
-                () = sleep(self.inner.config.poll) => {}
+                () = sleep(pause) => {}
             }
         }
     }
@@ -257,6 +273,7 @@ impl Prompts {
 
     fn note_refusal(&self, commit: Option<&str>, error: &Error) {
         let mut trouble = trouble(error, commit);
+        trouble.problems.truncate(MAX_PROBLEMS);
         let commit = commit.map(str::to_owned);
         let identity = trouble.refused.clone();
         let mut state = self.inner.sync.state();
@@ -271,7 +288,6 @@ impl Prompts {
             trouble.since = known.since;
         }
         let (code, message) = (trouble.code, trouble.message.clone());
-        trouble.problems.truncate(MAX_PROBLEMS);
         let problems = trouble.problems.clone();
         state.refusal = Some(trouble);
         if is_known {
@@ -340,7 +356,18 @@ fn changes(before: &Snapshot, after: &Snapshot, report: &LoadReport) -> Vec<Vers
     report.changed.iter().filter_map(change).collect()
 }
 
-fn log(result: Result<Option<LoadReport>, Error>) {
+/// Whether a fetch may have moved many bytes for nothing, and would again.
+const fn is_costly(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Git(git::Error::Remote {
+            fault: RemoteFault::TooLarge | RemoteFault::TooSlow | RemoteFault::Unusable,
+            ..
+        })
+    )
+}
+
+fn log(result: &Result<Option<LoadReport>, Error>) {
     match result {
         Ok(Some(report)) => {
             tracing::info!(
@@ -355,11 +382,11 @@ fn log(result: Result<Option<LoadReport>, Error>) {
             }
         }
         Err(Error::LoadFailed { problems }) => {
-            for problem in &problems {
+            for problem in problems {
                 tracing::warn!(%problem, hint = problem.hint, "prompts not loaded");
             }
         }
-        Err(error) if is_refusal(&error) => tracing::warn!(%error, "prompts not loaded"),
+        Err(error) if is_refusal(error) => tracing::warn!(%error, "prompts not loaded"),
         // Said where it was noted, and nothing is new.
         Err(_) | Ok(None) => {}
     }
