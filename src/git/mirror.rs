@@ -603,12 +603,16 @@ mod tests {
 
     #[test]
     fn a_copy_that_will_not_open_is_made_again() {
-        let place = tempfile::tempdir().unwrap();
+        // In a repository, which must not be taken for the copy.
+        let place = repository_with(&[("a", "one")]);
+        commit_all(place.path(), "first");
         let path = place.path().join("m.git");
         std::fs::create_dir(&path).unwrap();
         std::fs::write(path.join("HEAD"), "rubbish").unwrap();
         let mirror = Mirror::open(&path).unwrap();
-        assert!(mirror.repository().is_ok());
+        assert!(mirror.repository().unwrap().head().is_none());
         assert!(place.path().join("m.broken/HEAD").exists());
+        std::fs::remove_dir_all(&path).unwrap();
+        assert!(mirror.repository().is_err());
     }
 }

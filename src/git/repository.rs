@@ -63,12 +63,23 @@ impl fmt::Debug for Repository {
 }
 
 impl Repository {
-    /// Opens the repository that `path` lies in.
+    /// Opens the repository that `path` lies in. One whose name ends in `.git` is meant itself, and
+    /// never what is around it.
     ///
     /// # Errors
     ///
     /// [`Error::NotARepository`] when there is none at or above `path`.
     pub fn discover(path: &Path) -> Result<Self, Error> {
+        let is_itself = path.extension().is_some_and(|end| end == "git");
+        if is_itself || path.file_name().is_some_and(|name| name == ".git") {
+            let opened = gix::open::Options::isolated().open(path);
+            return opened
+                .map(|inner| Self { inner })
+                .map_err(|error| Error::NotARepository {
+                    path: path.to_owned(),
+                    reason: error.to_string(),
+                });
+        }
         let isolated = Mapping {
             full: gix::open::Options::isolated(),
             reduced: gix::open::Options::isolated(),
