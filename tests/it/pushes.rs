@@ -1,6 +1,6 @@
 //! Prompts come as signed bundles, where nothing may be fetched: the newest is served, an old one never again.
 
-use crate::support::{FakeProvider, GitServer, Response, Setup, TestGateway, greet};
+use crate::support::{FakeProvider, GitServer, Response, Setup, TestGateway, eventually, greet};
 use serde_json::{Value, json};
 use std::fs;
 use std::process::Output;
@@ -68,8 +68,12 @@ async fn what_is_pushed_is_served_and_survives() {
         said(&output),
         format!("applied: commit {first}, 1 prompts\n")
     );
-    let response = ask(&gateway, "greet").await;
-    assert_eq!(response.header("x-promptgate-version"), Some("v2"));
+    // Its history is numbered in the background, if that takes longer.
+    let response = eventually("the second version", async || {
+        let response = ask(&gateway, "greet").await;
+        (response.header("x-promptgate-version") == Some("v2")).then_some(response)
+    })
+    .await;
     assert_eq!(response.header("x-promptgate-commit"), Some(first.as_str()));
     assert_eq!(
         ask(&gateway, "greet@v1").await.status,
