@@ -7,7 +7,9 @@
 mod error;
 mod key;
 mod ring;
+mod signature;
 
 pub use error::{Error, Refusal};
 pub use key::{NewKey, PresentedKey, mint, parse, random_token, same_secret, verify};
 pub use ring::{KeyEntry, KeyRing};
+pub use signature::{is_signed, sign};

@@ -5,9 +5,9 @@ use crate::app::file::{
     DurabilityName, File, LogFormatName, OnFullName, PriceTable, ProviderTable,
 };
 use crate::app::origin::{DEFAULT_FILE, Environment, Origin, Overrides};
+use crate::app::source;
 use crate::domain::{Durability, Secret, nearest_names};
 use crate::metering::{self, PriceRow};
-use crate::prompts::{DirectorySource, GitSource, Source};
 use crate::proxy::WELL_KNOWN;
 use crate::{prompts, providers, server, store, telemetry};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -37,6 +37,8 @@ pub struct Config {
     pub store: store::Config,
     /// The prompts.
     pub prompts: prompts::Config,
+    /// What proves who tells of new commits.
+    pub hooks: server::Hooks,
     /// The providers.
     pub providers: Vec<providers::Config>,
     /// Patterns of models, and their provider.
@@ -62,7 +64,7 @@ impl Config {
                     format!("{limits:?} {drain:?}")
                 }),
                 ("store", format!("{:?}", config.store)),
-                ("prompts", format!("{:?}", config.prompts)),
+                ("prompts", format!("{:?}", (&config.prompts, &config.hooks))),
                 ("telemetry", format!("{:?}", config.telemetry)),
             ]
         };
@@ -125,6 +127,7 @@ fn suggestion(message: &str) -> Option<String> {
 fn check(file: &File, origin: Origin) -> Result<Config, Error> {
     let (overrides, environment) = (&origin.overrides, &origin.environment);
     let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+    let store = store_config(file, overrides);
     let providers = providers(file, environment)?;
     let only_simulated = providers
         .iter()
@@ -149,8 +152,9 @@ fn check(file: &File, origin: Origin) -> Result<Config, Error> {
             .server
             .drain_timeout
             .map_or(Duration::from_secs(600), |span| span.0),
-        store: store_config(file, overrides),
-        prompts: prompts_config(file, overrides)?,
+        prompts: source::prompts(file, &origin, &store.dir)?,
+        hooks: source::hooks(&file.prompts, environment)?,
+        store,
         models: models(file, &providers)?,
         only_simulated,
         prices: prices(file)?,
@@ -215,38 +219,6 @@ fn store_config(file: &File, overrides: &Overrides) -> store::Config {
         config.compress_after = Some(span.0);
     }
     config
-}
-
-fn prompts_config(file: &File, overrides: &Overrides) -> Result<prompts::Config, Error> {
-    let table = &file.prompts;
-    if let Some(path) = &overrides.prompts {
-        return Ok(directory(path));
-    }
-    match (&table.path, &table.git) {
-        (Some(_), Some(_)) => Err(Error::ConfigValue {
-            key: "prompts".to_owned(),
-            problem: "`path` and `git` are both set".to_owned(),
-            hint: Some("`path` serves a directory, `git` a repository; keep one".to_owned()),
-        }),
-        (path, None) => {
-            let path = path.clone().unwrap_or_else(|| PathBuf::from("prompts"));
-            Ok(directory(&path))
-        }
-        (None, Some(repository)) => Ok(prompts::Config::new(Source::Git(GitSource {
-            repository: repository.clone(),
-            reference: table.reference.clone().unwrap_or_else(|| "HEAD".to_owned()),
-            subpath: table
-                .subpath
-                .clone()
-                .unwrap_or_else(|| "prompts".to_owned()),
-        }))),
-    }
-}
-
-fn directory(path: &Path) -> prompts::Config {
-    prompts::Config::new(Source::Directory(DirectorySource {
-        path: path.to_owned(),
-    }))
 }
 
 /// Providers of the file, then those that the environment has a key for, then `simulated`.
@@ -335,8 +307,12 @@ fn provider(
     Ok(config)
 }
 
-/// Resolves `env:NAME`, `file:PATH`, `os.environ/NAME`. A key written out is refused.
-fn secret(key: &str, reference: &str, environment: &Environment) -> Result<Secret, Error> {
+/// Resolves `env:NAME`, `file:PATH`, `os.environ/NAME`, which stands at `key`.
+///
+/// # Errors
+///
+/// [`Error::ConfigValue`] when there is no such thing, or the secret itself is written out.
+pub fn secret(key: &str, reference: &str, environment: &Environment) -> Result<Secret, Error> {
     let fail = |problem: String, hint: &str| Error::ConfigValue {
         key: key.to_owned(),
         problem,

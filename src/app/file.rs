@@ -66,10 +66,30 @@ pub(crate) enum OnFullName {
 pub(crate) struct PromptsTable {
     /// A directory that is served as it is on disk.
     pub(crate) path: Option<PathBuf>,
-    /// A repository whose blobs are served, at `reference` below `subpath`.
-    pub(crate) git: Option<PathBuf>,
+    /// A repository whose blobs are served, at `reference` below `subpath`: a path or a URL.
+    pub(crate) git: Option<String>,
+    /// Whether commits are pushed to us as signed bundles.
+    pub(crate) pushed: bool,
     pub(crate) reference: Option<String>,
     pub(crate) subpath: Option<String>,
+    pub(crate) sync: Option<SyncName>,
+    pub(crate) poll: Option<Span>,
+    pub(crate) username: Option<String>,
+    pub(crate) token: Option<String>,
+    pub(crate) ssh_key: Option<PathBuf>,
+    pub(crate) known_hosts: Option<PathBuf>,
+    pub(crate) fetch_deadline: Option<Span>,
+    pub(crate) max_fetch: Option<Size>,
+    pub(crate) max_object: Option<Size>,
+    pub(crate) webhook_secret: Option<String>,
+    pub(crate) push_secret: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SyncName {
+    Strict,
+    Lenient,
 }
 
 #[derive(Debug, Default, Deserialize)]

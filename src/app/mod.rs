@@ -7,11 +7,12 @@ mod file;
 mod origin;
 mod rendezvous;
 mod run;
+mod source;
 mod units;
 mod upstreams;
 
 pub use archive::read_only_archive;
-pub use config::{Config, load};
+pub use config::{Config, load, secret};
 pub use error::Error;
 pub use origin::{Environment, Overrides};
 pub use rendezvous::{Rendezvous, admin_token};
@@ -56,6 +57,8 @@ impl App {
     pub fn build(config: Config) -> Result<Self, Error> {
         let store = Arc::new(Store::open(&config.store, Clock::System)?);
         let archive = Arc::new(Archive(Arc::clone(&store)));
+        // A remote may be fetched over https before any provider is built.
+        providers::install_tls();
         let prompts = Prompts::open(config.prompts.clone(), archive)?;
         let app = Self::furnish(config, store, prompts)?;
         if app.keys.is_empty() && !app.config.listen.ip().is_loopback() {
@@ -149,6 +152,8 @@ impl App {
             telemetry: Arc::clone(&self.telemetry),
             readiness: self.readiness(),
             clock: Clock::System,
+            hooks: Arc::new(self.config.hooks.clone()),
+            bundles: Arc::new(Semaphore::new(1)),
         }
     }
 

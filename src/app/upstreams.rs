@@ -4,7 +4,9 @@
 use crate::app::config::{self, Config};
 use crate::app::{App, Error};
 use crate::domain::Secret;
+use crate::git::Token;
 use crate::metering::Prices;
+use crate::prompts;
 use crate::providers::Providers;
 use crate::proxy::{CurrentUpstreams, Routes, Upstreams};
 use crate::safety::Secrets;
@@ -68,6 +70,12 @@ fn secrets_of(config: &Config) -> Vec<Secret> {
         known.extend(provider.api_key.clone());
         known.extend(provider.headers.iter().map(|(_, value)| value.clone()));
     }
+    if let prompts::Origin::Fetched { remote, .. } = &config.prompts.origin {
+        let token = remote.login.token.as_ref().map(Token::read);
+        known.extend(token.and_then(Result::ok));
+    }
+    known.extend(config.hooks.webhook.clone());
+    known.extend(config.hooks.push.clone());
     let headers = config.telemetry.otlp_headers.iter();
     known.extend(headers.map(|(_, value)| value.clone()));
     known

@@ -23,7 +23,7 @@ pub(crate) struct List {
     /// About this prompt.
     #[arg(long, value_name = "PROMPT")]
     prompt: Option<String>,
-    /// Of this kind: `prompts_loaded`, `label_moved`, `override_set`, `override_ended`, `key_created`,
+    /// Of this kind: `prompts_loaded`, `prompts_refused`, `label_moved`, `override_set`, `override_ended`, `key_created`,
     /// `key_revoked`.
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
@@ -84,6 +84,7 @@ fn what(event: &Value) -> String {
     let place = || format!("{}@{}", text(event, "prompt"), text(event, "label"));
     match at(event, "kind").as_str() {
         Some("prompts_loaded") => loaded(event),
+        Some("prompts_refused") => format!("{}{}", text(event, "message"), commit(event)),
         Some("label_moved") => format!(
             "{}: {} -> {}{}",
             place(),
@@ -119,7 +120,8 @@ fn loaded(event: &Value) -> String {
         });
         names.collect::<Vec<_>>()
     };
-    for (word, names) in [("changed", names("changed")), ("removed", names("removed"))] {
+    for word in ["changed", "removed", "held"] {
+        let names = names(word);
         let shown = names.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
         match names.len().saturating_sub(3) {
             _ if names.is_empty() => {}
@@ -130,6 +132,9 @@ fn loaded(event: &Value) -> String {
                 let _ = write!(said, "; {word}: {shown} and {more} more");
             }
         }
+    }
+    if let Some(old) = at(event, "rewritten_from").as_str() {
+        let _ = write!(said, "; history rewritten, {old} was served before");
     }
     said + &commit(event)
 }

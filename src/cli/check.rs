@@ -1,9 +1,9 @@
 //! `promptgate check`: everything that `serve` would check, without serving.
 
-use crate::app::Environment;
+use crate::app::{self, Environment};
 use crate::cli::output::{self, Failure};
 use crate::cli::{Common, reach};
-use crate::prompts::Prompts;
+use crate::prompts::{self, Prompts};
 use crate::providers::Providers;
 use serde_json::json;
 
@@ -12,6 +12,9 @@ pub(crate) fn run(common: &Common, environment: &Environment) -> Result<(), Fail
     let config = reach::config(common, environment)?;
     let providers = Providers::build(config.providers.clone());
     providers.map_err(|error| Failure::usage(error.to_string()).with_hint(error.hint()))?;
+    if !config.prompts.has_come() {
+        return Err(app::Error::from(prompts::Error::NothingLoaded).into());
+    }
     let problems = Prompts::check(&config.prompts.source);
     if common.json {
         let body = json!({"ok": problems.is_empty(), "problems": problems});

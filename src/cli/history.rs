@@ -1,7 +1,7 @@
 //! `promptgate prompts log|blame`: how a prompt came to be what it is, from Git; needs no server.
 
 use crate::app;
-use crate::cli::output::{self, Align, Failure, table};
+use crate::cli::output::{self, Align, Failure, clean, table};
 use crate::domain::PromptKey;
 use crate::prompts::{CommitLine, LogEntry, Prompts};
 use serde::Serialize;
@@ -89,18 +89,6 @@ fn put_json(value: &impl Serialize) -> Result<(), Failure> {
 
 fn short(line: &CommitLine) -> String {
     line.commit.chars().take(9).collect()
-}
-
-/// What comes from a repository may hold what a terminal would obey.
-fn clean(text: &str) -> String {
-    let shown = |c: char| {
-        if c.is_control() && c != '\t' {
-            '\u{fffd}'
-        } else {
-            c
-        }
-    };
-    text.chars().map(shown).collect()
 }
 
 fn failure(error: crate::prompts::Error) -> Failure {

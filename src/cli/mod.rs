@@ -9,10 +9,12 @@ mod history;
 mod keys;
 mod output;
 mod prompts;
+mod push;
 mod reach;
 mod releases;
 mod serve;
 mod store;
+mod sync;
 
 use crate::app::{Environment, Overrides};
 use crate::domain::Durability;

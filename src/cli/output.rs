@@ -65,6 +65,11 @@ impl From<app::Error> for Failure {
             }
             _ => Vec::new(),
         };
+        let message = match &error {
+            // Here nobody is a stranger who must not know where the prompts are.
+            app::Error::Prompts(prompts::Error::Git(cause)) => format!("{error}: {cause}"),
+            _ => error.to_string(),
+        };
         let is_config = matches!(
             error,
             app::Error::ConfigFile { .. }
@@ -73,9 +78,9 @@ impl From<app::Error> for Failure {
                 | app::Error::OpenToTheWorld { .. }
         );
         let failure = if is_config {
-            Self::usage(error.to_string())
+            Self::usage(message)
         } else {
-            Self::new(error.to_string())
+            Self::new(message)
         };
         failure.with_details(details).with_hint(error.hint())
     }
@@ -117,6 +122,18 @@ pub(crate) fn put(text: &str) -> Result<(), Failure> {
 pub(crate) fn say(text: &str) {
     // Nobody is left to be told when stderr is closed.
     let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// What comes from a repository may hold what a terminal would obey.
+pub(crate) fn clean(text: &str) -> String {
+    let shown = |c: char| {
+        if c.is_control() && c != '\t' {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
+    text.chars().map(shown).collect()
 }
 
 /// Returns the value at `key`; `null` when there is none.

@@ -1,9 +1,11 @@
-//! `promptgate prompts list|show|render|log|blame`: reads the prompts themselves, needs no server.
+//! `promptgate prompts list|show|render|log|blame|sync|push`: all but the last two read the prompts
+//! themselves and need no server.
 
 use crate::app::{self, Environment};
 use crate::cli::output::{self, Align, Failure, table};
+use crate::cli::push::PushArguments;
 use crate::cli::releases::{self, Asked, OverrideCommand};
-use crate::cli::{Common, history, reach};
+use crate::cli::{Common, history, push, reach, sync};
 use crate::domain::{Caller, PromptKey, PromptReference};
 use crate::prompts::{Bundle, Part, Prompts, RenderInput, RenderedMessage};
 use clap::Subcommand;
@@ -38,6 +40,14 @@ pub(crate) enum PromptsCommand {
     /// Make a label mean another version past Git, for a time.
     #[command(subcommand)]
     Override(OverrideCommand),
+    /// Show how it stands with the source of the prompts: its commit, age and troubles.
+    Sync {
+        /// Sync first.
+        #[arg(long)]
+        now: bool,
+    },
+    /// Make a signed bundle of a branch, and hand it to a gateway that may fetch from nowhere.
+    Push(PushArguments),
     /// Render a prompt without asking a model.
     Render {
         /// The prompt, `NAME[.VARIANT][@SELECTOR]`.
@@ -59,6 +69,8 @@ pub(crate) async fn run(
         PromptsCommand::Releases => Asked::Releases,
         PromptsCommand::Drift => Asked::Drift,
         PromptsCommand::Override(command) => Asked::Override(command),
+        PromptsCommand::Sync { now } => return sync::run(common, environment, now).await,
+        PromptsCommand::Push(arguments) => return push::run(&arguments, common, environment).await,
         other => return read(other, common, environment).await,
     };
     releases::run(asked, common, environment).await
@@ -95,7 +107,9 @@ async fn read(
         | PromptsCommand::Blame { .. }
         | PromptsCommand::Releases
         | PromptsCommand::Drift
-        | PromptsCommand::Override(_) => Ok(()),
+        | PromptsCommand::Override(_)
+        | PromptsCommand::Sync { .. }
+        | PromptsCommand::Push(_) => Ok(()),
     }
 }
 

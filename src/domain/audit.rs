@@ -34,6 +34,9 @@ impl AuditEvent {
 pub enum Audited {
     /// Prompts began to be served.
     PromptsLoaded {
+        /// Where they come from, without credentials.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<String>,
         /// The commit they are from, or that the directory is based on.
         commit: Option<String>,
         /// How many there are.
@@ -44,6 +47,27 @@ pub enum Audited {
         /// Those that are gone.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         removed: Vec<PromptKey>,
+        /// Those that have problems and stay as they were.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        held: Vec<PromptKey>,
+        /// The commit served before, when the new one does not descend from it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rewritten_from: Option<String>,
+    },
+    /// A set of prompts has problems; what was served before is served on.
+    PromptsRefused {
+        /// Where it comes from, without credentials.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<String>,
+        /// The commit.
+        commit: Option<String>,
+        /// The stable code of the reason.
+        code: String,
+        /// The reason in words.
+        message: String,
+        /// What is wrong, with path and line, the first fifty.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        problems: Vec<String>,
     },
     /// `releases.yaml` gives a label another meaning.
     LabelMoved {
@@ -105,8 +129,9 @@ pub enum Audited {
 
 impl Audited {
     /// The name of every kind, as in JSON.
-    pub const KINDS: [&'static str; 6] = [
+    pub const KINDS: [&'static str; 7] = [
         "prompts_loaded",
+        "prompts_refused",
         "label_moved",
         "override_set",
         "override_ended",
@@ -119,6 +144,7 @@ impl Audited {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::PromptsLoaded { .. } => "prompts_loaded",
+            Self::PromptsRefused { .. } => "prompts_refused",
             Self::LabelMoved { .. } => "label_moved",
             Self::OverrideSet { .. } => "override_set",
             Self::OverrideEnded { .. } => "override_ended",
@@ -132,8 +158,17 @@ impl Audited {
     pub fn is_about(&self, prompt: &PromptKey) -> bool {
         match self {
             Self::PromptsLoaded {
-                changed, removed, ..
-            } => changed.iter().any(|change| change.prompt == *prompt) || removed.contains(prompt),
+                changed,
+                removed,
+                held,
+                ..
+            } => {
+                changed.iter().any(|change| change.prompt == *prompt)
+                    || removed.contains(prompt)
+                    || held.contains(prompt)
+            }
+            // Why one prompt has problems may lie in the file of another.
+            Self::PromptsRefused { .. } => true,
             Self::LabelMoved { prompt: named, .. } => named == "*" || named == prompt.as_str(),
             Self::OverrideSet { prompt: named, .. } | Self::OverrideEnded { prompt: named, .. } => {
                 named == prompt

@@ -14,6 +14,8 @@ use std::fmt;
 const CACHE_BYTES: usize = 16 << 20;
 /// Directories deeper than this are not entered.
 const MAX_DEPTH: usize = 64;
+/// Entries that are compared between two commits; a tree may unfold to more than can be walked.
+const MAX_ENTRIES: usize = 1_000_000;
 
 /// The id of a file's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -195,7 +197,7 @@ impl HistoryReader {
     ///
     /// # Errors
     ///
-    /// [`Error::Object`].
+    /// [`Error::Object`], and [`Error::TooManyFiles`] when more differs than can be walked.
     pub fn changes(&self, before: Option<CommitId>, after: CommitId) -> Result<Vec<Change>, Error> {
         let before = match before {
             Some(before) => self.tree_of(before)?,
@@ -204,8 +206,16 @@ impl HistoryReader {
         let mut comparison = Comparison {
             repository: &self.repository,
             changes: Vec::new(),
+            seen: 0,
         };
         comparison.directories(before, self.tree_of(after)?, "", 0)?;
+        if MAX_ENTRIES < comparison.seen {
+            return Err(Error::TooManyFiles {
+                commit: after,
+                path: self.subpath.clone(),
+                limit: MAX_ENTRIES,
+            });
+        }
         let mut changes = comparison.changes;
         changes.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(changes)
@@ -250,6 +260,7 @@ impl HistoryReader {
 struct Comparison<'a> {
     repository: &'a gix::Repository,
     changes: Vec<Change>,
+    seen: usize,
 }
 
 impl Comparison<'_> {
@@ -260,7 +271,7 @@ impl Comparison<'_> {
         prefix: &str,
         depth: usize,
     ) -> Result<(), Error> {
-        if before == after || MAX_DEPTH < depth {
+        if before == after || MAX_DEPTH < depth || MAX_ENTRIES < self.seen {
             return Ok(());
         }
         let (before, after) = (self.read(before)?, self.read(after)?);
@@ -303,6 +314,7 @@ impl Comparison<'_> {
         let Some(name) = after.or(before).map(|entry| entry.filename) else {
             return Ok(());
         };
+        self.seen += 1;
         // As a tree is read: such a file is none of ours.
         let Ok(name) = std::str::from_utf8(name) else {
             return Ok(());

@@ -63,12 +63,23 @@ impl fmt::Debug for Repository {
 }
 
 impl Repository {
-    /// Opens the repository that `path` lies in.
+    /// Opens the repository that `path` lies in. One whose name ends in `.git` is meant itself, and
+    /// never what is around it.
     ///
     /// # Errors
     ///
     /// [`Error::NotARepository`] when there is none at or above `path`.
     pub fn discover(path: &Path) -> Result<Self, Error> {
+        let is_itself = path.extension().is_some_and(|end| end == "git");
+        if is_itself || path.file_name().is_some_and(|name| name == ".git") {
+            let opened = gix::open::Options::isolated().open(path);
+            return opened
+                .map(|inner| Self { inner })
+                .map_err(|error| Error::NotARepository {
+                    path: path.to_owned(),
+                    reason: error.to_string(),
+                });
+        }
         let isolated = Mapping {
             full: gix::open::Options::isolated(),
             reduced: gix::open::Options::isolated(),
@@ -131,15 +142,31 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchDirectory`], [`Error::Object`] when an object is missing, and
-    /// [`Error::TooManyFiles`].
+    /// [`Error::NoSuchDirectory`], [`Error::Object`] when an object is missing,
+    /// [`Error::TooManyFiles`] and [`Error::TreeTooLarge`].
     pub fn read_tree(
         &self,
         commit: CommitId,
         subpath: &str,
         limits: tree::Limits,
     ) -> Result<tree::Tree, Error> {
-        tree::read(&self.local(), commit, subpath, limits)
+        self.read_files(commit, subpath, limits, &|_| true)
+    }
+
+    /// Reads the files whose paths `is_wanted` names, as [`Repository::read_tree`] does; the others
+    /// count, but their content is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repository::read_tree`].
+    pub fn read_files(
+        &self,
+        commit: CommitId,
+        subpath: &str,
+        limits: tree::Limits,
+        is_wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<tree::Tree, Error> {
+        tree::read(&self.local(), commit, subpath, limits, is_wanted)
     }
 
     /// Lists the files of `commit` below `subpath` as paths relative to it, with their blobs' ids,

@@ -8,8 +8,10 @@ use gix::objs::tree::EntryKind;
 pub struct Limits {
     /// Bytes of one file; a larger one is skipped.
     pub max_file_bytes: usize,
-    /// Files; more is an error.
+    /// Entries that are looked at, files and directories; more is an error.
     pub max_files: usize,
+    /// Bytes of all files together; more is an error.
+    pub max_total_bytes: usize,
 }
 
 impl Default for Limits {
@@ -17,6 +19,7 @@ impl Default for Limits {
         Self {
             max_file_bytes: 1 << 20,
             max_files: 20_000,
+            max_total_bytes: 64 << 20,
         }
     }
 }
@@ -59,23 +62,37 @@ struct Found {
 struct Walk<'a> {
     repository: &'a gix::Repository,
     max_files: usize,
+    /// Entries so far. A tree may hold another one many times, so that a few objects have more
+    /// entries than can ever be walked.
+    seen: usize,
     found: Vec<Found>,
     skipped: Vec<Skipped>,
-    overflowed: bool,
 }
 
+impl Walk<'_> {
+    const fn has_overflowed(&self) -> bool {
+        self.max_files < self.seen
+    }
+}
+
+/// Reads the files that `is_wanted` names; the others are only counted.
 pub(super) fn read(
     repository: &gix::Repository,
     commit: CommitId,
     subpath: &str,
     limits: Limits,
+    is_wanted: &dyn Fn(&str) -> bool,
 ) -> Result<Tree, Error> {
+    let mut total = 0_usize;
     let walk = walk(repository, commit, subpath, limits.max_files)?;
     let mut tree = Tree {
         files: Vec::with_capacity(walk.found.len()),
         skipped: walk.skipped,
     };
     for found in walk.found {
+        if !is_wanted(&found.path) {
+            continue;
+        }
         let size = repository
             .find_header(found.id)
             .map_err(|error| unreadable(found.id, &error))?
@@ -91,6 +108,14 @@ pub(super) fn read(
         let mut blob = repository
             .find_blob(found.id)
             .map_err(|error| unreadable(found.id, &error))?;
+        total += blob.data.len();
+        if limits.max_total_bytes < total {
+            return Err(Error::TreeTooLarge {
+                commit,
+                path: subpath.to_owned(),
+                limit: limits.max_total_bytes,
+            });
+        }
         tree.files.push(File {
             path: found.path,
             bytes: blob.take_data(),
@@ -125,12 +150,12 @@ fn walk<'a>(
     let mut walk = Walk {
         repository,
         max_files,
+        seen: 0,
         found: Vec::new(),
         skipped: Vec::new(),
-        overflowed: false,
     };
     walk.descend(&root, "", 0)?;
-    if walk.overflowed {
+    if walk.has_overflowed() {
         return Err(Error::TooManyFiles {
             commit,
             path: subpath.to_owned(),
@@ -183,6 +208,10 @@ impl Walk<'_> {
     fn descend(&mut self, tree: &gix::Tree<'_>, prefix: &str, depth: usize) -> Result<(), Error> {
         for entry in tree.iter() {
             let entry = entry.map_err(|error| unreadable(tree.id, &error))?;
+            self.seen += 1;
+            if self.has_overflowed() {
+                return Ok(());
+            }
             let id = entry.inner.oid.to_owned();
             let Ok(name) = std::str::from_utf8(entry.inner.filename) else {
                 let shown = String::from_utf8_lossy(entry.inner.filename);
@@ -191,13 +220,7 @@ impl Walk<'_> {
             };
             let path = format!("{prefix}{name}");
             match entry.inner.mode.kind() {
-                EntryKind::Blob | EntryKind::BlobExecutable => {
-                    self.overflowed |= self.max_files <= self.found.len();
-                    if self.overflowed {
-                        return Ok(());
-                    }
-                    self.found.push(Found { path, id });
-                }
+                EntryKind::Blob | EntryKind::BlobExecutable => self.found.push(Found { path, id }),
                 EntryKind::Tree if depth < MAX_DEPTH => {
                     let inner = self
                         .repository
@@ -308,6 +331,7 @@ pub(crate) mod tests {
         let limits = Limits {
             max_file_bytes: 4,
             max_files: 10,
+            max_total_bytes: 100,
         };
         let tree = repository.read_tree(commit, "", limits).unwrap();
         let files: Vec<_> = tree.files.iter().map(|file| file.path.as_str()).collect();
@@ -315,11 +339,55 @@ pub(crate) mod tests {
         let mut skipped: Vec<_> = tree.skipped.iter().map(|skip| skip.path.as_str()).collect();
         skipped.sort_unstable();
         assert_eq!(skipped, ["large", "link", "module"]);
-        let limits = Limits {
-            max_file_bytes: 4,
-            max_files: 1,
-        };
-        let error = repository.read_tree(commit, "", limits).unwrap_err();
+        for (limits, kind) in [
+            (
+                Limits {
+                    max_files: 1,
+                    ..limits
+                },
+                "git_too_many_files",
+            ),
+            (
+                Limits {
+                    max_total_bytes: 0,
+                    ..limits
+                },
+                "git_tree_too_large",
+            ),
+        ] {
+            let error = repository.read_tree(commit, "", limits).unwrap_err();
+            assert_eq!(error.kind(), kind);
+        }
+    }
+
+    /// Sixty-four trees, each holding the one before twice: 2^64 directories in a few kilobytes.
+    #[test]
+    fn a_tree_that_unfolds_without_end_is_given_up() {
+        let dir = repository_with(&[("a", "1")]);
+        let first = commit_all(dir.path(), "first");
+        let mut tree = git(dir.path(), &["rev-parse", "HEAD^{tree}"]);
+        for _ in 0..64 {
+            let entries = format!("040000 tree {tree}\tl\n040000 tree {tree}\tr\n");
+            std::fs::write(dir.path().join(".git/entries"), entries).unwrap();
+            let made = Command::new("sh")
+                .args(["-c", "git mktree < .git/entries"])
+                .current_dir(dir.path())
+                .output()
+                .unwrap();
+            tree = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+        }
+        let bomb = git(
+            dir.path(),
+            &["commit-tree", "-m", "bomb", "-p", &first, &tree],
+        );
+        let repository = Repository::discover(dir.path()).unwrap();
+        let id = |name: &str| repository.resolve(name).unwrap();
+        let error = repository
+            .read_tree(id(&bomb), "", Limits::default())
+            .unwrap_err();
+        assert_eq!(error.kind(), "git_too_many_files");
+        let reader = repository.history("");
+        let error = reader.changes(Some(id(&first)), id(&bomb)).unwrap_err();
         assert_eq!(error.kind(), "git_too_many_files");
     }
 }

@@ -189,6 +189,20 @@ pub enum Error {
     /// The prompts are in no commit, so they have no history.
     #[error("the prompts have no history: they are in no commit of a Git repository")]
     NoHistory,
+    /// Nothing has come yet that could be served.
+    #[error("no prompts have been fetched or pushed yet")]
+    NothingLoaded,
+    /// Prompts do not come as bundles here.
+    #[error("prompts are not pushed to this gateway")]
+    PushNotExpected,
+    /// A bundle that is not newer than the last one.
+    #[error("the bundle has the sequence number {sequence}, the last one had {last}")]
+    BundleReplayed {
+        /// Of the bundle.
+        sequence: u64,
+        /// Of the last bundle that was taken.
+        last: u64,
+    },
     /// Background work was stopped, as the process is ending.
     #[error("the prompts are shutting down")]
     Stopping,
@@ -251,7 +265,10 @@ impl Error {
             | Self::Archive(_)
             | Self::NumbersPending
             | Self::NumbersUnavailable { .. }
+            | Self::NothingLoaded
             | Self::Stopping => "prompt_registry_unavailable",
+            Self::PushNotExpected => "prompt_push_not_expected",
+            Self::BundleReplayed { .. } => "prompt_bundle_replayed",
             Self::NoHistory => "prompt_history_not_found",
             Self::BundleDamaged { .. } => "prompt_bundle_damaged",
         }
@@ -275,6 +292,8 @@ impl Error {
             | Self::InvalidVariables { .. }
             | Self::UnknownVariable { .. }
             | Self::NoHistory
+            | Self::PushNotExpected
+            | Self::BundleReplayed { .. }
             | Self::MessagesNotAllowed { .. } => Blame::Client,
             Self::RenderFailed { .. }
             | Self::RenderLimit { .. }
@@ -285,6 +304,7 @@ impl Error {
             | Self::BundleDamaged { .. }
             | Self::NumbersPending
             | Self::NumbersUnavailable { .. }
+            | Self::NothingLoaded
             | Self::Stopping => Blame::Gateway,
         }
     }
@@ -320,6 +340,9 @@ impl Error {
             | Self::Git(_)
             | Self::Archive(_)
             | Self::BundleDamaged { .. }
+            | Self::NothingLoaded
+            | Self::PushNotExpected
+            | Self::BundleReplayed { .. }
             | Self::Stopping => None,
         }
     }
@@ -357,6 +380,17 @@ impl Error {
             ),
             Self::NumbersUnavailable { hint, .. } => hint.clone(),
             Self::NoHistory => Some("commit them to a Git repository".to_owned()),
+            Self::NothingLoaded => Some(
+                "fetch them: `promptgate prompts sync --now`; or push some: `promptgate prompts push`"
+                    .to_owned(),
+            ),
+            Self::PushNotExpected => Some(
+                "set `pushed = true` and `push_secret` in `[prompts]` of promptgate.toml"
+                    .to_owned(),
+            ),
+            Self::BundleReplayed { .. } => {
+                Some("make a new bundle; its number must be higher".to_owned())
+            }
             Self::InvalidReference(_)
             | Self::InvalidVariables { .. }
             | Self::RenderFailed { .. }
@@ -372,9 +406,11 @@ impl Error {
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::SourceUnreadable { .. } | Self::Git(_) | Self::Archive(_) | Self::Stopping => {
-                Some(Duration::from_secs(5))
-            }
+            Self::SourceUnreadable { .. }
+            | Self::Git(_)
+            | Self::Archive(_)
+            | Self::NothingLoaded
+            | Self::Stopping => Some(Duration::from_secs(5)),
             Self::NumbersPending => Some(Duration::from_secs(2)),
             Self::NumbersUnavailable { .. } => Some(Duration::from_secs(60)),
             Self::InvalidReference(_)
@@ -395,6 +431,8 @@ impl Error {
             | Self::RenderLimit { .. }
             | Self::LoadFailed { .. }
             | Self::NoHistory
+            | Self::PushNotExpected
+            | Self::BundleReplayed { .. }
             | Self::BundleDamaged { .. } => None,
         }
     }

@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 pub(super) const MAX_FILE_BYTES: usize = 1 << 20;
 /// Files of a registry.
 pub(super) const MAX_FILES: usize = 20_000;
+/// Bytes of all files of a registry.
+pub(super) const MAX_TOTAL_BYTES: usize = 64 << 20;
 
 /// A file with its text, LF endings.
 #[derive(Debug, Clone)]

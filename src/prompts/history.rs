@@ -126,8 +126,7 @@ impl Prompts {
         reference: &str,
         caller: &Caller,
     ) -> Result<ResolvedPrompt, Error> {
-        let unknown = || no_version(snapshot, key, &format!("git:{reference}"), caller);
-        let mut history = self.inner.history.lock().await;
+        let selector = format!("git:{reference}");
         let inner = Arc::clone(&self.inner);
         let name = reference.to_owned();
         let resolved = spawn_blocking(move || {
@@ -138,37 +137,51 @@ impl Prompts {
             Ok(commit) => commit,
             Err(Error::Git(
                 git::Error::UnknownReference { .. } | git::Error::NotARepository { .. },
-            )) => return Err(unknown()),
+            )) => return Err(no_version(snapshot, key, &selector, caller)),
             Err(error) => return Err(error),
         };
-        let past = match history.commit(commit) {
-            Some(past) => past,
-            None => {
-                let inner = Arc::clone(&self.inner);
-                let past = spawn_blocking(move || at_commit(&inner, commit))
-                    .await
-                    .map_err(|_| Error::Stopping)??;
-                history.remember_commit(commit, &past);
-                past
-            }
-        };
-        drop(history);
-        if past.is_failed(key) {
-            let problems = past.problems().to_vec();
-            return Err(Error::LoadFailed { problems });
-        }
-        let Some(Prompt { bundle, .. }) = past.get(key) else {
-            // A prompt that is only in the past may still be told apart from a misspelled one.
-            return Err(match known(snapshot, key, caller) {
-                Ok(_) => unknown(),
-                Err(error) => error,
-            });
-        };
-        Ok(ResolvedPrompt {
-            stamp: past.stamp(key, bundle.hash(), None),
-            bundle: Arc::clone(bundle),
-        })
+        let past = self.past(commit).await?;
+        in_past(snapshot, &past, key, &selector, caller)
     }
+
+    /// Returns the prompts of a commit.
+    pub(super) async fn past(&self, commit: CommitId) -> Result<Arc<Snapshot>, Error> {
+        let mut history = self.inner.history.lock().await;
+        if let Some(past) = history.commit(commit) {
+            return Ok(past);
+        }
+        let inner = Arc::clone(&self.inner);
+        let past = spawn_blocking(move || at_commit(&inner, commit));
+        let past = past.await.map_err(|_| Error::Stopping)??;
+        history.remember_commit(commit, &past);
+        Ok(past)
+    }
+}
+
+/// Finds `key` in the prompts of a commit, which was asked for as `selector`.
+pub(super) fn in_past(
+    snapshot: &Snapshot,
+    past: &Snapshot,
+    key: &PromptKey,
+    selector: &str,
+    caller: &Caller,
+) -> Result<ResolvedPrompt, Error> {
+    let unknown = || no_version(snapshot, key, selector, caller);
+    if past.is_failed(key) {
+        let problems = past.problems().to_vec();
+        return Err(Error::LoadFailed { problems });
+    }
+    let Some(Prompt { bundle, .. }) = past.get(key) else {
+        // A prompt that is only in the past may still be told apart from a misspelled one.
+        return Err(match known(snapshot, key, caller) {
+            Ok(_) => unknown(),
+            Err(error) => error,
+        });
+    };
+    Ok(ResolvedPrompt {
+        stamp: past.stamp(key, bundle.hash(), None),
+        bundle: Arc::clone(bundle),
+    })
 }
 
 /// A version from the archive comes from no commit that is known here.

@@ -32,6 +32,18 @@ pub struct Prompt {
     pub(super) files: BTreeSet<String>,
 }
 
+impl Prompt {
+    /// Returns a version whose files are not known any more.
+    pub(super) fn of_bundle(bundle: Arc<Bundle>) -> Self {
+        Self {
+            bundle,
+            path: String::new(),
+            samples: Arc::new([]),
+            files: BTreeSet::new(),
+        }
+    }
+}
+
 /// What the files of a registry hold.
 #[derive(Debug, Default)]
 pub(super) struct Loaded {

@@ -47,6 +47,7 @@ mod segments;
 mod snapshot;
 mod source;
 mod stored;
+mod sync;
 mod syntax;
 mod usage;
 mod value;
@@ -70,4 +71,5 @@ pub use releases::{
 pub use samples::Sample;
 pub use snapshot::Snapshot;
 pub use source::{DirectorySource, GitSource, Source};
+pub use sync::{HeldPrompt, Origin, SyncOutcome, SyncReport, SyncStatus, SyncTrouble};
 pub use syntax::Role;

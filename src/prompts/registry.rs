@@ -6,11 +6,12 @@ use crate::prompts::archive::{BundleArchive, NoArchive};
 use crate::prompts::bundle::Bundle;
 use crate::prompts::error::Error;
 use crate::prompts::history::History;
-use crate::prompts::numbering::{Numbering, Slice};
+use crate::prompts::numbering::Numbering;
 use crate::prompts::problem::Problem;
 use crate::prompts::releases::{Noting, Released, StickyKeys};
 use crate::prompts::snapshot::Snapshot;
 use crate::prompts::source::Source;
+use crate::prompts::sync::{Origin, Sync};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,8 +37,10 @@ pub struct Config {
     pub mode: Mode,
     /// How long files must be quiet before they are loaded again.
     pub debounce: Duration,
-    /// How often Git's refs are looked at, and files where they cannot be watched.
+    /// How often a remote is asked, Git's refs are looked at, and files where they cannot be watched.
     pub poll: Duration,
+    /// How commits come to this machine.
+    pub origin: Origin,
 }
 
 impl Config {
@@ -49,6 +52,20 @@ impl Config {
             mode: Mode::Strict,
             debounce: Duration::from_millis(50),
             poll: Duration::from_secs(2),
+            origin: Origin::Here,
+        }
+    }
+}
+
+impl Config {
+    /// Whether there is anything to be read: a remote is when it was fetched once.
+    #[must_use]
+    pub fn has_come(&self) -> bool {
+        match (&self.origin, &self.source) {
+            (Origin::Fetched { .. } | Origin::Pushed { .. }, Source::Git(source)) => {
+                source.repository.exists()
+            }
+            _ => true,
         }
     }
 }
@@ -97,6 +114,8 @@ pub(super) struct Inner {
     pub(super) numbering: Arc<Numbering>,
     /// Told when there are other overrides than before.
     pub(super) overridden: Notify,
+    /// What is known of syncs.
+    pub(super) sync: Sync,
 }
 
 impl fmt::Debug for Prompts {
@@ -110,7 +129,8 @@ impl fmt::Debug for Prompts {
 }
 
 impl Prompts {
-    /// Loads the prompts. Blocks.
+    /// Loads the prompts; those that were good before when a remote is not there, or the newest are
+    /// bad. Blocks.
     ///
     /// # Errors
     ///
@@ -118,7 +138,7 @@ impl Prompts {
     /// [`Error::Archive`].
     pub fn open(config: Config, archive: Arc<dyn BundleArchive>) -> Result<Self, Error> {
         let prompts = Self::archived(config, archive);
-        prompts.reload()?;
+        prompts.start()?;
         Ok(prompts)
     }
 
@@ -134,12 +154,19 @@ impl Prompts {
     ///
     /// As [`Prompts::open`]; what was served before is served on.
     pub fn reload(&self) -> Result<LoadReport, Error> {
-        let result = self.load(Noting::All);
+        let loading = self.inner.loading.lock();
+        let _loading = loading.unwrap_or_else(PoisonError::into_inner);
+        let before = self.snapshot();
+        let mut commit = None;
+        let result = self.load(Noting::All, &before, &mut commit);
         let problem = result
             .as_ref()
             .err()
             .map(|error| Arc::new(error.to_string()));
         self.inner.problem.store(problem);
+        if let Err(error) = &result {
+            self.note_trouble(commit.as_deref(), error);
+        }
         result
     }
 
@@ -152,7 +179,7 @@ impl Prompts {
     /// Returns prompts without any files: old versions are found in `archive`, nothing else.
     #[must_use]
     pub fn archived(config: Config, archive: Arc<dyn BundleArchive>) -> Self {
-        Self {
+        let prompts = Self {
             inner: Arc::new(Inner {
                 config,
                 archive,
@@ -162,33 +189,39 @@ impl Prompts {
                 history: AsyncMutex::new(History::default()),
                 numbering: Arc::default(),
                 overridden: Notify::new(),
+                sync: Sync::default(),
             }),
-        }
+        };
+        prompts.recall();
+        prompts
     }
 
-    pub(super) fn load(&self, noting: Noting) -> Result<LoadReport, Error> {
+    /// Notes the commit that is read in `tried`, also when it cannot be served.
+    pub(super) fn load(
+        &self,
+        noting: Noting,
+        previous: &Snapshot,
+        tried: &mut Option<String>,
+    ) -> Result<LoadReport, Error> {
         let inner = &self.inner;
-        let _guard = inner.loading.lock().unwrap_or_else(PoisonError::into_inner);
-        let previous = self.snapshot();
-        let reading = inner.config.source.read()?;
-        let mut snapshot = Snapshot::build(reading, Some(&previous), inner.config.mode)?;
+        if !inner.config.has_come() {
+            return Err(Error::NothingLoaded);
+        }
+        let reading = inner.config.source.read(tried)?;
+        let mut snapshot = Snapshot::build(reading, Some(previous), inner.config.mode)?;
         snapshot.numbering = Arc::clone(&inner.numbering);
         let archive = inner.archive.as_ref();
-        snapshot.keep_in(archive, Some(&previous))?;
-        let (source, commit) = (&inner.config.source, snapshot.commit());
-        // A label that names a number must lead somewhere before anybody follows it.
-        let written = snapshot.releases.written.as_ref();
-        let slice = match written.filter(|written| written.has_numbers()) {
-            Some(_) => Slice::WHOLE,
-            None => Slice::AT_ONCE,
-        };
-        inner.numbering.follow(source, archive, commit, slice);
-        let ended = inner.release(&mut snapshot, &previous)?;
-        let report = report(&previous, &snapshot);
+        snapshot.keep_in(archive, Some(previous))?;
+        let ended = inner.number_and_release(&mut snapshot, previous)?;
+        let report = report(previous, &snapshot);
+        if noting == Noting::All {
+            // Written down before it is served: what was served is never unknown.
+            self.note_success(previous, &snapshot, &report);
+        }
         let snapshot = Arc::new(snapshot);
         inner.current.store(Arc::clone(&snapshot));
         inner.overridden.notify_one();
-        inner.note_load((&previous, &snapshot), ended, noting);
+        inner.note_labels(&snapshot, ended, noting);
         Ok(report)
     }
 
@@ -196,7 +229,7 @@ impl Prompts {
     #[must_use]
     pub fn check(source: &Source) -> Vec<Problem> {
         let prompts = Self::archived(Config::new(source.clone()), Arc::new(NoArchive));
-        match prompts.load(Noting::Ends) {
+        match prompts.load(Noting::Ends, &Snapshot::default(), &mut None) {
             Ok(_) => Vec::new(),
             Err(Error::LoadFailed { problems }) => problems,
             Err(error) => vec![Problem::new(error.to_string()).in_file(".")],
@@ -210,7 +243,8 @@ impl Prompts {
     /// [`Error::Forbidden`], [`Error::NotFound`], [`Error::VersionNotFound`],
     /// [`Error::LabelNotFound`], [`Error::PreviewNotFound`] and [`Error::VersionAmbiguous`] say that
     /// there is no such version; nothing else is ever served in its place. [`Error::Git`],
-    /// [`Error::Archive`] and [`Error::LoadFailed`] when an old version cannot be read.
+    /// [`Error::Archive`] and [`Error::LoadFailed`] when a version cannot be read;
+    /// [`Error::NothingLoaded`] before anything was pushed.
     ///
     /// # Cancel safety
     ///
@@ -268,6 +302,9 @@ impl Prompts {
                 nearest: snapshot.nearest(&reference.key, caller),
             });
         }
+        if snapshot.is_empty() && self.is_waiting() {
+            return Err(Error::NothingLoaded);
+        }
         if keys.is_some() {
             snapshot.refuse_retired(key, Clock::System)?;
         }
@@ -293,11 +330,9 @@ impl Prompts {
                 self.by_number(&snapshot, key, *number, caller).await
             }
             Selector::PullRequest(number) => {
-                known(&snapshot, key, caller)?;
-                return Err(Error::PreviewNotFound {
-                    name: key.to_string(),
-                    number: *number,
-                });
+                let snapshot = arc_swap::Guard::into_inner(snapshot);
+                let resolved = self.at_pull_request(&snapshot, key, *number, caller).await;
+                resolved.map(|resolved| self.with_number(resolved))
             }
         };
         resolved.map(Released::from)

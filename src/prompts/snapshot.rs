@@ -2,6 +2,7 @@
 
 use crate::domain::{BundleHash, Caller, Clock, PromptKey, PromptStamp, nearest_names};
 use crate::prompts::archive::{BundleArchive, keep};
+use crate::prompts::bundle::Bundle;
 use crate::prompts::error::Error;
 use crate::prompts::load::{Prompt, load};
 use crate::prompts::numbering::Numbering;
@@ -9,6 +10,7 @@ use crate::prompts::problem::Problem;
 use crate::prompts::registry::Mode;
 use crate::prompts::releases::{self, Table};
 use crate::prompts::source::Reading;
+use crate::prompts::sync::HeldPrompt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -72,6 +74,29 @@ impl Snapshot {
             problems: loaded.problems,
             failed: loaded.failed,
             numbering: Arc::default(),
+        })
+    }
+
+    /// Returns a set of versions that come from no files.
+    pub(super) fn of_bundles(bundles: Vec<(PromptKey, Arc<Bundle>)>) -> Self {
+        let prompts = bundles
+            .into_iter()
+            .map(|(key, bundle)| (key, Prompt::of_bundle(bundle)));
+        Self {
+            prompts: prompts.collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Returns the prompts whose files have problems and that are served as they were before.
+    pub fn held(&self) -> impl Iterator<Item = HeldPrompt> {
+        let held = self
+            .failed
+            .iter()
+            .filter_map(|key| Some((key, self.prompts.get(key)?)));
+        held.map(|(key, prompt)| HeldPrompt {
+            prompt: key.clone(),
+            hash: prompt.bundle.hash(),
         })
     }
 

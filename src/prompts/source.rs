@@ -2,7 +2,7 @@
 
 use crate::git::{self, File, Repository};
 use crate::prompts::error::Error;
-use crate::prompts::files::{MAX_FILE_BYTES, MAX_FILES, is_ours};
+use crate::prompts::files::{MAX_FILE_BYTES, MAX_FILES, MAX_TOTAL_BYTES, is_ours};
 use crate::prompts::problem::Problem;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -52,16 +52,18 @@ pub(super) struct Reading {
 const LIMITS: git::Limits = git::Limits {
     max_file_bytes: MAX_FILE_BYTES,
     max_files: MAX_FILES,
+    max_total_bytes: MAX_TOTAL_BYTES,
 };
 
 impl Source {
-    /// Reads everything. Blocks.
-    pub(super) fn read(&self) -> Result<Reading, Error> {
+    /// Reads everything; notes the commit in `tried` as soon as it is known. Blocks.
+    pub(super) fn read(&self, tried: &mut Option<String>) -> Result<Reading, Error> {
         match self {
             Self::Directory(directory) => directory.read(),
             Self::Git(source) => {
                 let repository = Repository::discover(&source.repository).map_err(Error::Git)?;
                 let commit = repository.resolve(&source.reference).map_err(Error::Git)?;
+                *tried = Some(commit.to_string());
                 read_commit(&repository, commit, &source.subpath)
             }
         }
@@ -131,7 +133,7 @@ pub(super) fn read_commit(
     subpath: &str,
 ) -> Result<Reading, Error> {
     let tree = repository
-        .read_tree(commit, subpath, LIMITS)
+        .read_files(commit, subpath, LIMITS, &is_ours)
         .map_err(Error::Git)?;
     let skipped = tree
         .skipped

@@ -2,6 +2,7 @@
 
 use crate::prompts::registry::Prompts;
 use crate::prompts::source::Source;
+use crate::prompts::sync::Origin;
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -15,9 +16,18 @@ impl Prompts {
     /// Loads the prompts again whenever they change, until `shutdown` is cancelled. Problems are
     /// logged, and what was served before is served on.
     ///
-    /// A directory is watched; where the system cannot watch it, and for Git's refs, it is looked at
+    /// A remote is asked every [`crate::prompts::Config::poll`]. A directory is watched; where the system cannot watch it, and for Git's refs, it is looked at
     /// every [`crate::prompts::Config::poll`].
     pub async fn watch(&self, shutdown: CancellationToken) {
+        match self.inner.config.origin {
+            Origin::Here => self.watch_here(shutdown).await,
+            Origin::Fetched { .. } => self.follow_remote(shutdown).await,
+            // What is pushed is loaded as it comes.
+            Origin::Pushed { .. } => shutdown.cancelled().await,
+        }
+    }
+
+    async fn watch_here(&self, shutdown: CancellationToken) {
         let config = &self.inner.config;
         let (sender, mut events) = mpsc::channel(1);
         let watcher = watcher(&config.source, sender);
@@ -39,6 +49,10 @@ impl Prompts {
                             break;
                         }
                     }
+                    self.load_and_log().await;
+                    seen = self.fingerprint(by_looking).await;
+                }
+                () = self.inner.sync.rung() => {
                     self.load_and_log().await;
                     seen = self.fingerprint(by_looking).await;
                 }

@@ -165,6 +165,7 @@ impl Proxy {
         let mut call = call.map_err(|error| Failure::of_prompt(error, &released))?;
         call.release = released.release;
         call.warnings.extend(released.warnings);
+        call.warnings.extend(self.prompts.staleness());
         let mut answer = self.carry_out(caller, arrival, call).await?;
         answer.after = after;
         Ok(answer)

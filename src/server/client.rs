@@ -6,9 +6,11 @@ use crate::server::AdminState;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Method, Request, header};
+use http::uri::Authority;
+use http::{Method, Request, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
+use std::io;
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
 use tower::util::ServiceExt;
@@ -64,7 +66,7 @@ pub struct AdminReply {
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-#[error("the running server at {address} cannot be reached: {problem}")]
+#[error("the server at {address} cannot be reached: {problem}")]
 pub struct ClientError {
     address: String,
     problem: String,
@@ -116,19 +118,49 @@ impl AdminClient {
         address: SocketAddr,
         request: Request<Full<Bytes>>,
     ) -> Result<AdminReply, ClientError> {
-        let stream = TcpStream::connect(address)
-            .await
-            .map_err(|error| self.error(&error))?;
-        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-        let (mut sender, connection) = handshake.map_err(|error| self.error(&error))?;
-        let exchange = async move {
-            let (parts, body) = sender.send_request(request).await?.into_parts();
-            Ok::<_, hyper::Error>((parts.status.as_u16(), body.collect().await?.to_bytes()))
+        let stream = TcpStream::connect(address).await;
+        let sent = async { exchange(stream?, request).await.map_err(io::Error::other) };
+        sent.await.map_err(|error| self.error(&error))
+    }
+
+    /// Puts a body to `path` of a server that need not be on this machine, without a token.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be reached.
+    pub async fn put(
+        path: &str,
+        server: &Uri,
+        headers: &[(&str, String)],
+        body: Bytes,
+    ) -> Result<AdminReply, ClientError> {
+        let error = |problem: &dyn std::fmt::Display| ClientError {
+            address: server.to_string(),
+            problem: problem.to_string(),
         };
-        // The connection is driven here, beside the exchange, and ends with it.
-        let (answer, _) = futures_util::future::join(exchange, connection).await;
-        let (status, body) = answer.map_err(|error| self.error(&error))?;
-        Ok(AdminReply { status, body })
+        if server.scheme_str() != Some("http") {
+            return Err(error(
+                &"only `http://` is spoken here; push a file with curl instead",
+            ));
+        }
+        let host = server.host().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let mut request = Request::builder().method(Method::PUT).uri(path);
+        request = request.header(
+            header::HOST,
+            server.authority().map_or("", Authority::as_str),
+        );
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request
+            .body(Full::new(body))
+            .map_err(|problem| error(&problem))?;
+        let stream = TcpStream::connect((host, server.port_u16().unwrap_or(80))).await;
+        let stream = stream.map_err(|problem| error(&problem))?;
+        exchange(stream, request)
+            .await
+            .map_err(|problem| error(&problem))
     }
 
     fn error(&self, problem: &dyn std::fmt::Display) -> ClientError {
@@ -141,4 +173,20 @@ impl AdminClient {
             problem: problem.to_string(),
         }
     }
+}
+
+async fn exchange(
+    stream: TcpStream,
+    request: Request<Full<Bytes>>,
+) -> Result<AdminReply, hyper::Error> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let exchange = async move {
+        let (parts, body) = sender.send_request(request).await?.into_parts();
+        Ok::<_, hyper::Error>((parts.status.as_u16(), body.collect().await?.to_bytes()))
+    };
+    // The connection is driven here, beside the exchange, and ends with it.
+    let (answer, _) = futures_util::future::join(exchange, connection).await;
+    let (status, body) = answer?;
+    Ok(AdminReply { status, body })
 }

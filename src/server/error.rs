@@ -215,6 +215,7 @@ fn status_of_prompt(error: &prompts::Error) -> StatusCode {
         | "prompt_preview_not_found" => StatusCode::NOT_FOUND,
         "prompt_forbidden" => StatusCode::FORBIDDEN,
         "prompt_retired" => StatusCode::GONE,
+        "prompt_bundle_replayed" => StatusCode::CONFLICT,
         "prompt_media_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "prompt_registry_unavailable" => StatusCode::SERVICE_UNAVAILABLE,
         _ => match error.blame() {

@@ -5,6 +5,7 @@ mod client;
 mod deliver;
 mod error;
 mod headers;
+mod hooks;
 mod layers;
 mod listener;
 mod readiness;
@@ -16,6 +17,7 @@ mod workers;
 
 pub use body::BodyLimits;
 pub use client::{AdminClient, AdminReply, ClientError};
+pub use hooks::{Hooks, bundle_preamble};
 pub use listener::{Limits, Stop, serve};
 pub use readiness::{Readiness, ReadinessReport};
 pub use router::{admin, data};
@@ -77,6 +79,10 @@ pub struct AdminState {
     pub readiness: Readiness,
     /// The time of day.
     pub clock: Clock,
+    /// What proves who tells of new commits.
+    pub hooks: Arc<Hooks>,
+    /// Places for bundles that are being taken.
+    pub bundles: Arc<Semaphore>,
 }
 
 /// What there is to be called.

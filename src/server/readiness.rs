@@ -1,5 +1,6 @@
 //! Whether new calls are welcome, and if not, why.
 
+use crate::domain::PromptKey;
 use crate::prompts::{Drift, Prompts};
 use crate::store::Store;
 use std::sync::Arc;
@@ -31,6 +32,10 @@ pub struct ReadinessReport {
     pub problem: Option<String>,
     /// Labels that mean another version than Git says.
     pub overrides: Vec<Drift>,
+    /// That the prompts may be old, because their remote is not there.
+    pub stale: Option<String>,
+    /// Prompts that have problems and stay as they were.
+    pub held: Vec<PromptKey>,
 }
 
 impl Readiness {
@@ -44,6 +49,9 @@ impl Readiness {
         if !self.store.is_accepting() {
             reasons.push("the journal takes no records");
         }
+        if self.prompts.is_waiting() {
+            reasons.push("no prompts have been pushed yet");
+        }
         let snapshot = self.prompts.snapshot();
         ReadinessReport {
             is_ready: reasons.is_empty(),
@@ -52,6 +60,8 @@ impl Readiness {
             prompts: snapshot.len(),
             problem: self.prompts.last_problem(),
             overrides: self.prompts.overridden(),
+            stale: self.prompts.staleness(),
+            held: snapshot.held().map(|held| held.prompt).collect(),
         }
     }
 }

@@ -3,14 +3,14 @@
 use crate::server::error::ApiError;
 use crate::server::layers::Door;
 use crate::server::routes::{
-    audit, calls, chat, embeddings, health, history, keys, models, prompts, releases,
+    audit, calls, chat, embeddings, health, history, keys, models, prompts, releases, sync,
 };
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;
 use axum::extract::Request;
 use axum::handler::Handler;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use http::StatusCode;
 use std::sync::Arc;
 
@@ -73,11 +73,15 @@ pub fn admin(state: AdminState) -> Router {
                 .delete(releases::remove),
         )
         .route("/audit", get(audit::list))
+        .route("/prompts/sync", get(sync::status).post(sync::now))
         .route("/store/rebuild", post(calls::rebuild))
         .layer(from_fn_with_state(
             state.token.clone(),
             layers::require_admin,
-        ));
+        ))
+        // Outside of the token: these prove themselves by their signatures.
+        .route("/prompts/webhook", post(sync::webhook))
+        .route("/prompts/bundle", put(sync::bundle));
     let router = Router::new()
         .nest("/api", api)
         .route("/metrics", get(health::metrics))

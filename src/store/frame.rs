@@ -53,7 +53,7 @@ pub(super) enum Kind {
     Outcome,
     /// A `StoredKey` as it is from now on.
     KeyChanged,
-    /// An `AuditEvent`: versions of prompts began to be served.
+    /// An `AuditEvent`: versions of prompts began to be served, or a set of them was refused.
     PromptsLoaded,
     /// Calls were served without a record.
     Gap,

@@ -6,6 +6,7 @@
 //! data/ballast         space for bad times          data/registry/  sled, keys and settings
 //!                                                   data/bundles/   served versions by hash
 //!                                                   data/numbers/   version numbers, made from Git
+//!                                                   data/mirrors/   copies of remotes; not this room's
 //! ```
 //!
 //! Appending is synchronous and takes a few microseconds: fit for `Drop` and for async code.

@@ -346,7 +346,7 @@ fn owed_place(event: &AuditEvent) -> Vec<u8> {
 
 const fn event_kind(event: &AuditEvent) -> Kind {
     match &event.what {
-        Audited::PromptsLoaded { .. } => Kind::PromptsLoaded,
+        Audited::PromptsLoaded { .. } | Audited::PromptsRefused { .. } => Kind::PromptsLoaded,
         Audited::LabelMoved { .. }
         | Audited::OverrideSet { .. }
         | Audited::OverrideEnded { .. }

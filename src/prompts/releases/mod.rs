@@ -20,8 +20,9 @@ pub(super) use resolve::FILE;
 pub(super) use rules::Releases;
 pub(super) use table::Table;
 
-use crate::domain::{Audited, Clock, PromptKey, VersionChange};
+use crate::domain::{Audited, Clock};
 use crate::prompts::error::Error;
+use crate::prompts::numbering::Slice;
 use crate::prompts::registry::{Inner, Mode};
 use crate::prompts::snapshot::Snapshot;
 use resolve::Resolver;
@@ -77,11 +78,7 @@ impl Inner {
 
     /// Gives `snapshot` its table. Rules that do not hold refuse it; in lenient mode the rules of
     /// `previous` stay, if they still hold. Blocks.
-    pub(super) fn release(
-        &self,
-        snapshot: &mut Snapshot,
-        previous: &Snapshot,
-    ) -> Result<Vec<Audited>, Error> {
+    fn release(&self, snapshot: &mut Snapshot, previous: &Snapshot) -> Result<Vec<Audited>, Error> {
         let before = || previous.releases.written.clone();
         if snapshot.has_releases && snapshot.releases.written.is_none() {
             // The file has problems, and they are in the snapshot's list.
@@ -106,18 +103,31 @@ impl Inner {
         Ok(ended)
     }
 
-    /// Writes down that `snapshot` is served in place of `previous`: which prompts changed, which
-    /// labels moved, which overrides ended.
-    pub(super) fn note_load(
+    /// Numbers `snapshot`, which is to follow `previous`, and gives it its table; returns the overrides
+    /// that ended. Blocks.
+    pub(super) fn number_and_release(
         &self,
-        (previous, snapshot): (&Snapshot, &Snapshot),
-        ended: Vec<Audited>,
-        noting: Noting,
-    ) {
+        snapshot: &mut Snapshot,
+        previous: &Snapshot,
+    ) -> Result<Vec<Audited>, Error> {
+        // A label that names a number must lead somewhere before anybody follows it.
+        let written = snapshot.releases.written.as_ref();
+        let slice = match written.filter(|written| written.has_numbers()) {
+            Some(_) => Slice::WHOLE,
+            None => Slice::AT_ONCE,
+        };
+        let (source, archive) = (&self.config.source, self.archive.as_ref());
+        let commit = snapshot.commit();
+        self.numbering.follow(source, archive, commit, slice);
+        self.release(snapshot, previous)
+    }
+
+    /// Writes down which labels moved with `snapshot`, and which overrides ended.
+    pub(super) fn note_labels(&self, snapshot: &Snapshot, ended: Vec<Audited>, noting: Noting) {
         if noting == Noting::Ends {
             return self.note(ended);
         }
-        let mut events: Vec<Audited> = loaded(previous, snapshot).into_iter().collect();
+        let mut events = Vec::new();
         let now: Words = match &snapshot.releases.written {
             Some(written) => written.in_words(),
             None => Words::new(),
@@ -142,37 +152,6 @@ impl Inner {
         kept.and_then(|json| serde_json::from_str(&json).ok())
             .unwrap_or_default()
     }
-}
-
-/// Returns the event that `snapshot` is served; `None` when no prompt is another.
-fn loaded(previous: &Snapshot, snapshot: &Snapshot) -> Option<Audited> {
-    let is_start = previous.is_empty();
-    let changes = snapshot.iter().filter_map(|(key, prompt)| {
-        let from = previous.get(key).map(|before| before.bundle.hash());
-        let to = prompt.bundle.hash();
-        (from != Some(to)).then(|| VersionChange {
-            prompt: key.clone(),
-            from,
-            to,
-        })
-    });
-    let changed: Vec<VersionChange> = if is_start {
-        Vec::new()
-    } else {
-        changes.collect()
-    };
-    let removed: Vec<PromptKey> = previous
-        .iter()
-        .filter(|(key, _)| snapshot.get(key).is_none())
-        .map(|(key, _)| key.clone())
-        .collect();
-    let has_news = is_start || !changed.is_empty() || !removed.is_empty();
-    has_news.then(|| Audited::PromptsLoaded {
-        commit: snapshot.commit().map(str::to_owned),
-        prompts: snapshot.len(),
-        changed,
-        removed,
-    })
 }
 
 /// Returns an event for every rule that is new, gone or another.

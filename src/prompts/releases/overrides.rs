@@ -337,7 +337,9 @@ impl Prompts {
     /// As [`Prompts::open`].
     pub fn ensure_loaded(&self) -> Result<(), Error> {
         if self.snapshot().is_empty() {
-            self.load(Noting::Ends)?;
+            let loading = self.inner.loading.lock();
+            let _loading = loading.unwrap_or_else(PoisonError::into_inner);
+            self.load(Noting::Ends, &self.snapshot(), &mut None)?;
         }
         Ok(())
     }
@@ -345,7 +347,7 @@ impl Prompts {
 
 impl Inner {
     /// Writes down what happened. A loss is an alarm, not a reason to serve something else.
-    pub(super) fn note(&self, events: Vec<Audited>) {
+    pub(in crate::prompts) fn note(&self, events: Vec<Audited>) {
         if events.is_empty() {
             return;
         }

@@ -1,7 +1,9 @@
 //! Health: whether the process lives, and whether it should get traffic. Never asks a provider.
 
 use crate::prompts::Drift;
+use crate::proxy::Proxy;
 use crate::server::Readiness;
+use crate::server::routes::sync;
 use crate::telemetry::Telemetry;
 use axum::Json;
 use axum::extract::State;
@@ -51,16 +53,23 @@ pub(crate) async fn ready(State(readiness): State<Readiness>) -> Response {
             "count": report.prompts,
             "problem": report.problem,
             "overrides": overrides,
+            "stale": report.stale,
+            "held": report.held,
         },
     });
     (status, Json(body)).into_response()
 }
 
 /// Counters in Prometheus' text format.
-pub(crate) async fn metrics(State(telemetry): State<Arc<Telemetry>>) -> Response {
+pub(crate) async fn metrics(
+    State(telemetry): State<Arc<Telemetry>>,
+    State(proxy): State<Arc<Proxy>>,
+) -> Response {
     let headers = [(
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",
     )];
-    (headers, telemetry.metrics().render_prometheus()).into_response()
+    let mut page = telemetry.metrics().render_prometheus();
+    page.push_str(&sync::metrics(&proxy.prompts.sync_status()));
+    (headers, page).into_response()
 }

@@ -10,3 +10,4 @@ pub(super) mod keys;
 pub(crate) mod models;
 pub(crate) mod prompts;
 pub(crate) mod releases;
+pub(crate) mod sync;

@@ -162,10 +162,13 @@ fn what_happened_is_told_in_order_and_comes_back_from_the_journal() {
     let loaded = event(
         1_000,
         Audited::PromptsLoaded {
+            source: None,
             commit: None,
             prompts: 3,
             changed: Vec::new(),
             removed: Vec::new(),
+            held: Vec::new(),
+            rewritten_from: None,
         },
     );
     let moved = event(

@@ -42,6 +42,15 @@ impl Client {
         self.ask("POST", path, body.to_string().as_bytes()).await
     }
 
+    /// The address it talks to.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) async fn put_bytes(&self, path: &str, body: &[u8]) -> Response {
+        self.ask("PUT", path, body).await
+    }
+
     pub(crate) async fn post_bytes(&self, path: &str, body: &[u8]) -> Response {
         self.ask("POST", path, body).await
     }
@@ -87,7 +96,7 @@ impl Client {
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        if method == "POST" {
+        if matches!(method, "POST" | "PUT") {
             head.push_str(&format!(
                 "content-type: application/json\r\ncontent-length: {}\r\n",
                 body.len()

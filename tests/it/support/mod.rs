@@ -2,6 +2,7 @@
 
 mod client;
 mod gateway;
+mod git;
 mod provider;
 
 use std::future::Future;
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 
 pub(crate) use client::{Client, Connection, Response};
 pub(crate) use gateway::{Call, PROVIDER_KEY, Setup, TestGateway};
+pub(crate) use git::{GitServer, greet};
 pub(crate) use provider::{Answer, Ending, FakeProvider, Received, chat_events, default_answer};
 
 /// How long a test waits for something that must happen before it fails.
