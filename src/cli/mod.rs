@@ -4,9 +4,11 @@
 
 mod calls;
 mod check;
+mod diff;
 mod history;
 mod keys;
 mod output;
+mod paint;
 mod prompts;
 mod reach;
 mod serve;

@@ -2,7 +2,7 @@
 
 use crate::app::{self, Environment};
 use crate::cli::output::{self, Align, Failure, table};
-use crate::cli::{Common, history, reach};
+use crate::cli::{Common, diff, history, reach};
 use crate::domain::{Caller, PromptKey, PromptReference};
 use crate::prompts::{Bundle, Part, Prompts, RenderInput, RenderedMessage};
 use clap::Subcommand;
@@ -30,6 +30,8 @@ pub(crate) enum PromptsCommand {
         #[arg(value_parser = PromptKey::parse)]
         prompt: PromptKey,
     },
+    /// Show what differs between two states of the prompts, for whom, and at what cost.
+    Diff(diff::DiffCommand),
     /// Render a prompt without asking a model.
     Render {
         /// The prompt, `NAME[.VARIANT][@SELECTOR]`.
@@ -46,6 +48,10 @@ pub(crate) async fn run(
     common: &Common,
     environment: &Environment,
 ) -> Result<(), Failure> {
+    let command = match command {
+        PromptsCommand::Diff(command) => return diff::run(command, common, environment).await,
+        command => command,
+    };
     let config = reach::config(common, environment)?;
     let archive = app::read_only_archive(&config);
     let open = || Prompts::archived(config.prompts.clone(), archive);
@@ -53,7 +59,7 @@ pub(crate) async fn run(
         // Only commits are looked at: files that are broken now do not matter.
         PromptsCommand::Log { prompt } => return history::log(&open(), prompt, common.json),
         PromptsCommand::Blame { prompt } => return history::blame(&open(), prompt, common.json),
-        PromptsCommand::List | PromptsCommand::Show { .. } | PromptsCommand::Render { .. } => {}
+        _ => {}
     }
     let prompts = open();
     prompts.reload().map_err(failure)?;
@@ -61,7 +67,9 @@ pub(crate) async fn run(
         output::say(&format!("warning: {error}\n"));
     }
     match command {
-        PromptsCommand::Log { .. } | PromptsCommand::Blame { .. } => Ok(()),
+        PromptsCommand::Log { .. } | PromptsCommand::Blame { .. } | PromptsCommand::Diff(_) => {
+            Ok(())
+        }
         PromptsCommand::List => list(&prompts, common.json),
         PromptsCommand::Show { prompt } => show(&prompts, &prompt).await,
         PromptsCommand::Render { prompt, variables } => {

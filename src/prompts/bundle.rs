@@ -5,6 +5,7 @@ use crate::prompts::contract::{OutputFormat, Tool};
 use crate::prompts::error::Error;
 use crate::prompts::evaluate::{Failure, Output, Partials, RenderLimits, run};
 use crate::prompts::identity;
+use crate::prompts::includes::file_of;
 use crate::prompts::input::InputContract;
 use crate::prompts::messages::{MessagesMode, Part, RawMessage, RawPart, assemble, place_history};
 use crate::prompts::metadata::Metadata;
@@ -14,6 +15,7 @@ use crate::prompts::stored;
 use crate::prompts::syntax::{Program, Role};
 use crate::prompts::trace::{NoRecorder, Recorder, SpanRecorder, Traced};
 use crate::prompts::usage;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
@@ -83,6 +85,18 @@ pub enum RenderedMessage {
     },
     /// The client's message at this place of the request, untouched.
     Client(usize),
+}
+
+/// A text that a version is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FilePart {
+    /// The file, below the directory of the prompts.
+    pub path: String,
+    /// The partial; absent for the prompt's own file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partial: Option<String>,
+    /// SHA-256 of the text (of the prompt's own file, of its template), as hex.
+    pub sha256: String,
 }
 
 /// What a bundle is made from.
@@ -171,6 +185,22 @@ impl Bundle {
     #[must_use]
     pub const fn template_line(&self) -> usize {
         self.template_line
+    }
+
+    /// Returns what the text is made from, with hashes: the template of the file at `path` first.
+    #[must_use]
+    pub fn file_parts(&self, path: &str) -> Vec<FilePart> {
+        let own = FilePart {
+            path: path.to_owned(),
+            partial: None,
+            sha256: identity::sha256_hex(&self.template),
+        };
+        let partials = self.partials().map(|(name, text)| FilePart {
+            path: file_of(name),
+            partial: Some(name.to_owned()),
+            sha256: identity::sha256_hex(text),
+        });
+        std::iter::once(own).chain(partials).collect()
     }
 
     pub(super) const fn program(&self) -> &Program {

@@ -181,7 +181,9 @@ impl Compiler<'_> {
     /// space is, or, when there is none, where the next tag begins (at the end: the last one ends).
     fn line_of_text(&self, text: &str, place: Option<&TemplateMapping>, line: usize) -> usize {
         let blank = text.len() - text.trim_start().len();
-        let lines_before = text.get(..blank).map_or(0, |blank| blank.matches('\n').count());
+        let lines_before = text
+            .get(..blank)
+            .map_or(0, |blank| blank.matches('\n').count());
         let rest = place.and_then(|place| rest_of(self.source, place.0, place.1));
         let is_start = rest.is_some_and(|rest| {
             rest == text || (blank < text.len() && rest.starts_with(char::is_whitespace))

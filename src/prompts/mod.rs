@@ -12,11 +12,14 @@
 //! - Equal hashes mean equal renderings.
 
 mod archive;
+mod bisect;
+mod blame_spans;
 mod bundle;
 mod compile;
 #[cfg(test)]
 mod conformance;
 mod contract;
+pub mod diff;
 mod error;
 mod evaluate;
 #[cfg(test)]
@@ -52,7 +55,9 @@ mod value;
 mod watch;
 
 pub use archive::{BundleArchive, NoArchive};
-pub use bundle::{Bundle, RenderInput, Rendered, RenderedMessage};
+pub use bisect::{Search, Trial};
+pub use blame_spans::{BlamedMessage, BlamedSpan, SampleChoice, SpanBlame, UnknownSample};
+pub use bundle::{Bundle, FilePart, RenderInput, Rendered, RenderedMessage};
 pub use contract::{OutputFormat, Tool};
 pub use error::{Error, InvalidVariable};
 pub use evaluate::RenderLimits;

@@ -124,6 +124,27 @@ impl Snapshot {
         &self.problems
     }
 
+    /// Returns the labels that get what is served as `key`; `None` where `releases.yaml` decides.
+    /// Without it there is one label, and it means the newest version.
+    #[must_use]
+    pub fn labels(&self, key: &PromptKey) -> Option<Vec<String>> {
+        if self.has_releases {
+            return None;
+        }
+        let is_there = self.prompts.contains_key(key);
+        Some(
+            is_there
+                .then(|| "production".to_owned())
+                .into_iter()
+                .collect(),
+        )
+    }
+
+    /// Returns the prompts that are in the files but have problems.
+    pub(super) const fn failed(&self) -> &BTreeSet<PromptKey> {
+        &self.failed
+    }
+
     /// Whether `key` is in the files but has problems.
     pub(super) fn is_failed(&self, key: &PromptKey) -> bool {
         self.failed.contains(key)

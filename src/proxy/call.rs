@@ -244,10 +244,10 @@ fn model_of(prompt: &ResolvedPrompt, request: &ChatRequest) -> Result<String, Er
         })
 }
 
-type Variables = Map<String, Value>;
+pub(super) type Variables = Map<String, Value>;
 
 /// The variables of the request. `OpenAI`'s `{"type": "input_text", "text": …}` stands for its text.
-fn variables(request: &ChatRequest) -> Result<Variables, Error> {
+pub(super) fn variables(request: &ChatRequest) -> Result<Variables, Error> {
     let Some(raw) = request
         .prompt
         .as_ref()
@@ -278,7 +278,7 @@ fn plain_value(value: Value) -> Value {
 
 /// Fills a variable that the prompt binds to the last user message, and takes that message out of
 /// the history: it is said once.
-fn bind(
+pub(super) fn bind(
     bundle: &Bundle,
     mut variables: Variables,
     mut history: Vec<Bytes>,

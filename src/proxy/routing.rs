@@ -111,6 +111,23 @@ impl Routes {
         })
     }
 
+    /// Returns the provider that `model` belongs to by its name, configured or not, and the model's
+    /// name there.
+    #[must_use]
+    pub fn owner<'a>(&'a self, model: &'a str) -> Option<(&'a str, &'a str)> {
+        if let Some((provider, rest)) = model.split_once('/')
+            && (self.providers.contains(provider) || provider.parse::<Preset>().is_ok())
+            && !rest.is_empty()
+        {
+            return Some((provider, rest));
+        }
+        let by_pattern = self
+            .patterns
+            .iter()
+            .find(|(pattern, _)| matches_pattern(pattern, model));
+        by_pattern.map(|(_, provider)| (provider.as_str(), model))
+    }
+
     fn first_choice(&self, model: &str) -> Option<PlannedAttempt> {
         let attempt = |provider: &str, model: &str| PlannedAttempt {
             provider: provider.to_owned(),

@@ -2,7 +2,9 @@
 
 use crate::server::error::ApiError;
 use crate::server::layers::Door;
-use crate::server::routes::{calls, chat, embeddings, health, history, keys, models, prompts};
+use crate::server::routes::{
+    calls, chat, embeddings, health, history, keys, models, prompts, usage,
+};
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;
 use axum::extract::Request;
@@ -61,10 +63,12 @@ pub fn admin(state: AdminState) -> Router {
         .route("/calls/stats", get(calls::stats))
         .route("/calls/tail", get(calls::tail))
         .route("/calls/{id}", get(calls::show))
+        .route("/calls/{id}/explanation", get(usage::explain))
         .route("/keys", get(keys::list).post(keys::create))
         .route("/keys/{id}", axum::routing::delete(keys::revoke))
         .route("/prompts/log", get(history::log))
         .route("/prompts/blame", get(history::blame))
+        .route("/prompts/usage", get(usage::usage))
         .route("/store/rebuild", post(calls::rebuild))
         .layer(from_fn_with_state(
             state.token.clone(),

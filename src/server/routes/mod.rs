@@ -8,3 +8,4 @@ pub(crate) mod history;
 pub(super) mod keys;
 pub(crate) mod models;
 pub(crate) mod prompts;
+pub(crate) mod usage;
