@@ -2,6 +2,7 @@
 
 use crate::app;
 use crate::cli::output::{self, Align, Failure, table};
+use crate::cli::paint::clean;
 use crate::domain::PromptKey;
 use crate::prompts::{CommitLine, LogEntry, Prompts};
 use serde::Serialize;
@@ -81,26 +82,14 @@ pub(crate) fn blame(prompts: &Prompts, key: &PromptKey, as_json: bool) -> Result
     output::put(&text)
 }
 
-fn put_json(value: &impl Serialize) -> Result<(), Failure> {
+pub(crate) fn put_json(value: &impl Serialize) -> Result<(), Failure> {
     let json = serde_json::to_string(value)
         .map_err(|error| Failure::new(format!("the answer cannot be written: {error}")))?;
     output::put(&format!("{json}\n"))
 }
 
-fn short(line: &CommitLine) -> String {
+pub(crate) fn short(line: &CommitLine) -> String {
     line.commit.chars().take(9).collect()
-}
-
-/// What comes from a repository may hold what a terminal would obey.
-fn clean(text: &str) -> String {
-    let shown = |c: char| {
-        if c.is_control() && c != '\t' {
-            '\u{fffd}'
-        } else {
-            c
-        }
-    };
-    text.chars().map(shown).collect()
 }
 
 fn failure(error: crate::prompts::Error) -> Failure {

@@ -2,16 +2,21 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or config.
 
+mod bisect;
 mod calls;
 mod check;
 mod diff;
+mod explain;
 mod history;
 mod keys;
 mod output;
 mod paint;
 mod prompts;
 mod reach;
+mod samples;
 mod serve;
+mod show;
+mod spans;
 mod store;
 
 use crate::app::{Environment, Overrides};

@@ -110,7 +110,7 @@ mod tests {
     fn skipped_versions_leave_a_gap_and_contradictions_are_told() {
         assert_eq!(Search::between(3, 3), None);
         let mut search = Search::between(1, 6).unwrap();
-        for (version, trial) in [(3, Trial::Skipped), (4, Trial::Bad), (2, Trial::Good)] {
+        for (version, trial) in [(3, Trial::Skipped), (2, Trial::Good), (4, Trial::Bad)] {
             assert_eq!(search.next(), Some(version));
             search.note(version, trial);
         }
