@@ -133,7 +133,9 @@ impl Paint {
             if end <= start {
                 continue;
             }
-            out.push_str(&self.text(style, text.get(place..start).unwrap_or_default()));
+            if place < start {
+                out.push_str(&self.text(style, text.get(place..start).unwrap_or_default()));
+            }
             let marked = clean(text.get(start..end).unwrap_or_default());
             if self.is_coloured {
                 let _ = write!(out, "\u{1b}[{};7m{marked}\u{1b}[0m", style.code());

@@ -79,8 +79,8 @@ pub(crate) async fn run(
     let mut records = Records::open(common, environment, &config);
     let book = app::price_book(&config);
     let mut found = Vec::new();
-    for pair in &matter.pairs {
-        found.extend(prompt_diff(pair, &matter, &mut records, &book).await);
+    for (pair, labels) in matter.pairs.iter().zip(&matter.labels) {
+        found.extend(prompt_diff(pair, labels.clone(), &mut records, &book).await);
     }
     let no_records = records.problem.clone();
     records.close().await?;
@@ -136,8 +136,8 @@ struct Matter {
     head: TreeName,
     pairs: Vec<Pair>,
     shared: Vec<crate::prompts::diff::SharedFile>,
-    /// The head's tree, which knows its labels.
-    tree: Option<Tree>,
+    /// The labels that get the head of each pair; absent where `releases.yaml` decides.
+    labels: Vec<Option<Vec<String>>>,
 }
 
 async fn matter(
@@ -208,12 +208,19 @@ async fn of_references(
         head: head_side,
         problems: Vec::new(),
     };
+    let served = prompts.snapshot();
+    let is_served = pair.head.as_ref().is_some_and(|head| {
+        let now = served.get(&head.key).map(|prompt| prompt.bundle.hash());
+        now == Some(head.bundle.hash())
+    });
+    let labels = pair.head.as_ref().and_then(|head| served.labels(&head.key));
+    let labels = labels.map(|labels| if is_served { labels } else { Vec::new() });
     Ok(Matter {
         base,
         head,
         pairs: vec![pair],
         shared: Vec::new(),
-        tree: None,
+        labels: vec![labels],
     })
 }
 
@@ -259,12 +266,16 @@ fn of_trees(
     found.retain(|pair| Diff::keeps(&wanted, pair));
     let mut shared = shared_files(&base, &head);
     shared.retain(|file| wanted.is_empty() || file.prompts.iter().any(|key| wanted.contains(key)));
+    let labels = found.iter().map(|pair| match &pair.head {
+        Some(side) => head.labels(&side.key),
+        None => Some(Vec::new()),
+    });
     Ok(Matter {
         base: name(&base),
         head: name(&head),
+        labels: labels.collect(),
         pairs: found,
         shared,
-        tree: Some(head),
     })
 }
 
@@ -296,22 +307,15 @@ fn failure(error: Error) -> Failure {
 
 async fn prompt_diff(
     pair: &Pair,
-    matter: &Matter,
+    labels: Option<Vec<String>>,
     records: &mut Records,
     book: &PriceBook,
 ) -> Option<PromptDiff> {
     let now = Clock::System.now();
     let price = |side: &Option<Side>| book.row(side.as_ref()?.bundle.model()?, now);
     // Callers know a prompt by the name it has had.
-    let called = pair
-        .base
-        .as_ref()
-        .or(pair.head.as_ref())
-        .map(|side| side.key.clone())?;
-    let labels = match (&pair.head, &matter.tree) {
-        (Some(head), Some(tree)) => tree.labels(&head.key),
-        _ => None,
-    };
+    let called = pair.base.as_ref().or(pair.head.as_ref());
+    let called = called.map(|side| side.key.clone())?;
     let facts = Facts {
         usage: records.usage(&called).await,
         base_price: price(&pair.base),

@@ -309,10 +309,7 @@ pub(super) fn reach(reach: &Reach, no_records: Option<&String>) -> Vec<String> {
     let mut lines = Vec::new();
     match &reach.labels {
         Some(labels) if labels.is_empty() => {}
-        Some(labels) => lines.push(format!(
-            "labels that get it once it is merged: {}",
-            labels.join(", ")
-        )),
+        Some(labels) => lines.push(format!("labels that get the head: {}", labels.join(", "))),
         None => lines.push("labels: `releases.yaml` decides".to_owned()),
     }
     lines.push(match (&reach.usage, no_records) {
