@@ -3,7 +3,7 @@
 use crate::app::Environment;
 use crate::cli::Common;
 use crate::cli::output::{self, Failure, at};
-use crate::cli::paint::{Paint, Style};
+use crate::cli::paint::{Paint, Style, clean};
 use crate::cli::reach::{Admin, escape};
 use crate::domain::PicoDollars;
 use serde_json::Value;
@@ -27,18 +27,21 @@ pub(crate) async fn run(
     output::put(&write(&answer, Paint::of_stdout(environment)))
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    at(value, key).as_str().unwrap_or("-")
+/// The text at `key`, as far as a terminal may have it.
+fn text(value: &Value, key: &str) -> String {
+    at(value, key)
+        .as_str()
+        .map_or_else(|| "-".to_owned(), clean)
 }
 
 fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     at(value, key).as_array().into_iter().flatten()
 }
 
-/// A value in short, on one line.
+/// A value in short.
 fn short(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => clean(text),
         other => other.to_string(),
     }
 }
@@ -91,7 +94,7 @@ fn prompt(out: &mut String, prompt: &Value, paint: Paint) {
         ("arm", text(prompt, "arm")),
     ] {
         if value != "-" {
-            paint.paragraph(out, &format!("  {name:<11} "), 14, value);
+            paint.paragraph(out, &format!("  {name:<11} "), 14, &value);
         }
     }
     let is_same = at(prompt, "reproduced") == true;
@@ -126,7 +129,7 @@ fn variables(out: &mut String, answer: &Value, paint: Paint) {
     }
     heading(out, "variables", paint);
     for variable in list(answer, "variables") {
-        let from = match text(variable, "from") {
+        let from = match text(variable, "from").as_str() {
             "call" => "sent by the call",
             "last_user_message" => "from the last user message",
             "default" => "default of the file",
@@ -154,7 +157,7 @@ fn messages(out: &mut String, answer: &Value, paint: Paint) {
         let _ = writeln!(
             out,
             "  {} ({from})",
-            paint.text(Style::Strong, text(message, "role"))
+            paint.text(Style::Strong, &text(message, "role"))
         );
         let spans: Vec<&Value> = list(message, "spans").collect();
         let places: Vec<String> = spans.iter().map(|span| place(span)).collect();
@@ -199,7 +202,7 @@ fn place(span: &Value) -> String {
     let pointer = at(value, "pointer")
         .as_str()
         .filter(|pointer| pointer.trim_start_matches('/') != expression);
-    let given = match text(value, "given") {
+    let given = match text(value, "given").as_str() {
         "default" => ", a default",
         "options" => ", an option",
         "context" => ", of the context",

@@ -227,6 +227,21 @@ mod tests {
     }
 
     #[test]
+    fn a_model_belongs_to_its_provider_with_and_without_a_key() {
+        let routes = routes(&["local"], Some("simulated"));
+        for (model, owner) in [
+            ("gpt-5-mini", Some(("openai", "gpt-5-mini"))),
+            ("openai/gpt-4o", Some(("openai", "gpt-4o"))),
+            ("local/llama-4", Some(("local", "llama-4"))),
+            ("simulated", Some(("simulated", "simulated"))),
+            ("nobody/knows", None),
+            ("llama-4", None),
+        ] {
+            assert_eq!(routes.owner(model), owner, "{model}");
+        }
+    }
+
+    #[test]
     fn a_model_without_provider_is_an_error_that_says_what_is_missing() {
         let error = routes(&["simulated"], None)
             .plan(&Caller::local(), "claude-4")

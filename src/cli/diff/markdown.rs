@@ -258,19 +258,22 @@ fn escaped(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-/// Words that may hold what Markdown or HTML would obey; code in backticks stays code.
+/// Words that may hold what Markdown or HTML would obey; code in backticks stays code, where it is
+/// sure to be closed.
 fn prose(text: &str) -> String {
+    let text = text.replace('\n', " ");
+    let is_code_sure = text.matches('`').count().is_multiple_of(2) && !text.contains("``");
     let mut out = String::new();
-    for (index, piece) in text.replace('\n', " ").split('`').enumerate() {
+    for (index, piece) in text.split('`').enumerate() {
         if 0 < index {
-            out.push('`');
+            out.push_str(if is_code_sure { "`" } else { "\\`" });
         }
-        if index % 2 == 1 {
+        if is_code_sure && !index.is_multiple_of(2) {
             out.push_str(&clean(piece));
             continue;
         }
         for c in escaped(piece).chars() {
-            if matches!(c, '*' | '_' | '[' | ']' | '|' | '#' | '@' | '~') {
+            if matches!(c, '*' | '_' | '[' | ']' | '|' | '#' | '@' | '~' | '\\') {
                 out.push('\\');
             }
             out.push(c);
@@ -281,4 +284,24 @@ fn prose(text: &str) -> String {
 
 fn cell(text: &str) -> String {
     prose(text).replace('|', "\\|").replace("\\\\|", "\\|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{cell, code, prose};
+
+    #[test]
+    fn nothing_in_a_prompt_is_obeyed_by_markdown() {
+        for (text, wanted) in [
+            ("plain `a_b` *x*", "plain `a_b` \\*x\\*"),
+            ("<img src=x> @team #1", "&lt;img src=x&gt; \\@team \\#1"),
+            ("one ` tick <b>", "one \\` tick &lt;b&gt;"),
+            ("two `` ticks `<b>`", "two \\`\\` ticks \\`&lt;b&gt;\\`"),
+            ("[a](b)\nc", "\\[a\\](b) c"),
+        ] {
+            assert_eq!(prose(text), wanted);
+        }
+        assert_eq!(cell("`a|b` c|d"), "`a\\|b` c\\|d");
+        assert_eq!(code("a`b"), "``a`b``");
+    }
 }

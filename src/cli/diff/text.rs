@@ -1,7 +1,7 @@
 //! The diff for a terminal.
 
 use crate::cli::diff::words;
-use crate::cli::paint::{Paint, Style};
+use crate::cli::paint::{Paint, Style, clean};
 use crate::prompts::diff::{
     Change, Diff, Hunk, LineKind, MessageChange, PromptDiff, SampleDiff, Verdict,
 };
@@ -44,7 +44,7 @@ pub(super) fn write(diff: &Diff, paint: Paint) -> String {
                 .iter()
                 .map(crate::domain::PromptKey::as_str)
                 .collect();
-            let head = format!("  {}: ", file.path);
+            let head = format!("  {}: ", clean(&file.path));
             paint.paragraph(&mut out, &head, 4, &users.join(", "));
         }
     }
