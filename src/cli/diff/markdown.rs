@@ -115,7 +115,9 @@ fn one(out: &mut String, diff: &PromptDiff, no_records: Option<&String>) {
         out.push_str("\n**Template**\n\n");
         hunks(out, &diff.template);
     }
-    if words::is_untouched(&diff.samples) && 1 < diff.samples.len() {
+    if words::is_alone(diff) {
+        // The template says it all.
+    } else if words::is_untouched(&diff.samples) && 1 < diff.samples.len() {
         let _ = writeln!(
             out,
             "\n**Messages of {} samples**: unchanged",

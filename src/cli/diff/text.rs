@@ -80,7 +80,9 @@ fn one(out: &mut String, diff: &PromptDiff, no_records: Option<&String>, paint: 
     section(out, paint, "template", |out| {
         hunks(out, &diff.template, 4, paint);
     });
-    if words::is_untouched(&diff.samples) && 1 < diff.samples.len() {
+    if words::is_alone(diff) {
+        // The template says it all.
+    } else if words::is_untouched(&diff.samples) && 1 < diff.samples.len() {
         let name = format!("messages of {} samples", diff.samples.len());
         lines(out, paint, &name, Some(vec!["unchanged".to_owned()]));
     } else {

@@ -31,6 +31,11 @@ pub(super) fn tree(name: &TreeName) -> String {
     }
 }
 
+/// Whether there is only one side.
+pub(super) const fn is_alone(diff: &PromptDiff) -> bool {
+    diff.base.is_none() || diff.head.is_none()
+}
+
 /// Whether every side renders every sample to the same messages.
 pub(super) fn is_untouched(samples: &[SampleDiff]) -> bool {
     samples.iter().all(|sample| {

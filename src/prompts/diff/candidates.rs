@@ -3,16 +3,20 @@
 
 use crate::prompts::diff::schema::compiled;
 use serde_json::{Map, Value, json};
+use std::cell::Cell;
 
 /// Values of one place in a schema.
 const MAX_EACH: usize = 40;
 /// Schemas inside each other deeper than this get no values.
 const MAX_DEPTH: usize = 12;
+/// Places that are visited in all: references may branch without end.
+const MAX_PLACES: usize = 2_000;
 
 /// Returns values that are near the limits of `schema`, and of `other` in the same place. Not all of
 /// them are values of `schema`.
 pub(super) fn candidates(schema: &Value, other: Option<&Value>) -> Vec<Value> {
     let maker = Maker {
+        left: Cell::new(MAX_PLACES),
         root: schema,
         other_root: other.unwrap_or(&Value::Null),
     };
@@ -31,6 +35,8 @@ pub(super) fn made_up(name: &str, schema: &Value) -> Option<Value> {
 }
 
 struct Maker<'a> {
+    /// Places that may still be visited.
+    left: Cell<usize>,
     root: &'a Value,
     other_root: &'a Value,
 }
@@ -58,7 +64,9 @@ fn list<'a>(schema: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
 
 impl Maker<'_> {
     fn values(&self, schema: &Value, other: &Value, depth: usize) -> Vec<Value> {
-        if MAX_DEPTH < depth {
+        let left = self.left.get().saturating_sub(1);
+        self.left.set(left);
+        if MAX_DEPTH < depth || left == 0 {
             return Vec::new();
         }
         let schema = resolved(self.root, schema);

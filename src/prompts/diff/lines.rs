@@ -7,6 +7,8 @@ use similar::{Algorithm, ChangeTag, DiffOp, TextDiff, capture_diff_slices, group
 const CONTEXT: usize = 3;
 /// Lines that have less in common than this are two lines, not one that was changed.
 const MIN_LIKENESS: f32 = 0.4;
+/// Pairs of lines that are compared; of larger texts all lines count as changed.
+const MAX_PAIRS: usize = 100_000_000;
 /// Longer lines get no marks.
 const MAX_MARKED: usize = 4_000;
 
@@ -61,7 +63,16 @@ pub(super) fn hunks(base: &[SourceLine], head: &[SourceLine]) -> Vec<Hunk> {
         lines.iter().map(|line| line.text.clone()).collect()
     };
     let (old, new) = (texts(base), texts(head));
-    let operations = capture_diff_slices(Algorithm::Patience, &old, &new);
+    let operations = if MAX_PAIRS < old.len().saturating_mul(new.len()) {
+        vec![DiffOp::Replace {
+            old_index: 0,
+            old_len: old.len(),
+            new_index: 0,
+            new_len: new.len(),
+        }]
+    } else {
+        capture_diff_slices(Algorithm::Patience, &old, &new)
+    };
     let mut hunks = Vec::new();
     for group in group_diff_ops(operations, CONTEXT) {
         let mut lines = Vec::new();

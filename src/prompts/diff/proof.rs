@@ -22,6 +22,8 @@ const SAME: [&str; 9] = [
 
 /// Schemas and references inside each other deeper than this are not followed.
 const MAX_DEPTH: usize = 48;
+/// Pairs of schemas that are compared in all: branches on both sides multiply.
+const MAX_PAIRS: usize = 20_000;
 
 /// Where a proof ended, and why.
 #[derive(Debug)]
@@ -43,6 +45,7 @@ pub(super) fn prove(narrow: &Value, wide: &Value) -> Result<(), Doubt> {
         narrow_root: narrow,
         wide_root: wide,
         assumed: Vec::new(),
+        pairs: 0,
     };
     proof.schemas(narrow, wide, "", 0)
 }
@@ -52,6 +55,8 @@ pub(super) struct Proof<'a> {
     wide_root: &'a Value,
     /// Pairs of references that are being compared: what leads back to one holds if the rest does.
     assumed: Vec<(String, String)>,
+    /// Pairs that were compared.
+    pairs: usize,
 }
 
 pub(super) type Fields = Map<String, Value>;
@@ -64,8 +69,9 @@ impl Proof<'_> {
         at: &str,
         depth: usize,
     ) -> Result<(), Doubt> {
-        if MAX_DEPTH < depth {
-            return doubt(at, "the schemas are nested too deeply");
+        self.pairs += 1;
+        if MAX_DEPTH < depth || MAX_PAIRS < self.pairs {
+            return doubt(at, "the schemas are too large or nested too deeply");
         }
         let empty = Fields::new();
         let (narrow, wide) = match (narrow, wide) {

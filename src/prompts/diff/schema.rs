@@ -290,6 +290,31 @@ mod tests {
         ]
     }
 
+    #[test]
+    fn schemas_that_branch_without_end_are_given_up_soon() {
+        let names = ["a", "b", "c", "d", "e", "f"];
+        let tree = |leaf: &Value| {
+            let mut properties: Map<String, Value> = names
+                .iter()
+                .map(|name| ((*name).to_owned(), json!({"$ref": "#/$defs/node"})))
+                .collect();
+            properties.insert("leaf".to_owned(), leaf.clone());
+            json!({"$defs": {"node": {"type": "object", "properties": properties}},
+                "$ref": "#/$defs/node"})
+        };
+        let (text, number) = (json!({"type": "string"}), json!({"type": "number"}));
+        assert_eq!(shown(&tree(&text), &tree(&text)), "yes");
+        assert!(shown(&tree(&text), &tree(&number)).starts_with("no at"));
+        let mut wide = json!({"type": "string"});
+        let mut narrow = json!({"type": "number"});
+        for _ in 0..14 {
+            wide = json!({"anyOf": [wide, wide, {"type": "null"}]});
+            narrow = json!({"oneOf": [narrow, narrow]});
+        }
+        assert!(shown(&json!({"type": "boolean"}), &wide).starts_with("no at"));
+        assert!(!shown(&narrow, &wide).starts_with("yes"));
+    }
+
     /// Small schemas that have much in common.
     fn schema() -> impl Strategy<Value = Value> {
         let leaf = Union::new([
