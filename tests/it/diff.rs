@@ -271,6 +271,60 @@ async fn exit_codes_colour_and_wrong_names() {
 }
 
 #[tokio::test]
+async fn three_dots_leave_out_what_the_base_did_meanwhile() {
+    let provider = FakeProvider::start().await;
+    let (gateway, _) = gateway(&provider).await;
+    git(gateway.path(), "Ada", &["checkout", "-q", "-b", "side"]);
+    write(&gateway, "new.prompt", "Hello");
+    commit(&gateway, "Ada Lovelace", "Say hello");
+    git(gateway.path(), "Ada", &["checkout", "-q", "main"]);
+    edit(&gateway);
+    commit(&gateway, "Grace Hopper", "Ask for a reason");
+    let names = async |range: &str| -> Vec<(String, String)> {
+        let diff = gateway.run_json(&["prompts", "diff", range]).await;
+        let prompts = diff["prompts"].as_array().unwrap().iter();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let shown = prompts.map(|prompt| (text(&prompt["name"]), text(&prompt["change"]["kind"])));
+        shown.collect()
+    };
+    let pair = |name: &str, kind: &str| (name.to_owned(), kind.to_owned());
+    assert_eq!(names("main...side").await, [pair("new", "added")]);
+    let both = [pair("new", "added"), pair("shop/refund", "changed")];
+    assert_eq!(names("main..side").await, both);
+    assert_eq!(
+        names("side..").await,
+        [pair("new", "removed"), pair("shop/refund", "changed")]
+    );
+    let none = gateway.run(&["prompts", "diff", "main...nowhere"]).await;
+    assert_eq!(none.status.code(), Some(1), "{none:?}");
+}
+
+#[tokio::test]
+async fn a_renamed_prompt_and_its_callers_are_told() {
+    let provider = FakeProvider::start().await;
+    let (gateway, _) = gateway(&provider).await;
+    call(&gateway, "shop/refund", json!({"order": "A1"})).await;
+    let prompts = gateway.path().join("prompts");
+    fs::rename(
+        prompts.join("shop/refund.prompt"),
+        prompts.join("shop/return.prompt"),
+    )
+    .unwrap();
+    let diff = gateway.run_json(&["prompts", "diff"]).await;
+    let renamed = &diff["prompts"][0];
+    assert_eq!(
+        renamed["change"],
+        json!({"kind": "renamed", "from": "shop/refund"})
+    );
+    assert_eq!(renamed["name"], "shop/return");
+    assert_eq!(
+        renamed["findings"][0]["message"],
+        "`shop/refund` is gone under that name: 1 caller in the last 7 days"
+    );
+    assert_eq!(diff["prompts"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_call_is_explained_part_by_part() {
     let provider = FakeProvider::start().await;
     let (gateway, first) = gateway(&provider).await;

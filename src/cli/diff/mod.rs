@@ -162,12 +162,21 @@ async fn matter(
     if let Some(first) = what.first().cloned()
         && let Some((base, head)) = first.split_once("..")
     {
-        what.splice(
-            0..1,
-            [base.to_owned(), head.trim_start_matches('.').to_owned()],
-        );
+        what.splice(0..1, range(prompts, base, head)?);
     }
     of_trees(prompts, config, &what, &command.only)
+}
+
+/// Reads what stands around `..`. As in Git, three dots mean what the head did since the two parted.
+fn range(prompts: &Prompts, base: &str, head: &str) -> Result<[String; 2], Failure> {
+    let or_head = |name: &str| if name.is_empty() { "HEAD" } else { name }.to_owned();
+    let base = or_head(base);
+    let Some(head) = head.strip_prefix('.') else {
+        return Ok([base, or_head(head)]);
+    };
+    let head = or_head(head);
+    let parted = prompts.merge_base(&base, &head).map_err(failure)?;
+    Ok([parted, head])
 }
 
 /// Reads `NAME@SELECTOR`; a Git reference may have an `@` too.

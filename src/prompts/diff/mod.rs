@@ -282,7 +282,8 @@ fn of_change(diff: &PromptDiff) -> Option<Finding> {
                 .iter()
                 .filter(|caller| 0 < caller.calls)
                 .count();
-            format!("{callers} callers in the last {USAGE_DAYS} days")
+            let who = if callers == 1 { "caller" } else { "callers" };
+            format!("{callers} {who} in the last {USAGE_DAYS} days")
         }
     };
     let breaking = |rule, message: String| Some(Finding::new(rule, Verdict::Breaking, message));
