@@ -300,6 +300,47 @@ async fn three_dots_leave_out_what_the_base_did_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_change_of_a_partial_is_shown_once() {
+    let provider = FakeProvider::start().await;
+    let (gateway, _) = gateway(&provider).await;
+    write(
+        &gateway,
+        "shop/swap.prompt",
+        "{{> policy}}\nSwap {{order}}.\n",
+    );
+    commit(&gateway, "Ada Lovelace", "Handle swaps");
+    write(
+        &gateway,
+        "_policy.prompt",
+        "Returns within 60 days.\nNo gift cards.\n",
+    );
+    let shared = json!([{"path": "_policy.prompt", "prompts": ["shop/refund", "shop/swap"]}]);
+    assert_eq!(
+        gateway.run_json(&["prompts", "diff"]).await["shared"],
+        shared
+    );
+    let text = stdout(&gateway.run(&["prompts", "diff"]).await);
+    assert!(
+        text.contains("\n  the same change as of shop/refund\n"),
+        "{text}"
+    );
+    assert_eq!(
+        text.matches("+ Returns within 60 days.").count(),
+        2,
+        "template and messages: {text}"
+    );
+    let markdown = stdout(
+        &gateway
+            .run(&["prompts", "diff", "--format", "markdown"])
+            .await,
+    );
+    assert!(
+        markdown.contains("the same change as of `shop/refund` |"),
+        "{markdown}"
+    );
+}
+
+#[tokio::test]
 async fn a_renamed_prompt_and_its_callers_are_told() {
     let provider = FakeProvider::start().await;
     let (gateway, _) = gateway(&provider).await;

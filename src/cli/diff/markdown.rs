@@ -29,29 +29,13 @@ pub(super) fn write(diff: &Diff) -> String {
         verdict.as_str()
     );
     out.push_str("| prompt | version | verdict | why |\n| --- | --- | --- | --- |\n");
-    for prompt in &diff.prompts {
-        let why: Vec<String> = prompt
-            .findings
-            .iter()
-            .take(3)
-            .map(|finding| cell(&finding.message))
-            .collect();
-        let more = match prompt.findings.len().saturating_sub(why.len()) {
-            0 => String::new(),
-            more => format!("<br>and {more} more"),
-        };
-        let _ = writeln!(
-            out,
-            "| {} | {} | {} {} | {}{more} |",
-            code(prompt.name.as_str()),
-            cell(&versions(prompt)),
-            sign(prompt.verdict),
-            prompt.verdict.as_str(),
-            why.join("<br>")
-        );
+    for (index, prompt) in diff.prompts.iter().enumerate() {
+        row(&mut out, prompt, words::same_change(&diff.prompts, index));
     }
-    for prompt in &diff.prompts {
-        one(&mut out, prompt, diff.no_records.as_ref());
+    for (index, prompt) in diff.prompts.iter().enumerate() {
+        if words::same_change(&diff.prompts, index).is_none() {
+            one(&mut out, prompt, diff.no_records.as_ref());
+        }
     }
     if !diff.shared.is_empty() {
         out.push_str("\n**Shared files that differ, and what is made from them**\n\n");
@@ -61,6 +45,29 @@ pub(super) fn write(diff: &Diff) -> String {
         }
     }
     out
+}
+
+fn row(out: &mut String, prompt: &PromptDiff, twin: Option<&PromptDiff>) {
+    let findings = prompt.findings.iter().take(3);
+    let mut why: Vec<String> = findings.map(|finding| cell(&finding.message)).collect();
+    let more = prompt.findings.len().saturating_sub(why.len());
+    match twin {
+        Some(twin) => {
+            let twin = code(twin.name.as_str());
+            why = vec![format!("the same change as of {twin}")];
+        }
+        None if 0 < more => why.push(format!("and {more} more")),
+        None => {}
+    }
+    let _ = writeln!(
+        out,
+        "| {} | {} | {} {} | {} |",
+        code(prompt.name.as_str()),
+        cell(&versions(prompt)),
+        sign(prompt.verdict),
+        prompt.verdict.as_str(),
+        why.join("<br>")
+    );
 }
 
 const fn sign(verdict: Verdict) -> &'static str {
@@ -189,11 +196,7 @@ fn of_sample(out: &mut String, diff: &PromptDiff, index: usize, sample: &SampleD
         .iter()
         .filter(|message| message.change != MessageChange::Unchanged)
         .collect();
-    let _ = writeln!(
-        out,
-        "\n**Messages of sample {}**\n",
-        prose(&words::sample(sample))
-    );
+    let _ = writeln!(out, "\n**Messages of {}**\n", prose(&words::sample(sample)));
     for (side, error) in [("base", &sample.base_error), ("head", &sample.head_error)] {
         if let Some(error) = error {
             let _ = writeln!(out, "The {side} cannot render it: {}\n", prose(error));

@@ -25,9 +25,20 @@ pub(super) fn write(diff: &Diff, paint: Paint) -> String {
         paint.text(Style::Strong, &heads),
         paint.text(style(verdict), verdict.as_str())
     );
-    for prompt in &diff.prompts {
+    for (index, prompt) in diff.prompts.iter().enumerate() {
         out.push('\n');
-        one(&mut out, prompt, diff.no_records.as_ref(), paint);
+        let no_records = diff.no_records.as_ref();
+        match words::same_change(&diff.prompts, index) {
+            Some(other) => {
+                title(&mut out, prompt, paint);
+                let same = format!("the same change as of {}", other.name);
+                paint.paragraph(&mut out, "  ", 4, &same);
+                let is_known = prompt.reach.usage.is_some();
+                let reach = is_known.then(|| words::reach(&prompt.reach, no_records));
+                lines(&mut out, paint, "reach", reach);
+            }
+            None => one(&mut out, prompt, no_records, paint),
+        }
     }
     if !diff.shared.is_empty() {
         let _ = writeln!(
@@ -189,7 +200,7 @@ fn declared(out: &mut String, diff: &PromptDiff, paint: Paint) {
 }
 
 fn of_sample(out: &mut String, diff: &PromptDiff, index: usize, sample: &SampleDiff, paint: Paint) {
-    let name = format!("messages of sample {}", words::sample(sample));
+    let name = format!("messages of {}", words::sample(sample));
     section(out, paint, &name, |out| {
         for (side, error) in [("base", &sample.base_error), ("head", &sample.head_error)] {
             if let Some(error) = error {

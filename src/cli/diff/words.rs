@@ -36,6 +36,20 @@ pub(super) const fn is_alone(diff: &PromptDiff) -> bool {
     diff.base.is_none() || diff.head.is_none()
 }
 
+/// Returns the first prompt before this one that changes in the same way, as all do that include a
+/// partial that changed.
+pub(super) fn same_change(all: &[PromptDiff], index: usize) -> Option<&PromptDiff> {
+    let diff = all.get(index).filter(|diff| !diff.template.is_empty())?;
+    let is_same = |other: &&PromptDiff| {
+        other.template == diff.template
+            && other.findings == diff.findings
+            && other.variables == diff.variables
+            && other.settings == diff.settings
+            && other.contracts == diff.contracts
+    };
+    all.iter().take(index).find(is_same)
+}
+
 /// Whether every side renders every sample to the same messages.
 pub(super) fn is_untouched(samples: &[SampleDiff]) -> bool {
     samples.iter().all(|sample| {
@@ -366,27 +380,19 @@ pub(super) fn reach(reach: &Reach, no_records: Option<&String>) -> Vec<String> {
     lines
 }
 
-/// `sample "x"`, and its tokens.
+/// ``sample `x` (3 -> 5 tokens)``.
 pub(super) fn sample(sample: &SampleDiff) -> String {
     let tokens = match (sample.base_tokens, sample.head_tokens) {
-        (Some(old), Some(new)) if old == new => format!("{new} tokens"),
-        (Some(old), Some(new)) => format!("{old} -> {new} tokens"),
-        (one, other) => one.or(other).map_or_else(
+        (Some(old), Some(new)) if old != new => format!("{old} -> {new} tokens"),
+        (one, other) => other.or(one).map_or_else(
             || "no tokens".to_owned(),
             |tokens| format!("{tokens} tokens"),
         ),
     };
-    let made_up = if sample.made_up {
-        "values made up from the schema, for want of samples"
-    } else {
-        ""
-    };
-    let name = if sample.made_up {
-        String::new()
-    } else {
-        format!("`{}`", sample.sample)
-    };
-    format!("{name}{made_up} ({tokens})")
+    if sample.made_up {
+        return format!("values made up from the schema, for want of samples ({tokens})");
+    }
+    format!("sample `{}` ({tokens})", sample.sample)
 }
 
 /// `system: changed`.
