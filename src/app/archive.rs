@@ -49,6 +49,12 @@ impl BundleArchive for Archive {
     }
 }
 
+/// Whether calls were ever recorded here. Looks only: opening the store would make one.
+#[must_use]
+pub fn has_records(config: &Config) -> bool {
+    config.store.dir.join("journal").is_dir()
+}
+
 /// What the data directory keeps, without opening the store: a server may hold it.
 struct ReadOnly(KeptPrompts);
 

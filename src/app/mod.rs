@@ -5,16 +5,18 @@ mod config;
 mod error;
 mod file;
 mod origin;
+mod pricing;
 mod rendezvous;
 mod run;
 mod source;
 mod units;
 mod upstreams;
 
-pub use archive::read_only_archive;
+pub use archive::{has_records, read_only_archive};
 pub use config::{Config, load, secret};
 pub use error::Error;
 pub use origin::{Environment, Overrides};
+pub use pricing::{PriceBook, price_book};
 pub use rendezvous::{Rendezvous, admin_token};
 pub use run::{Bound, Reload, Running, Shutdown};
 

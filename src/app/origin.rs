@@ -41,7 +41,8 @@ impl Environment {
     }
 
     /// Returns a variable; an empty one counts as not set.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.0
             .get(name)
             .map(String::as_str)

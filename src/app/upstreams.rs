@@ -42,7 +42,7 @@ pub(super) fn build(
     })
 }
 
-fn routes(config: &Config) -> Routes {
+pub(super) fn routes(config: &Config) -> Routes {
     Routes {
         providers: config
             .providers
@@ -56,7 +56,7 @@ fn routes(config: &Config) -> Routes {
 }
 
 /// The price table's names of the configured providers.
-fn price_lists(config: &Config) -> BTreeMap<String, &'static str> {
+pub(super) fn price_lists(config: &Config) -> BTreeMap<String, &'static str> {
     let named = config.providers.iter();
     named
         .map(|provider| (provider.name.clone(), provider.preset.as_str()))

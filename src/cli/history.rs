@@ -1,7 +1,8 @@
 //! `promptgate prompts log|blame`: how a prompt came to be what it is, from Git; needs no server.
 
 use crate::app;
-use crate::cli::output::{self, Align, Failure, clean, table};
+use crate::cli::output::{self, Align, Failure, table};
+use crate::cli::paint::clean;
 use crate::domain::PromptKey;
 use crate::prompts::{CommitLine, LogEntry, Prompts};
 use serde::Serialize;
@@ -81,13 +82,13 @@ pub(crate) fn blame(prompts: &Prompts, key: &PromptKey, as_json: bool) -> Result
     output::put(&text)
 }
 
-fn put_json(value: &impl Serialize) -> Result<(), Failure> {
+pub(crate) fn put_json(value: &impl Serialize) -> Result<(), Failure> {
     let json = serde_json::to_string(value)
         .map_err(|error| Failure::new(format!("the answer cannot be written: {error}")))?;
     output::put(&format!("{json}\n"))
 }
 
-fn short(line: &CommitLine) -> String {
+pub(crate) fn short(line: &CommitLine) -> String {
     line.commit.chars().take(9).collect()
 }
 

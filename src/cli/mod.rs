@@ -3,16 +3,23 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or config.
 
 mod audit;
+mod bisect;
 mod calls;
 mod check;
+mod diff;
+mod explain;
 mod history;
 mod keys;
 mod output;
+mod paint;
 mod prompts;
 mod push;
 mod reach;
 mod releases;
+mod samples;
 mod serve;
+mod show;
+mod spans;
 mod store;
 mod sync;
 

@@ -42,6 +42,10 @@ impl Failure {
         Self { details, ..self }
     }
 
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Prints to stderr; returns the exit code.
     pub(crate) fn print(&self) -> ExitCode {
         let mut text = String::new();

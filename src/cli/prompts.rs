@@ -1,16 +1,17 @@
-//! `promptgate prompts list|show|render|log|blame|sync|push`: all but the last two read the prompts
-//! themselves and need no server.
+//! `promptgate prompts …`: reads the prompts themselves; what only records know, or the one that
+//! serves, is asked of them.
 
 use crate::app::{self, Environment};
 use crate::cli::output::{self, Align, Failure, table};
+use crate::cli::paint::{Paint, clean};
 use crate::cli::push::PushArguments;
 use crate::cli::releases::{self, Asked, OverrideCommand};
-use crate::cli::{Common, history, push, reach, sync};
-use crate::domain::{Caller, PromptKey, PromptReference};
-use crate::prompts::{Bundle, Part, Prompts, RenderInput, RenderedMessage};
+use crate::cli::samples::SampleArguments;
+use crate::cli::{Common, bisect, diff, explain, history, push, reach, show, spans, sync};
+use crate::domain::{PromptKey, PromptReference};
+use crate::prompts::{Bundle, CommitLine, Prompts};
 use clap::Subcommand;
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PromptsCommand {
@@ -32,6 +33,11 @@ pub(crate) enum PromptsCommand {
         /// The prompt, `NAME[.VARIANT]`.
         #[arg(value_parser = PromptKey::parse)]
         prompt: PromptKey,
+        /// Show the rendered text instead: which commit made each part of what reaches the model.
+        #[arg(long)]
+        rendered: bool,
+        #[command(flatten)]
+        sample: SampleArguments,
     },
     /// Show what labels mean now, by releases.yaml.
     Releases,
@@ -48,6 +54,15 @@ pub(crate) enum PromptsCommand {
     },
     /// Make a signed bundle of a branch, and hand it to a gateway that may fetch from nowhere.
     Push(PushArguments),
+    /// Show what a recorded call was made from: version, files, variables, each part of each message.
+    Explain {
+        /// The call's id (`x-request-id`), or the first characters of it.
+        call: String,
+    },
+    /// Find the version that first went wrong.
+    Bisect(Box<bisect::BisectCommand>),
+    /// Show what differs between two states of the prompts, for whom, and at what cost.
+    Diff(diff::DiffCommand),
     /// Render a prompt without asking a model.
     Render {
         /// The prompt, `NAME[.VARIANT][@SELECTOR]`.
@@ -55,6 +70,9 @@ pub(crate) enum PromptsCommand {
         /// The variables, as a JSON object.
         #[arg(long, default_value = "{}", value_name = "JSON")]
         variables: String,
+        /// A sample of `NAME.samples.yaml`, by its name.
+        #[arg(long, value_name = "SAMPLE", conflicts_with = "variables")]
+        sample: Option<String>,
     },
 }
 
@@ -71,6 +89,9 @@ pub(crate) async fn run(
         PromptsCommand::Override(command) => Asked::Override(command),
         PromptsCommand::Sync { now } => return sync::run(common, environment, now).await,
         PromptsCommand::Push(arguments) => return push::run(&arguments, common, environment).await,
+        PromptsCommand::Diff(command) => return diff::run(command, common, environment).await,
+        PromptsCommand::Bisect(command) => return bisect::run(*command, common, environment).await,
+        PromptsCommand::Explain { call } => return explain::run(&call, common, environment).await,
         other => return read(other, common, environment).await,
     };
     releases::run(asked, common, environment).await
@@ -88,7 +109,17 @@ async fn read(
     match &command {
         // Only commits are looked at: files that are broken now do not matter.
         PromptsCommand::Log { prompt } => return history::log(&open(), prompt, common.json),
-        PromptsCommand::Blame { prompt } => return history::blame(&open(), prompt, common.json),
+        PromptsCommand::Blame {
+            prompt,
+            rendered,
+            sample,
+        } => {
+            if !rendered {
+                return history::blame(&open(), prompt, common.json);
+            }
+            let paint = Paint::of_stdout(environment);
+            return spans::blame(&open(), prompt, sample, common.json, paint);
+        }
         _ => {}
     }
     let prompts = open();
@@ -98,27 +129,35 @@ async fn read(
     }
     match command {
         PromptsCommand::List => list(&prompts, common.json),
-        PromptsCommand::Show { prompt } => show(&prompts, &prompt).await,
-        PromptsCommand::Render { prompt, variables } => {
-            render(&prompts, &prompt, &variables, common.json).await
+        PromptsCommand::Show { prompt } => {
+            show::show(
+                &prompts,
+                &prompt,
+                common.json,
+                Paint::of_stdout(environment),
+            )
+            .await
+        }
+        PromptsCommand::Render {
+            prompt,
+            variables,
+            sample,
+        } => {
+            let sample = SampleArguments::of(sample, variables);
+            show::render(&prompts, &prompt, &sample, common.json).await
         }
         // Done above.
-        PromptsCommand::Log { .. }
-        | PromptsCommand::Blame { .. }
-        | PromptsCommand::Releases
-        | PromptsCommand::Drift
-        | PromptsCommand::Override(_)
-        | PromptsCommand::Sync { .. }
-        | PromptsCommand::Push(_) => Ok(()),
+        _ => Ok(()),
     }
 }
 
-fn failure(error: crate::prompts::Error) -> Failure {
+pub(crate) fn failure(error: crate::prompts::Error) -> Failure {
     app::Error::from(error).into()
 }
 
 fn list(prompts: &Prompts, as_json: bool) -> Result<(), Failure> {
     let snapshot = prompts.snapshot();
+    let changes = prompts.last_changes();
     if as_json {
         let all: Vec<Value> = snapshot
             .iter()
@@ -128,9 +167,12 @@ fn list(prompts: &Prompts, as_json: bool) -> Result<(), Failure> {
                     "hash": prompt.bundle.hash(),
                     "version": version(snapshot.number(key)),
                     "dirty": snapshot.is_dirty(key),
+                    "labels": snapshot.labels(key),
                     "model": prompt.bundle.model(),
                     "description": prompt.bundle.description(),
+                    "owner": prompt.bundle.owner(),
                     "variables": names(&prompt.bundle),
+                    "last_change": changes.get(key),
                 })
             })
             .collect();
@@ -140,29 +182,48 @@ fn list(prompts: &Prompts, as_json: bool) -> Result<(), Failure> {
         .iter()
         .map(|(key, prompt)| {
             let dirty = if snapshot.is_dirty(key) { " dirty" } else { "" };
+            let number = version(snapshot.number(key));
+            let version = number.unwrap_or_else(|| prompt.bundle.hash().short());
+            let labels = snapshot.labels(key).filter(|labels| !labels.is_empty());
             vec![
                 key.to_string(),
-                version(snapshot.number(key)).unwrap_or_else(|| "-".to_owned()),
-                format!("{}{dirty}", prompt.bundle.hash().short()),
+                format!("{version}{dirty}"),
+                labels.map_or_else(|| "-".to_owned(), |labels| labels.join(" ")),
                 prompt.bundle.model().unwrap_or("-").to_owned(),
                 names(&prompt.bundle).join(" "),
+                clean(prompt.bundle.owner().unwrap_or("-")),
+                changes.get(key).map_or_else(|| "-".to_owned(), last_change),
             ]
         })
         .collect();
-    let headings = ["prompt", "version", "hash", "model", "variables"];
+    let headings = [
+        "prompt",
+        "version",
+        "label",
+        "model",
+        "variables",
+        "owner",
+        "last change",
+    ];
     output::put(&table(
         &headings.map(|heading| (heading, Align::Left)),
         &rows,
     ))
 }
 
+/// `2026-11-24 Ada Lovelace`.
+fn last_change(commit: &CommitLine) -> String {
+    let day = commit.date.split('T').next().unwrap_or_default();
+    format!("{day} {}", clean(&commit.author))
+}
+
 /// `v7`.
-fn version(number: Option<u32>) -> Option<String> {
+pub(crate) fn version(number: Option<u32>) -> Option<String> {
     number.map(|number| format!("v{number}"))
 }
 
 /// The names of the variables; those that may be left out have a `?`.
-fn names(bundle: &Bundle) -> Vec<String> {
+pub(crate) fn names(bundle: &Bundle) -> Vec<String> {
     let all = bundle.variables();
     let name = |(name, is_required): &(&str, bool)| {
         if *is_required {
@@ -172,74 +233,4 @@ fn names(bundle: &Bundle) -> Vec<String> {
         }
     };
     all.iter().map(name).collect()
-}
-
-async fn show(prompts: &Prompts, reference: &PromptReference) -> Result<(), Failure> {
-    let resolved = prompts
-        .resolve(reference, &Caller::local())
-        .await
-        .map_err(failure)?;
-    let bundle = &resolved.bundle;
-    let body = json!({
-        "name": resolved.stamp.key,
-        "hash": resolved.stamp.hash,
-        "version": version(resolved.stamp.number),
-        "commit": resolved.stamp.commit,
-        "dirty": resolved.stamp.dirty,
-        "description": bundle.description(),
-        "model": bundle.model(),
-        "config": bundle.config(),
-        "input_schema": bundle.input_schema(),
-        "variables": names(bundle),
-        "template": bundle.template(),
-    });
-    output::put(&format!(
-        "{}\n",
-        serde_json::to_string_pretty(&body).unwrap_or_default()
-    ))
-}
-
-async fn render(
-    prompts: &Prompts,
-    reference: &PromptReference,
-    variables: &str,
-    as_json: bool,
-) -> Result<(), Failure> {
-    let variables: serde_json::Map<String, Value> = serde_json::from_str(variables)
-        .map_err(|error| Failure::usage(format!("--variables is no JSON object: {error}")))?;
-    let resolved = prompts
-        .resolve(reference, &Caller::local())
-        .await
-        .map_err(failure)?;
-    let rendered = resolved
-        .bundle
-        .render(&RenderInput::new(&variables))
-        .map_err(failure)?;
-    let mut text = String::new();
-    let mut messages = Vec::new();
-    for message in &rendered.messages {
-        let RenderedMessage::Prompt { role, content } = message else {
-            continue;
-        };
-        let role = role.as_str();
-        let content: Vec<&str> = content
-            .iter()
-            .map(|part| match part {
-                Part::Text(text) => text.as_str(),
-                Part::Media { url, .. } => url.as_str(),
-            })
-            .collect();
-        let _ = writeln!(text, "[{role}]\n{}\n", content.concat());
-        messages.push(json!({"role": role, "content": content.concat()}));
-    }
-    if as_json {
-        return output::put(&format!(
-            "{}\n",
-            json!({"messages": messages, "warnings": rendered.warnings})
-        ));
-    }
-    for warning in &rendered.warnings {
-        output::say(&format!("warning: {warning}\n"));
-    }
-    output::put(&text)
 }

@@ -117,6 +117,18 @@ impl Repository {
         }
     }
 
+    /// Returns the newest commit that both have in their history; `None` when they share none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Object`] when a commit on the way is missing.
+    pub fn merge_base(&self, one: CommitId, other: CommitId) -> Result<Option<CommitId>, Error> {
+        let repository = self.local();
+        let base = repository.merge_base(one.object_id(), other.object_id());
+        let base = base.map_err(|error| unreadable(other.object_id(), &error))?;
+        Ok(base.map(|base| CommitId::of(base.detach())))
+    }
+
     /// Returns the branch that `HEAD` is on, `refs/heads/main`; `None` when it is on none.
     #[must_use]
     pub fn head_branch(&self) -> Option<String> {
@@ -440,6 +452,8 @@ mod tests {
                 repository.is_ancestor(id(&repository, ancestor), id(&repository, descendant));
             assert_eq!(found.unwrap(), is_one, "{ancestor} {descendant}");
         }
+        let base = repository.merge_base(id(&repository, "side"), id(&repository, "main~1"));
+        assert_eq!(base.unwrap(), Some(id(&repository, "main~2")));
         let pruned = CommitId::from_bytes([7; 20]);
         assert!(!repository.is_ancestor(pruned, tip).unwrap());
     }

@@ -2,6 +2,7 @@
 
 use crate::domain::{Cost, CostQuality, PicoDollars, TokenUsage};
 use crate::metering::{PriceRow, Tier};
+use serde::Serialize;
 
 /// Returns what `usage` costs by `row`.
 ///
@@ -19,6 +20,73 @@ pub fn cost(usage: &TokenUsage, row: &PriceRow, quality: CostQuality) -> Cost {
         },
         price: Some(row.label()),
     }
+}
+
+/// One class of tokens of a call, and what they cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CostItem {
+    /// `input`, `cached_input`, `output`, ...; `request` is the price of a call beside its tokens.
+    pub class: &'static str,
+    /// How many. Classes do not overlap.
+    pub tokens: u64,
+    /// The price of one, in pico-dollars; `None` when it is unknown.
+    pub pico_usd_each: Option<u64>,
+    /// What they cost together; `None` when it is unknown.
+    pub pico_usd: Option<u64>,
+}
+
+/// Returns what makes the cost of `usage` by `row`: the items add up to what [`cost`] says.
+#[must_use]
+pub fn cost_items(usage: &TokenUsage, row: &PriceRow) -> Vec<CostItem> {
+    let tier = row.tiers.iter().rev().find(|tier| tier.above < usage.input);
+    let of_tier = |price: fn(&Tier) -> Option<u64>| tier.and_then(price);
+    let input = of_tier(|tier| tier.input).or(row.input);
+    let output = of_tier(|tier| tier.output).or(row.output);
+    let written_5m = of_tier(|tier| tier.cache_write_5m).or(row.cache_write_5m);
+    let written_1h = of_tier(|tier| tier.cache_write_1h).or(row.cache_write_1h);
+    let cached = of_tier(|tier| tier.cached_input).or(row.cached_input);
+    let mut items = Vec::new();
+    let mut split = |total: (&'static str, u64, Option<u64>),
+                     classes: [(&'static str, u64, Option<u64>); 4]| {
+        let mut rest = total.1;
+        for (class, tokens, own) in classes {
+            let tokens = rest.min(tokens);
+            rest -= tokens;
+            items.push((class, tokens, own.or(total.2)));
+        }
+        items.push((total.0, rest, total.2));
+    };
+    split(
+        ("input", usage.input, input),
+        [
+            ("cached_input", usage.cached_input, cached),
+            ("cache_write_5m", usage.cache_write_5m, written_5m),
+            (
+                "cache_write_1h",
+                usage.cache_write_1h,
+                written_1h.or(written_5m),
+            ),
+            ("audio_input", usage.audio_input, row.audio_input),
+        ],
+    );
+    split(
+        ("output", usage.output, output),
+        [
+            ("reasoning", usage.reasoning, row.reasoning),
+            ("audio_output", usage.audio_output, row.audio_output),
+            ("", 0, None),
+            ("", 0, None),
+        ],
+    );
+    items.push(("request", u64::from(row.request.is_some()), row.request));
+    let used = items.into_iter().filter(|(_, tokens, _)| 0 < *tokens);
+    let item = |(class, tokens, price): (&'static str, u64, Option<u64>)| CostItem {
+        class,
+        tokens,
+        pico_usd_each: price,
+        pico_usd: price.and_then(|price| price.checked_mul(tokens)),
+    };
+    used.map(item).collect()
 }
 
 fn amount(usage: &TokenUsage, row: &PriceRow) -> Option<u64> {
@@ -74,7 +142,7 @@ fn times(tokens: u64, price: Option<u64>) -> Option<u128> {
 
 #[cfg(test)]
 mod tests {
-    use super::cost;
+    use super::{cost, cost_items};
     use crate::domain::{CostQuality, PicoDollars, TokenUsage};
     use crate::metering::{PriceRow, Tier};
 
@@ -101,6 +169,13 @@ mod tests {
 
     fn pico(usage: &TokenUsage, row: &PriceRow) -> Option<u64> {
         let cost = cost(usage, row, CostQuality::Exact);
+        let items = cost_items(usage, row);
+        let sum: Option<u64> = items.iter().map(|item| item.pico_usd).sum();
+        assert_eq!(
+            sum,
+            cost.pico_usd.map(|PicoDollars(amount)| amount),
+            "{items:?}"
+        );
         assert_eq!(
             cost.quality == CostQuality::Unknown,
             cost.pico_usd.is_none()

@@ -7,7 +7,7 @@ mod litellm;
 mod prices;
 mod tokens;
 
-pub use cost::cost;
+pub use cost::{CostItem, cost, cost_items};
 pub use decimal::pico_per_token;
 pub use error::Error;
 pub use litellm::import_litellm;

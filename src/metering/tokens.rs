@@ -35,6 +35,15 @@ impl Tokens {
         count(tokenizer(model), text)
     }
 
+    /// Returns how many tokens two texts have in common from their start, for `model`.
+    #[must_use]
+    pub fn common_prefix(self, model: &str, one: &str, other: &str) -> u64 {
+        let Self = self;
+        let tokenizer = tokenizer(model);
+        let common = tokens(tokenizer, one).zip(tokens(tokenizer, other));
+        as_count(common.take_while(|(a, b)| a == b).count())
+    }
+
     /// Returns the tokens of `messages` (JSON objects) for `model`, with what the chat format adds: three
     /// for each message, one for a name, three before the answer.
     #[must_use]
@@ -93,6 +102,17 @@ fn split_piece(text: &str) -> Option<(&str, &str)> {
     let (head, _) = text.split_at_checked(limit)?;
     let blank = head.rfind(|c: char| c.is_ascii_whitespace());
     text.split_at_checked(blank.filter(|place| 0 < *place).unwrap_or(limit))
+}
+
+/// The tokens of `text`, piece by piece as they are asked for.
+fn tokens<'a>(tokenizer: &'a CoreBPE, text: &'a str) -> impl Iterator<Item = u32> + 'a {
+    let mut rest = text;
+    let pieces = std::iter::from_fn(move || {
+        let (piece, after) = split_piece(rest)?;
+        rest = after;
+        Some(piece)
+    });
+    pieces.flat_map(|piece| tokenizer.encode_ordinary(piece))
 }
 
 fn as_count(count: usize) -> u64 {

@@ -3,8 +3,9 @@
 use crate::domain::BundleHash;
 use crate::prompts::contract::{OutputFormat, Tool};
 use crate::prompts::error::Error;
-use crate::prompts::evaluate::{Failure, Partials, RenderLimits, run};
+use crate::prompts::evaluate::{Failure, Output, Partials, RenderLimits, run};
 use crate::prompts::identity;
+use crate::prompts::includes::file_of;
 use crate::prompts::input::InputContract;
 use crate::prompts::messages::{MessagesMode, Part, RawMessage, RawPart, assemble, place_history};
 use crate::prompts::metadata::{Metadata, Retirement};
@@ -12,8 +13,10 @@ use crate::prompts::problem::Problem;
 use crate::prompts::scope::Inputs;
 use crate::prompts::stored;
 use crate::prompts::syntax::{Program, Role};
+use crate::prompts::trace::{NoRecorder, Recorder, SpanRecorder, Traced};
 use crate::prompts::usage;
 use jsonschema::Validator;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::sync::{LazyLock, OnceLock};
 
@@ -26,6 +29,8 @@ pub struct Bundle {
     /// What the hash is over, as JSON text. Invariant: `identity::hash_of(document) == hash`.
     document: String,
     template: String,
+    /// The line the template starts at in its file; 1 where the file is not known.
+    template_line: usize,
     metadata: Metadata,
     /// `@metadata`.
     data: Value,
@@ -85,6 +90,18 @@ pub enum RenderedMessage {
     Client(usize),
 }
 
+/// A text that a version is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FilePart {
+    /// The file, below the directory of the prompts.
+    pub path: String,
+    /// The partial; absent for the prompt's own file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partial: Option<String>,
+    /// SHA-256 of the text (of the prompt's own file, of its template), as hex.
+    pub sha256: String,
+}
+
 /// What a bundle is made from.
 pub(super) struct Parts {
     pub(super) template: String,
@@ -142,6 +159,7 @@ impl Bundle {
             data: json!({"prompt": stored::prompt_data(&metadata)}),
             document,
             template,
+            template_line,
             metadata,
             program,
             partials,
@@ -164,6 +182,37 @@ impl Bundle {
     #[must_use]
     pub fn template(&self) -> &str {
         &self.template
+    }
+
+    /// Returns the line the template starts at in its file; 1 on a stored version, whose file is not
+    /// known.
+    #[must_use]
+    pub const fn template_line(&self) -> usize {
+        self.template_line
+    }
+
+    /// Returns what the text is made from, with hashes: the template of the file at `path` first.
+    #[must_use]
+    pub fn file_parts(&self, path: &str) -> Vec<FilePart> {
+        let own = FilePart {
+            path: path.to_owned(),
+            partial: None,
+            sha256: identity::sha256_hex(&self.template),
+        };
+        let partials = self.partials().map(|(name, text)| FilePart {
+            path: file_of(name),
+            partial: Some(name.to_owned()),
+            sha256: identity::sha256_hex(text),
+        });
+        std::iter::once(own).chain(partials).collect()
+    }
+
+    pub(super) const fn program(&self) -> &Program {
+        &self.program
+    }
+
+    pub(super) const fn compiled_partials(&self) -> &Partials {
+        &self.partials
     }
 
     /// Returns the texts of the partials that are included, by name.
@@ -265,6 +314,12 @@ impl Bundle {
         self.metadata.extensions.messages
     }
 
+    /// Whether variables that are not declared are refused.
+    #[must_use]
+    pub const fn is_strict(&self) -> bool {
+        self.metadata.extensions.is_strict
+    }
+
     /// Whether an answer that violates the output schema must be refused.
     #[must_use]
     pub const fn enforces_output(&self) -> bool {
@@ -299,6 +354,35 @@ impl Bundle {
         input: &RenderInput<'_>,
         limits: &RenderLimits,
     ) -> Result<Rendered, Error> {
+        let output = self.evaluate(input, limits, &mut NoRecorder)?;
+        Ok(self.rendered(output, input.history_len))
+    }
+
+    /// Fills the prompt and says of every part of the text what made it: a line of a file, or a value.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bundle::render`].
+    pub fn trace(&self, input: &RenderInput<'_>) -> Result<Traced, Error> {
+        let mut recorder = SpanRecorder::default();
+        let output = self.evaluate(input, &RenderLimits::default(), &mut recorder)?;
+        let values = [
+            Some(input.variables),
+            input.defaults,
+            Some(&self.metadata.defaults),
+            input.context,
+        ];
+        let spans = recorder.finish(&output.pieces, values);
+        let rendered = self.rendered(output, input.history_len);
+        Ok(Traced::new(rendered, spans))
+    }
+
+    fn evaluate<R: Recorder>(
+        &self,
+        input: &RenderInput<'_>,
+        limits: &RenderLimits,
+        recorder: &mut R,
+    ) -> Result<Output, Error> {
         let mode = self.messages_mode();
         if mode == MessagesMode::Forbid && 0 < input.history_len {
             let count = input.history_len;
@@ -314,18 +398,22 @@ impl Bundle {
             metadata: &self.data,
             schema: self.metadata.input_schema.as_ref(),
         };
-        let mut warnings = self.contract.check(&inputs.layers)?;
-        let output = run(&self.program, &self.partials, &inputs, limits)
+        let warnings = self.contract.check(&inputs.layers)?;
+        let mut output = run(&self.program, &self.partials, &inputs, limits, recorder)
             .map_err(|failure| self.error_of(failure))?;
-        warnings.extend(output.warnings);
+        output.warnings.splice(0..0, warnings);
+        Ok(output)
+    }
+
+    fn rendered(&self, output: Output, history_len: usize) -> Rendered {
         let mut messages = assemble(output.pieces);
-        if 0 < input.history_len {
-            place_history(&mut messages, mode);
+        if 0 < history_len {
+            place_history(&mut messages, self.messages_mode());
         }
-        Ok(Rendered {
-            messages: finish(messages, input.history_len),
-            warnings,
-        })
+        Rendered {
+            messages: finish(messages, history_len),
+            warnings: output.warnings,
+        }
     }
 
     fn error_of(&self, failure: Failure) -> Error {

@@ -7,7 +7,7 @@ use crate::prompts::segments::{self, COMMENT};
 use crate::prompts::syntax::{Branch, Expression, Inclusion, Loop, Node, Path, Program, Role};
 use handlebars::template::{
     BlockParam, DecoratorTemplate, HelperTemplate, Parameter, Subexpression, Template,
-    TemplateElement,
+    TemplateElement, TemplateMapping,
 };
 use handlebars::{Handlebars, Path as ParsedPath};
 use serde_json::Value;
@@ -27,7 +27,8 @@ pub(super) fn compile(text: &str, first_line: usize) -> Result<Program, Vec<Prob
     let mut parser = parser();
     for segment in segments {
         if segment.tags == 0 {
-            append(&mut program, Node::Text(segment.text.to_owned()));
+            let (text, line) = (segment.text.to_owned(), segment.line);
+            append(&mut program, Node::Text { text, line });
             continue;
         }
         match compile_segment(&mut parser, &segment.without_comments(), segment.line) {
@@ -46,10 +47,15 @@ pub(super) fn compile(text: &str, first_line: usize) -> Result<Program, Vec<Prob
     }
 }
 
-/// Texts that stand side by side are one.
+/// Texts that stand side by side are one, unless lines lie between them (of a comment): the lines of a
+/// text are counted from its first.
 fn append(program: &mut Program, node: Node) {
     match (program.nodes.last_mut(), node) {
-        (Some(Node::Text(last)), Node::Text(text)) => last.push_str(&text),
+        (Some(Node::Text { text: last, line }), Node::Text { text, line: next })
+            if *line + last.matches('\n').count() == next =>
+        {
+            last.push_str(&text);
+        }
         (_, node) => program.nodes.push(node),
     }
 }
@@ -67,6 +73,7 @@ fn compile_segment(
 ) -> Result<Program, Vec<Problem>> {
     let template = parse(parser, text, first_line).map_err(|problem| vec![problem])?;
     let mut compiler = Compiler {
+        source: text,
         first_line,
         problems: Vec::new(),
     };
@@ -109,9 +116,21 @@ fn syntax_problem(error: &handlebars::TemplateError, first_line: usize) -> Probl
     }
 }
 
-struct Compiler {
+struct Compiler<'a> {
+    /// What was parsed.
+    source: &'a str,
     first_line: usize,
     problems: Vec<Problem>,
+}
+
+/// Returns what stands in `source` from a place on, which counts lines and characters from 1.
+fn rest_of(source: &str, line: usize, column: usize) -> Option<&str> {
+    let mut rest = source;
+    for _ in 1..line {
+        rest = rest.split_once('\n')?.1;
+    }
+    let (start, _) = rest.char_indices().nth(column.checked_sub(1)?)?;
+    rest.get(start..)
 }
 
 /// What a refused construct becomes; the program is thrown away once there are problems.
@@ -119,7 +138,7 @@ const fn nothing() -> Expression {
     Expression::Literal(Value::Null)
 }
 
-impl Compiler {
+impl Compiler<'_> {
     fn program(&mut self, template: &Template, line: usize) -> Program {
         let mut nodes = Vec::with_capacity(template.elements.len());
         for (index, element) in template.elements.iter().enumerate() {
@@ -129,7 +148,10 @@ impl Compiler {
                 .map_or(line, |place| place.0 - 1 + self.first_line);
             match element {
                 TemplateElement::RawString(text) if text.is_empty() => {}
-                TemplateElement::RawString(text) => nodes.push(Node::Text(text.clone())),
+                TemplateElement::RawString(text) => nodes.push(Node::Text {
+                    line: self.line_of_text(text, template.mapping.get(index), line),
+                    text: text.clone(),
+                }),
                 TemplateElement::Comment(_) => {}
                 TemplateElement::Expression(helper) | TemplateElement::HtmlExpression(helper) => {
                     nodes.extend(self.expression(helper, line));
@@ -153,6 +175,23 @@ impl Compiler {
             }
         }
         Program { nodes }
+    }
+
+    /// Returns the line in which `text` starts. The parser says where its first character that is no
+    /// space is, or, when there is none, where the next tag begins (at the end: the last one ends).
+    fn line_of_text(&self, text: &str, place: Option<&TemplateMapping>, line: usize) -> usize {
+        let blank = text.len() - text.trim_start().len();
+        let lines_before = text
+            .get(..blank)
+            .map_or(0, |blank| blank.matches('\n').count());
+        let rest = place.and_then(|place| rest_of(self.source, place.0, place.1));
+        let is_start = rest.is_some_and(|rest| {
+            rest == text || (blank < text.len() && rest.starts_with(char::is_whitespace))
+        });
+        if is_start {
+            return line;
+        }
+        line.saturating_sub(lines_before).max(1)
     }
 
     fn refuse(&mut self, line: usize, message: impl Into<String>) {
@@ -547,11 +586,11 @@ mod tests {
         let mut is_after_text = false;
         for node in &program.nodes {
             match (node, shown.last_mut()) {
-                (Node::Text(text), Some(last)) if is_after_text => last.push_str(text),
-                (Node::Text(text), _) => shown.push(text.clone()),
+                (Node::Text { text, .. }, Some(last)) if is_after_text => last.push_str(text),
+                (Node::Text { text, .. }, _) => shown.push(text.clone()),
                 _ => shown.push(format!("{node:?}")),
             }
-            is_after_text = matches!(node, Node::Text(_));
+            is_after_text = matches!(node, Node::Text { .. });
         }
         shown
     }

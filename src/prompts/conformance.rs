@@ -7,6 +7,7 @@ use crate::prompts::front_matter::{Document, parse_yaml};
 use crate::prompts::messages::{MessagesMode, Part, RawMessage, RawPart, assemble, place_history};
 use crate::prompts::metadata::{Metadata, Registry};
 use crate::prompts::scope::Inputs;
+use crate::prompts::trace::NoRecorder;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -60,7 +61,8 @@ fn outcome(suite: &Value, case: &Value) -> (Value, Value) {
         metadata: &Value::Null,
         schema: None,
     };
-    let output = run(&program, &partials, &inputs, &RenderLimits::default()).unwrap();
+    let limits = RenderLimits::default();
+    let output = run(&program, &partials, &inputs, &limits, &mut NoRecorder).unwrap();
     let history = data
         .get("messages")
         .and_then(Value::as_array)

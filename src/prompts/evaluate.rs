@@ -5,6 +5,7 @@
 
 use crate::prompts::scope::{Base, Found, Frame, Inputs, Item, LoopData, Scope};
 use crate::prompts::syntax::{Branch, Expression, Inclusion, Loop, Node, Origin, Program, Role};
+use crate::prompts::trace::Recorder;
 use crate::prompts::value;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -85,14 +86,16 @@ pub(super) struct Output {
     pub(super) warnings: Vec<String>,
 }
 
-/// Renders `program`.
-pub(super) fn run<'a>(
+/// Renders `program`; `recorder` learns what made each piece.
+pub(super) fn run<'a, R: Recorder>(
     program: &'a Program,
     partials: &'a Partials,
     inputs: &'a Inputs<'a>,
     limits: &RenderLimits,
+    recorder: &'a mut R,
 ) -> Result<Output, Failure> {
     let mut run = Run {
+        recorder,
         partials,
         scope: Scope::new(inputs),
         limits: *limits,
@@ -113,7 +116,8 @@ struct Used {
     depth: usize,
 }
 
-struct Run<'a> {
+struct Run<'a, R> {
+    recorder: &'a mut R,
     partials: &'a Partials,
     scope: Scope<'a>,
     limits: RenderLimits,
@@ -129,7 +133,7 @@ fn over(what: &'static str, limit: usize) -> Failure {
     }
 }
 
-impl<'a> Run<'a> {
+impl<'a, R: Recorder> Run<'a, R> {
     fn program(&mut self, program: &'a Program) -> Result<(), Failure> {
         for node in &program.nodes {
             self.step()?;
@@ -155,7 +159,11 @@ impl<'a> Run<'a> {
 
     fn node(&mut self, node: &'a Node) -> Result<(), Failure> {
         match node {
-            Node::Text(text) => self.push_text(text),
+            Node::Text { text, line } => {
+                self.push_text(text)?;
+                self.recorder.text(self.output.pieces.len(), text, *line);
+                Ok(())
+            }
             Node::Print { value, line } => self.print(value, *line),
             Node::Role(role) => self.push(Piece::Role(*role)),
             Node::History => self.push(Piece::History),
@@ -217,17 +225,37 @@ impl<'a> Run<'a> {
     fn print(&mut self, expression: &'a Expression, line: usize) -> Result<(), Failure> {
         let found = self.evaluate(expression)?;
         match found.item.get() {
-            Some(Value::String(text)) => self.push_text(text),
+            Some(Value::String(text)) => {
+                self.push_text(text)?;
+                self.record(expression, text, line)
+            }
             Some(value) => {
                 let mut text = String::new();
                 if value::print(value, &mut text) {
                     self.warn_about_object(expression, line);
                 }
-                self.push_text(&text)
+                self.push_text(&text)?;
+                self.record(expression, &text, line)
             }
             None if found.schema.is_some() => Ok(()),
             None => missing(expression, line),
         }
+    }
+
+    /// Tells the recorder what a value was printed for. Evaluates it again, which only a recorder that
+    /// listens pays for.
+    fn record(
+        &mut self,
+        expression: &'a Expression,
+        text: &str,
+        line: usize,
+    ) -> Result<(), Failure> {
+        if R::LISTENS {
+            let found = self.evaluate(expression.innermost())?;
+            let (piece, value) = (self.output.pieces.len(), found.item.get());
+            self.recorder.value(piece, text, expression, value, line);
+        }
+        Ok(())
     }
 
     fn warn_about_object(&mut self, expression: &Expression, line: usize) {
@@ -247,6 +275,7 @@ impl<'a> Run<'a> {
         content_type: Option<&'a Expression>,
         line: usize,
     ) -> Result<(), Failure> {
+        let source = url;
         let url = text_of(self.evaluate(url)?.item.or_null());
         if url.is_empty() {
             let reason = "`{{media}}` has an empty `url`".to_owned();
@@ -256,10 +285,16 @@ impl<'a> Run<'a> {
             Some(kind) => Some(text_of(self.evaluate(kind)?.item.or_null())),
             None => None,
         };
+        let shown = if R::LISTENS {
+            url.clone()
+        } else {
+            String::new()
+        };
         self.push(Piece::Media {
             url,
             content_type: content_type.filter(|kind| !kind.is_empty()),
-        })
+        })?;
+        self.record(source, &shown, line)
     }
 
     fn branch(&mut self, branch: &'a Branch, holds: bool) -> Result<(), Failure> {
@@ -374,7 +409,10 @@ impl<'a> Run<'a> {
         frame.counts = inclusion.context.is_some() || !arguments.is_empty();
         frame.arguments = arguments;
         frame.is_partial = true;
-        self.inside(frame, &partial.program)
+        self.recorder.enter(&inclusion.name);
+        self.inside(frame, &partial.program)?;
+        self.recorder.leave();
+        Ok(())
     }
 
     fn evaluate(&mut self, expression: &'a Expression) -> Result<Found<'a>, Failure> {

@@ -30,7 +30,7 @@ fn collect<'a>(program: &'a Program, found: &mut BTreeMap<&'a str, usize>) {
                 collect(&block.body, found);
                 collect(&block.inverse, found);
             }
-            Node::Text(_)
+            Node::Text { .. }
             | Node::Print { .. }
             | Node::Role(_)
             | Node::History
@@ -116,7 +116,7 @@ fn too_deep(trail: &[String]) -> Problem {
     ))
 }
 
-fn file_of(name: &str) -> String {
+pub(super) fn file_of(name: &str) -> String {
     match name.rsplit_once('/') {
         Some((directory, name)) => format!("{directory}/_{name}.prompt"),
         None => format!("_{name}.prompt"),

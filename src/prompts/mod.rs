@@ -13,11 +13,14 @@
 
 mod answer;
 mod archive;
+mod bisect;
+mod blame_spans;
 mod bundle;
 mod compile;
 #[cfg(test)]
 mod conformance;
 mod contract;
+pub mod diff;
 mod error;
 mod evaluate;
 #[cfg(test)]
@@ -49,12 +52,15 @@ mod source;
 mod stored;
 mod sync;
 mod syntax;
+mod trace;
 mod usage;
 mod value;
 mod watch;
 
 pub use archive::{BundleArchive, NoArchive};
-pub use bundle::{Bundle, RenderInput, Rendered, RenderedMessage};
+pub use bisect::{Search, Trial};
+pub use blame_spans::{BlamedMessage, BlamedSpan, SampleChoice, SpanBlame, UnknownSample};
+pub use bundle::{Bundle, FilePart, RenderInput, Rendered, RenderedMessage};
 pub use contract::{OutputFormat, Tool};
 pub use error::{Error, InvalidVariable};
 pub use evaluate::RenderLimits;
@@ -73,3 +79,4 @@ pub use snapshot::Snapshot;
 pub use source::{DirectorySource, GitSource, Source};
 pub use sync::{HeldPrompt, Origin, SyncOutcome, SyncReport, SyncStatus, SyncTrouble};
 pub use syntax::Role;
+pub use trace::{Given, Place, Span, Traced, ValueSource};

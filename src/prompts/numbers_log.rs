@@ -8,7 +8,7 @@ use crate::prompts::registry::Prompts;
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The history of one prompt. Serialised as its fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -124,6 +124,23 @@ impl Prompts {
             entries,
             alarms: known.alarms.clone(),
         })
+    }
+}
+
+impl Prompts {
+    /// Returns the commit that last made each prompt what it is, where the history is numbered. Blocks.
+    #[must_use]
+    pub fn last_changes(&self) -> BTreeMap<PromptKey, CommitLine> {
+        let known = self.inner.numbering.known();
+        let Ok((repository, subpath)) = self.inner.config.source.repository() else {
+            return BTreeMap::new();
+        };
+        let reader = repository.history(&subpath);
+        let last = known.numbers.keys().filter_map(|key| {
+            let event = known.numbers.events(key).last()?;
+            Some((key.clone(), CommitLine::of(&reader, event.commit)))
+        });
+        last.collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sample inputs beside a prompt, `NAME.samples.yaml`: shown, previewed, and rendered at every load.
 
 use crate::domain::PromptKey;
-use crate::prompts::bundle::RenderInput;
+use crate::prompts::bundle::{Bundle, RenderInput};
 use crate::prompts::files::{Shelves, Text};
 use crate::prompts::front_matter::parse_yaml;
 use crate::prompts::load::{Loaded, Prompt};
@@ -95,6 +95,28 @@ fn line_of(text: &str, name: &str) -> Option<usize> {
 }
 
 impl Sample {
+    /// Returns a sample without values.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            name: String::new(),
+            variables: Map::new(),
+            messages: Vec::new(),
+            context: Map::new(),
+        }
+    }
+
+    /// Returns the sample without variables that `bundle` does not have: another version may.
+    #[must_use]
+    pub fn declared_by(&self, bundle: &Bundle) -> Self {
+        let declared = bundle.variables();
+        let mut sample = self.clone();
+        sample
+            .variables
+            .retain(|name, _| declared.iter().any(|(own, _)| own == name));
+        sample
+    }
+
     /// Returns what to render the prompt with.
     #[must_use]
     pub fn input(&self) -> RenderInput<'_> {

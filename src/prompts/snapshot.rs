@@ -8,7 +8,7 @@ use crate::prompts::load::{Prompt, load};
 use crate::prompts::numbering::Numbering;
 use crate::prompts::problem::Problem;
 use crate::prompts::registry::Mode;
-use crate::prompts::releases::{self, Table};
+use crate::prompts::releases::{self, DEFAULT_LABEL, Table};
 use crate::prompts::source::Reading;
 use crate::prompts::sync::HeldPrompt;
 use std::collections::{BTreeMap, BTreeSet};
@@ -160,6 +160,28 @@ impl Snapshot {
     pub(super) fn add_problems(&mut self, problems: Vec<Problem>) {
         self.problems.extend(problems);
         self.problems.sort();
+    }
+
+    /// Returns the labels that get what is served as `key`, by their rule or by its canary; `None` where
+    /// `releases.yaml` decides and has not been followed.
+    #[must_use]
+    pub fn labels(&self, key: &PromptKey) -> Option<Vec<String>> {
+        let served = self.prompts.get(key).map(|prompt| prompt.bundle.hash());
+        if !self.has_releases {
+            let is_there = served.is_some();
+            let only = is_there.then(|| DEFAULT_LABEL.to_owned());
+            return Some(only.into_iter().collect());
+        }
+        let table = &self.releases;
+        let leading = |hash| table.labels_leading_to(key, hash);
+        table
+            .is_followed()
+            .then(|| served.map(leading).unwrap_or_default())
+    }
+
+    /// Returns the prompts that are in the files but have problems.
+    pub(super) const fn failed(&self) -> &BTreeSet<PromptKey> {
+        &self.failed
     }
 
     /// Whether `key` is in the files but has problems.

@@ -14,7 +14,11 @@ pub(super) struct Program {
 /// One element of a template. Lines count from 1 in the file.
 #[derive(Debug)]
 pub(super) enum Node {
-    Text(String),
+    /// Text that stands in the file as it is here, from `line` on.
+    Text {
+        text: String,
+        line: usize,
+    },
     Print {
         value: Expression,
         line: usize,
@@ -79,6 +83,26 @@ pub(super) enum Expression {
         value: Box<Self>,
         indent: usize,
     },
+}
+
+impl Expression {
+    /// Returns the expression whose value `json` writes out, else the expression itself.
+    pub(super) fn innermost(&self) -> &Self {
+        match self {
+            Self::Json { value, .. } => value.innermost(),
+            Self::Literal(_) | Self::Path(_) | Self::Lookup(_) => self,
+        }
+    }
+
+    /// Returns the expression as one writes it.
+    pub(super) fn written(&self) -> String {
+        match self {
+            Self::Literal(value) => value.to_string(),
+            Self::Path(path) => path.text.clone(),
+            Self::Lookup(pair) => format!("lookup {} {}", pair.0.written(), pair.1.written()),
+            Self::Json { value, .. } => format!("json {}", value.written()),
+        }
+    }
 }
 
 /// Where a path starts.

@@ -96,7 +96,7 @@ impl<'a> Finder<'a> {
 
     fn node(&mut self, node: &'a Node) {
         match node {
-            Node::Text(_) | Node::Role(_) | Node::History => {}
+            Node::Text { .. } | Node::Role(_) | Node::History => {}
             Node::Print { value, line } => {
                 self.at(*line);
                 self.expression(value, true);

@@ -222,7 +222,7 @@ fn model_of(prompt: &ResolvedPrompt, request: &ChatRequest) -> Result<String, Er
 
 /// Fills the variables that the prompt binds to the last user message, and takes that message out of
 /// the history: it is said once.
-fn bind(
+pub(super) fn bind(
     bundle: &Bundle,
     mut variables: Variables,
     mut history: Vec<Bytes>,

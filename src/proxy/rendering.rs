@@ -86,7 +86,7 @@ fn body_of(call: &Call) -> Bytes {
 }
 
 /// The arrival of a request that is not on its way anywhere.
-fn nowhere(body: &Bytes) -> Arrival {
+pub(super) fn nowhere(body: &Bytes) -> Arrival {
     Arrival {
         id: CallId::fresh(),
         started: Instant::now(),

@@ -111,6 +111,23 @@ impl Routes {
         })
     }
 
+    /// Returns the provider that `model` belongs to by its name, configured or not, and the model's
+    /// name there.
+    #[must_use]
+    pub fn owner<'a>(&'a self, model: &'a str) -> Option<(&'a str, &'a str)> {
+        if let Some((provider, rest)) = model.split_once('/')
+            && (self.providers.contains(provider) || provider.parse::<Preset>().is_ok())
+            && !rest.is_empty()
+        {
+            return Some((provider, rest));
+        }
+        let by_pattern = self
+            .patterns
+            .iter()
+            .find(|(pattern, _)| matches_pattern(pattern, model));
+        by_pattern.map(|(_, provider)| (provider.as_str(), model))
+    }
+
     fn first_choice(&self, model: &str) -> Option<PlannedAttempt> {
         let attempt = |provider: &str, model: &str| PlannedAttempt {
             provider: provider.to_owned(),
@@ -206,6 +223,21 @@ mod tests {
                 (plan.first.provider.as_str(), plan.first.model.as_str()),
                 (provider, asked)
             );
+        }
+    }
+
+    #[test]
+    fn a_model_belongs_to_its_provider_with_and_without_a_key() {
+        let routes = routes(&["local"], Some("simulated"));
+        for (model, owner) in [
+            ("gpt-5-mini", Some(("openai", "gpt-5-mini"))),
+            ("openai/gpt-4o", Some(("openai", "gpt-4o"))),
+            ("local/llama-4", Some(("local", "llama-4"))),
+            ("simulated", Some(("simulated", "simulated"))),
+            ("nobody/knows", None),
+            ("llama-4", None),
+        ] {
+            assert_eq!(routes.owner(model), owner, "{model}");
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::server::error::ApiError;
 use crate::server::layers::Door;
 use crate::server::routes::{
-    audit, calls, chat, embeddings, health, history, keys, models, prompts, releases, sync,
+    audit, calls, chat, embeddings, health, history, keys, models, prompts, releases, sync, usage,
 };
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;
@@ -60,6 +60,7 @@ pub fn admin(state: AdminState) -> Router {
         .route("/calls/stats", get(calls::stats))
         .route("/calls/tail", get(calls::tail))
         .route("/calls/{id}", get(calls::show))
+        .route("/calls/{id}/explanation", get(usage::explain))
         .route("/keys", get(keys::list).post(keys::create))
         .route("/keys/{id}", axum::routing::delete(keys::revoke))
         .route("/prompts/log", get(history::log))
@@ -74,6 +75,7 @@ pub fn admin(state: AdminState) -> Router {
         )
         .route("/audit", get(audit::list))
         .route("/prompts/sync", get(sync::status).post(sync::now))
+        .route("/prompts/usage", get(usage::usage))
         .route("/store/rebuild", post(calls::rebuild))
         .layer(from_fn_with_state(
             state.token.clone(),

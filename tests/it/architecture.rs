@@ -22,7 +22,7 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Each outside thing has one room. hyper is two things: a server and a client.
-const OWNERS: [(&str, &str); 22] = [
+const OWNERS: [(&str, &str); 24] = [
     ("axum", "server"),
     ("tower", "server"),
     ("tower_http", "server"),
@@ -42,9 +42,11 @@ const OWNERS: [(&str, &str); 22] = [
     ("opentelemetry_otlp", "telemetry"),
     ("handlebars", "prompts"),
     ("notify", "prompts"),
+    ("similar", "prompts"),
     ("gix", "git"),
     ("toml", "app"),
     ("clap", "cli"),
+    ("terminal_size", "cli"),
 ];
 
 /// The longest a file may be, without its tests.

@@ -18,7 +18,7 @@ pub use view::{CanaryView, Drift, ReleaseView, ShadowView};
 pub(super) use parse::{parse, point_in_time};
 pub(super) use resolve::FILE;
 pub(super) use rules::Releases;
-pub(super) use table::Table;
+pub(super) use table::{DEFAULT_LABEL, Table};
 
 use crate::domain::{Audited, Clock};
 use crate::prompts::error::Error;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// The label that a reference without a selector means when the caller's key names none.
-pub(super) const DEFAULT_LABEL: &str = "production";
+pub(in crate::prompts) const DEFAULT_LABEL: &str = "production";
 
 /// By what a call may be held to its arm.
 #[derive(Debug, Clone, Copy)]
@@ -231,6 +231,33 @@ impl Table {
         let labels = self.routes.iter();
         labels
             .filter(|(_, routes)| routes.contains_key(key))
+            .map(|(label, _)| label.clone())
+            .collect()
+    }
+
+    /// Whether labels have been followed to versions.
+    pub(in crate::prompts) fn is_followed(&self) -> bool {
+        !self.routes.is_empty()
+    }
+
+    /// Returns the labels that may lead a call to a version of `key`.
+    pub(in crate::prompts) fn labels_leading_to(
+        &self,
+        key: &PromptKey,
+        hash: BundleHash,
+    ) -> Vec<String> {
+        let leads = |route: &Arc<Route>| {
+            let stable = route
+                .over
+                .as_ref()
+                .map_or(&route.stable, |over| &over.version);
+            let canary = route.canary.as_ref().map(|canary| &canary.version);
+            let mut versions = std::iter::once(stable).chain(canary);
+            versions.any(|version| version.hash() == hash)
+        };
+        let labels = self.routes.iter();
+        labels
+            .filter(|(_, routes)| routes.get(key).is_some_and(leads))
             .map(|(label, _)| label.clone())
             .collect()
     }

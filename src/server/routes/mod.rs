@@ -11,3 +11,4 @@ pub(crate) mod models;
 pub(crate) mod prompts;
 pub(crate) mod releases;
 pub(crate) mod sync;
+pub(crate) mod usage;
