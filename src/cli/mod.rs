@@ -1,11 +1,13 @@
 //! The command line: stdout is data, stderr is everything else, errors end with a hint.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage or config.
+//! Exit codes: 0 done, 1 failed (or findings), 2 wrong usage or config.
 
 mod calls;
 mod check;
+mod files;
 mod history;
 mod keys;
+mod lint;
 mod output;
 mod prompts;
 mod reach;

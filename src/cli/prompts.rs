@@ -1,8 +1,8 @@
-//! `promptgate prompts list|show|render|log|blame`: reads the prompts themselves, needs no server.
+//! `promptgate prompts list|show|render|log|blame|lint`: reads the prompts themselves, needs no server.
 
 use crate::app::{self, Environment};
 use crate::cli::output::{self, Align, Failure, table};
-use crate::cli::{Common, history, reach};
+use crate::cli::{Common, history, lint, reach};
 use crate::domain::{Caller, PromptKey, PromptReference};
 use crate::prompts::{Bundle, Part, Prompts, RenderInput, RenderedMessage};
 use clap::Subcommand;
@@ -30,6 +30,9 @@ pub(crate) enum PromptsCommand {
         #[arg(value_parser = PromptKey::parse)]
         prompt: PromptKey,
     },
+    /// Find what is wrong or doubtful in the prompts' files.
+    #[command(after_help = lint::HELP)]
+    Lint(lint::LintArguments),
     /// Render a prompt without asking a model.
     Render {
         /// The prompt, `NAME[.VARIANT][@SELECTOR]`.
@@ -53,6 +56,9 @@ pub(crate) async fn run(
         // Only commits are looked at: files that are broken now do not matter.
         PromptsCommand::Log { prompt } => return history::log(&open(), prompt, common.json),
         PromptsCommand::Blame { prompt } => return history::blame(&open(), prompt, common.json),
+        PromptsCommand::Lint(arguments) => {
+            return lint::run(arguments, &config, common.json, environment);
+        }
         PromptsCommand::List | PromptsCommand::Show { .. } | PromptsCommand::Render { .. } => {}
     }
     let prompts = open();
@@ -61,7 +67,9 @@ pub(crate) async fn run(
         output::say(&format!("warning: {error}\n"));
     }
     match command {
-        PromptsCommand::Log { .. } | PromptsCommand::Blame { .. } => Ok(()),
+        PromptsCommand::Log { .. } | PromptsCommand::Blame { .. } | PromptsCommand::Lint(_) => {
+            Ok(())
+        }
         PromptsCommand::List => list(&prompts, common.json),
         PromptsCommand::Show { prompt } => show(&prompts, &prompt).await,
         PromptsCommand::Render { prompt, variables } => {

@@ -24,6 +24,7 @@ mod cli;
 mod health;
 mod keys;
 mod limits;
+mod lint;
 mod numbers;
 mod prompts;
 mod reload;
