@@ -171,9 +171,11 @@ impl Compiler {
             .rule(Rule::NotDotprompt)
             .at(line);
         let near = nearest_names(name, known.iter().copied());
-        self.problems.push(match near.first() {
-            Some(near) => problem.hint(format!("did you mean `{near}`?")),
-            None => problem.hint(format!("the helpers are {}", known.join(", "))),
+        self.problems.push(match (name, near.first()) {
+            ("eq", _) => problem.hint("compare with `{{#ifEquals a b}}`"),
+            ("ne", _) => problem.hint("compare with `{{#unlessEquals a b}}`"),
+            (_, Some(near)) => problem.hint(format!("did you mean `{near}`?")),
+            (_, None) => problem.hint(format!("the helpers are {}", known.join(", "))),
         });
     }
 
