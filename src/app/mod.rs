@@ -13,6 +13,7 @@ mod upstreams;
 pub use archive::read_only_archive;
 pub use config::{Config, load};
 pub use error::Error;
+pub use file::parse_toml;
 pub use origin::{Environment, Overrides};
 pub use rendezvous::{Rendezvous, admin_token};
 pub use run::{Bound, Reload, Running, Shutdown};

@@ -6,6 +6,7 @@ mod calls;
 mod check;
 mod files;
 mod history;
+mod import;
 mod keys;
 mod lint;
 mod output;

@@ -1,10 +1,10 @@
-//! `promptgate prompts list|show|render|log|blame|lint`: reads the prompts themselves, needs no server.
+//! `promptgate prompts list|show|render|log|blame|lint|import`: reads the prompts themselves, needs no server.
 
 use crate::app::{self, Environment};
 use crate::cli::output::{self, Align, Failure, table};
-use crate::cli::{Common, history, lint, reach};
+use crate::cli::{Common, history, import, lint, reach};
 use crate::domain::{Caller, PromptKey, PromptReference};
-use crate::prompts::{Bundle, Part, Prompts, RenderInput, RenderedMessage};
+use crate::prompts::{Bundle, Part, Prompts, RenderInput, RenderedMessage, Source};
 use clap::Subcommand;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -33,6 +33,8 @@ pub(crate) enum PromptsCommand {
     /// Find what is wrong or doubtful in the prompts' files.
     #[command(after_help = lint::HELP)]
     Lint(lint::LintArguments),
+    /// Bring prompts of another tool here, exactly or not at all.
+    Import(import::ImportArguments),
     /// Render a prompt without asking a model.
     Render {
         /// The prompt, `NAME[.VARIANT][@SELECTOR]`.
@@ -56,6 +58,13 @@ pub(crate) async fn run(
         // Only commits are looked at: files that are broken now do not matter.
         PromptsCommand::Log { prompt } => return history::log(&open(), prompt, common.json),
         PromptsCommand::Blame { prompt } => return history::blame(&open(), prompt, common.json),
+        PromptsCommand::Import(arguments) => {
+            let directory = match &config.prompts.source {
+                Source::Directory(directory) => Some(directory.path.as_path()),
+                Source::Git(_) => None,
+            };
+            return import::run(arguments, directory, common.json);
+        }
         PromptsCommand::Lint(arguments) => {
             return lint::run(arguments, &config, common.json, environment);
         }
@@ -67,9 +76,10 @@ pub(crate) async fn run(
         output::say(&format!("warning: {error}\n"));
     }
     match command {
-        PromptsCommand::Log { .. } | PromptsCommand::Blame { .. } | PromptsCommand::Lint(_) => {
-            Ok(())
-        }
+        PromptsCommand::Log { .. }
+        | PromptsCommand::Blame { .. }
+        | PromptsCommand::Lint(_)
+        | PromptsCommand::Import(_) => Ok(()),
         PromptsCommand::List => list(&prompts, common.json),
         PromptsCommand::Show { prompt } => show(&prompts, &prompt).await,
         PromptsCommand::Render { prompt, variables } => {

@@ -22,6 +22,7 @@ mod architecture;
 mod chat;
 mod cli;
 mod health;
+mod import;
 mod keys;
 mod limits;
 mod lint;
