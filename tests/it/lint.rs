@@ -244,6 +244,15 @@ async fn changes_are_compared_with_a_commit_and_commits_can_be_linted() {
     let now = lint(&gateway, &["--json", "prompts/a.prompt"]).await;
     assert_eq!(codes(&now), "P003 a.prompt");
 
+    // A path may be of a file that only the commit has.
+    fs::remove_file(prompts.join("b.prompt")).unwrap();
+    let gone = [&at("main")[..], &["prompts/b.prompt"]].concat();
+    assert_eq!(
+        codes(&lint(&gateway, &gone).await),
+        "W106 b.prompt, W108 b.prompt"
+    );
+    write("b.prompt", "One  and two.\n");
+
     // What a release names must be in the history.
     let releases = "labels:\n  production:\n    b: v2\n    greet: v2\n    a: git:first\n";
     write("releases.yaml", releases);

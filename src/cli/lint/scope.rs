@@ -106,13 +106,30 @@ fn outside(path: &Path, root: &Path) -> Failure {
 
 /// Returns `path` below `root`, whether or not it is there.
 fn relative(root: &Path, path: &Path) -> Option<String> {
-    let absolute = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let real = absolute(path);
-    let below = real
-        .strip_prefix(absolute(root))
-        .or_else(|_| path.strip_prefix(root))
-        .ok()?;
+    let (root, path) = (real(root), real(path));
+    let below = path.strip_prefix(root).ok()?;
     Some(below.to_string_lossy().into_owned())
+}
+
+/// The path without links. A file that is only in a commit has a directory that is there, or one
+/// above it.
+fn real(path: &Path) -> PathBuf {
+    for above in path.ancestors() {
+        let above_or_here = if above.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            above
+        };
+        if let (Ok(real), Ok(rest)) = (fs::canonicalize(above_or_here), path.strip_prefix(above)) {
+            // Joining nothing would add a slash.
+            return if rest.as_os_str().is_empty() {
+                real
+            } else {
+                real.join(rest)
+            };
+        }
+    }
+    path.to_owned()
 }
 
 /// What stands before a path of the registry so that it is one of the working directory.

@@ -33,7 +33,9 @@ pub(super) struct Imported {
 type Written = (Vec<(String, String)>, PromptReport);
 
 impl Imported {
+    /// A prompt called `name`, which may be a path of files that are called prompts there too.
     pub(super) fn new(from: &str, name: &str) -> Self {
+        let name = name.strip_prefix("prompts/").unwrap_or(name);
         Self {
             from: from.to_owned(),
             name: name.to_owned(),

@@ -6,12 +6,13 @@ use crate::prompts::input;
 use crate::prompts::lint::finding::{Finding, Fix, Sheet};
 use crate::prompts::lint::rule::Rule;
 use crate::prompts::lint::subject::{Subject, property_name};
-use crate::prompts::lint::yaml::{Kind, Node};
+use crate::prompts::lint::yaml::{Entry, Kind, Node};
 use crate::prompts::metadata::KEYS;
 use crate::prompts::picoschema::SCALARS;
 use crate::prompts::usage;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// Settings that mean the same in two spellings.
 const SPELLINGS: [&[&str]; 9] = [
@@ -275,15 +276,8 @@ fn two_spellings(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         ));
         let is_equal =
             first.value.scalar().is_some() && first.value.scalar() == second.value.scalar();
-        findings.push(match line_of(subject.sheet.text, second.key_range.start) {
-            Some(line)
-                if is_equal
-                    && !subject
-                        .sheet
-                        .text
-                        .get(line.clone())
-                        .is_some_and(|text| text.contains('{')) =>
-            {
+        findings.push(match line_of(subject.sheet.text, second) {
+            Some(line) if is_equal => {
                 finding.fix(Fix::replace(format!("remove `{}`", second.key), &line, ""))
             }
             _ => finding,
@@ -291,11 +285,13 @@ fn two_spellings(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The line around a place, with its line break.
-fn line_of(text: &str, place: usize) -> Option<std::ops::Range<usize>> {
-    let start = text.get(..place)?.rfind('\n').map_or(0, |start| start + 1);
-    let end = text.get(place..)?.find('\n')? + place + 1;
-    Some(start..end)
+/// The line of an entry with its line break, when nothing else stands on it and all of the entry does.
+fn line_of(text: &str, entry: &Entry) -> Option<Range<usize>> {
+    let before = text.get(..entry.key_range.start)?;
+    let start = before.rfind('\n').map_or(0, |start| start + 1);
+    let end = entry.key_range.start + text.get(entry.key_range.start..)?.find('\n')? + 1;
+    let is_alone = before.get(start..)?.trim().is_empty();
+    (is_alone && entry.value.range.end <= end).then_some(start..end)
 }
 
 /// W101.

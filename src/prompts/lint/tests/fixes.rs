@@ -5,7 +5,7 @@ use crate::prompts::lint::{Lint, Rule};
 
 /// What a file is, and what it is to be; the same where there is no fix.
 #[rustfmt::skip]
-const CASES: [(Rule, &str, &str); 8] = [
+const CASES: [(Rule, &str, &str); 9] = [
     (Rule::BrokenFile, "\u{feff}---\r\nmodel: x\r\n---\r\nhello", "---\r\nmodel: x\r\n---\r\nhello"),
     (Rule::BrokenFile, "---\nmodel: x\n---", "---\nmodel: x\n---\n"),
     (Rule::UnknownKey, "---\nmodle: x\n---\nhello", "---\nmodel: x\n---\nhello"),
@@ -14,6 +14,7 @@ const CASES: [(Rule, &str, &str); 8] = [
     (Rule::TwoSpellings, "---\nconfig:\n  topP: 1\n  top_p: 1\n---\nhello", "---\nconfig:\n  topP: 1\n---\nhello"),
     (Rule::TwoSpellings, "---\nconfig: {topP: 1, top_p: 1}\n---\nhello", "---\nconfig: {topP: 1, top_p: 1}\n---\nhello"),
     (Rule::TwoSpellings, "---\nconfig:\n  topP: 1\n  top_p: 2\n---\nhello", "---\nconfig:\n  topP: 1\n  top_p: 2\n---\nhello"),
+    (Rule::TwoSpellings, "---\nconfig:\n  stop: x\n  stopSequences: |-\n    x\n---\nhello", "---\nconfig:\n  stop: x\n  stopSequences: |-\n    x\n---\nhello"),
     (Rule::HiddenCharacter, "a\u{200b}b \u{440}aypal", "ab paypal"),
 ];
 

@@ -59,6 +59,18 @@ fn what_does_not_fit_into_the_model_is_found() {
 }
 
 #[test]
+fn what_is_too_large_to_be_rendered_is_found() {
+    let source = "{{a}}".repeat(12);
+    let samples = format!(
+        "samples:\n  - name: one\n    variables: {{a: {}}}\n",
+        "x".repeat(900_000)
+    );
+    let material = sorted(&[("p.prompt", &source), ("p.samples.yaml", &samples)]);
+    let wanted = ["p.samples.yaml:2:11-14"];
+    assert_eq!(compare(Rule::SampleTooLarge, &material, &wanted), "");
+}
+
+#[test]
 fn texts_that_are_there_twice_are_found() {
     let copy = LONG.replace(", name the", ",\n   name the");
     let nearly = LONG.replace("short sentences", "plain words");
