@@ -83,9 +83,14 @@ pub(super) fn load(files: &[File]) -> Loaded {
 fn locate(files: &[File], problems: &mut [Problem]) {
     for problem in problems {
         let file = files.iter().find(|file| file.path == problem.path);
-        if let Some(text) = file.and_then(|file| std::str::from_utf8(&file.bytes).ok()) {
-            problem.locate(&with_lf_endings(text));
+        let Some(text) = file.and_then(|file| std::str::from_utf8(&file.bytes).ok()) else {
+            continue;
+        };
+        // What is well-formed there and refused nevertheless names something that is not.
+        if problem.path == "releases.yaml" && parse_yaml::<Value>(text).is_ok() {
+            problem.code = Rule::BadRelease;
         }
+        problem.locate(&with_lf_endings(text));
     }
 }
 

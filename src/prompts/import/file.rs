@@ -2,7 +2,7 @@
 
 use crate::domain::PromptKey;
 use crate::prompts::front_matter::Document;
-use crate::prompts::import::template::{Node, Turn, write};
+use crate::prompts::import::template::{Node, Turn, variables, write};
 use crate::prompts::import::{PromptReport, yaml};
 use serde_json::{Map, Value, json};
 
@@ -45,6 +45,13 @@ impl Imported {
 
     pub(super) fn changed(&mut self, what: impl Into<String>) {
         self.changed.push(what.into());
+    }
+
+    /// Notes a change that only matters where there are variables.
+    pub(super) fn needs_variables(&mut self, what: &str) {
+        if !variables(&self.turns).is_empty() {
+            self.changed(what);
+        }
     }
 
     pub(super) fn dropped(&mut self, what: impl Into<String>) {

@@ -18,6 +18,11 @@ pub(super) fn translate(text: &str, first_line: usize) -> Result<Vec<Node>, Untr
         let name = tag
             .map(|(inside, _)| inside.trim())
             .filter(|name| is_name(name));
+        if let Some((inside, _)) = tag.filter(|(inside, _)| name.is_none() && may_be_name(inside)) {
+            let message = format!("`{{{{{}}}}}` may be a variable or text", inside.trim());
+            return Err(Untranslatable::new(line, message)
+                .hint("name variables with letters, digits and `_`"));
+        }
         let (Some(name), Some((_, behind))) = (name, tag) else {
             plain.push_str("{{");
             rest = after;
@@ -40,6 +45,13 @@ pub(super) fn translate(text: &str, first_line: usize) -> Result<Vec<Node>, Untr
     Ok(nodes)
 }
 
+/// Whether some would take it for the name of a variable: words, and what joins them.
+fn may_be_name(inside: &str) -> bool {
+    let inside = inside.trim();
+    let is_part = |c: char| c.is_alphanumeric() || " _-.".contains(c);
+    inside.starts_with(char::is_alphabetic) && inside.chars().all(is_part)
+}
+
 #[cfg(test)]
 mod tests {
     use super::translate;
@@ -53,10 +65,15 @@ mod tests {
             ("a {{ b }} c", vec![text("a "), print("b"), text(" c")]),
             ("{{a}}{{b}}", vec![print("a"), print("b")]),
             ("{{#if a}} {{", vec![text("{{#if a}} {{")]),
-            ("{{a b}} {{c}}", vec![text("{{a b}} "), print("c")]),
+            (
+                "{{\"a\": 1}} {{c}}",
+                vec![text("{{\"a\": 1}} "), print("c")],
+            ),
         ] {
             assert_eq!(translate(source, 1).unwrap(), wanted, "{source}");
         }
-        assert_eq!(translate("a\n{{history}}", 3).unwrap_err().line, 4);
+        for refused in ["a\n{{history}}", "a\n{{ first name }}", "\n{{a-b}}"] {
+            assert_eq!(translate(refused, 3).unwrap_err().line, 4);
+        }
     }
 }

@@ -57,6 +57,42 @@ pub(super) enum Turn {
     History,
 }
 
+/// The variables that messages print.
+pub(super) fn variables(turns: &[Turn]) -> Vec<String> {
+    let mut names = Vec::new();
+    for turn in turns {
+        if let Turn::Message(_, nodes) = turn {
+            collect(nodes, &mut names);
+        }
+    }
+    names
+}
+
+fn collect(nodes: &[Node], names: &mut Vec<String>) {
+    for node in nodes {
+        let mut note = |path: &str| {
+            let path = path.strip_prefix("@root.").unwrap_or(path);
+            names.push(path.split('.').next().unwrap_or(path).to_owned());
+        };
+        match node {
+            Node::Text(_) => {}
+            Node::Print(path) | Node::Json(path, _) => note(path),
+            Node::If { test, body, other } => {
+                note(test.path());
+                collect(body, names);
+                collect(other, names);
+            }
+            Node::Each {
+                list, body, other, ..
+            } => {
+                note(list);
+                collect(body, names);
+                collect(other, names);
+            }
+        }
+    }
+}
+
 /// Writes a conversation as a Dotprompt template. The error says what cannot be written.
 pub(super) fn write(turns: &[Turn]) -> Result<String, String> {
     let wanted = expected(turns);

@@ -91,14 +91,7 @@ fn lint(material: &Material, facts: ModelFacts<'_>) -> Vec<Finding> {
         models.check(subject, &mut findings);
     }
     files_of_all_kinds(&shelves, &subjects, &mut findings);
-    if let Some(text) = shelves.policies.get(releases::PATH) {
-        let sheet = Sheet {
-            path: &text.path,
-            text: &text.text,
-        };
-        let there = there(&shelves, &loaded);
-        releases::check(sheet, &there, &material.versions, facts, &mut findings);
-    }
+    released(material, &shelves, &loaded, facts, &mut findings);
     compare::variants(&subjects, &mut findings);
     compare::repeated(&subjects, &mut findings);
     changes(material, &shelves, &subjects, &mut findings);
@@ -146,6 +139,33 @@ fn mend_broken(material: &Material, refused: &mut [Finding]) {
             finding.fix = Some(Fix::replace("end the file with a line break", &end, "\n"));
         }
     }
+}
+
+/// Rules about `releases.yaml`. What the load says of a line is enough.
+fn released(
+    material: &Material,
+    shelves: &Shelves,
+    loaded: &Loaded,
+    facts: ModelFacts<'_>,
+    findings: &mut Vec<Finding>,
+) {
+    let Some(text) = shelves.policies.get(releases::PATH) else {
+        return;
+    };
+    let sheet = Sheet {
+        path: &text.path,
+        text: &text.text,
+    };
+    let there = there(shelves, loaded);
+    let mut found = Vec::new();
+    releases::check(sheet, &there, &material.versions, facts, &mut found);
+    let is_said = |finding: &Finding| {
+        let (path, line) = (&finding.problem.path, finding.problem.line);
+        let mut said = findings.iter().map(|other| &other.problem);
+        said.any(|other| other.path == *path && other.line == line)
+    };
+    found.retain(|finding| !is_said(finding));
+    findings.extend(found);
 }
 
 /// The prompts there are, broken ones too, with the versions of those that load.

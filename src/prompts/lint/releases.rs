@@ -2,7 +2,7 @@
 //!
 //! This reads no more than it checks: [`read`] is the one place that knows the file's form.
 
-use crate::domain::{BundleHash, PromptKey, Selector, nearest_names};
+use crate::domain::{BundleHash, PromptKey, Selector, Timestamp, nearest_names};
 use crate::prompts::lint::finding::{Finding, Sheet};
 use crate::prompts::lint::models::ModelFacts;
 use crate::prompts::lint::policy::unknown;
@@ -14,8 +14,8 @@ use std::ops::Range;
 /// The file's name.
 pub(super) const PATH: &str = "releases.yaml";
 
-const KEYS: [&str; 3] = ["aliases", "labels", "version"];
-const CANARY_KEYS: [&str; 5] = ["guard", "percent", "sticky", "to", "until"];
+const KEYS: [&str; 3] = ["aliases", "labels", "shadow"];
+const CANARY_KEYS: [&str; 6] = ["guard", "percent", "seed", "sticky", "to", "until"];
 const RELEASE_KEYS: [&str; 3] = ["canary", "shadow", "stable"];
 
 /// What selectors can be held against.
@@ -39,7 +39,6 @@ struct Target {
 /// What the file says, as far as it is checked.
 #[derive(Debug, Default)]
 struct Releases {
-    labels: BTreeSet<String>,
     /// The prompts that are named, with places.
     prompts: Vec<(String, Range<usize>)>,
     targets: Vec<Target>,
@@ -69,7 +68,6 @@ fn read(sheet: Sheet<'_>, root: &Node, findings: &mut Vec<Finding>) -> Releases 
         match entry.key.as_str() {
             "labels" => {
                 for label in entry.value.entries() {
-                    releases.labels.insert(label.key.clone());
                     releases.label(sheet, label, findings);
                 }
             }
@@ -80,7 +78,12 @@ fn read(sheet: Sheet<'_>, root: &Node, findings: &mut Vec<Finding>) -> Releases 
                     let range = alias.value.range.clone();
                     (alias.key.clone(), alias.key_range.clone(), target, range)
                 })),
-            "version" => {}
+            "shadow" => {
+                for shadow in entry.value.entries() {
+                    let prompt = releases.scope(shadow);
+                    releases.share(sheet, prompt.as_deref(), &shadow.value, findings);
+                }
+            }
             _ => findings.push(unknown(sheet, entry, &KEYS)),
         }
     }
@@ -98,12 +101,16 @@ impl Releases {
             ));
         }
         for entry in label.value.entries() {
-            let prompt = (entry.key != "*").then(|| entry.key.clone());
-            if let Some(prompt) = &prompt {
-                self.prompts.push((prompt.clone(), entry.key_range.clone()));
-            }
+            let prompt = self.scope(entry);
             self.release(sheet, prompt.as_deref(), &entry.value, findings);
         }
+    }
+
+    /// The prompt that an entry is about; `None` when it is about all.
+    fn scope(&mut self, entry: &Entry) -> Option<String> {
+        let prompt = (entry.key != "*").then(|| entry.key.clone())?;
+        self.prompts.push((prompt.clone(), entry.key_range.clone()));
+        Some(prompt)
     }
 
     fn release(
@@ -139,7 +146,7 @@ impl Releases {
                 "to" => self.target(prompt, &entry.value),
                 "percent" => self.shares.push((text, place)),
                 "until" => self.ends.push((text, place)),
-                "sticky" | "guard" => {}
+                "guard" | "seed" | "sticky" => {}
                 _ => findings.push(unknown(sheet, entry, &CANARY_KEYS)),
             }
         }
@@ -192,7 +199,7 @@ pub(super) fn check(
         }
     }
     for (end, place) in &releases.ends {
-        findings.extend(check.end(end, place, &facts.day(0)));
+        findings.extend(check.end(end, place, facts.now));
     }
     check.aliases(findings);
 }
@@ -236,11 +243,11 @@ impl Check<'_> {
         };
         let key = target.prompt.as_deref().and_then(|name| self.key(name));
         match selector {
-            Selector::Default | Selector::Latest | Selector::PullRequest(_) => None,
-            Selector::Label(label) => (!self.releases.labels.contains(&label)).then(|| {
-                let finding = self.bad(&target.place, format!("there is no label `{label}`"));
-                finding.hint("use `latest`, `vN`, `sha-HEX`, `git:REF`, or a label of this file")
-            }),
+            Selector::Default | Selector::Latest => None,
+            Selector::Label(_) | Selector::PullRequest(_) => {
+                let finding = self.bad(&target.place, format!("`{text}` is no version"));
+                Some(finding.hint("use `latest`, `vN`, `sha-HEX` or `git:REF`"))
+            }
             Selector::GitRef(reference) => (!self.versions.commits.contains(&reference))
                 .then(|| self.bad(&target.place, format!("`{reference}` names no commit here"))),
             Selector::Number(_) | Selector::Hash(_) if target.prompt.is_none() => {
@@ -292,14 +299,19 @@ impl Check<'_> {
         }
     }
 
-    fn end(&self, end: &str, place: &Range<usize>, today: &str) -> Option<Finding> {
-        let day = end.get(..10).unwrap_or(end);
-        if day.parse::<jiff::civil::Date>().is_err() {
+    /// A canary ends when its day begins, or at its moment.
+    fn end(&self, end: &str, place: &Range<usize>, now: Timestamp) -> Option<Finding> {
+        let day = end.parse::<jiff::civil::Date>().ok();
+        let midnight = day.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok());
+        let moment = midnight
+            .map(|day| day.timestamp())
+            .or_else(|| end.parse().ok());
+        let Some(moment) = moment else {
             let message = format!("`{end}` is no date");
             return Some(self.bad(place, message).hint("write it as 2026-12-31"));
-        }
-        (day < today).then(|| {
-            let finding = self.bad(place, format!("the canary ended on {day}"));
+        };
+        (moment.as_microsecond() <= now.0).then(|| {
+            let finding = self.bad(place, format!("the canary ended on {end}"));
             finding.hint("promote it, prolong it, or remove it; until then everybody gets `stable`")
         })
     }

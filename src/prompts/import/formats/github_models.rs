@@ -4,7 +4,7 @@ use crate::prompts::import::file::{Imported, count};
 use crate::prompts::import::formats::{
     Read, messages, output, parse_yaml, refuse, settings, stem, text_of,
 };
-use crate::prompts::import::template::{Node, Turn};
+use crate::prompts::import::template::variables;
 use crate::prompts::import::{Foreign, plain};
 use serde_json::{Map, Value, json};
 
@@ -43,7 +43,7 @@ pub(super) fn read(file: &Foreign) -> Read {
             count(evaluators, "evaluator")
         ));
     }
-    prompt.changed("a call without one of the variables is refused");
+    prompt.needs_variables("a call without one of the variables is refused");
     Ok(vec![prompt])
 }
 
@@ -67,41 +67,5 @@ fn samples(prompt: &mut Imported, value: &Value) {
         prompt
             .samples
             .push((format!("test data {}", index + 1), variables));
-    }
-}
-
-/// The variables that messages print.
-pub(super) fn variables(turns: &[Turn]) -> Vec<String> {
-    let mut names = Vec::new();
-    for turn in turns {
-        if let Turn::Message(_, nodes) = turn {
-            collect(nodes, &mut names);
-        }
-    }
-    names
-}
-
-fn collect(nodes: &[Node], names: &mut Vec<String>) {
-    for node in nodes {
-        let mut note = |path: &str| {
-            let path = path.strip_prefix("@root.").unwrap_or(path);
-            names.push(path.split('.').next().unwrap_or(path).to_owned());
-        };
-        match node {
-            Node::Text(_) => {}
-            Node::Print(path) | Node::Json(path, _) => note(path),
-            Node::If { test, body, other } => {
-                note(test.path());
-                collect(body, names);
-                collect(other, names);
-            }
-            Node::Each {
-                list, body, other, ..
-            } => {
-                note(list);
-                collect(body, names);
-                collect(other, names);
-            }
-        }
     }
 }

@@ -77,7 +77,7 @@ fn one(file: &Foreign, name: &str, item: &Value) -> Result<Imported, Vec<Refusal
             ));
         }
     }
-    prompt.changed(
+    prompt.needs_variables(
         "a call without one of the variables is refused; before, `{{name}}` stayed in the text",
     );
     if let Some(config) = item.get("config").and_then(Value::as_object) {

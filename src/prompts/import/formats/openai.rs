@@ -101,7 +101,7 @@ fn one(file: &Foreign, value: &Value) -> Result<Imported, Vec<crate::prompts::im
             "the version {version}: versions are numbered by Git here"
         ));
     }
-    prompt.changed("a call without one of the variables is refused");
+    prompt.needs_variables("a call without one of the variables is refused");
     Ok(prompt)
 }
 

@@ -1,13 +1,12 @@
 //! promptfoo: configs with prompts, providers and tests, and prompt files by themselves.
 
 use crate::prompts::import::file::Imported;
-use crate::prompts::import::formats::github_models::variables;
 use crate::prompts::import::formats::{
     Read, messages, parse_json, parse_yaml, refuse, settings, stem, text_of, untranslatable,
 };
 use crate::prompts::import::jinja::{Dialect, translate};
 use crate::prompts::import::jinja_tokens::Untranslatable;
-use crate::prompts::import::template::{Node, Turn};
+use crate::prompts::import::template::{Node, Turn, variables};
 use crate::prompts::import::{Foreign, Refusal};
 use crate::prompts::syntax::Role;
 use serde_json::{Map, Value};
@@ -131,7 +130,7 @@ fn prompt_file(file: &Foreign, name: &str) -> Read {
             .ok_or_else(|| refuse(file, "this is no list of messages"))?;
         let mut prompt = Imported::new(&file.path, name);
         prompt.turns = chat(file, list, &mut prompt.defaults)?;
-        prompt.changed("a call without one of the variables is refused");
+        prompt.needs_variables("a call without one of the variables is refused");
         return Ok(vec![prompt]);
     }
     if is(".js") || is(".ts") || is(".py") || is(".csv") {
@@ -208,7 +207,7 @@ fn plain_text(
             .map_err(|problem| untranslatable(file, problem))?;
         prompt.turns.push(Turn::Message(Role::User, nodes));
     }
-    prompt.changed("a call without one of the variables is refused");
+    prompt.needs_variables("a call without one of the variables is refused");
     Ok(prompt)
 }
 

@@ -253,6 +253,9 @@ fn variables(prompt: &mut Imported, inputs: &[Property]) {
             continue;
         }
         let Ok(schema) = schema_of(input) else {
+            prompt.dropped(format!(
+                "the input `{name}`, whose kind has no counterpart here"
+            ));
             continue;
         };
         fields.insert(name.clone(), schema);
