@@ -2,7 +2,7 @@
 //! about.
 
 use crate::domain::{PromptKey, Selector};
-use crate::git::{CommitId, File, Repository};
+use crate::git::{self, CommitId, File};
 use crate::prompts::error::Error;
 use crate::prompts::files::{Kind, kind_of};
 use crate::prompts::front_matter::with_lf_endings;
@@ -103,7 +103,7 @@ fn base_files(source: &Source, base: Option<&str>) -> Result<Option<Vec<File>>, 
     };
     let commit: Option<CommitId> = match base {
         Some(base) => Some(repository.resolve(base).map_err(Error::Git)?),
-        None => head(&repository),
+        None => repository.head(),
     };
     let Some(commit) = commit else {
         return Ok(None);
@@ -111,13 +111,11 @@ fn base_files(source: &Source, base: Option<&str>) -> Result<Option<Vec<File>>, 
     match read_commit(&repository, commit, &subpath) {
         Ok(reading) => Ok(Some(reading.files)),
         // The directory is new: everything in it is.
-        Err(Error::Git(crate::git::Error::NoSuchDirectory { .. })) => Ok(Some(Vec::new())),
+        Err(Error::Git(git::Error::NoSuchDirectory { .. })) => Ok(Some(Vec::new())),
+        // Prompts at the root of a repository of other things: nobody asked to compare them.
+        Err(Error::Git(git::Error::TooManyFiles { .. })) if base.is_none() => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-fn head(repository: &Repository) -> Option<CommitId> {
-    repository.head()
 }
 
 /// The prompts with a file of evals beside them.
