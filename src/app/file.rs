@@ -6,6 +6,16 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+/// Parses the TOML of another program.
+///
+/// # Errors
+///
+/// Words, with the place, when it is broken.
+pub fn parse_toml(text: &str) -> Result<serde_json::Value, String> {
+    let parsed = toml::from_str(text);
+    parsed.map_err(|error| error.to_string().trim_end().to_owned())
+}
+
 /// The whole file. Every table may be left out.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -15,6 +15,7 @@ mod upstreams;
 pub use archive::{has_records, read_only_archive};
 pub use config::{Config, load, secret};
 pub use error::Error;
+pub use file::parse_toml;
 pub use origin::{Environment, Overrides};
 pub use pricing::{PriceBook, price_book};
 pub use rendezvous::{Rendezvous, admin_token};

@@ -40,6 +40,12 @@ impl Environment {
         )
     }
 
+    /// Whether output may be coloured: unless `NO_COLOR` is set.
+    #[must_use]
+    pub fn allows_color(&self) -> bool {
+        self.get("NO_COLOR").is_none()
+    }
+
     /// Returns a variable; an empty one counts as not set.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {

@@ -1,6 +1,6 @@
 //! The command line: stdout is data, stderr is everything else, errors end with a hint.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage or config.
+//! Exit codes: 0 done, 1 failed (or findings), 2 wrong usage or config.
 
 mod audit;
 mod bisect;
@@ -8,8 +8,11 @@ mod calls;
 mod check;
 mod diff;
 mod explain;
+mod files;
 mod history;
+mod import;
 mod keys;
+mod lint;
 mod output;
 mod paint;
 mod prompts;

@@ -34,6 +34,11 @@ impl Failure {
         }
     }
 
+    /// A failure of which everything has been said.
+    pub(crate) fn silent() -> Self {
+        Self::new(String::new())
+    }
+
     pub(crate) fn with_hint(self, hint: Option<String>) -> Self {
         Self { hint, ..self }
     }
@@ -52,7 +57,9 @@ impl Failure {
         for detail in &self.details {
             let _ = writeln!(text, "{detail}");
         }
-        let _ = writeln!(text, "error: {}", self.message);
+        if !self.message.is_empty() {
+            let _ = writeln!(text, "error: {}", self.message);
+        }
         if let Some(hint) = &self.hint {
             let _ = writeln!(text, "hint: {hint}");
         }

@@ -1,17 +1,20 @@
 //! `promptgate prompts …`: reads the prompts themselves; what only records know, or the one that
 //! serves, is asked of them.
 
-use crate::app::{self, Environment};
+use crate::app::{self, Config, Environment};
 use crate::cli::output::{self, Align, Failure, table};
 use crate::cli::paint::{Paint, clean};
 use crate::cli::push::PushArguments;
 use crate::cli::releases::{self, Asked, OverrideCommand};
 use crate::cli::samples::SampleArguments;
-use crate::cli::{Common, bisect, diff, explain, history, push, reach, show, spans, sync};
+use crate::cli::{
+    Common, bisect, diff, explain, history, import, lint, push, reach, show, spans, sync,
+};
 use crate::domain::{PromptKey, PromptReference};
-use crate::prompts::{Bundle, CommitLine, Prompts};
+use crate::prompts::{Bundle, CommitLine, Prompts, Source};
 use clap::Subcommand;
 use serde_json::{Value, json};
+use std::path::Path;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PromptsCommand {
@@ -63,6 +66,11 @@ pub(crate) enum PromptsCommand {
     Bisect(Box<bisect::BisectCommand>),
     /// Show what differs between two states of the prompts, for whom, and at what cost.
     Diff(diff::DiffCommand),
+    /// Find what is wrong or doubtful in the prompts' files.
+    #[command(after_help = lint::HELP)]
+    Lint(lint::LintArguments),
+    /// Bring prompts of another tool here, exactly or not at all.
+    Import(import::ImportArguments),
     /// Render a prompt without asking a model.
     Render {
         /// The prompt, `NAME[.VARIANT][@SELECTOR]`.
@@ -120,6 +128,12 @@ async fn read(
             let paint = Paint::of_stdout(environment);
             return spans::blame(&open(), prompt, sample, common.json, paint);
         }
+        PromptsCommand::Import(arguments) => {
+            return import::run(arguments, directory_of(&config), common.json);
+        }
+        PromptsCommand::Lint(arguments) => {
+            return lint::run(arguments, &config, common.json, environment);
+        }
         _ => {}
     }
     let prompts = open();
@@ -148,6 +162,14 @@ async fn read(
         }
         // Done above.
         _ => Ok(()),
+    }
+}
+
+/// The directory that prompts are read from, unless it is a repository's.
+fn directory_of(config: &Config) -> Option<&Path> {
+    match &config.prompts.source {
+        Source::Directory(directory) => Some(&directory.path),
+        Source::Git(_) => None,
     }
 }
 

@@ -54,7 +54,8 @@ impl Caller {
 }
 
 /// Whether `text` matches `glob`, in which `*` stands for any run of characters, `/` included.
-fn matches_glob(glob: &str, text: &str) -> bool {
+#[must_use]
+pub fn matches_glob(glob: &str, text: &str) -> bool {
     let Some((head, rest)) = glob.split_once('*') else {
         return glob == text;
     };

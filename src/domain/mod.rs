@@ -26,7 +26,7 @@ pub use call::{
     Attempt, Body, BodyFormat, CallId, CallIntent, CallOutcome, CallRecord, CallState, CallTimes,
     Durability, Operation, PromptStamp, TraceContext,
 };
-pub use caller::{Caller, KeyId};
+pub use caller::{Caller, KeyId, matches_glob};
 pub use money::{Cost, CostQuality, PicoDollars};
 pub use prompt::{
     BundleHash, ParseReferenceError, PromptKey, PromptReference, Selector, nearest_names,

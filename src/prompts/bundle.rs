@@ -7,6 +7,7 @@ use crate::prompts::evaluate::{Failure, Output, Partials, RenderLimits, run};
 use crate::prompts::identity;
 use crate::prompts::includes::file_of;
 use crate::prompts::input::InputContract;
+use crate::prompts::lint::Rule;
 use crate::prompts::messages::{MessagesMode, Part, RawMessage, RawPart, assemble, place_history};
 use crate::prompts::metadata::{Metadata, Retirement};
 use crate::prompts::problem::Problem;
@@ -134,17 +135,19 @@ impl Bundle {
         let hash = identity::hash_of(&document).map_err(|error| fail(error.to_string()))?;
         let usage = usage::find(&program, &partials);
         if usage.is_too_large {
-            return Err(fail("partials include partials too often".to_owned()));
+            let problem = Problem::new("partials include partials too often");
+            return Err(vec![problem.rule(Rule::PartialCycle).at(template_line)]);
         }
         let schema = metadata.input_schema.as_ref();
         let contract = InputContract::compile(schema, usage, metadata.extensions.is_strict)
-            .map_err(|message| vec![Problem::new(message).at(1)])?;
+            .map_err(|message| vec![Problem::new(message).rule(Rule::BadSchema).at(1)])?;
         let undeclared: Vec<_> = contract
             .undeclared_uses()
             .into_iter()
             .filter(|(name, _)| !metadata.defaults.contains_key(*name))
             .map(|(name, line)| {
                 Problem::new(format!("variable `{name}` is used but not declared"))
+                    .rule(Rule::UndeclaredVariable)
                     .at(line)
                     .hint(format!(
                         "add `{name}` to `input.schema`, or correct its name"
@@ -220,6 +223,11 @@ impl Bundle {
         self.partials
             .iter()
             .map(|(name, partial)| (name.as_str(), partial.text.as_str()))
+    }
+
+    /// Returns the compiled partials.
+    pub(super) const fn included(&self) -> &Partials {
+        &self.partials
     }
 
     /// Returns the model that the prompt names.

@@ -2,6 +2,7 @@
 //! only what Dotprompt has.
 
 use crate::domain::nearest_names;
+use crate::prompts::lint::Rule;
 use crate::prompts::problem::Problem;
 use crate::prompts::segments::{self, COMMENT};
 use crate::prompts::syntax::{Branch, Expression, Inclusion, Loop, Node, Path, Program, Role};
@@ -13,15 +14,16 @@ use handlebars::{Handlebars, Path as ParsedPath};
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-const BLOCKS: [&str; 6] = ["if", "unless", "each", "with", "ifEquals", "unlessEquals"];
-const HELPERS: [&str; 6] = ["role", "history", "media", "section", "json", "lookup"];
+pub(super) const BLOCKS: [&str; 6] = ["if", "unless", "each", "with", "ifEquals", "unlessEquals"];
+pub(super) const HELPERS: [&str; 6] = ["role", "history", "media", "section", "json", "lookup"];
 
 /// The widest indentation that `{{json indent=N}}` may ask for.
 const MAX_INDENT: u64 = 16;
 
 /// Compiles `text`, whose first line is line `first_line` of its file.
 pub(super) fn compile(text: &str, first_line: usize) -> Result<Program, Vec<Problem>> {
-    let segments = segments::cut(text, first_line).map_err(|problem| vec![problem])?;
+    let segments = segments::cut(text, first_line)
+        .map_err(|problem| vec![problem.rule(Rule::NotDotprompt)])?;
     let mut program = Program::default();
     let mut problems = Vec::new();
     let mut parser = parser();
@@ -98,14 +100,18 @@ fn parse(
     match parsed {
         Ok(Ok(Some(template))) => Ok(template),
         Ok(Err(error)) => Err(syntax_problem(&error, first_line)),
-        Ok(Ok(None)) | Err(_) => Err(Problem::new("the template cannot be parsed").at(first_line)),
+        Ok(Ok(None)) | Err(_) => Err(Problem::new("the template cannot be parsed")
+            .rule(Rule::NotDotprompt)
+            .at(first_line)),
     }
 }
 
 fn syntax_problem(error: &handlebars::TemplateError, first_line: usize) -> Problem {
     let reason = error.reason().to_string();
     let line = error.pos().map_or(1, |(line, _)| line) - 1 + first_line;
-    let problem = Problem::new(format!("broken template: {}", reason.trim())).at(line);
+    let problem = Problem::new(format!("broken template: {}", reason.trim()))
+        .rule(Rule::NotDotprompt)
+        .at(line);
     if reason.contains("expected") {
         problem.hint(
             "check that every `{{#block}}` is closed and every `}}` is there; write `{{this}}` for \
@@ -195,15 +201,20 @@ impl Compiler<'_> {
     }
 
     fn refuse(&mut self, line: usize, message: impl Into<String>) {
-        self.problems.push(Problem::new(message).at(line));
+        let problem = Problem::new(message).rule(Rule::NotDotprompt).at(line);
+        self.problems.push(problem);
     }
 
     fn refuse_helper(&mut self, line: usize, name: &str, known: &[&str]) {
-        let problem = Problem::new(format!("`{name}` is no helper of Dotprompt")).at(line);
+        let problem = Problem::new(format!("`{name}` is no helper of Dotprompt"))
+            .rule(Rule::NotDotprompt)
+            .at(line);
         let near = nearest_names(name, known.iter().copied());
-        self.problems.push(match near.first() {
-            Some(near) => problem.hint(format!("did you mean `{near}`?")),
-            None => problem.hint(format!("the helpers are {}", known.join(", "))),
+        self.problems.push(match (name, near.first()) {
+            ("eq", _) => problem.hint("compare with `{{#ifEquals a b}}`"),
+            ("ne", _) => problem.hint("compare with `{{#unlessEquals a b}}`"),
+            (_, Some(near)) => problem.hint(format!("did you mean `{near}`?")),
+            (_, None) => problem.hint(format!("the helpers are {}", known.join(", "))),
         });
     }
 
@@ -226,10 +237,9 @@ impl Compiler<'_> {
             ("role", [Parameter::Literal(Value::String(role))]) => match Role::parse(role) {
                 Some(role) => Some(Node::Role(role)),
                 None => {
-                    self.refuse(
-                        line,
-                        format!("`{role}` is no role; roles are {}", Role::NAMES),
-                    );
+                    let message = format!("`{role}` is no role; roles are {}", Role::NAMES);
+                    self.problems
+                        .push(Problem::new(message).rule(Rule::BadRole).at(line));
                     None
                 }
             },
@@ -407,6 +417,7 @@ impl Compiler<'_> {
         if name.is_empty() || name.starts_with('@') {
             self.problems.push(
                 Problem::new("the partial's name is computed; dynamic partials are not allowed")
+                    .rule(Rule::NotDotprompt)
                     .at(line)
                     .hint("name the partial, or choose between two with `{{#if}}`"),
             );

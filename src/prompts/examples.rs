@@ -1,8 +1,10 @@
 //! The example prompts of this repository: they load, and every sample renders as it should.
 
-use crate::domain::PromptKey;
+use crate::domain::{PromptKey, Timestamp};
+use crate::metering::Prices;
 use crate::prompts::archive::tests::MemoryArchive;
 use crate::prompts::bundle::RenderedMessage;
+use crate::prompts::lint::{ModelFacts, Rule};
 use crate::prompts::messages::Part;
 use crate::prompts::registry::{Config, Prompts};
 use crate::prompts::source::{DirectorySource, Source};
@@ -55,6 +57,29 @@ fn every_sample_of_every_example_renders() {
         }
     }
     insta::assert_snapshot!(rendered);
+}
+
+#[test]
+fn the_linter_finds_nothing_in_the_examples() {
+    let prices = Prices::builtin();
+    let facts = ModelFacts {
+        prices: &prices,
+        // 2026-11-25: a model that is shut down later must not fail this test one day.
+        now: Timestamp(1_795_600_000_000_000),
+    };
+    let lint = examples().lint(None, facts).unwrap();
+    // What is not committed yet is nobody's fault here.
+    let of_files = lint.findings.iter().filter(|finding| {
+        !matches!(
+            finding.problem.code,
+            Rule::UncoveredChange | Rule::WhitespaceOnly
+        )
+    });
+    let shown: Vec<_> = of_files
+        .map(|finding| finding.problem.to_string())
+        .collect();
+    assert_eq!(shown, Vec::<String>::new());
+    assert_eq!(lint.file_count(), 19);
 }
 
 #[test]

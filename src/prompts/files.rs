@@ -3,6 +3,7 @@
 use crate::domain::PromptKey;
 use crate::git::File;
 use crate::prompts::front_matter::with_lf_endings;
+use crate::prompts::lint::Rule;
 use crate::prompts::problem::Problem;
 use std::collections::{BTreeMap, HashMap};
 
@@ -105,6 +106,7 @@ pub(super) fn sort(files: &[File]) -> Shelves {
         if let Some(other) = seen.insert(file.path.to_lowercase(), &file.path) {
             shelves.problems.push(
                 Problem::new(format!("the name differs from `{other}` in case only"))
+                    .rule(Rule::BadName)
                     .in_file(&file.path)
                     .hint("rename one; some file systems cannot hold both"),
             );
@@ -186,8 +188,11 @@ impl Shelves {
             self.bad_name(&text.path);
         } else if let Some(other) = shelf(self).get(&name) {
             let message = format!("`{name}` is defined by `{}` too", other.path);
-            self.problems
-                .push(Problem::new(message).in_file(&text.path));
+            self.problems.push(
+                Problem::new(message)
+                    .rule(Rule::BadName)
+                    .in_file(&text.path),
+            );
         } else {
             shelf(self).insert(name, text);
         }
@@ -196,6 +201,7 @@ impl Shelves {
     fn bad_name(&mut self, path: &str) {
         self.problems.push(
             Problem::new("the path is no name for a prompt")
+                .rule(Rule::BadName)
                 .in_file(path)
                 .hint("use up to 200 letters, digits, `_`, `-`, `.`, and `/` between parts"),
         );

@@ -15,14 +15,18 @@ const FENCE: &str = "---";
 pub(super) struct Document {
     /// The front matter as parsed; empty without one.
     pub(super) raw: Map<String, Value>,
-    /// The YAML text, for finding the lines of keys.
-    yaml: String,
+    /// The YAML text, for finding the places of keys.
+    pub(super) yaml: String,
+    /// Where the YAML starts, in bytes of the file with LF endings.
+    pub(super) yaml_start: usize,
     /// The line the YAML starts at.
     yaml_line: usize,
     /// The template, with LF endings.
     pub(super) template: String,
     /// The line the template starts at.
     pub(super) template_line: usize,
+    /// Where the template starts, in bytes of the file with LF endings.
+    pub(super) template_start: usize,
 }
 
 impl Document {
@@ -38,9 +42,11 @@ impl Document {
             return Ok(Self {
                 raw: Map::new(),
                 yaml: String::new(),
+                yaml_start: 0,
                 yaml_line: 1,
                 template: source.into_owned(),
                 template_line: 1,
+                template_start: 0,
             });
         };
         let (yaml, body, body_line) = split_at_closing_fence(&source, &fence)?;
@@ -60,7 +66,9 @@ impl Document {
         Ok(Self {
             raw,
             yaml: yaml.to_owned(),
+            yaml_start: fence.end,
             yaml_line: fence.line + 1,
+            template_start: source.len() - body.len() + skipped,
             template: body.trim().to_owned(),
             template_line: body_line + blank_lines,
         })
@@ -96,14 +104,19 @@ pub(super) fn parse_yaml<T: DeserializeOwned>(text: &str) -> Result<T, Problem> 
         non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::Reject,
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let line = error
-            .location()
-            .and_then(|place| usize::try_from(place.line()).ok());
+        let place = error.location();
+        let to_usize = |number: u64| usize::try_from(number).ok();
+        let line = place.and_then(|place| to_usize(place.line()));
         let words = error.without_snippet().to_string();
-        let problem = Problem::new(format!(
-            "broken YAML: {}",
-            words.lines().next().unwrap_or_default()
-        ));
+        let words = words.lines().next().unwrap_or_default();
+        // The line is said with the file, and that of the words would be one of the YAML.
+        let said = place.map(|place| (place.line(), place.column()));
+        let words = said.map_or_else(
+            || words.to_owned(),
+            |(line, column)| words.replace(&format!(" at line {line}, column {column}"), ""),
+        );
+        let mut problem = Problem::new(format!("broken YAML: {words}"));
+        problem.column = place.and_then(|place| u32::try_from(place.column()).ok());
         match line {
             Some(line) => problem.at(line),
             None => problem,

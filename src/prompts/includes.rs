@@ -2,6 +2,7 @@
 
 use crate::domain::nearest_names;
 use crate::prompts::evaluate::Partials;
+use crate::prompts::lint::Rule;
 use crate::prompts::problem::Problem;
 use crate::prompts::syntax::{Node, Program};
 use crate::prompts::usage::MAX_PARTIAL_DEPTH;
@@ -74,6 +75,7 @@ impl Walk<'_> {
             let circle = trail.join("` -> `");
             return Err(
                 Problem::new(format!("partials go in a circle: `{circle}` -> `{name}`"))
+                    .rule(Rule::PartialCycle)
                     .hint("a partial must not include itself, directly or through others"),
             );
         }
@@ -82,7 +84,8 @@ impl Walk<'_> {
         }
         let all = self.all;
         let Some(partial) = all.get(name) else {
-            let problem = Problem::new(format!("there is no partial `{name}`, or it has problems"));
+            let problem = Problem::new(format!("there is no partial `{name}`, or it has problems"))
+                .rule(Rule::MissingReference);
             let near = nearest_names(name, all.keys().map(String::as_str));
             return Err(match near.first() {
                 Some(near) => problem.hint(format!("did you mean `{near}`?")),
@@ -114,6 +117,7 @@ fn too_deep(trail: &[String]) -> Problem {
     Problem::new(format!(
         "partials from `{first}` on are nested deeper than {MAX_PARTIAL_DEPTH}"
     ))
+    .rule(Rule::PartialCycle)
 }
 
 pub(super) fn file_of(name: &str) -> String {

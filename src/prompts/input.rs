@@ -344,6 +344,20 @@ impl Faults {
     }
 }
 
+/// Returns where `value` does not fit `schema`, as JSON pointers, and what is expected there; what
+/// is missing does not count.
+pub(super) fn violations(schema: &Value, value: &Value) -> Vec<(String, String)> {
+    let Ok(validator) = compile(schema) else {
+        return Vec::new();
+    };
+    let mut faults = Faults::default();
+    faults.note("", validator.iter_errors(value));
+    let invalid = faults.invalid.into_iter();
+    invalid
+        .map(|fault| (fault.pointer, fault.expected))
+        .collect()
+}
+
 /// Says what the schema expects, without the value that was given.
 fn expectation(kind: &ValidationErrorKind) -> String {
     match kind {

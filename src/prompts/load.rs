@@ -7,8 +7,9 @@ use crate::prompts::compile::compile;
 use crate::prompts::contract::Tool;
 use crate::prompts::evaluate::{Partial, Partials};
 use crate::prompts::files::{self, Shelves, Text};
-use crate::prompts::front_matter::{Document, parse_yaml};
+use crate::prompts::front_matter::{Document, parse_yaml, with_lf_endings};
 use crate::prompts::includes;
+use crate::prompts::lint::Rule;
 use crate::prompts::metadata::{Metadata, Registry};
 use crate::prompts::picoschema;
 use crate::prompts::problem::Problem;
@@ -95,9 +96,25 @@ pub(super) fn load(files: &[File]) -> Loaded {
             .problems
             .extend(problems.map(|problem| problem.in_file(name)));
     }
+    locate(files, &mut loaded.problems);
     loaded.problems.sort();
     loaded.problems.dedup();
     loaded
+}
+
+/// Gives every problem its column.
+fn locate(files: &[File], problems: &mut [Problem]) {
+    for problem in problems {
+        let file = files.iter().find(|file| file.path == problem.path);
+        let Some(text) = file.and_then(|file| std::str::from_utf8(&file.bytes).ok()) else {
+            continue;
+        };
+        // What is well-formed there and refused nevertheless names something that is not.
+        if problem.path == "releases.yaml" && parse_yaml::<Value>(text).is_ok() {
+            problem.code = Rule::BadRelease;
+        }
+        problem.locate(&with_lf_endings(text));
+    }
 }
 
 fn compile_partials(shelves: &Shelves, problems: &mut Vec<Problem>) -> Partials {
@@ -227,7 +244,8 @@ impl<'a> Library<'a> {
                 Err(problem) => problems.push(problem.in_file(&text.path)),
                 Ok(_) => {
                     if let Err(message) = self.schema(name) {
-                        problems.push(Problem::new(message).in_file(&text.path));
+                        let problem = Problem::new(message).rule(Rule::BadSchema);
+                        problems.push(problem.in_file(&text.path));
                     }
                 }
             }
@@ -237,7 +255,8 @@ impl<'a> Library<'a> {
                 Err(problem) => problems.push(problem.in_file(&text.path)),
                 Ok(_) => {
                     if let Err(message) = self.tool(name) {
-                        problems.push(Problem::new(message).in_file(&text.path));
+                        let problem = Problem::new(message).rule(Rule::BadSchema);
+                        problems.push(problem.in_file(&text.path));
                     }
                 }
             }

@@ -3,6 +3,7 @@
 use crate::domain::{Timestamp, nearest_names};
 use crate::prompts::contract::{OutputFormat, Tool};
 use crate::prompts::front_matter::Document;
+use crate::prompts::lint::Rule;
 use crate::prompts::messages::MessagesMode;
 use crate::prompts::picoschema;
 use crate::prompts::problem::Problem;
@@ -10,7 +11,7 @@ use crate::prompts::releases::point_in_time;
 use serde_json::{Map, Value};
 
 /// Keys of Dotprompt.
-const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 12] = [
     "config",
     "description",
     "ext",
@@ -86,6 +87,36 @@ pub(super) trait Registry {
     fn tool(&mut self, name: &str) -> Result<Tool, String>;
 }
 
+/// Looks schemas up, and remembers whether one was not there.
+struct Lookup<'a> {
+    registry: &'a mut dyn Registry,
+    has_missed: bool,
+}
+
+impl<'a> Lookup<'a> {
+    const fn new(registry: &'a mut dyn Registry) -> Self {
+        Self {
+            registry,
+            has_missed: false,
+        }
+    }
+
+    fn schema(&mut self, name: &str) -> Result<Option<Value>, String> {
+        let found = self.registry.schema(name)?;
+        self.has_missed |= found.is_none();
+        Ok(found)
+    }
+
+    /// What it means that a schema cannot be expanded.
+    const fn rule(&self) -> Rule {
+        if self.has_missed {
+            Rule::MissingReference
+        } else {
+            Rule::BadSchema
+        }
+    }
+}
+
 impl Metadata {
     /// Reads the front matter of `document`; all problems together.
     pub(super) fn read(
@@ -112,8 +143,13 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn refuse(&mut self, key: &str, message: impl Into<String>) {
+        self.refuse_as(Rule::UnknownKey, key, message);
+    }
+
+    fn refuse_as(&mut self, rule: Rule, key: &str, message: impl Into<String>) {
         let line = self.document.line_of(key);
-        self.problems.push(Problem::new(message).at(line));
+        self.problems
+            .push(Problem::new(message).rule(rule).at(line));
     }
 
     fn text(&mut self, key: &str) -> Option<String> {
@@ -190,6 +226,7 @@ impl Reader<'_> {
                 let line = self.document.line_of(key);
                 self.problems.push(
                     Problem::new(format!("`{key}` is no key of Dotprompt"))
+                        .rule(Rule::UnknownKey)
                         .at(line)
                         .hint(format!(
                             "did you mean `{near}`? (own keys need a namespace: `team.{key}`)"
@@ -206,10 +243,12 @@ impl Reader<'_> {
         registry: &mut dyn Registry,
     ) -> Option<Value> {
         let schema = map.get("schema").filter(|schema| !schema.is_null())?;
-        match picoschema::expand(schema, &mut |name| registry.schema(name)) {
+        let mut lookup = Lookup::new(registry);
+        match picoschema::expand(schema, &mut |name| lookup.schema(name)) {
             Ok(schema) => Some(schema),
             Err(message) => {
-                self.refuse(key, format!("`{key}.schema`: {message}"));
+                let rule = lookup.rule();
+                self.refuse_as(rule, key, format!("`{key}.schema`: {message}"));
                 None
             }
         }
@@ -246,9 +285,10 @@ impl Reader<'_> {
             }
         }
         for definition in definitions.unwrap_or_default() {
-            match Tool::parse(&definition, None, &mut |name| registry.schema(name)) {
+            let mut lookup = Lookup::new(registry);
+            match Tool::parse(&definition, None, &mut |name| lookup.schema(name)) {
                 Ok(tool) => tools.push(tool),
-                Err(message) => self.refuse("toolDefs", message),
+                Err(message) => self.refuse_as(lookup.rule(), "toolDefs", message),
             }
         }
         for name in wanted.unwrap_or_default() {
@@ -258,7 +298,7 @@ impl Reader<'_> {
             };
             match registry.tool(name) {
                 Ok(tool) => tools.push(tool),
-                Err(message) => self.refuse("tools", message),
+                Err(message) => self.refuse_as(Rule::MissingReference, "tools", message),
             }
         }
         tools

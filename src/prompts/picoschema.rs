@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-const SCALARS: [&str; 6] = ["any", "boolean", "integer", "null", "number", "string"];
+pub(super) const SCALARS: [&str; 6] = ["any", "boolean", "integer", "null", "number", "string"];
 
 /// Schemas nested deeper than this are refused.
 const MAX_DEPTH: usize = 32;

@@ -2,8 +2,10 @@
 
 use crate::domain::PromptKey;
 use crate::prompts::bundle::{Bundle, RenderInput};
+use crate::prompts::error::Error;
 use crate::prompts::files::{Shelves, Text};
 use crate::prompts::front_matter::parse_yaml;
+use crate::prompts::lint::Rule;
 use crate::prompts::load::{Loaded, Prompt};
 use crate::prompts::problem::Problem;
 use serde::{Deserialize, Serialize};
@@ -44,7 +46,7 @@ pub(super) fn attach(shelves: &Shelves, loaded: &mut Loaded) {
     for (key, text) in &shelves.samples {
         if !prompts.contains_key(key) && !failed.contains(key) {
             let problem = Problem::new(format!("there is no prompt `{key}` for these samples"));
-            problems.push(problem.in_file(&text.path));
+            problems.push(problem.rule(Rule::SampleFails).in_file(&text.path));
         }
     }
     for (key, prompt) in prompts.iter_mut() {
@@ -71,10 +73,15 @@ fn attach_one(key: &PromptKey, prompt: &mut Prompt, text: &Text) -> Result<(), V
     for sample in &file.samples {
         if let Err(error) = prompt.bundle.render(&sample.input()) {
             let message = format!("sample `{}` of `{key}`: {error}", sample.name);
+            let rule = match &error {
+                Error::RenderLimit { .. } => Rule::SampleTooLarge,
+                _ => Rule::SampleFails,
+            };
             let problem = match line_of(&text.text, &sample.name) {
                 Some(line) => Problem::new(message).at(line),
                 None => Problem::new(message),
-            };
+            }
+            .rule(rule);
             problems.push(match error.hint() {
                 Some(hint) => problem.hint(hint),
                 None => problem,

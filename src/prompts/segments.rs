@@ -59,20 +59,20 @@ pub(super) fn cut(text: &str, first_line: usize) -> Result<Vec<Segment<'_>>, Pro
 }
 
 /// Returns the next `{{` at or after `position`, and whether it is literal.
-fn next_tag(text: &str, position: usize) -> Option<(usize, bool)> {
+pub(super) fn next_tag(text: &str, position: usize) -> Option<(usize, bool)> {
     let tag = position + text.get(position..)?.find("{{")?;
     let before = text.get(..tag)?;
     // One backslash makes braces literal; more are backslashes before a tag.
     Some((tag, before.ends_with('\\') && !before.ends_with("\\\\")))
 }
 
-fn end_of_braces(text: &str, tag: usize) -> usize {
+pub(super) fn end_of_braces(text: &str, tag: usize) -> usize {
     let is_double = text.get(tag..).is_some_and(|rest| rest.starts_with("{{{{"));
     tag + if is_double { 4 } else { 2 }
 }
 
 /// Returns where the tag at `tag` ends; `None` when it does not.
-fn end_of_tag(text: &str, tag: usize) -> Option<usize> {
+pub(super) fn end_of_tag(text: &str, tag: usize) -> Option<usize> {
     let rest = text.get(tag + 2..)?;
     let mark = if rest.starts_with("!--") {
         "--}}"

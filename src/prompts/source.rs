@@ -84,6 +84,20 @@ impl Source {
         Ok(commit.map(|commit| commit.to_string()))
     }
 
+    /// Returns the same prompts as they are at `reference`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Git`] when they lie in no repository.
+    pub fn at(&self, reference: &str) -> Result<GitSource, Error> {
+        let (repository, subpath) = self.repository()?;
+        Ok(GitSource {
+            repository: repository.git_dir(),
+            reference: reference.to_owned(),
+            subpath,
+        })
+    }
+
     /// Opens the repository that the prompts lie in, with their directory in it.
     pub(super) fn repository(&self) -> Result<(Repository, String), Error> {
         match self {

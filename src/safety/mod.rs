@@ -8,4 +8,5 @@ mod patterns;
 mod search;
 mod secrets;
 
+pub use patterns::find_key;
 pub use secrets::{REDACTED, Secrets};

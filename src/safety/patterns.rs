@@ -17,6 +17,23 @@ const PREFIXES: [(&str, usize); 9] = [
     ("hf_", 24),
 ];
 
+/// The same, of what is a key beyond doubt.
+const CERTAIN: [(&str, usize); 13] = [
+    ("pgate_", GATEWAY_KEY),
+    ("sk-", 23),
+    ("gsk_", 24),
+    ("xai-", 24),
+    ("AIza", 30),
+    ("AKIA", 20),
+    ("ghp_", 24),
+    ("gho_", 24),
+    ("github_pat_", 24),
+    ("glpat-", 24),
+    ("hf_", 24),
+    ("xoxb-", 24),
+    ("-----BEGIN", 10),
+];
+
 /// Words after which a credential follows, and what may stand between: matched without case.
 const SCHEMES: [&str; 2] = ["bearer ", "basic "];
 
@@ -47,6 +64,14 @@ pub(super) fn find_gateway_key(body: &[u8], from: usize) -> Option<Range<usize>>
 
 /// Returns where the first credential-shaped piece at or after `from` stands in `text`.
 pub(super) fn find(text: &str, from: usize) -> Option<Range<usize>> {
+    find_with(text, from, match_at)
+}
+
+fn find_with(
+    text: &str,
+    from: usize,
+    match_at: impl Fn(&[u8], usize) -> Option<Range<usize>>,
+) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
     (from..bytes.len()).find_map(|start| {
         let is_word_start = start
@@ -56,6 +81,31 @@ pub(super) fn find(text: &str, from: usize) -> Option<Range<usize>> {
         let here = bytes.get(start..)?;
         is_word_start.then(|| match_at(here, start)).flatten()
     })
+}
+
+/// Returns where the first key that can only be one stands in `text` at or after `from`.
+///
+/// It is known by its beginning, its length, and digits in it. Words before it do not make something
+/// a key here, so that this can be asked of texts that speak of keys.
+#[must_use]
+pub fn find_key(text: &str, from: usize) -> Option<Range<usize>> {
+    let mut from = from;
+    loop {
+        let range = find_with(text, from, |here, start| {
+            let length = CERTAIN.iter().find_map(|(prefix, shortest)| {
+                let length = here
+                    .starts_with(prefix.as_bytes())
+                    .then(|| run(here, is_key))?;
+                (*shortest <= length).then_some(length)
+            })?;
+            Some(start..start + length)
+        })?;
+        let key = text.get(range.clone()).unwrap_or_default();
+        if key.starts_with("-----") || key.bytes().any(|byte| byte.is_ascii_digit()) {
+            return Some(range);
+        }
+        from = range.end;
+    }
 }
 
 fn match_at(here: &[u8], start: usize) -> Option<Range<usize>> {
