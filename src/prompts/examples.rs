@@ -79,7 +79,7 @@ fn the_linter_finds_nothing_in_the_examples() {
         .map(|finding| finding.problem.to_string())
         .collect();
     assert_eq!(shown, Vec::<String>::new());
-    assert_eq!(lint.file_count(), 19);
+    assert_eq!(lint.file_count(), 20);
 }
 
 #[test]

@@ -206,9 +206,7 @@ impl Indexer {
             if batch.is_lost {
                 // At the end of the process the files are left to the next start.
                 if !batch.is_last {
-                    let mut catch_up = CatchUp::new(&self.journal, &index, indexed_to);
-                    catch_up.run(batch.end, |end| self.publish(end))?;
-                    indexed_to = catch_up.indexed_to();
+                    indexed_to = self.catch_up(&index, indexed_to, batch.end)?;
                 }
             } else {
                 if !batch.rows.is_empty() {
@@ -225,6 +223,24 @@ impl Indexer {
                 return Ok(End::Rebuild);
             }
         }
+    }
+
+    /// Reads the files from `indexed_to` to `end`; returns how far it came.
+    pub(super) fn catch_up(
+        &self,
+        index: &Index,
+        indexed_to: Position,
+        end: Position,
+    ) -> Result<Position, Error> {
+        let mut catch_up = CatchUp::new(&self.journal, index, indexed_to);
+        catch_up.run(end, |end| self.publish(end))?;
+        let indexed_to = catch_up.indexed_to();
+        if indexed_to < end {
+            // What was appended meanwhile must not be taken from memory: the index would pass over
+            // what lies between.
+            self.journal.lock().feed.lose();
+        }
+        Ok(indexed_to)
     }
 
     /// Whether the index has read more than there is: the disk lost the journal's tail.

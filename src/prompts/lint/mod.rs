@@ -141,7 +141,7 @@ fn mend_broken(material: &Material, refused: &mut [Finding]) {
     }
 }
 
-/// Rules about `releases.yaml`. What the load says of a line is enough.
+/// Rules about `releases.yaml`. Where the load says the same of a line, the exact place is shown.
 fn released(
     material: &Material,
     shelves: &Shelves,
@@ -159,12 +159,12 @@ fn released(
     let there = there(shelves, loaded);
     let mut found = Vec::new();
     releases::check(sheet, &there, &material.versions, facts, &mut found);
-    let is_said = |finding: &Finding| {
-        let (path, line) = (&finding.problem.path, finding.problem.line);
-        let mut said = findings.iter().map(|other| &other.problem);
-        said.any(|other| other.path == *path && other.line == line)
+    let place = |finding: &Finding| {
+        let problem = &finding.problem;
+        (problem.path.clone(), problem.line, problem.code)
     };
-    found.retain(|finding| !is_said(finding));
+    let exact: Vec<_> = found.iter().map(place).collect();
+    findings.retain(|finding| !exact.contains(&place(finding)));
     findings.extend(found);
 }
 

@@ -11,6 +11,8 @@ use crate::prompts::lint::models::ModelFacts;
 use crate::prompts::lint::releases::{self, Versions};
 use crate::prompts::lint::rule::Rule;
 use crate::prompts::lint::{Material, fix, lint};
+use crate::prompts::load::load;
+use crate::prompts::problem::Problem;
 use crate::prompts::registry::Prompts;
 use crate::prompts::source::{Source, read_commit};
 use std::collections::{BTreeSet, HashMap};
@@ -37,6 +39,22 @@ pub struct Fixed {
     pub lint: Lint,
 }
 
+/// Returns what keeps `releases.yaml` from being followed, and is not seen in the files alone.
+fn unresolved(source: &Source, files: &[File]) -> Vec<Problem> {
+    let file = files.iter().find(|file| file.path == releases::PATH);
+    let Some(text) = file.and_then(|file| std::str::from_utf8(&file.bytes).ok()) else {
+        return Vec::new();
+    };
+    let known = load(files).problems;
+    let mut problems = Prompts::check(source);
+    problems.retain(|problem| problem.path == releases::PATH && !known.contains(problem));
+    for problem in &mut problems {
+        problem.code = Rule::BadRelease;
+        problem.locate(&with_lf_endings(text));
+    }
+    problems
+}
+
 impl Prompts {
     /// Finds everything that is wrong or doubtful in the files of the source. Changes are those since
     /// the commit `base`, by default `HEAD` where there is a repository. Blocks.
@@ -46,7 +64,8 @@ impl Prompts {
     /// [`Error::SourceUnreadable`] and [`Error::Git`], also when `base` names no commit.
     pub fn lint(&self, base: Option<&str>, facts: ModelFacts<'_>) -> Result<Lint, Error> {
         let source = &self.inner.config.source;
-        let reading = source.read(&mut None)?;
+        let mut reading = source.read(&mut None)?;
+        reading.problems.extend(unresolved(source, &reading.files));
         let material = Material {
             base: base_files(source, base)?,
             evals: evals(source, &reading.files),

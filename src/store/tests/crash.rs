@@ -4,7 +4,10 @@ use crate::domain::{CallOutcome, CallState};
 use crate::store::Config;
 use crate::store::compress::pack;
 use crate::store::disk::Disk;
-use crate::store::frame::Kind;
+use crate::store::feed::Feed;
+use crate::store::frame::{Kind, Position};
+use crate::store::index::Index;
+use crate::store::indexer::Indexer;
 use crate::store::segment::numbers;
 use crate::store::testing::{
     NOW, config, endings, entries, id, intent, kill, kill_in_memory, open, open_journal, outcome,
@@ -14,6 +17,7 @@ use crate::store::{CallFilter, Store};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 fn segment(dir: &Path, number: u32) -> PathBuf {
     dir.join(format!("journal/{number:010}.pgj"))
@@ -252,4 +256,22 @@ fn an_index_that_is_broken_or_ahead_is_made_anew() {
             .len(),
         15
     );
+}
+
+#[test]
+fn a_catch_up_that_is_cut_short_leaves_all_that_is_left_to_the_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    record(&store, 0..10);
+    drop(store);
+    let journal = Arc::new(open_journal(dir.path(), Disk::real()));
+    let path = dir.path().join("another");
+    let index = Index::open(&path, 1 << 20).unwrap();
+    let indexer = Indexer::new(Arc::clone(&journal), path, 1 << 20, NOW);
+    let end = journal.lock().end();
+    journal.lock().feed = Feed::default();
+    journal.lock().is_stopping = true;
+    let indexed_to = indexer.catch_up(&index, Position::default(), end).unwrap();
+    assert!(indexed_to < end);
+    assert!(journal.lock().feed.is_lost);
 }

@@ -152,6 +152,18 @@ fn bundles_last() {
     assert_eq!(found, [(hash, b"{}".to_vec())]);
 }
 
+fn three_prompts() -> Audited {
+    Audited::PromptsLoaded {
+        source: None,
+        commit: None,
+        prompts: 3,
+        changed: Vec::new(),
+        removed: Vec::new(),
+        held: Vec::new(),
+        rewritten_from: None,
+    }
+}
+
 #[test]
 fn what_happened_is_told_in_order_and_comes_back_from_the_journal() {
     let event = |millis: u64, what: Audited| AuditEvent {
@@ -159,18 +171,7 @@ fn what_happened_is_told_in_order_and_comes_back_from_the_journal() {
         at: Timestamp(i64::try_from(millis).unwrap() * 1_000),
         what,
     };
-    let loaded = event(
-        1_000,
-        Audited::PromptsLoaded {
-            source: None,
-            commit: None,
-            prompts: 3,
-            changed: Vec::new(),
-            removed: Vec::new(),
-            held: Vec::new(),
-            rewritten_from: None,
-        },
-    );
+    let loaded = event(1_000, three_prompts());
     let moved = event(
         2_000,
         Audited::LabelMoved {

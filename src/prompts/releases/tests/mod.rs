@@ -6,6 +6,7 @@ use crate::domain::{Arm, ArmReason, Caller, PromptKey};
 use crate::git::tests::{commit_all, git, repository_with};
 use crate::prompts::archive::tests::MemoryArchive;
 use crate::prompts::error::Error;
+use crate::prompts::problem::Problem;
 use crate::prompts::registry::{Config, Mode, Prompts};
 use crate::prompts::releases::{Released, StickyKeys};
 use crate::prompts::source::{DirectorySource, Source};
@@ -91,7 +92,13 @@ fn problems(error: Error) -> Vec<String> {
     let Error::LoadFailed { problems } = error else {
         panic!("{error:?}");
     };
-    problems.iter().map(ToString::to_string).collect()
+    problems.iter().map(in_words).collect()
+}
+
+/// A problem without its column.
+fn in_words(problem: &Problem) -> String {
+    let line = problem.line.unwrap_or_default();
+    format!("{}:{line}: {}", problem.path, problem.message)
 }
 
 #[tokio::test]
@@ -206,10 +213,7 @@ async fn rules_that_do_not_hold_never_reach_traffic() {
         write(dir.path(), "releases.yaml", text);
         assert_eq!(problems(prompts.reload().unwrap_err()), [wanted], "{text}");
         let checked = Prompts::check(&config(dir.path()).source);
-        assert_eq!(
-            checked.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            [wanted]
-        );
+        assert_eq!(checked.iter().map(in_words).collect::<Vec<_>>(), [wanted]);
         assert_eq!(
             told(&prompts, "a").await,
             "three production stable",

@@ -73,6 +73,7 @@ async fn an_override_is_live_at_once_and_gone_when_git_catches_up() {
         "override_set",
         "prompts_loaded", // `b`
         "prompts_loaded", // the second start
+        "prompts_loaded", // the commit with other rules
         "label_moved",
         "override_ended",
     ];
