@@ -63,7 +63,13 @@ impl App {
             data: bound.data,
             admin: bound.admin,
         };
-        rendezvous.announce(&self.config.store.dir)?;
+        let dir = &self.config.store.dir;
+        if let Err(error) = rendezvous.announce(dir) {
+            // A server that commands cannot find still answers calls.
+            tracing::error!(%error, "commands cannot find this server yet");
+            let again = rendezvous.announce_again(dir.clone(), self.stopping.clone());
+            self.tasks.spawn(again);
+        }
         Ok(Running {
             app: self,
             data,
