@@ -240,11 +240,17 @@ impl Store {
     /// counted, and the gap is written down.
     #[must_use]
     pub fn may_serve_unrecorded(&self) -> bool {
-        let may = self.on_full == OnFull::ServeUnrecorded;
+        let may = self.serves_unrecorded();
         if may {
             self.journal.count_unrecorded(self.clock.now());
         }
         may
+    }
+
+    /// Whether calls are served while they cannot be recorded.
+    #[must_use]
+    pub const fn serves_unrecorded(&self) -> bool {
+        matches!(self.on_full, OnFull::ServeUnrecorded)
     }
 
     /// Returns how the store is.
