@@ -65,6 +65,7 @@ pub fn admin(state: AdminState) -> Router {
         .route("/keys/{id}", axum::routing::delete(keys::revoke))
         .route("/prompts/log", get(history::log))
         .route("/prompts/blame", get(history::blame))
+        .route("/store/gaps", get(calls::gaps))
         .route("/store/rebuild", post(calls::rebuild))
         .layer(from_fn_with_state(
             state.token.clone(),

@@ -253,6 +253,15 @@ impl Store {
         matches!(self.on_full, OnFull::ServeUnrecorded)
     }
 
+    /// Returns when calls were served without a record, oldest first. Blocks: it reads the whole journal.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    pub fn gaps(&self) -> Result<Vec<Gap>, Error> {
+        self.journal.gaps()
+    }
+
     /// Returns how the store is.
     #[must_use]
     pub fn health(&self) -> Health {
