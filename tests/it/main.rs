@@ -25,6 +25,7 @@ mod health;
 mod keys;
 mod limits;
 mod numbers;
+mod odd_upstreams;
 mod prompts;
 mod reload;
 mod secrets;
