@@ -21,6 +21,7 @@ mod actors;
 mod architecture;
 mod chat;
 mod cli;
+mod full_disk;
 mod health;
 mod keys;
 mod limits;

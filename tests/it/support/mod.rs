@@ -3,6 +3,7 @@
 mod client;
 mod gateway;
 mod provider;
+mod small_disk;
 
 use std::future::Future;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 pub(crate) use client::{Client, Connection, Response};
 pub(crate) use gateway::{Call, PROVIDER_KEY, Setup, TestGateway};
 pub(crate) use provider::{Answer, Ending, FakeProvider, Received, chat_events, default_answer};
+pub(crate) use small_disk::SmallDisk;
 
 /// How long a test waits for something that must happen before it fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
