@@ -25,6 +25,7 @@ mod full_disk;
 mod health;
 mod keys;
 mod limits;
+mod memory;
 mod numbers;
 mod odd_upstreams;
 mod prompts;

@@ -64,3 +64,11 @@ pub(crate) fn streamed_chat(tag: &str) -> serde_json::Value {
     body["stream"] = true.into();
     body
 }
+
+/// How much memory of a process is in use, in KiB.
+pub(crate) fn rss_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kib.unwrap().parse().unwrap()
+}
