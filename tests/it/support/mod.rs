@@ -2,6 +2,7 @@
 
 mod client;
 mod gateway;
+pub(crate) mod otlp;
 mod provider;
 mod small_disk;
 
