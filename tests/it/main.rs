@@ -21,6 +21,7 @@ mod actors;
 mod architecture;
 mod chat;
 mod cli;
+mod crash;
 mod full_disk;
 mod health;
 mod keys;
