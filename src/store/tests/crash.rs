@@ -148,6 +148,9 @@ fn a_damaged_sealed_segment_is_set_aside_and_the_rest_of_it_stays_readable() {
     let store = Store::open(&config, NOW).unwrap();
     record(&store, 0..40);
     let (place, _) = entries(&store.journal)[2];
+    // The index has read the entry that is damaged next.
+    let listed = store.calls(&CallFilter::default(), None, 100).unwrap();
+    assert_eq!(listed.len(), 40);
     drop(store);
     let path = segment(dir.path(), 1);
     let mut bytes = fs::read(&path).unwrap();
