@@ -31,10 +31,16 @@ use crate::proxy::{CurrentUpstreams, Proxy, Recorder, Shadows};
 use crate::server::{self, AdminClient, AdminState, Catalogue, DataState, Readiness};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// Returns how many cores there are.
+fn cores() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
 
 /// The built house.
 #[derive(Debug)]
@@ -101,6 +107,7 @@ impl App {
         let recorder = Recorder {
             store: Arc::clone(&store),
             tokens: Tokens,
+            counting: Arc::new(Semaphore::new(cores().get())),
             telemetry: Arc::clone(&telemetry),
             clock,
             tasks: tasks.clone(),

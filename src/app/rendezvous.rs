@@ -8,7 +8,9 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Where a running server can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +25,8 @@ pub struct Rendezvous {
 
 const FILE: &str = "server.json";
 const TOKEN_FILE: &str = "admin.token";
+/// How long a disk that did not take the file is left alone.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 impl Rendezvous {
     /// Writes the file; a reader sees the old one or the new one, never half of it.
@@ -30,15 +34,32 @@ impl Rendezvous {
     /// # Errors
     ///
     /// When the directory cannot be written.
-    pub fn announce(&self, dir: &Path) -> Result<(), Error> {
+    pub(super) fn announce(&self, dir: &Path) -> Result<(), Error> {
         let text = serde_json::to_vec(self).unwrap_or_default();
         let draft = dir.join("server.json.tmp");
         let written =
             write_private(&draft, &text).and_then(|()| std::fs::rename(&draft, dir.join(FILE)));
-        written.map_err(|problem| Error::File {
-            path: dir.join(FILE),
-            problem,
+        written.map_err(|problem| {
+            // An old one would lead to where nobody is.
+            Self::withdraw(dir);
+            Error::File {
+                path: dir.join(FILE),
+                problem,
+            }
         })
+    }
+
+    /// Tries again and again to write the file, until the disk takes it or `stopping` ends it.
+    pub(super) async fn announce_again(self, dir: PathBuf, stopping: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(RETRY_EVERY) => {}
+                () = stopping.cancelled() => return,
+            }
+            if self.announce(&dir).is_ok() {
+                return;
+            }
+        }
     }
 
     /// Returns what the running server announced.

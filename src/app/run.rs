@@ -3,10 +3,9 @@
 
 use crate::app::rendezvous::Rendezvous;
 use crate::app::upstreams::Reloader;
-use crate::app::{App, Error};
+use crate::app::{App, Error, cores};
 use crate::server::{self, Stop, Workers};
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -63,7 +62,13 @@ impl App {
             data: bound.data,
             admin: bound.admin,
         };
-        rendezvous.announce(&self.config.store.dir)?;
+        let dir = &self.config.store.dir;
+        if let Err(error) = rendezvous.announce(dir) {
+            // A server that commands cannot find still answers calls.
+            tracing::error!(%error, "commands cannot find this server yet");
+            let again = rendezvous.announce_again(dir.clone(), self.stopping.clone());
+            self.tasks.spawn(again);
+        }
         Ok(Running {
             app: self,
             data,
@@ -166,8 +171,7 @@ impl App {
 
     /// Serves the data plane on a thread for each core.
     fn serve_data(&self, listener: TcpListener, stop: Stop) -> Result<JoinHandle<()>, Error> {
-        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let workers = Workers::start(cores).map_err(|problem| Error::Threads { problem })?;
+        let workers = Workers::start(cores()).map_err(|problem| Error::Threads { problem })?;
         let (router, limits) = (server::data(self.data_state()), self.config.limits.clone());
         Ok(self.tasks.spawn(async move {
             server::serve(listener, router, limits, stop, &workers).await;

@@ -239,8 +239,13 @@ impl Error {
         }
     }
 
-    fn broken_off(provider: &str, error: &dyn StdError) -> Self {
+    fn broken_off(provider: &str, error: &(dyn StdError + 'static)) -> Self {
         let cause = deepest_cause(error);
+        // What came was no HTTP, or a head without end: not a connection that failed.
+        if inside::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
+            let message = format!("answered with what is no HTTP response: {cause}");
+            return Self::sent(ErrorKind::InvalidResponse, provider, message);
+        }
         Self::sent(ErrorKind::Reset, provider, format!("broke off: {cause}"))
     }
 
@@ -450,16 +455,21 @@ fn deepest_cause(error: &dyn StdError) -> String {
 
 /// Whether an error of type `T` is somewhere inside `error`.
 fn holds<T: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
-    if error.is::<T>() {
-        return true;
+    inside::<T>(error).is_some()
+}
+
+/// Finds the error of type `T` that is somewhere inside `error`.
+fn inside<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    if let Some(found) = error.downcast_ref::<T>() {
+        return Some(found);
     }
     // An `io::Error` shows as its source that of what it wraps, not the thing itself.
     let wrapped = error
         .downcast_ref::<io::Error>()
         .and_then(io::Error::get_ref);
     match wrapped {
-        Some(inner) => holds::<T>(inner),
-        None => error.source().is_some_and(holds::<T>),
+        Some(inner) => inside::<T>(inner),
+        None => error.source().and_then(inside::<T>),
     }
 }
 

@@ -191,7 +191,10 @@ async fn answers_that_are_none_are_errors() {
         ),
         ("HTTP/1.1 200 OK\r\ncont".to_owned(), ErrorKind::Reset),
         (String::new(), ErrorKind::Reset),
-        ("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), ErrorKind::Reset),
+        (
+            "SSH-2.0-OpenSSH_9.2\r\n".to_owned(),
+            ErrorKind::InvalidResponse,
+        ),
     ] {
         let (url, _server) = answering(answer.clone()).await;
         let mut config = config(&url);

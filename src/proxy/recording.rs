@@ -19,7 +19,8 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -30,6 +31,9 @@ pub struct Recorder {
     pub store: Arc<Store>,
     /// Counts tokens where a provider reports none.
     pub tokens: Tokens,
+    /// The places of those who count: one a core, so that a thousand streams that are left at once do
+    /// not make a thousand threads.
+    pub counting: Arc<Semaphore>,
     /// Who else is told.
     pub telemetry: Arc<Telemetry>,
     /// The time of day.
@@ -364,7 +368,7 @@ impl Recording {
             recorder.settle(written.position).await;
             return facts_of(&open, Some(&written.outcome));
         }
-        let Ok((open, written)) = recorder.count_and_write(open, ending).await else {
+        let Ok(Ok((open, written))) = recorder.count_and_write(open, ending).await else {
             return AnswerFacts::default();
         };
         recorder.settle(written.position).await;
@@ -396,21 +400,26 @@ impl Recording {
 }
 
 impl Recorder {
-    /// Counts and writes on a blocking thread that shutdown waits for.
+    /// Counts and writes on a blocking thread, when there is a place. Shutdown waits for it.
     fn count_and_write(
         self: &Arc<Self>,
         open: Box<Open>,
         ending: Ending,
-    ) -> JoinHandle<(Box<Open>, Written)> {
+    ) -> JoinHandle<Result<(Box<Open>, Written), JoinError>> {
         let recorder = Arc::clone(self);
-        self.tasks.spawn_blocking_on(
-            move || {
+        let work = async move {
+            // It is never closed.
+            let place = Arc::clone(&recorder.counting).acquire_owned().await;
+            let (tasks, runtime) = (recorder.tasks.clone(), recorder.runtime.clone());
+            let count = move || {
                 let counted = recorder.count(&open, &ending);
                 let written = recorder.write(&open, ending, counted);
+                drop(place);
                 (open, written)
-            },
-            &self.runtime,
-        )
+            };
+            tasks.spawn_blocking_on(count, &runtime).await
+        };
+        self.tasks.spawn_on(work, &self.runtime)
     }
 
     /// Waits until an outcome is as durable as was promised.

@@ -268,7 +268,16 @@ impl From<store::Error> for ApiError {
                 let (code, message) = (error.kind(), error.to_string());
                 Self::of_request(StatusCode::BAD_REQUEST, code, message, hint.as_deref())
             }
-            Blame::Provider | Blame::Gateway => Self::internal(&describe(&error)),
+            // What passes by itself, or by more space, is said to whoever asked.
+            Blame::Provider | Blame::Gateway => match error.retry_after() {
+                Some(wait) => {
+                    let mut api = Self::unavailable(error.kind(), error.to_string());
+                    api.0.hint = error.hint();
+                    api.0.retry_after = Some(wait);
+                    api
+                }
+                None => Self::internal(&describe(&error)),
+            },
         }
     }
 }
@@ -320,9 +329,12 @@ mod tests {
     use crate::domain::{BundleHash, PromptReference};
     use crate::prompts::{self, InvalidVariable};
     use crate::proxy::{self, Way};
+    use crate::store;
     use axum::body::to_bytes;
     use axum::response::IntoResponse as _;
+    use http::{StatusCode, header};
     use std::fmt::Write as _;
+    use std::time::Duration;
 
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
@@ -461,5 +473,28 @@ mod tests {
             .unwrap();
         }
         insta::assert_snapshot!(told);
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_unavailable_and_says_what_to_do() {
+        let behind = store::Error::IndexBehind {
+            waited: Duration::from_secs(10),
+        };
+        let full = store::Error::JournalFull {
+            cause: "no space".to_owned(),
+        };
+        for (error, code) in [(behind, "index_behind"), (full, "journal_full")] {
+            let api = ApiError::from(error);
+            assert_eq!(api.0.status, StatusCode::SERVICE_UNAVAILABLE, "{code}");
+            assert_eq!(api.0.code, code);
+            assert!(api.0.hint.is_some(), "{code}");
+            let response = axum::response::IntoResponse::into_response(api);
+            assert!(
+                response.headers().contains_key(header::RETRY_AFTER),
+                "{code}"
+            );
+        }
+        let api = ApiError::from(store::Error::Closed);
+        assert_eq!(api.0.status, StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

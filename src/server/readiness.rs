@@ -24,6 +24,8 @@ pub struct ReadinessReport {
     pub is_ready: bool,
     /// Why not.
     pub reasons: Vec<&'static str>,
+    /// What should be known though new calls are welcome.
+    pub warnings: Vec<&'static str>,
     /// The commit the prompts are from.
     pub commit: Option<String>,
     /// How many prompts are served.
@@ -42,12 +44,17 @@ impl Readiness {
     /// Returns how things stand now.
     #[must_use]
     pub fn report(&self) -> ReadinessReport {
-        let mut reasons = Vec::new();
+        let (mut reasons, mut warnings) = (Vec::new(), Vec::new());
         if self.stopping.is_cancelled() {
             reasons.push("shutting down");
         }
         if !self.store.is_accepting() {
-            reasons.push("the journal takes no records");
+            // Whoever serves without records still wants the traffic, but not silently.
+            if self.store.serves_unrecorded() {
+                warnings.push("the journal takes no records: calls are served without one");
+            } else {
+                reasons.push("the journal takes no records");
+            }
         }
         if self.prompts.is_waiting() {
             reasons.push("no prompts have been pushed yet");
@@ -56,6 +63,7 @@ impl Readiness {
         ReadinessReport {
             is_ready: reasons.is_empty(),
             reasons,
+            warnings,
             commit: snapshot.commit().map(str::to_owned),
             prompts: snapshot.len(),
             problem: self.prompts.last_problem(),

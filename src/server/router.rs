@@ -76,6 +76,7 @@ pub fn admin(state: AdminState) -> Router {
         .route("/audit", get(audit::list))
         .route("/prompts/sync", get(sync::status).post(sync::now))
         .route("/prompts/usage", get(usage::usage))
+        .route("/store/gaps", get(calls::gaps))
         .route("/store/rebuild", post(calls::rebuild))
         .layer(from_fn_with_state(
             state.token.clone(),

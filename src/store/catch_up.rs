@@ -189,3 +189,25 @@ pub(super) fn repair(journal: &Journal, number: u32) -> Result<(), Error> {
     journal.reader.forget(number);
     Ok(())
 }
+
+impl Journal {
+    /// Reads all entries that can be read, in order.
+    pub(super) fn each_entry(&self, mut visit: impl FnMut(Frame)) -> Result<(), Error> {
+        for number in numbers(&self.dir)? {
+            let Ok(Some(source)) = self.reader.source(number) else {
+                continue;
+            };
+            let path = plain_path(&self.dir, number);
+            let header = Header::read(&source, number).map_err(Error::io("read", &path))?;
+            let from = header.map_or(0, |header| header.bytes);
+            let to = source.len().map_err(Error::io("read", &path))?;
+            let mut walk = Walk::new(&source, self.salt, from, to);
+            while let Some(found) = walk.next().map_err(Error::io("read", &path))? {
+                if let Found::Frame { frame, .. } = found {
+                    visit(frame);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -14,14 +14,16 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// How often it looks for segments to compress.
+/// How often it looks for segments to compress: seldom, unless they are due sooner.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+const LOOK_EVERY_AT_MOST: Duration = Duration::from_secs(1);
 /// The pause between chunks: a chunk takes one to two milliseconds.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Runs until the journal is stopping.
 fn run(journal: &Journal, after: Duration, clock: Clock) {
-    while wait(journal, LOOK_EVERY) {
+    let look_every = after.clamp(LOOK_EVERY_AT_MOST, LOOK_EVERY);
+    while wait(journal, look_every) {
         let due = match due(journal, after, clock) {
             Ok(due) => due,
             Err(error) => {

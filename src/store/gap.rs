@@ -1,8 +1,11 @@
 //! Calls that were served without a record: counted, alarmed, and written down.
 
 use crate::domain::Timestamp;
+use crate::store::Error;
+use crate::store::frame::Kind;
 use crate::store::journal::Journal;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 /// A time in which calls went unrecorded.
@@ -10,9 +13,9 @@ use std::sync::atomic::Ordering;
 pub struct Gap {
     /// The first such call.
     pub from: Timestamp,
-    /// When recording worked again; `None` in the entry that opens the gap.
+    /// When recording worked again; `None` while it does not, or when the process ended before.
     pub to: Option<Timestamp>,
-    /// How many calls; `None` in the entry that opens the gap.
+    /// How many calls; `None` when the process was killed before it could say.
     pub calls: Option<u64>,
 }
 
@@ -38,5 +41,22 @@ impl Journal {
             calls: Some(1),
             ..opened
         });
+    }
+
+    /// Returns all gaps, oldest first, with the one that is open now. Reads the whole journal.
+    pub(super) fn gaps(&self) -> Result<Vec<Gap>, Error> {
+        let mut gaps = BTreeMap::new();
+        self.each_entry(|frame| {
+            if frame.head.kind == Kind::Gap
+                && let Some(gap) = frame.decode::<Gap>()
+            {
+                // What closes a gap stands behind what opened it, and knows more.
+                gaps.insert(gap.from, gap);
+            }
+        })?;
+        if let Some(gap) = &self.lock().gap {
+            gaps.insert(gap.from, gap.clone());
+        }
+        Ok(gaps.into_values().collect())
     }
 }

@@ -26,8 +26,8 @@ use tokio::sync::watch;
 const GATHER_STEPS: u32 = 5;
 /// After each step those who follow the tail are told.
 const GATHER_STEP: Duration = Duration::from_millis(200);
-/// How long a broken index is left alone before the next try.
-const PAUSE: Duration = Duration::from_secs(10);
+/// How long a broken index is left alone before the next try: less than a query waits.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// The follower of a journal.
 #[derive(Debug)]

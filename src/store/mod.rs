@@ -255,11 +255,26 @@ impl Store {
     /// counted, and the gap is written down.
     #[must_use]
     pub fn may_serve_unrecorded(&self) -> bool {
-        let may = self.on_full == OnFull::ServeUnrecorded;
+        let may = self.serves_unrecorded();
         if may {
             self.journal.count_unrecorded(self.clock.now());
         }
         may
+    }
+
+    /// Whether calls are served while they cannot be recorded.
+    #[must_use]
+    pub const fn serves_unrecorded(&self) -> bool {
+        matches!(self.on_full, OnFull::ServeUnrecorded)
+    }
+
+    /// Returns when calls were served without a record, oldest first. Blocks: it reads the whole journal.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    pub fn gaps(&self) -> Result<Vec<Gap>, Error> {
+        self.journal.gaps()
     }
 
     /// Returns how the store is.

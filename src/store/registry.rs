@@ -9,8 +9,6 @@ use crate::domain::{AuditEvent, Audited, KeyId, Timestamp};
 use crate::store::Error;
 use crate::store::frame::{Frame, Kind};
 use crate::store::journal::Journal;
-use crate::store::segment::{Header, numbers, plain_path};
-use crate::store::walk::{Found, Walk};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -195,24 +193,11 @@ impl Registry {
     /// Takes keys and settings from the journal's entries.
     pub(super) fn restore(&self, journal: &Journal) -> Result<(), Error> {
         let mut latest: BTreeMap<Vec<u8>, Frame> = BTreeMap::new();
-        for number in numbers(&journal.dir)? {
-            let Ok(Some(source)) = journal.reader.source(number) else {
-                continue;
-            };
-            let path = plain_path(&journal.dir, number);
-            let header = Header::read(&source, number).map_err(Error::io("read", &path))?;
-            let from = header.map_or(0, |header| header.bytes);
-            let to = source.len().map_err(Error::io("read", &path))?;
-            let mut walk = Walk::new(&source, journal.salt, from, to);
-            while let Some(found) = walk.next().map_err(Error::io("read", &path))? {
-                let Found::Frame { frame, .. } = found else {
-                    continue;
-                };
-                if let Some(place) = place_of(&frame) {
-                    latest.insert(place, frame);
-                }
+        journal.each_entry(|frame| {
+            if let Some(place) = place_of(&frame) {
+                latest.insert(place, frame);
             }
-        }
+        })?;
         for (place, frame) in latest {
             if let Some(key) = frame.decode::<StoredKey>() {
                 self.put(&place, true, &key)?;

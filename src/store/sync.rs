@@ -125,7 +125,7 @@ pub(super) fn look_for_space(journal: &Journal, clock: Clock) {
     if journal.lock().full.is_none() {
         return;
     }
-    if journal.ballast.allocate().is_err() {
+    if journal.ballast.hold().is_err() {
         return;
     }
     let mut state = journal.lock();
@@ -152,7 +152,7 @@ fn hold_ballast(journal: &Journal) {
     if journal.ballast.is_held() {
         return;
     }
-    if let Err(error) = journal.ballast.allocate() {
+    if let Err(error) = journal.ballast.hold() {
         tracing::error!(%error, "no room for the journal's ballast");
     }
 }

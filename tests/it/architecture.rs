@@ -22,7 +22,7 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Each outside thing has one room. hyper is two things: a server and a client.
-const OWNERS: [(&str, &str); 24] = [
+const OWNERS: [(&str, &str); 25] = [
     ("axum", "server"),
     ("tower", "server"),
     ("tower_http", "server"),
@@ -35,6 +35,7 @@ const OWNERS: [(&str, &str); 24] = [
     ("reqwest", "providers"),
     ("rustls", "providers"),
     ("sled", "store"),
+    ("rustix", "store"),
     ("hnsw_rs", "embeddings"),
     ("tiktoken_rs", "metering"),
     ("opentelemetry", "telemetry"),

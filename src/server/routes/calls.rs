@@ -230,3 +230,9 @@ pub(crate) async fn rebuild(State(store): State<Arc<Store>>) -> Result<Json<Valu
         json!({"object": "store.rebuild", "calls": calls.await?}),
     ))
 }
+
+/// Lists when calls were served without a record.
+pub(crate) async fn gaps(State(store): State<Arc<Store>>) -> Result<Json<Value>, ApiError> {
+    let gaps = blocking(&store, Store::gaps).await?;
+    Ok(Json(json!({"object": "list", "data": gaps})))
+}

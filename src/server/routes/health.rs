@@ -48,6 +48,7 @@ pub(crate) async fn ready(State(readiness): State<Readiness>) -> Response {
     let body = json!({
         "status": word,
         "reasons": report.reasons,
+        "warnings": report.warnings,
         "prompts": {
             "commit": report.commit,
             "count": report.prompts,

@@ -228,8 +228,13 @@ impl TestGateway {
         self.signal("-HUP");
     }
 
+    /// The process that runs now.
+    pub(crate) fn pid(&self) -> u32 {
+        self.running().child.id()
+    }
+
     fn signal(&self, signal: &str) {
-        let pid = self.running().child.id().to_string();
+        let pid = self.pid().to_string();
         let status = Command::new("kill").args([signal, &pid]).status();
         assert!(status.unwrap().success(), "{signal} could not be sent");
     }

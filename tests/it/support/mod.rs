@@ -3,7 +3,9 @@
 mod client;
 mod gateway;
 mod git;
+pub(crate) mod otlp;
 mod provider;
+mod small_disk;
 
 use std::future::Future;
 use std::time::Duration;
@@ -13,6 +15,7 @@ pub(crate) use client::{Client, Connection, Response};
 pub(crate) use gateway::{Call, PROVIDER_KEY, Setup, TestGateway};
 pub(crate) use git::{GitServer, greet};
 pub(crate) use provider::{Answer, Ending, FakeProvider, Received, chat_events, default_answer};
+pub(crate) use small_disk::SmallDisk;
 
 /// How long a test waits for something that must happen before it fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -63,4 +66,12 @@ pub(crate) fn streamed_chat(tag: &str) -> serde_json::Value {
     let mut body = chat(tag);
     body["stream"] = true.into();
     body
+}
+
+/// How much memory of a process is in use, in KiB.
+pub(crate) fn rss_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kib.unwrap().parse().unwrap()
 }
