@@ -5,6 +5,8 @@
 //! one of its own number. It must bear being run twice: a crash may come before the number is
 //! written. A directory of every layout is kept in `tests/fixtures/store/`, and a test opens it.
 
+mod m0002_events;
+
 use std::io;
 use std::path::Path;
 
@@ -20,7 +22,11 @@ pub(super) struct Migration {
 }
 
 /// The layout of a new directory.
-pub(super) const NEWEST: u32 = 1;
+pub(super) const NEWEST: u32 = 2;
 
 /// All changes, by number. Layout 1 is the first.
-pub(super) const ALL: &[Migration] = &[];
+pub(super) const ALL: &[Migration] = &[Migration {
+    to: 2,
+    what: "events of prompts and labels",
+    run: m0002_events::run,
+}];

@@ -115,10 +115,10 @@ mod tests {
     #[test]
     fn each_step_runs_once_and_the_salt_stays() {
         let dir = tempfile::tempdir().unwrap();
-        let first = bring_up_to_date(dir.path()).unwrap();
+        fs::write(dir.path().join("layout.json"), r#"{"layout":1,"salt":7}"#).unwrap();
         for _ in 0..2 {
             let layout = run(dir.path(), STEPS, 3).unwrap();
-            assert_eq!((layout.layout, layout.salt), (3, first.salt));
+            assert_eq!((layout.layout, layout.salt), (3, 7));
         }
         assert_eq!(fs::read_to_string(dir.path().join("runs")).unwrap(), "xx");
     }

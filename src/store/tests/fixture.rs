@@ -1,6 +1,6 @@
 //! Stores written by every layout so far open.
 
-use crate::domain::{CallState, KeyId, Timestamp};
+use crate::domain::{AuditEvent, Audited, CallState, KeyId, Timestamp};
 use crate::store::compress::pack;
 use crate::store::testing::{NOW, config, id, intent, kill, open, outcome, record};
 use crate::store::{CallFilter, Config, Store, StoredKey};
@@ -8,8 +8,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store/v1")
+fn fixture(layout: u32) -> PathBuf {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store");
+    dir.join(format!("v{layout}"))
+}
+
+fn event() -> AuditEvent {
+    AuditEvent {
+        id: id(77).0,
+        at: Timestamp(3),
+        what: Audited::KeyRevoked {
+            key: KeyId("abc123".to_owned()),
+            name: "shop".to_owned(),
+        },
+    }
 }
 
 fn key() -> StoredKey {
@@ -36,6 +48,7 @@ fn written() -> TempDir {
     };
     let store = Store::open(&config, NOW).unwrap();
     store.put_key(&key()).unwrap();
+    store.note(&[event()]).unwrap();
     let hash = intent(0).prompt.unwrap().hash;
     store.put_bundle(hash, b"{\"template\":\"hi\"}").unwrap();
     record(&store, 0..30);
@@ -76,8 +89,17 @@ fn check(dir: &Path) {
 #[test]
 fn a_store_of_layout_1_opens() {
     let dir = tempfile::tempdir().unwrap();
-    copy(&fixture(), dir.path());
+    copy(&fixture(1), dir.path());
     check(dir.path());
+}
+
+#[test]
+fn a_store_of_layout_2_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&fixture(2), dir.path());
+    check(dir.path());
+    let events = open(dir.path()).events(None).unwrap();
+    assert!(events.contains(&event()), "{events:?}");
 }
 
 #[test]
@@ -89,6 +111,6 @@ fn the_fixture_is_what_this_program_writes() {
         names.sort();
         names
     };
-    assert_eq!(names(written.path()), names(&fixture()));
+    assert_eq!(names(written.path()), names(&fixture(2)));
     check(written.path());
 }

@@ -44,7 +44,10 @@ fn releases_are_held_against_what_there_is() {
         ("- a\n".to_owned(), "1:1-2"),
         (canary("to: v2, percent: 10, until: 2026-12-15"), ""),
         (canary("to: v2, until: 2026-11-25"), "3:45-55"),
-        (canary("to: v2, until: 2026-11-26T10:00:00+01:00"), ""),
+        (
+            canary("to: v2, percent: 10, until: 2026-11-26T10:00:00+01:00"),
+            "",
+        ),
         ("shadow:\n  p: {to: v2, percent: 5}\n".to_owned(), ""),
         (
             "shadow:\n  absent: {to: v9, percent: 5}\n".to_owned(),
