@@ -1,7 +1,7 @@
 //! `GET /api/prompts/usage` and `/api/calls/{id}/explanation`: what callers of a prompt did lately, and
 //! what a call was made from.
 
-use crate::domain::{CallId, CallRecord, Clock, PromptKey, Timestamp};
+use crate::domain::{Arm, CallId, CallRecord, Clock, PromptKey, Timestamp};
 use crate::prompts::diff::{CallerUsage, USAGE_DAYS, Usage};
 use crate::proxy::{self, Explanation, Proxy};
 use crate::server::error::ApiError;
@@ -72,7 +72,9 @@ fn sums(store: &Store, prompt: &PromptKey, from: Timestamp) -> Result<Usage, Err
         let rows = store.calls(&filter, before, PAGE)?;
         let Some(last) = rows.last() else { break };
         before = Some(last.id);
-        for row in &rows {
+        // Shadows are ours: nobody called them.
+        let called = rows.iter().filter(|row| row.arm != Some(Arm::Shadow));
+        for row in called {
             if let Some(record) = store.record(&row.id.to_string())? {
                 note(&mut usage, row, &record);
             }
