@@ -8,8 +8,10 @@
 )]
 #![expect(clippy::disallowed_types, reason = "real time is what is measured")]
 
-use promptgate::domain::{BundleHash, PromptKey};
-use promptgate::prompts::{BundleArchive, Config, GitSource, Prompts, Source};
+use promptgate::domain::{BundleHash, Caller, PromptKey};
+use promptgate::prompts::{
+    BundleArchive, Config, DirectorySource, GitSource, Prompts, RenderInput, Source,
+};
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -192,4 +194,64 @@ fn main() {
     });
     measure("blame of one prompt", || drop(served.blame(&key).unwrap()));
     println!("team3/prompt3 has {versions} versions");
+    measure("all prompts read, checked and swapped", || {
+        served.reload().unwrap();
+    });
+    commit(4, &prompt(4, 88_888));
+    measure("the same after a commit of one prompt", || {
+        served.reload().unwrap();
+    });
+    resolve_and_render();
+}
+
+/// What a call pays for its prompt: a label is followed to a version, and 2 KB with five variables are
+/// filled.
+fn resolve_and_render() {
+    const ROUNDS: u32 = 100_000;
+    let dir = tempfile::tempdir().unwrap();
+    let names = ["product", "tone", "customer", "order_id", "country"];
+    let schema: String = names
+        .iter()
+        .map(|name| format!("    {name}: string\n"))
+        .collect();
+    let uses: String = names
+        .iter()
+        .map(|name| format!("The {name} is {{{{{name}}}}}.\n"))
+        .collect();
+    let rest = "Answer in the language of the customer, and keep to the facts.\n".repeat(30);
+    let text = format!(
+        "---\nmodel: openai/gpt-4o-mini\ninput:\n  schema:\n{schema}---\n{{{{role \"system\"}}}}\n{uses}{rest}"
+    );
+    std::fs::write(dir.path().join("a.prompt"), text).unwrap();
+    let releases =
+        "labels: {production: {a: {stable: latest, canary: {to: latest, percent: 10}}}}\n";
+    std::fs::write(dir.path().join("releases.yaml"), releases).unwrap();
+    let path = dir.path().to_owned();
+    let config = Config::new(Source::Directory(DirectorySource { path }));
+    let prompts = Prompts::open(config, Arc::new(Memory::default())).unwrap();
+    let reference = "a@production".parse().unwrap();
+    let variables = names
+        .iter()
+        .map(|name| ((*name).to_owned(), "some value".into()));
+    let variables = variables.collect();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let caller = Caller::local();
+    let start = Instant::now();
+    let bytes: usize = runtime.block_on(async {
+        let mut bytes = 0;
+        for _ in 0..ROUNDS {
+            let resolved = prompts.resolve(&reference, &caller).await.unwrap();
+            let rendered = resolved.bundle.render(&RenderInput::new(&variables));
+            bytes += rendered.unwrap().messages.len();
+        }
+        bytes
+    });
+    assert!(0 < bytes);
+    println!(
+        "{:<45} {:>10.2} us",
+        "resolve and render",
+        start.elapsed().as_secs_f64() * 1e6 / f64::from(ROUNDS)
+    );
 }
