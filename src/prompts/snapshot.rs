@@ -162,8 +162,8 @@ impl Snapshot {
         self.problems.sort();
     }
 
-    /// Returns the labels that get what is served as `key`, by their rule or by its canary; `None` where
-    /// `releases.yaml` decides and has not been followed.
+    /// Returns the labels that get what is here as `key`, by their rule or by its canary; `None` where
+    /// `releases.yaml` cannot be read.
     #[must_use]
     pub fn labels(&self, key: &PromptKey) -> Option<Vec<String>> {
         let served = self.prompts.get(key).map(|prompt| prompt.bundle.hash());
@@ -173,10 +173,13 @@ impl Snapshot {
             return Some(only.into_iter().collect());
         }
         let table = &self.releases;
-        let leading = |hash| table.labels_leading_to(key, hash);
-        table
-            .is_followed()
-            .then(|| served.map(leading).unwrap_or_default())
+        if table.is_followed() {
+            let leading = |hash| table.labels_leading_to(key, hash);
+            return Some(served.map(leading).unwrap_or_default());
+        }
+        // Files that nobody serves yet: what they hold will be the newest version.
+        let written = table.written.as_ref()?;
+        Some(written.labels_of_latest(key))
     }
 
     /// Returns the prompts that are in the files but have problems.

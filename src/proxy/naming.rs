@@ -351,12 +351,13 @@ pub(crate) fn recordable(
 /// # Errors
 ///
 /// When a typed input has no content that can be used.
-pub(crate) fn plain_variables(sent: Variables) -> Result<Variables, Error> {
-    let plain = sent.into_iter().map(|(name, value)| {
-        let value = plain_value(&name, value)?;
-        Ok((name, value))
-    });
-    plain.collect()
+pub(crate) fn plain_variables(mut sent: Variables) -> Result<Variables, Error> {
+    for (name, value) in &mut sent {
+        if value.is_object() {
+            *value = plain_value(name, value.take())?;
+        }
+    }
+    Ok(sent)
 }
 
 fn plain_value(name: &str, value: Value) -> Result<Value, Error> {

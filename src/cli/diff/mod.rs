@@ -136,7 +136,7 @@ struct Matter {
     head: TreeName,
     pairs: Vec<Pair>,
     shared: Vec<crate::prompts::diff::SharedFile>,
-    /// The labels that get the head of each pair; absent where `releases.yaml` decides.
+    /// The labels that get the head of each pair; absent where `releases.yaml` cannot be read.
     labels: Vec<Option<Vec<String>>>,
 }
 

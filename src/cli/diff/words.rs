@@ -329,7 +329,7 @@ pub(super) fn reach(reach: &Reach, no_records: Option<&String>) -> Vec<String> {
     match &reach.labels {
         Some(labels) if labels.is_empty() => {}
         Some(labels) => lines.push(format!("labels that get the head: {}", labels.join(", "))),
-        None => lines.push("labels: `releases.yaml` decides".to_owned()),
+        None => lines.push("labels: `releases.yaml` cannot be read".to_owned()),
     }
     lines.push(match (&reach.usage, no_records) {
         (None, Some(problem)) => format!("callers: {problem}"),

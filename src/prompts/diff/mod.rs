@@ -166,7 +166,7 @@ pub struct SampleDiff {
 /// Whom a prompt reaches.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Reach {
-    /// Labels that get the head once it is on the tracked branch; absent where `releases.yaml` decides.
+    /// Labels that get the head once it is on the tracked branch; absent where `releases.yaml` cannot be read.
     pub labels: Option<Vec<String>>,
     /// What callers did in the last days; absent when there are no records.
     pub usage: Option<Usage>,

@@ -187,6 +187,19 @@ impl Releases {
         own.or_else(|| rules.get(&Scope::All))
     }
 
+    /// Returns the labels that mean the newest version of `key`, for all calls or for some.
+    pub(in crate::prompts) fn labels_of_latest(&self, key: &PromptKey) -> Vec<String> {
+        let is_latest = |rule: &Rule| {
+            let canary = rule.canary.as_ref().map(|canary| &canary.to);
+            rule.stable == Selector::Latest || canary == Some(&Selector::Latest)
+        };
+        let labels = self.labels.keys().filter(|label| {
+            self.rule(label, key)
+                .is_some_and(|rule| is_latest(&rule.value))
+        });
+        labels.cloned().collect()
+    }
+
     /// Returns the shadow that `key` has whatever the label is.
     pub(super) fn shadow(&self, key: &PromptKey) -> Option<&Placed<Shadow>> {
         let own = self.shadows.get(&Scope::Prompt(key.clone()));

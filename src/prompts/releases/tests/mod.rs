@@ -5,6 +5,7 @@ mod overrides;
 use crate::domain::{Arm, ArmReason, Caller, PromptKey};
 use crate::git::tests::{commit_all, git, repository_with};
 use crate::prompts::archive::tests::MemoryArchive;
+use crate::prompts::diff::Revision;
 use crate::prompts::error::Error;
 use crate::prompts::problem::Problem;
 use crate::prompts::registry::{Config, Mode, Prompts};
@@ -160,6 +161,19 @@ async fn labels_mean_what_git_says_and_nothing_else() {
         .await
         .unwrap_err();
     assert_eq!(error.to_string(), "prompt `pmpt_1` not found");
+}
+
+#[test]
+fn what_is_not_served_yet_goes_to_the_labels_that_mean_the_newest() {
+    let dir = repository();
+    let archive = Arc::new(MemoryArchive::default());
+    let text = "labels: {production: {\"*\": latest, a: v1}, staging: {\"*\": latest}}\n";
+    releases(dir.path(), text);
+    let prompts = open(dir.path(), &archive).unwrap();
+    let tree = prompts.tree(&Revision::Working).unwrap();
+    let labels = |name: &str| tree.labels(&PromptKey::parse(name).unwrap()).unwrap();
+    assert_eq!(labels("a"), ["staging"]);
+    assert_eq!(labels("b"), ["production", "staging"]);
 }
 
 fn bad_rules() -> Vec<(&'static str, &'static str)> {
