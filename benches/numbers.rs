@@ -134,6 +134,24 @@ fn measure(what: &str, action: impl FnOnce()) {
     );
 }
 
+/// Commits one prompt as `text`.
+fn commit(dir: &Path, index: usize, text: &str) {
+    let file = dir.join(path(index));
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(file, text).unwrap();
+    let git = |arguments: &[&str]| {
+        let git = Command::new("git")
+            .current_dir(dir)
+            .args(arguments)
+            .status();
+        assert!(git.unwrap().success());
+    };
+    git(&["reset", "-q"]);
+    git(&["add", &path(index)]);
+    let name = ["-c", "user.name=B", "-c", "user.email=b@example.com"];
+    git(&[&name[..], &["commit", "-q", "-m", "next"]].concat());
+}
+
 fn main() {
     let numbers: Vec<usize> = std::env::args()
         .filter_map(|text| text.parse().ok())
@@ -162,22 +180,7 @@ fn main() {
     measure("numbers at a start, as they were kept", || {
         started.number_all().unwrap();
     });
-    let commit = |index: usize, text: &str| {
-        let file = dir.path().join(path(index));
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, text).unwrap();
-        let git = |arguments: &[&str]| {
-            let git = Command::new("git")
-                .current_dir(dir.path())
-                .args(arguments)
-                .status();
-            assert!(git.unwrap().success());
-        };
-        git(&["reset", "-q"]);
-        git(&["add", &path(index)]);
-        let name = ["-c", "user.name=B", "-c", "user.email=b@example.com"];
-        git(&[&name[..], &["commit", "-q", "-m", "next"]].concat());
-    };
+    let commit = |index: usize, text: &str| commit(dir.path(), index, text);
     commit(3, &prompt(3, 77_777));
     measure("the next commit, one prompt", || {
         served.number_all().unwrap();
