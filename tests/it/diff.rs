@@ -1,11 +1,10 @@
 //! What differs, for whom; what a call was made from; who wrote what; and which version went wrong: told
 //! by the real binary over a real repository and recorded calls.
 
-use crate::support::{FakeProvider, Setup, TestGateway};
+use crate::support::{FakeProvider, Setup, TestGateway, git_by};
 use serde_json::{Value, json};
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 const CONFIG: &str = "---\nmodel: openai/gpt-4o-mini\nconfig:\n  temperature: 0.25\n";
 
@@ -23,28 +22,6 @@ const PRICES: &str = "[[prices.override]]\nprovider = \"openai\"\nmodel = \"gpt-
 const SAMPLES: &str = "samples:\n  - name: broken lamp\n    variables: {order: A1, reason: broken}\n    \
     messages:\n      - {role: user, content: My lamp is broken.}\n";
 
-fn git(dir: &Path, author: &str, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .current_dir(dir)
-        .args([
-            "-c",
-            &format!("user.name={author}"),
-            "-c",
-            "user.email=a@example.com",
-        ])
-        .args([
-            "-c",
-            "commit.gpgsign=false",
-            "-c",
-            "init.defaultBranch=main",
-        ])
-        .args(arguments)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "git {arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
 fn write(gateway: &TestGateway, path: &str, text: &str) {
     let path = gateway.path().join("prompts").join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -52,15 +29,15 @@ fn write(gateway: &TestGateway, path: &str, text: &str) {
 }
 
 fn commit(gateway: &TestGateway, author: &str, message: &str) -> String {
-    git(gateway.path(), author, &["add", "-A", "prompts"]);
-    git(gateway.path(), author, &["commit", "-q", "-m", message]);
-    git(gateway.path(), author, &["rev-parse", "HEAD"])
+    git_by(author, gateway.path(), &["add", "-A", "prompts"]);
+    git_by(author, gateway.path(), &["commit", "-q", "-m", message]);
+    git_by(author, gateway.path(), &["rev-parse", "HEAD"])
 }
 
 /// A gateway over a repository that holds one version, with its commit.
 async fn gateway(provider: &FakeProvider) -> (TestGateway, String) {
     let mut gateway = Setup::of(provider).config(PRICES).prepare();
-    git(gateway.path(), "Ada", &["init", "-q"]);
+    git_by("Ada", gateway.path(), &["init", "-q"]);
     write(
         &gateway,
         "shop/refund.prompt",
@@ -274,10 +251,10 @@ async fn exit_codes_colour_and_wrong_names() {
 async fn three_dots_leave_out_what_the_base_did_meanwhile() {
     let provider = FakeProvider::start().await;
     let (gateway, _) = gateway(&provider).await;
-    git(gateway.path(), "Ada", &["checkout", "-q", "-b", "side"]);
+    git_by("Ada", gateway.path(), &["checkout", "-q", "-b", "side"]);
     write(&gateway, "new.prompt", "Hello");
     commit(&gateway, "Ada Lovelace", "Say hello");
-    git(gateway.path(), "Ada", &["checkout", "-q", "main"]);
+    git_by("Ada", gateway.path(), &["checkout", "-q", "main"]);
     edit(&gateway);
     commit(&gateway, "Grace Hopper", "Ask for a reason");
     let names = async |range: &str| -> Vec<(String, String)> {

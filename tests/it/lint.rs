@@ -1,10 +1,9 @@
 //! The linter as its users meet it: output for people and programs, exit codes, fixes, commits.
 
-use crate::support::{Setup, TestGateway};
+use crate::support::{Setup, TestGateway, git};
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 const REFUND: &str = "---\nmodle: openai/gpt-4o-mini\ninput:\n  schema:\n    order_id: string\n    \
     items(array): string\n---\n{{role \"system\"}}\nOrder {{order_id}}: {{items}}\n";
@@ -27,22 +26,6 @@ async fn lint(gateway: &TestGateway, arguments: &[&str]) -> Output {
     gateway
         .run(&[&["prompts", "lint"], arguments].concat())
         .await
-}
-
-fn git(dir: &Path, arguments: &[&str]) {
-    let output = Command::new("git")
-        .current_dir(dir)
-        .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com"])
-        .args([
-            "-c",
-            "commit.gpgsign=false",
-            "-c",
-            "init.defaultBranch=main",
-        ])
-        .args(arguments)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "git {arguments:?}: {output:?}");
 }
 
 #[tokio::test]

@@ -1,38 +1,11 @@
 //! Version numbers come from Git: the same on every clone, after every loss, and never another.
 
-use crate::support::{FakeProvider, Setup, TestGateway, eventually};
+use crate::support::{FakeProvider, Setup, TestGateway, eventually, git, greet};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 /// The prompt `greet`, which says `text`.
-fn greet(text: &str) -> String {
-    format!("---\nmodel: openai/gpt-4o-mini\n---\n{text} {{{{name}}}}\n")
-}
-
-fn git(dir: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .current_dir(dir)
-        .args([
-            "-c",
-            "user.name=Ada Lovelace",
-            "-c",
-            "user.email=ada@example.com",
-        ])
-        .args([
-            "-c",
-            "commit.gpgsign=false",
-            "-c",
-            "init.defaultBranch=main",
-        ])
-        .args(arguments)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "git {arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
 /// Writes the prompt `greet` and commits it; returns the commit.
 fn commit(repository: &Path, text: &str) -> String {
     let path = repository.join("prompts/greet.prompt");

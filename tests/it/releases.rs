@@ -1,32 +1,10 @@
 //! Labels mean what `releases.yaml` says; what is live past Git is said; what happened is told.
 
-use crate::support::{FakeProvider, Received, Response, Setup, TestGateway, eventually};
+use crate::support::{
+    FakeProvider, Received, Response, Setup, TestGateway, eventually, git, greet,
+};
 use serde_json::{Value, json};
 use std::fs;
-use std::path::Path;
-use std::process::Command;
-
-fn greet(text: &str) -> String {
-    format!("---\nmodel: openai/gpt-4o-mini\n---\n{text} {{{{name}}}}\n")
-}
-
-fn git(dir: &Path, arguments: &[&str]) {
-    let identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"];
-    let settings = [
-        "-c",
-        "commit.gpgsign=false",
-        "-c",
-        "init.defaultBranch=main",
-    ];
-    let output = Command::new("git")
-        .current_dir(dir)
-        .args(identity)
-        .args(settings)
-        .args(arguments)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "git {arguments:?}: {output:?}");
-}
 
 fn commit(gateway: &TestGateway, path: &str, text: &str) {
     let prompts = gateway.path().join("prompts");

@@ -18,22 +18,23 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-/// Runs git in `dir` and returns what it prints.
+/// Runs git in `dir` as Ada Lovelace and returns what it prints.
 pub(crate) fn git(dir: &Path, arguments: &[&str]) -> String {
+    git_by("Ada Lovelace", dir, arguments)
+}
+
+/// Runs git in `dir` as `author` and returns what it prints.
+pub(crate) fn git_by(author: &str, dir: &Path, arguments: &[&str]) -> String {
+    let settings = [
+        &format!("user.name={author}"),
+        "user.email=ada@example.com",
+        "commit.gpgsign=false",
+        "init.defaultBranch=main",
+        "protocol.file.allow=always",
+    ];
     let output = Command::new("git")
         .current_dir(dir)
-        .args([
-            "-c",
-            "user.name=Ada Lovelace",
-            "-c",
-            "user.email=ada@example.com",
-        ])
-        .args([
-            "-c",
-            "commit.gpgsign=false",
-            "-c",
-            "protocol.file.allow=always",
-        ])
+        .args(settings.iter().flat_map(|setting| ["-c", setting]))
         .args(arguments)
         .output()
         .unwrap();

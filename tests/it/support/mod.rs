@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 pub(crate) use client::{Client, Connection, Response};
 pub(crate) use gateway::{Call, PROVIDER_KEY, Setup, TestGateway};
-pub(crate) use git::{GitServer, greet};
+pub(crate) use git::{GitServer, git, git_by, greet};
 pub(crate) use provider::{Answer, Ending, FakeProvider, Received, chat_events, default_answer};
 pub(crate) use small_disk::SmallDisk;
 
