@@ -286,11 +286,10 @@ pub fn to_json(text: &str) -> Bytes {
 
 /// Appends `text` as a JSON string to `out`.
 pub fn write_json(text: &str, out: &mut Vec<u8>) {
-    let needs_escape = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
     // Without an early end, so that it is done for many bytes at once.
     if text
         .bytes()
-        .fold(false, |found, byte| found | needs_escape(byte))
+        .fold(false, |found, byte| found | strict::is_special(byte))
     {
         // Strings always serialise.
         out.extend_from_slice(&serde_json::to_vec(text).unwrap_or_default());

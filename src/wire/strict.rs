@@ -222,7 +222,7 @@ fn is_plain(block: &[u8; BLOCK]) -> bool {
 }
 
 /// Whether a byte of a string does not stand for itself: a quote, an escape, a control character.
-const fn is_special(byte: u8) -> bool {
+pub(super) const fn is_special(byte: u8) -> bool {
     (byte < b' ') | (byte == b'"') | (byte == b'\\')
 }
 

@@ -5,6 +5,7 @@
 //! **Invariant**: a chunk that fits a shape says exactly what a parser would find in it.
 
 use crate::wire::openai::chunk::Chunk;
+use crate::wire::strict::is_special;
 
 /// What stands around the text of a chunk.
 #[derive(Debug)]
@@ -65,8 +66,7 @@ impl Shape {
     /// to be parsed.
     pub(super) fn text<'a>(&self, data: &'a [u8]) -> Option<&'a str> {
         let text = data.strip_prefix(&*self.head)?.strip_suffix(&*self.tail)?;
-        let needs_parser = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
-        if text.iter().any(needs_parser) {
+        if text.iter().any(|byte| is_special(*byte)) {
             return None;
         }
         std::str::from_utf8(text).ok()
