@@ -7,7 +7,6 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -67,7 +66,7 @@ pub async fn serve(
             () = stop.accepting.cancelled() => break,
         };
         let Ok(permit) = permit else { break };
-        let (stream, _peer) = tokio::select! {
+        let stream = tokio::select! {
             accepted = accept(&listener) => accepted,
             () = stop.accepting.cancelled() => break,
         };
@@ -101,10 +100,10 @@ fn connection_builder(limits: &Limits) -> http1::Builder {
 }
 
 /// Accepts the next connection. An error (out of file descriptors, say) is waited out.
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
-            Ok(accepted) => return accepted,
+            Ok((stream, _peer)) => return stream,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(50)).await;
