@@ -36,8 +36,7 @@ impl Prompts {
             tracing::warn!("prompts cannot be watched; looking at them now and then");
         }
         // What changed between the first load and now was not seen by the watcher.
-        self.load_and_log().await;
-        let mut seen = self.fingerprint(by_looking).await;
+        let mut seen = self.load_and_log(by_looking).await;
         let mut ticks = interval(config.poll);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -49,18 +48,14 @@ impl Prompts {
                             break;
                         }
                     }
-                    self.load_and_log().await;
-                    seen = self.fingerprint(by_looking).await;
+                    seen = self.load_and_log(by_looking).await;
                 }
                 () = self.inner.sync.rung() => {
-                    self.load_and_log().await;
-                    seen = self.fingerprint(by_looking).await;
+                    seen = self.load_and_log(by_looking).await;
                 }
                 _ = ticks.tick() => {
-                    let now = self.fingerprint(by_looking).await;
-                    if now != seen {
-                        self.load_and_log().await;
-                        seen = now;
+                    if self.fingerprint(by_looking).await != seen {
+                        seen = self.load_and_log(by_looking).await;
                     }
                 }
             }
@@ -75,7 +70,9 @@ impl Prompts {
             .ok()
     }
 
-    async fn load_and_log(&self) {
+    /// Loads, and returns the fingerprint from before: what changes meanwhile differs from it.
+    async fn load_and_log(&self, by_looking: bool) -> Option<u64> {
+        let seen = self.fingerprint(by_looking).await;
         let prompts = self.clone();
         match spawn_blocking(move || prompts.reload()).await {
             Ok(Ok(report)) => {
@@ -100,6 +97,7 @@ impl Prompts {
             Ok(Err(error)) => tracing::warn!(%error, "prompts not loaded"),
             Err(error) => tracing::warn!(%error, "prompts not loaded"),
         }
+        seen
     }
 }
 
@@ -120,4 +118,81 @@ fn watcher(source: &Source, sender: mpsc::Sender<()>) -> Option<RecommendedWatch
         .watch(&directory.path, RecursiveMode::Recursive)
         .ok()?;
     Some(watcher)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::BundleHash;
+    use crate::git::tests::{commit_all, repository_with};
+    use crate::prompts::archive::BundleArchive;
+    use crate::prompts::archive::tests::MemoryArchive;
+    use crate::prompts::source::{GitSource, Source};
+    use crate::prompts::{Config, Prompts};
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+    use tokio_util::sync::CancellationToken;
+
+    /// Somebody who commits while what was committed before is being loaded.
+    struct Hasty {
+        repository: PathBuf,
+        archive: MemoryArchive,
+    }
+
+    impl BundleArchive for Hasty {
+        fn put(&self, hash: &BundleHash, json: &[u8]) -> Result<(), String> {
+            let path = self.repository.join("a.prompt");
+            if std::fs::read_to_string(&path).unwrap() == "two" {
+                std::fs::write(&path, "three").unwrap();
+                commit_all(&self.repository, "third");
+            }
+            self.archive.put(hash, json)
+        }
+
+        fn find(&self, hex_prefix: &str) -> Result<Vec<(BundleHash, Vec<u8>)>, String> {
+            self.archive.find(hex_prefix)
+        }
+
+        fn append_numbers(&self, line: &str, round: &[u8]) -> Result<(), String> {
+            self.archive.append_numbers(line, round)
+        }
+
+        fn numbers(&self, line: &str) -> Result<Vec<Vec<u8>>, String> {
+            self.archive.numbers(line)
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_commit_made_during_a_load_is_not_missed() {
+        let dir = repository_with(&[("a.prompt", "one")]);
+        commit_all(dir.path(), "first");
+        let config = Config {
+            poll: Duration::from_millis(20),
+            ..Config::new(Source::Git(GitSource {
+                repository: dir.path().to_owned(),
+                reference: "main".to_owned(),
+                subpath: String::new(),
+            }))
+        };
+        let archive = Hasty {
+            repository: dir.path().to_owned(),
+            archive: MemoryArchive::default(),
+        };
+        let prompts = Prompts::open(config, Arc::new(archive)).unwrap();
+        std::fs::write(dir.path().join("a.prompt"), "two").unwrap();
+        commit_all(dir.path(), "second");
+        let shutdown = CancellationToken::new();
+        let watching = tokio::spawn({
+            let (prompts, shutdown) = (prompts.clone(), shutdown.clone());
+            async move { prompts.watch(shutdown).await }
+        });
+        let key = crate::domain::PromptKey::parse("a").unwrap();
+        let start = Instant::now();
+        while prompts.snapshot().get(&key).unwrap().bundle.template() != "three" {
+            assert!(start.elapsed() < Duration::from_secs(20), "missed");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        shutdown.cancel();
+        watching.await.unwrap();
+    }
 }

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
-/// The prompt `greet`, which says `text`.
 /// Writes the prompt `greet` and commits it; returns the commit.
 fn commit(repository: &Path, text: &str) -> String {
     let path = repository.join("prompts/greet.prompt");
