@@ -130,8 +130,9 @@ mod tests {
     use crate::prompts::{Config, Prompts};
     use std::path::PathBuf;
     use std::sync::Arc;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
     use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
 
     /// Somebody who commits while what was committed before is being loaded.
     struct Hasty {
@@ -182,16 +183,19 @@ mod tests {
         std::fs::write(dir.path().join("a.prompt"), "two").unwrap();
         commit_all(dir.path(), "second");
         let shutdown = CancellationToken::new();
-        let watching = tokio::spawn({
+        let tracker = TaskTracker::new();
+        let watching = tracker.spawn({
             let (prompts, shutdown) = (prompts.clone(), shutdown.clone());
             async move { prompts.watch(shutdown).await }
         });
         let key = crate::domain::PromptKey::parse("a").unwrap();
-        let start = Instant::now();
-        while prompts.snapshot().get(&key).unwrap().bundle.template() != "three" {
-            assert!(start.elapsed() < Duration::from_secs(20), "missed");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let is_served = async {
+            while prompts.snapshot().get(&key).unwrap().bundle.template() != "three" {
+                tokio::task::yield_now().await;
+            }
+        };
+        let served = tokio::time::timeout(Duration::from_secs(20), is_served);
+        served.await.expect("the commit was missed");
         shutdown.cancel();
         watching.await.unwrap();
     }

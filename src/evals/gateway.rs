@@ -1,0 +1,133 @@
+//! The way to models: everything that an eval asks goes through here, and is a record.
+//!
+//! Two things are behind it: the gateway itself, and in tests a script.
+
+use crate::domain::{BundleHash, CallId, Cost, PromptKey, TokenUsage};
+use crate::evals::row::RunId;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+/// What is asked of a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ask {
+    /// For which run.
+    pub run: RunId,
+    /// What for: `case`, `judge`, `embedding`; becomes a tag of the record.
+    pub purpose: Purpose,
+    /// The case it is for.
+    pub case: String,
+    /// What is sent.
+    pub content: AskContent,
+    /// The model as the gateway routes it; `None` for the one that the prompt names.
+    pub model: Option<String>,
+    /// Request parameters, as the chat API names them.
+    pub parameters: Map<String, Value>,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// What a call is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// The answer to a case.
+    Case,
+    /// A judgement.
+    Judge,
+}
+
+/// What is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AskContent {
+    /// Chat messages as they are.
+    Messages(Vec<Value>),
+    /// A version of a prompt of the registry, which the gateway renders.
+    Version {
+        /// Its name.
+        key: PromptKey,
+        /// Its identity; the archive has it.
+        hash: BundleHash,
+        /// Its variables.
+        variables: Map<String, Value>,
+    },
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The record of the call.
+    pub call: Option<CallId>,
+    /// What was said, without tool calls.
+    pub text: String,
+    /// The answer's message as it came: tool calls, refusal, reasoning.
+    pub message: Value,
+    /// Why the model stopped.
+    pub finish_reason: Option<String>,
+    /// Log probabilities of the tokens, when asked for and given.
+    pub log_probs: Option<Vec<f64>>,
+    /// The model that answered, by its own account.
+    pub model_returned: Option<String>,
+    /// Tokens.
+    pub usage: Option<TokenUsage>,
+    /// Money.
+    pub cost: Cost,
+    /// From the question to the last byte, in microseconds.
+    pub latency_us: u64,
+    /// The messages that the model got, for reports and judges; text only.
+    pub sent: Vec<Value>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskError {
+    /// The stable code.
+    pub code: String,
+    /// In words, free of secrets.
+    pub message: String,
+    /// The record of the call, when it got that far.
+    pub call: Option<CallId>,
+    /// Whether asking again later may help.
+    pub is_retryable: bool,
+    /// How long to wait before asking again, when the provider says so, in milliseconds.
+    pub retry_after_ms: Option<u64>,
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} ({})", self.message, self.code)
+    }
+}
+
+/// What embeds: the vectors of texts in their order, what they cost, and the record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedded {
+    /// One vector for each text.
+    pub vectors: Vec<Vec<f32>>,
+    /// Money.
+    pub cost: Cost,
+    /// Tokens.
+    pub usage: Option<TokenUsage>,
+    /// The record of the call.
+    pub call: Option<CallId>,
+}
+
+/// A future that may go to another thread.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Who is asked.
+pub trait Gateway: Send + Sync + fmt::Debug {
+    /// Asks a model. Dropping the future cancels the call.
+    fn ask<'a>(&'a self, ask: &'a Ask) -> Pending<'a, Result<Reply, AskError>>;
+
+    /// Embeds texts with `model`.
+    fn embed<'a>(
+        &'a self,
+        run: RunId,
+        model: &'a str,
+        texts: &'a [String],
+    ) -> Pending<'a, Result<Embedded, AskError>>;
+}
