@@ -20,6 +20,7 @@ mod unpaired;
 
 mod multiplicity;
 mod power;
+mod verdict;
 
 #[cfg(test)]
 mod testing;
@@ -43,3 +44,6 @@ pub use sample::{
     t_interval, variance,
 };
 pub use unpaired::{Passed, Welch, fisher_exact, fisher_worse, newcombe_hybrid, welch};
+pub use verdict::{
+    Change, Verdict, needed_differences, needed_pairs, verdict_of_differences, verdict_of_pairs,
+};

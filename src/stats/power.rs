@@ -25,7 +25,8 @@ impl Default for Errors {
 }
 
 impl Errors {
-    fn two_sided(self) -> Option<(f64, f64)> {
+    /// The normal quantiles of half of alpha and of the power.
+    pub(super) fn two_sided(self) -> Option<(f64, f64)> {
         Self {
             alpha: self.alpha / 2.0,
             ..self
@@ -33,7 +34,8 @@ impl Errors {
         .one_sided()
     }
 
-    fn one_sided(self) -> Option<(f64, f64)> {
+    /// The normal quantiles of alpha and of the power.
+    pub(super) fn one_sided(self) -> Option<(f64, f64)> {
         (self.alpha < 0.5 && 0.5 <= self.power).then_some(())?;
         Some((
             normal_quantile(1.0 - self.alpha)?,
