@@ -22,15 +22,23 @@ mod multiplicity;
 mod power;
 mod verdict;
 
+mod agreement;
+mod judge;
+
 #[cfg(test)]
 mod testing;
 
+pub use agreement::{Kappa, Weights, cohen_kappa, gwet_ac1, krippendorff_nominal};
 pub use bootstrap::{RESAMPLES, bootstrap_bca, bootstrap_percentile};
 pub use differences::{
     PairedT, SignFlip, Wilcoxon, clustered_difference, paired_t, sign_flip, wilcoxon_exact,
 };
 pub use distributions::{normal_cdf, normal_quantile};
 pub use interval::{Estimate, Interval};
+pub use judge::{
+    Confusion, Correction, PredictionPowered, Trust, WEAKEST_JUDGE, prediction_powered,
+    rogan_gladen,
+};
 pub use multiplicity::{benjamini_hochberg, bonferroni, holm};
 pub use pairs::{ChiSquare, FEWEST_DISCORDANT, PairedTable, Pairs};
 pub use power::{
