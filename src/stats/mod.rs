@@ -25,6 +25,8 @@ mod verdict;
 mod agreement;
 mod judge;
 
+pub mod anytime;
+
 #[cfg(test)]
 mod testing;
 
