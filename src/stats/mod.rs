@@ -26,13 +26,11 @@ mod agreement;
 mod judge;
 
 mod charts;
+mod drift;
 mod fairness;
 mod stability;
 
 pub mod anytime;
-
-#[cfg(test)]
-mod testing;
 
 pub use agreement::{Kappa, Weights, cohen_kappa, gwet_ac1, krippendorff_nominal};
 pub use bootstrap::{RESAMPLES, bootstrap_bca, bootstrap_percentile};
@@ -41,6 +39,11 @@ pub use differences::{
     PairedT, SignFlip, Wilcoxon, clustered_difference, paired_t, sign_flip, wilcoxon_exact,
 };
 pub use distributions::{normal_cdf, normal_quantile};
+pub use drift::{
+    KolmogorovSmirnov, chi_square_homogeneity, hellinger, jensen_shannon, kolmogorov_smirnov,
+    kullback_leibler, psi, psi_by_chance, psi_threshold, standardised_wasserstein, total_variation,
+    wasserstein,
+};
 pub use fairness::{
     Disparity, FOUR_FIFTHS, FlipRate, Flips, Odds, against_rest, demographic_parity,
     equal_opportunity, equalised_odds, flip_rate,
@@ -67,3 +70,6 @@ pub use unpaired::{Passed, Welch, fisher_exact, fisher_worse, newcombe_hybrid, w
 pub use verdict::{
     Change, Verdict, needed_differences, needed_pairs, verdict_of_differences, verdict_of_pairs,
 };
+
+#[cfg(test)]
+mod testing;
