@@ -13,10 +13,13 @@
 //! - What a run needs is in its plan: nothing is read from a file after it began.
 //! - Every call, of a case or of a judge, goes through the gateway and is a record.
 
+pub mod baseline;
 pub mod gateway;
 pub mod grade;
 pub mod plan;
 pub mod report;
 pub mod row;
+pub mod schedule;
 pub mod suite;
 pub mod template;
+pub mod verdict;

@@ -6,6 +6,7 @@
 
 mod interval;
 mod random;
+mod ratio;
 
 mod distributions;
 mod special;
@@ -61,6 +62,7 @@ pub use power::{
 };
 pub use proportion::{bootstrap_share, clopper_pearson, jeffreys, upper_bound_exact, wilson};
 pub use random::Random;
+pub use ratio::{quantile, ratio_of_means, ratio_of_quantiles, slope};
 pub use sample::{
     Clustered, Repeats, average_repeats, clustered, mean, pass_at_k, pass_hat_k, standard_error,
     t_interval, variance,
@@ -68,7 +70,8 @@ pub use sample::{
 pub use stability::{Stability, stability};
 pub use unpaired::{Passed, Welch, fisher_exact, fisher_worse, newcombe_hybrid, welch};
 pub use verdict::{
-    Change, Verdict, needed_differences, needed_pairs, verdict_of_differences, verdict_of_pairs,
+    Change, Verdict, needed_differences, needed_pairs, verdict_of_differences, verdict_of_estimate,
+    verdict_of_pairs,
 };
 
 #[cfg(test)]

@@ -120,6 +120,26 @@ pub fn verdict_of_differences(differences: &[f64], margin: f64) -> Option<Verdic
     Some(verdict)
 }
 
+/// Returns the verdict on any difference, candidate − baseline, whose 95 % interval and one-sided 95 % `lower_bound` are
+/// known, say from cases that come in clusters. `(changed, cases)` says how many cases differ, and how many there are.
+///
+/// `None` when the margin is not above 0. `needed_cases` is not known then.
+#[must_use]
+pub fn verdict_of_estimate(
+    difference: Estimate,
+    lower_bound: f64,
+    (changed, cases): (u64, u64),
+    margin: f64,
+) -> Option<Verdict> {
+    let findings = Findings {
+        difference,
+        lower_bound,
+        changed,
+        cases,
+    };
+    findings.verdict(margin, None)
+}
+
 /// Returns how many cases in all would decide with 80 % power, were the rest like these: show that the
 /// candidate is not worse by more than the margin, or that it is worse, whichever is sooner.
 ///
