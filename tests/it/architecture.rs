@@ -22,7 +22,7 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Each outside thing has one room. hyper is two things: a server and a client.
-const OWNERS: [(&str, &str); 25] = [
+const OWNERS: [(&str, &str); 26] = [
     ("axum", "server"),
     ("tower", "server"),
     ("tower_http", "server"),
@@ -44,6 +44,7 @@ const OWNERS: [(&str, &str); 25] = [
     ("handlebars", "prompts"),
     ("notify", "prompts"),
     ("similar", "prompts"),
+    ("regex", "safety"),
     ("gix", "git"),
     ("toml", "app"),
     ("clap", "cli"),
