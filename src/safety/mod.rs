@@ -6,6 +6,7 @@
 //! bodies: a prompt may speak of keys.
 //!
 //! The second looks at the answers of models: [`scan`] says what it sees in a text, and changes nothing.
+//! [`mutate`] turns a request into the forms in which attacks arrive.
 
 mod canary;
 mod commands;
@@ -17,6 +18,7 @@ mod fold;
 mod gaps;
 mod leak;
 mod markup;
+pub mod mutate;
 mod patterns;
 mod phrases;
 mod pii;
