@@ -6,7 +6,8 @@
 //! bodies: a prompt may speak of keys.
 //!
 //! The second looks at the answers of models: [`scan`] says what it sees in a text, and changes nothing.
-//! [`mutate`] turns a request into the forms in which attacks arrive.
+//! [`mutate`] turns a request into the forms in which attacks arrive, and [`taxonomy`] says what a
+//! finding is called by those who ask for evidence.
 
 mod canary;
 mod commands;
@@ -27,6 +28,7 @@ mod refusal;
 mod scan;
 mod search;
 mod secrets;
+pub mod taxonomy;
 mod tools;
 mod unicode;
 mod words;
