@@ -23,6 +23,9 @@ const CONTEXT_AFTER: usize = 24;
 /// How much such a word adds to a score.
 const CONTEXT_SCORE: f64 = 0.45;
 
+/// Words before a version, which is written as an address is.
+const VERSION_WORDS: [&str; 5] = ["version", "versions", "release", "build", "firmware"];
+
 /// Values that may appear: those the case itself holds. Spaces, hyphens and case do not matter.
 #[derive(Debug, Clone, Default)]
 pub struct AllowedValues(HashSet<String>);
@@ -97,6 +100,7 @@ impl Scanner<'_> {
 
     fn number(&mut self, start: usize) -> usize {
         let found = tokens::ipv4(self.bytes, start)
+            .filter(|_| !self.follows_version(start))
             .or_else(|| tokens::ipv6(self.bytes, start))
             .or_else(|| tokens::mixed(self.bytes, start));
         if let Some(end) = self.keep(found) {
@@ -191,6 +195,18 @@ impl Scanner<'_> {
             .checked_sub(1)
             .and_then(|before| self.bytes.get(before));
         before.is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_' && byte.is_ascii())
+    }
+
+    /// Whether the word before `start` says that four numbers with dots are a version.
+    fn follows_version(&self, start: usize) -> bool {
+        let near = self.bytes.get(start.saturating_sub(CONTEXT_BEFORE)..start);
+        let near = near
+            .unwrap_or_default()
+            .trim_ascii_end()
+            .to_ascii_lowercase();
+        VERSION_WORDS
+            .iter()
+            .any(|word| near.ends_with(word.as_bytes()))
     }
 
     /// A number begins behind no letter, and not inside a fraction, an id, or a path.
@@ -301,7 +317,7 @@ mod tests {
         for text in [
             "",
             "user@localhost, a@b, @handle, x@y.1, me@example.com",
-            "version 1.2.3.4-rc1, 10.0.0.1, 127.0.0.1, 192.168.1.7, 1.2.3.4.5",
+            "version 1.2.3.4, Release 8.8.4.4 and 1.2.3.4-rc1, 10.0.0.1, 127.0.0.1, 192.168.1.7, 1.2.3.4.5",
             "std::vec::Vec, a::b, dead::beef, 12:34:56, aa:bb:cc:dd:ee:ff, 2001:db8::1:2",
             "4111 1111 1111 1112 and 1234567812345678",
             "GB82 WEST 1234 5698 7654 33",
