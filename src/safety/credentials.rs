@@ -18,6 +18,8 @@ struct Form {
     entropy: f64,
 }
 
+/// The most bytes of the first part of a web token, and of each other part.
+const LONGEST_HEAD: usize = 256;
 const LONGEST: usize = 4096;
 
 const fn form(
@@ -334,8 +336,8 @@ fn report(text: &str, detector: Detector, span: Range<usize>, score: f64) -> Opt
 fn known(here: &[u8]) -> Option<(Detector, usize, f64)> {
     FORMS.iter().find_map(|form| {
         let rest = here.strip_prefix(form.prefix.as_bytes())?;
-        let length = run(rest, form.is_part);
         let (shortest, longest) = form.length;
+        let length = run(rest, longest + 1, form.is_part);
         let whole = form.prefix.len() + length;
         let is_key = (shortest..=longest).contains(&length)
             && form.entropy <= entropy(std::str::from_utf8(here.get(..whole)?).ok()?)
@@ -346,18 +348,18 @@ fn known(here: &[u8]) -> Option<(Detector, usize, f64)> {
 
 /// Three parts of base64 with dots between; the first two are JSON objects.
 fn jwt(here: &[u8]) -> Option<(Detector, usize, f64)> {
-    let head = run(here, is_word_or_hyphen);
+    let head = run(here, LONGEST_HEAD, is_word_or_hyphen);
     let rest = here.get(head..)?.strip_prefix(b".ey")?;
-    let body = run(rest, is_word_or_hyphen);
+    let body = run(rest, LONGEST, is_word_or_hyphen);
     let rest = rest.get(body..)?.strip_prefix(b".")?;
-    let signature = run(rest, is_word_or_hyphen);
+    let signature = run(rest, LONGEST, is_word_or_hyphen);
     let is_token = 17 <= head && 15 <= body && 10 <= signature;
     is_token.then_some((Detector::Jwt, head + 3 + body + 1 + signature, 0.9))
 }
 
 fn private_key(here: &[u8]) -> Option<(Detector, usize, f64)> {
     let rest = here.strip_prefix(b"-----BEGIN ")?;
-    let name = run(rest, |byte| byte.is_ascii_uppercase() || byte == b' ');
+    let name = run(rest, 64, |byte| byte.is_ascii_uppercase() || byte == b' ');
     let is_key =
         rest.get(..name)?.ends_with(b"PRIVATE KEY") && rest.get(name..)?.starts_with(b"-----");
     is_key.then_some((Detector::PrivateKey, 11 + name + 5, 0.95))
@@ -371,7 +373,7 @@ fn named_value(here: &[u8]) -> Option<Range<usize>> {
     })?;
     let filler = |from: usize, is_part: fn(u8) -> bool| {
         let rest = here.get(from..).unwrap_or_default();
-        from + run(rest.get(..rest.len().min(4)).unwrap_or_default(), is_part)
+        from + run(rest, 4, is_part)
     };
     let sign = filler(name.len(), |byte| {
         matches!(byte, b' ' | b'"' | b'\'' | b'`')
@@ -381,12 +383,12 @@ fn named_value(here: &[u8]) -> Option<Range<usize>> {
         return None;
     }
     let start = filler(after, |byte| matches!(byte, b' ' | b'"' | b'\'' | b'`'));
-    let length = run(here.get(start..)?, |byte| {
+    let (shortest, longest) = GENERIC_LENGTH;
+    let length = run(here.get(start..)?, longest + 1, |byte| {
         is_word_or_hyphen(byte)
             || matches!(byte, b'.' | b'=' | b'+' | b'/' | b'!' | b'#' | b'@' | b'$')
     });
     let value = here.get(start..start + length)?;
-    let (shortest, longest) = GENERIC_LENGTH;
     let is_secret = (shortest..=longest).contains(&length)
         && has_digit(value)
         && value.iter().any(u8::is_ascii_alphabetic)
@@ -398,10 +400,12 @@ fn has_digit(bytes: &[u8]) -> bool {
     bytes.iter().any(u8::is_ascii_digit)
 }
 
-fn run(bytes: &[u8], is_part: fn(u8) -> bool) -> usize {
+/// Returns how many bytes at the beginning are parts, `most` at most: a run is looked at again from each
+/// beginning inside it, so it must not be long.
+fn run(bytes: &[u8], most: usize, is_part: fn(u8) -> bool) -> usize {
     bytes
         .iter()
-        .take(LONGEST)
+        .take(most)
         .take_while(|byte| is_part(**byte))
         .count()
 }

@@ -103,7 +103,8 @@ impl Scanner<'_> {
             .iter()
             .skip(skipped)
             .take(LONGEST_ADDRESS)
-            .take_while(|byte| !matches!(byte, b' ' | b')' | b'>' | b'\n'))
+            // A bracket cuts it off too: behind it the next link may begin, and no byte is read twice.
+            .take_while(|byte| !matches!(byte, b' ' | b')' | b'>' | b'\n' | b'[' | b']'))
             .count();
         let span = from + skipped..from + skipped + length;
         self.address(start..span.end, span, is_image);

@@ -224,6 +224,8 @@ mod tests {
             "日",
             "\u{1F468}\u{200D}",
             "delete from a ",
+            "glpat-",
+            "ey-",
         ] {
             let text = piece.repeat((1 << 14) / piece.len());
             for finding in scan(&text, &everything(&canaries)) {
