@@ -33,6 +33,7 @@ mod memory;
 mod naming;
 mod numbers;
 mod odd_upstreams;
+mod promptfoo;
 mod prompts;
 mod pushes;
 mod releases;
