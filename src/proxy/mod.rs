@@ -230,7 +230,9 @@ impl Proxy {
             trace: arrival.trace.as_ref(),
             started: arrival.started,
         };
-        match attempts::first_success(sending, &plan, &mut recording).await {
+        // A future is moved into each of those that wait for it; the largest one stays in its place.
+        let attempts = Box::pin(attempts::first_success(sending, &plan, &mut recording));
+        match attempts.await {
             Ok(success) => self.follow(recording, &call, success, upstreams).await,
             Err(error) => Err(recording.fail(error).await),
         }

@@ -141,7 +141,7 @@ impl Recorder {
                 upstreams: Arc::clone(upstreams),
                 started: arrival.started,
                 attempt: plan.first.clone(),
-                attempts: Vec::new(),
+                attempts: Vec::with_capacity(1),
                 times: CallTimes::default(),
                 warnings: call.warnings.clone(),
                 is_recorded,

@@ -4,7 +4,7 @@
 //!
 //! | key | value |
 //! | --- | --- |
-//! | `r` bucket, place of the first outcome | a block of up to 32 rows of that bucket |
+//! | `r` bucket, place of the first outcome | a compressed block of up to 128 rows of that bucket |
 //! | `t` dimension, hash of the value, bucket | nothing: the bucket has such rows |
 //! | `s` number | a run of hashes of rare values (users, sessions, traces), each with its bucket |
 //! | `h` hour, group | the sums of the group in that hour |
@@ -32,8 +32,9 @@ use std::sync::{Mutex, PoisonError};
 pub(super) const NAME: &str = "index";
 const INDEXED_TO: &[u8] = b"mindexed_to";
 const SKEW: &[u8] = b"mskew";
-/// Rows per block: larger ones are cheaper to write until sled splits its pages for them.
-const BLOCK_ROWS: usize = 32;
+/// Rows per block: larger ones are cheaper to write until sled splits its pages for them. Compressed
+/// so many take about 5 KB.
+const BLOCK_ROWS: usize = 128;
 /// Sums kept in memory, so that a batch need not read them.
 const CACHED_SUMS: usize = 4096;
 

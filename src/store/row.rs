@@ -4,7 +4,7 @@ use crate::domain::{
     Arm, BundleHash, CallId, CallIntent, CallOutcome, CallState, CostQuality, KeyId, Operation,
     PicoDollars, PromptKey, Timestamp,
 };
-use crate::store::frame::Position;
+use crate::store::frame::{Position, u32_at};
 use serde::{Deserialize, Serialize};
 
 /// A call in one line. Of a call in flight, what is known at its end is `None`.
@@ -198,13 +198,20 @@ pub(super) struct IndexedRow {
     pub(super) outcome: Position,
 }
 
-/// The version of the stored form, the first byte of a block.
-const FORMAT: u8 = 2;
-/// The form before: nothing stands behind a row.
+/// The version of the stored form, the first byte of a block: how many bytes the rows take (u32), and
+/// the rows compressed. Those of a second are much alike, and sled keeps a good many blocks in memory.
+const COMPRESSED: u8 = 3;
+/// The rows as they are: those of a block that compression would not make smaller.
+const PLAIN: u8 = 2;
+/// The first form: nothing stands behind a row.
 const WITHOUT_ARM: u8 = 1;
+/// The fastest level; the next ones gain little on so few bytes.
+const LEVEL: i32 = 1;
+/// No block is larger; more is damage.
+const MAX_BLOCK_BYTES: u32 = 16 << 20;
 
 /// The stored form, which filters look at before anything is copied. Postcard has no field names:
-/// fields are only ever added with a new `FORMAT`. Since 2 a row is followed by its arm.
+/// fields are only ever added with a new version. Since [`PLAIN`] a row is followed by its arm.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Stored<'a> {
     pub(super) id: [u8; 16],
@@ -317,14 +324,29 @@ impl<'a> Stored<'a> {
 
 /// Encodes rows as one block.
 pub(super) fn encode_block<'a>(rows: impl Iterator<Item = &'a IndexedRow>) -> Vec<u8> {
-    let mut block = vec![FORMAT];
+    let mut plain = vec![PLAIN];
     for indexed in rows {
         let row = Stored::of(&indexed.row, indexed.intent, indexed.outcome);
         // Writing to a vector cannot fail, and every field is of a kind postcard knows.
-        block = postcard::to_extend(&row, block).unwrap_or_default();
-        block = postcard::to_extend(&indexed.row.arm, block).unwrap_or_default();
+        plain = postcard::to_extend(&row, plain).unwrap_or_default();
+        plain = postcard::to_extend(&indexed.row.arm, plain).unwrap_or_default();
     }
-    block
+    compress(&plain).unwrap_or(plain)
+}
+
+/// Returns a plain block compressed; `None` when that makes it no smaller.
+fn compress(plain: &[u8]) -> Option<Vec<u8>> {
+    let (_, rows) = plain.split_first()?;
+    let length = u32::try_from(rows.len()).ok()?;
+    let compressed = zstd::bulk::compress(rows, LEVEL).ok()?;
+    let block = [&[COMPRESSED], &length.to_le_bytes()[..], &compressed].concat();
+    (block.len() < plain.len() && length <= MAX_BLOCK_BYTES).then_some(block)
+}
+
+/// Returns the rows of a compressed block; `None` when it is damaged.
+fn decompress(block: &[u8]) -> Option<Vec<u8>> {
+    let length = u32_at(block, 0).filter(|length| *length <= MAX_BLOCK_BYTES)?;
+    zstd::bulk::decompress(block.get(4..)?, usize::try_from(length).ok()?).ok()
 }
 
 /// Decodes the rows of a block that `is_wanted`; rows behind damage are left out.
@@ -333,18 +355,30 @@ pub(super) fn decode_block(
     is_wanted: impl Fn(&Stored<'_>) -> bool,
     rows: &mut Vec<IndexedRow>,
 ) {
-    let Some((&format, mut rest)) = block.split_first() else {
-        return;
-    };
-    if ![WITHOUT_ARM, FORMAT].contains(&format) {
-        return;
+    match block.split_first() {
+        Some((&COMPRESSED, block)) => {
+            if let Some(plain) = decompress(block) {
+                decode_rows(&plain, true, is_wanted, rows);
+            }
+        }
+        Some((&PLAIN, plain)) => decode_rows(plain, true, is_wanted, rows),
+        Some((&WITHOUT_ARM, plain)) => decode_rows(plain, false, is_wanted, rows),
+        _ => {}
     }
+}
+
+fn decode_rows(
+    mut rest: &[u8],
+    has_arms: bool,
+    is_wanted: impl Fn(&Stored<'_>) -> bool,
+    rows: &mut Vec<IndexedRow>,
+) {
     while !rest.is_empty() {
         let Ok((stored, mut behind)) = postcard::take_from_bytes::<Stored<'_>>(rest) else {
             return;
         };
         let mut arm = None;
-        if format != WITHOUT_ARM {
+        if has_arms {
             let Ok(found) = postcard::take_from_bytes::<Option<Arm>>(behind) else {
                 return;
             };
@@ -359,7 +393,10 @@ pub(super) fn decode_block(
 
 #[cfg(test)]
 mod tests {
-    use super::{Arm, CallRow, IndexedRow, Stored, WITHOUT_ARM, decode_block, encode_block};
+    use super::{
+        Arm, COMPRESSED, CallRow, IndexedRow, PLAIN, Stored, WITHOUT_ARM, decode_block,
+        encode_block,
+    };
     use crate::store::frame::Position;
     use crate::store::testing::{intent, outcome};
 
@@ -386,10 +423,22 @@ mod tests {
             decode_block(block, |_| true, &mut rows);
             rows
         };
-        assert_eq!(decode(&encode_block(rows.iter())), rows);
+        let block = encode_block(rows.iter());
+        assert_eq!(block[0], COMPRESSED);
+        assert_eq!(decode(&block), rows);
         assert_eq!(decode(&[9, 1, 2]), [], "an unknown format");
+        assert_eq!(decode(&block[..block.len() - 1]), [], "a damaged block");
+        let huge = [&[COMPRESSED], &u32::MAX.to_le_bytes()[..], &block[5..]].concat();
+        assert_eq!(decode(&huge), [], "a length that no block has");
 
-        // Blocks of the form before are read on.
+        // Blocks that are not compressed, and those of the form before, are read on.
+        let mut plain = vec![PLAIN];
+        for indexed in &rows {
+            let row = Stored::of(&indexed.row, indexed.intent, indexed.outcome);
+            plain = postcard::to_extend(&row, plain).unwrap();
+            plain = postcard::to_extend(&indexed.row.arm, plain).unwrap();
+        }
+        assert_eq!(decode(&plain), rows);
         let mut before = vec![WITHOUT_ARM];
         for indexed in &rows {
             let row = Stored::of(&indexed.row, indexed.intent, indexed.outcome);
