@@ -56,7 +56,7 @@ pub fn ratio_of_quantiles(
     if n < 2 || n != baseline.len() || !is_open_share(confidence) {
         return None;
     }
-    let value = of_quantiles(candidate.to_vec(), baseline.to_vec(), share)?;
+    let value = of_quantiles(candidate, baseline, share)?;
     let mut random = Random::from_seed(seed);
     let mut ratios: Vec<f64> = (0..RESAMPLES)
         .filter_map(|_| {
@@ -67,7 +67,7 @@ pub fn ratio_of_quantiles(
                     .filter_map(|place| values.get(*place).copied())
                     .collect()
             };
-            of_quantiles(pick(candidate), pick(baseline), share)
+            of_quantiles(&pick(candidate), &pick(baseline), share)
         })
         .collect();
     ratios.sort_by(f64::total_cmp);
@@ -110,8 +110,8 @@ pub fn slope(points: &[(f64, f64)]) -> Option<f64> {
     (0.0 < spread).then(|| together / spread)
 }
 
-fn of_quantiles(candidate: Vec<f64>, baseline: Vec<f64>, share: f64) -> Option<f64> {
-    let (new, old) = (quantile(&candidate, share)?, quantile(&baseline, share)?);
+fn of_quantiles(candidate: &[f64], baseline: &[f64], share: f64) -> Option<f64> {
+    let (new, old) = (quantile(candidate, share)?, quantile(baseline, share)?);
     (0.0 < old).then(|| new / old)
 }
 

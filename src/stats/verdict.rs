@@ -120,8 +120,10 @@ pub fn verdict_of_differences(differences: &[f64], margin: f64) -> Option<Verdic
     Some(verdict)
 }
 
-/// Returns the verdict on any difference, candidate − baseline, whose 95 % interval and one-sided 95 % `lower_bound` are
-/// known, say from cases that come in clusters. `(changed, cases)` says how many cases differ, and how many there are.
+/// Returns the verdict on any difference, candidate − baseline, say of cases that come in clusters.
+///
+/// Its 95 % interval and its one-sided 95 % `lower_bound` are given; `(changed, cases)` says how many cases differ, and
+/// how many there are.
 ///
 /// `None` when the margin is not above 0. `needed_cases` is not known then.
 #[must_use]

@@ -66,9 +66,9 @@ pub enum Ending {
 
 /// Makes the report.
 #[must_use]
-pub fn report(finished: Finished<'_>) -> RunReport {
+pub fn report(finished: &Finished<'_>) -> RunReport {
     let plan = finished.plan;
-    let table = Table::of(&finished);
+    let table = Table::of(finished);
     let metrics = metrics::lines(&table);
     let judges = judges::lines(&table);
     let gates = gates::lines(&table, &metrics);

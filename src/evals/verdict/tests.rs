@@ -148,7 +148,7 @@ impl Made {
     }
 
     fn report(&self) -> RunReport {
-        report(Finished {
+        report(&Finished {
             run: RunId(Uuid::nil()),
             plan: &self.plan,
             rows: self.rows.clone(),
