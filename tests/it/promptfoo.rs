@@ -286,8 +286,8 @@ fn compare(suite: &str, golden: &Golden, ours: &Ours) -> Vec<Difference> {
         };
         match (theirs, row) {
             (Some(theirs), Some(row)) => differ.rows(theirs, &row["grade"]),
-            (Some(_), None) => differ.add(None, "rows", "has it", "has it not"),
-            (None, _) => differ.add(None, "rows", "has it not", "has it"),
+            (Some(_), None) => differ.add(None, "rows", &"has it", &"has it not"),
+            (None, _) => differ.add(None, "rows", &"has it not", &"has it"),
         }
     }
     differences
@@ -304,8 +304,8 @@ impl Differ<'_> {
         &mut self,
         assertion: Option<(&str, &str)>,
         what: &str,
-        promptfoo: impl ToString,
-        promptgate: impl ToString,
+        promptfoo: &dyn fmt::Display,
+        promptgate: &dyn fmt::Display,
     ) {
         self.found.push(Difference {
             suite: self.suite.to_owned(),
@@ -323,7 +323,7 @@ impl Differ<'_> {
         // promptfoo gives up a case at the first error, so that nothing else of it can be told.
         if theirs.outcome == Outcome::Error {
             if outcome != Outcome::Error {
-                self.add(None, "outcome", theirs.outcome, outcome);
+                self.add(None, "outcome", &theirs.outcome, &outcome);
             }
             return;
         }
@@ -333,11 +333,11 @@ impl Differ<'_> {
             return;
         }
         if theirs.outcome != outcome {
-            self.add(None, "outcome", theirs.outcome, outcome);
+            self.add(None, "outcome", &theirs.outcome, &outcome);
         }
         let score = grade["score"].as_f64();
         if !is_same(theirs.score, score) {
-            self.add(None, "score", shown(theirs.score), shown(score));
+            self.add(None, "score", &shown(theirs.score), &shown(score));
         }
         let metrics = grade["metrics"].as_object().cloned().unwrap_or_default();
         let names: BTreeSet<&String> = theirs.named_scores.keys().chain(metrics.keys()).collect();
@@ -347,7 +347,12 @@ impl Differ<'_> {
                 .get(name)
                 .and_then(|metric| metric["score"].as_f64());
             if !is_same(wanted, found) {
-                self.add(None, &format!("metric {name}"), shown(wanted), shown(found));
+                self.add(
+                    None,
+                    &format!("metric {name}"),
+                    &shown(wanted),
+                    &shown(found),
+                );
             }
         }
     }
@@ -368,7 +373,7 @@ impl Differ<'_> {
                 Outcome::Fail
             };
             let Some(found) = by_path(&wanted.path) else {
-                self.add(place, "assertions", "has it", "has it not");
+                self.add(place, "assertions", &"has it", &"has it not");
                 continue;
             };
             let negation = if found["is_negated"] == true {
@@ -378,22 +383,22 @@ impl Differ<'_> {
             };
             let kind = format!("{negation}{}", found["kind"].as_str().unwrap());
             if kind != wanted.kind {
-                self.add(place, "assertions", &wanted.kind, kind);
+                self.add(place, "assertions", &wanted.kind, &kind);
                 continue;
             }
             let mark = Outcome::of(&found["mark"]);
             if mark != outcome {
-                self.add(place, "outcome", outcome, mark);
+                self.add(place, "outcome", &outcome, &mark);
                 continue;
             }
             let score = found["score"].as_f64();
             if !is_same(wanted.score, score) {
-                self.add(place, "score", shown(wanted.score), shown(score));
+                self.add(place, "score", &shown(wanted.score), &shown(score));
             }
         }
         let (wanted, found) = (judged.count(), ours.len());
         if wanted != found {
-            self.add(None, "assertions", wanted, found);
+            self.add(None, "assertions", &wanted, &found);
         }
     }
 }
