@@ -39,12 +39,21 @@ impl Failure {
         Self::new(String::new())
     }
 
+    /// Ends with a code of its own.
+    pub(crate) fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
     pub(crate) fn with_hint(self, hint: Option<String>) -> Self {
         Self { hint, ..self }
     }
 
     pub(crate) fn with_details(self, details: Vec<String>) -> Self {
         Self { details, ..self }
+    }
+
+    pub(crate) const fn code(&self) -> u8 {
+        self.code
     }
 
     pub(crate) fn message(&self) -> &str {

@@ -13,10 +13,15 @@
 //! - What a run needs is in its plan: nothing is read from a file after it began.
 //! - Every call, of a case or of a judge, goes through the gateway and is a record.
 
+mod digest;
 pub mod gateway;
 pub mod grade;
+pub mod graders;
+pub mod ledger;
 pub mod plan;
 pub mod report;
 pub mod row;
+pub mod run;
+pub mod script;
 pub mod suite;
 pub mod template;

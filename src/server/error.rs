@@ -4,6 +4,7 @@ use crate::domain::Blame;
 use crate::providers::ErrorKind;
 use crate::proxy::{self, AnswerFacts, Failure};
 use crate::server::headers;
+use crate::evals::run;
 use crate::{access, prompts, providers, store, wire};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -279,6 +280,22 @@ impl From<store::Error> for ApiError {
                 None => Self::internal(&describe(&error)),
             },
         }
+    }
+}
+
+impl From<run::Error> for ApiError {
+    fn from(error: run::Error) -> Self {
+        let status = match error {
+            run::Error::Store(error) => return error.into(),
+            run::Error::RunNotFound { .. } | run::Error::NothingToResume => StatusCode::NOT_FOUND,
+            run::Error::PlanInvalid { .. } => StatusCode::BAD_REQUEST,
+            run::Error::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            run::Error::PlanLost { .. } | run::Error::BrokeOff { .. } => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        let hint = error.hint();
+        Self::of_request(status, error.kind(), error.to_string(), hint.as_deref())
     }
 }
 
