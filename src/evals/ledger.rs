@@ -186,7 +186,12 @@ impl Ledger {
     /// # Errors
     ///
     /// When the journal does not take it.
-    pub async fn begin(&self, run: RunId, start: &RunStart, cells: u64) -> Result<(), store::Error> {
+    pub async fn begin(
+        &self,
+        run: RunId,
+        start: &RunStart,
+        cells: u64,
+    ) -> Result<(), store::Error> {
         let plan = &start.plan;
         let sides = plan.sides.iter();
         let sides: Vec<_> = sides
@@ -316,7 +321,9 @@ impl Ledger {
         let rows = rows.iter().filter_map(|row| {
             let parsed = serde_json::from_slice(&row.body);
             parsed
-                .inspect_err(|error| tracing::error!(%run, cell = row.cell, %error, "a row cannot be read"))
+                .inspect_err(
+                    |error| tracing::error!(%run, cell = row.cell, %error, "a row cannot be read"),
+                )
                 .ok()
         });
         Ok(rows.collect())
@@ -329,7 +336,10 @@ impl Ledger {
     ///
     /// Those of [`Store::calls`] and [`Store::record`].
     pub async fn paid(&self, run: RunId, rows: &[Row]) -> Result<Vec<CallRecord>, store::Error> {
-        let mut told: HashSet<_> = rows.iter().filter_map(|row| row.answer.as_ref()?.call).collect();
+        let mut told: HashSet<_> = rows
+            .iter()
+            .filter_map(|row| row.answer.as_ref()?.call)
+            .collect();
         for row in rows {
             let judged = row.grade.assertions.iter();
             let judged = judged.filter_map(|assertion| assertion.grade.judged.as_ref());
@@ -359,11 +369,15 @@ impl Ledger {
     }
 
     /// Returns the answer that is kept under `key`, and when it was asked.
-    pub async fn kept_answer<T: for<'de> Deserialize<'de>>(&self, key: &str) -> Option<(Timestamp, T)> {
+    pub async fn kept_answer<T: for<'de> Deserialize<'de>>(
+        &self,
+        key: &str,
+    ) -> Option<(Timestamp, T)> {
         let key = key.to_owned();
         let found = self.blocking(move |store| store.kept_answer(&key)).await;
         // Without the cache a run is dearer, not wrong.
-        let found = found.inspect_err(|error| tracing::warn!(%error, "a kept answer cannot be read"));
+        let found =
+            found.inspect_err(|error| tracing::warn!(%error, "a kept answer cannot be read"));
         let (at, body) = found.ok().flatten()?;
         Some((at, serde_json::from_slice(&body).ok()?))
     }
@@ -371,7 +385,9 @@ impl Ledger {
     /// Keeps an answer under `key`.
     pub async fn keep_answer<T: Serialize>(&self, key: &str, answer: &T) {
         let (key, body) = (key.to_owned(), self.encode(answer));
-        let kept = self.blocking(move |store| store.keep_answer(&key, &body?)).await;
+        let kept = self
+            .blocking(move |store| store.keep_answer(&key, &body?))
+            .await;
         if let Err(error) = kept {
             tracing::warn!(%error, "an answer cannot be kept for later runs");
         }
@@ -382,7 +398,10 @@ impl Ledger {
 pub(super) fn paid_of(rows: &[&Row]) -> (PicoDollars, PicoDollars) {
     let (mut cases, mut judges) = (0_u64, 0_u64);
     for row in rows {
-        let answer = row.answer.as_ref().filter(|answer| answer.cached_from.is_none());
+        let answer = row
+            .answer
+            .as_ref()
+            .filter(|answer| answer.cached_from.is_none());
         let cost = answer.and_then(|answer| answer.cost.pico_usd);
         cases = cases.saturating_add(cost.map_or(0, |cost| cost.0));
         let judged = row.grade.assertions.iter();
@@ -394,6 +413,3 @@ pub(super) fn paid_of(rows: &[&Row]) -> (PicoDollars, PicoDollars) {
     }
     (PicoDollars(cases), PicoDollars(judges))
 }
-
-
-

@@ -25,3 +25,4 @@ pub mod run;
 pub mod script;
 pub mod suite;
 pub mod template;
+pub mod values;

@@ -1,10 +1,10 @@
 //! The one place where errors meet HTTP.
 
 use crate::domain::Blame;
+use crate::evals::run;
 use crate::providers::ErrorKind;
 use crate::proxy::{self, AnswerFacts, Failure};
 use crate::server::headers;
-use crate::evals::run;
 use crate::{access, prompts, providers, store, wire};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};

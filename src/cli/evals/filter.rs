@@ -56,8 +56,11 @@ impl Filters {
         plan: &mut RunPlan,
         of_run: Option<&BTreeSet<String>>,
     ) -> Result<(), Failure> {
-        let metadata: Result<Vec<(&str, &str)>, Failure> =
-            self.filter_metadata.iter().map(|pair| split(pair)).collect();
+        let metadata: Result<Vec<(&str, &str)>, Failure> = self
+            .filter_metadata
+            .iter()
+            .map(|pair| split(pair))
+            .collect();
         let metadata = metadata?;
         let before = count(plan);
         for side in &mut plan.sides {
@@ -75,8 +78,11 @@ impl Filters {
         let after = count(plan);
         if after == 0 {
             let hint = "`promptgate evals run` without filters asks all".to_owned();
-            return Err(Failure::usage(format!("no case of `{}` is left by the filters", plan.suite))
-                .with_hint(Some(hint)));
+            return Err(Failure::usage(format!(
+                "no case of `{}` is left by the filters",
+                plan.suite
+            ))
+            .with_hint(Some(hint)));
         }
         if after < before {
             // The forecast was for all of them.
@@ -88,14 +94,17 @@ impl Filters {
                 let amount = u128::from(amount) * u128::from(after) / u128::from(before.max(1));
                 u64::try_from(amount).unwrap_or(u64::MAX)
             });
-            plan.warnings.push(format!("filters left {after} of {before} cells"));
+            plan.warnings
+                .push(format!("filters left {after} of {before} cells"));
         }
         Ok(())
     }
 
     fn wants_subject(&self, subject: &Subject) -> bool {
         let has = |label: &str, wanted: &Option<String>| {
-            wanted.as_deref().is_none_or(|wanted| label.contains(wanted))
+            wanted
+                .as_deref()
+                .is_none_or(|wanted| label.contains(wanted))
         };
         has(&subject.model_label, &self.filter_providers)
             && has(&subject.prompt_label, &self.filter_prompts)
@@ -136,7 +145,6 @@ impl Filters {
 }
 
 fn split(pair: &str) -> Result<(&str, &str), Failure> {
-    pair.split_once('=').ok_or_else(|| {
-        Failure::usage(format!("`--filter-metadata {pair}` is not KEY=VALUE"))
-    })
+    pair.split_once('=')
+        .ok_or_else(|| Failure::usage(format!("`--filter-metadata {pair}` is not KEY=VALUE")))
 }

@@ -66,7 +66,9 @@ fn row(run: &Value) -> Vec<String> {
     };
     // A run that goes on tells its figures itself.
     let number = |name: &str| {
-        let known = at(result, name).as_u64().or_else(|| at(progress, name).as_u64());
+        let known = at(result, name)
+            .as_u64()
+            .or_else(|| at(progress, name).as_u64());
         known.map_or_else(|| "-".to_owned(), |number| number.to_string())
     };
     let amount = |name: &str| at(result, name).as_u64();
@@ -77,7 +79,9 @@ fn row(run: &Value) -> Vec<String> {
         time(at(run, "began")),
         text(at(plan, "suite")),
         state,
-        at(plan, "cells").as_u64().map_or_else(|| "-".to_owned(), |cells| cells.to_string()),
+        at(plan, "cells")
+            .as_u64()
+            .map_or_else(|| "-".to_owned(), |cells| cells.to_string()),
         number("passed"),
         number("failed"),
         number("errors"),

@@ -45,7 +45,10 @@ pub(crate) fn present(outcome: &Outcome, as_json: bool) -> Result<u8, Failure> {
 /// One failure fails; what could not be judged, or was not asked, never passes.
 fn code(outcome: &Outcome) -> u8 {
     let end = &outcome.end;
-    let heads = outcome.rows.iter().filter(|row| row.cell.side == Side::Head);
+    let heads = outcome
+        .rows
+        .iter()
+        .filter(|row| row.cell.side == Side::Head);
     let failed = heads.filter(|row| row.grade.mark == Mark::Fail).count();
     let is_asked = end.stopped.is_none_or(Stop::is_complete);
     match end.stopped {
@@ -124,7 +127,11 @@ fn text(outcome: &Outcome) -> String {
     let end = &outcome.end;
     let done = end.passed + end.failed + end.errors;
     let took = span(end.spent.duration_ms);
-    let _ = writeln!(text, "\nrun {}: {done} of {} cells in {took}", end.run, end.cells);
+    let _ = writeln!(
+        text,
+        "\nrun {}: {done} of {} cells in {took}",
+        end.run, end.cells
+    );
     if let Some(stop) = end.stopped {
         let _ = writeln!(text, "stopped: {}", stop.words());
     }

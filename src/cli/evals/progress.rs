@@ -94,7 +94,12 @@ mod tests {
     fn money_and_time_are_short() {
         assert_eq!(dollars(PicoDollars(1_234_567_890_000)), "1.2345");
         assert_eq!(dollars(PicoDollars(99_999_999)), "0.0000");
-        for (millis, text) in [(1, "1s"), (59_001, "1m 0s"), (130_000, "2m 10s"), (3_900_000, "1h 5m")] {
+        for (millis, text) in [
+            (1, "1s"),
+            (59_001, "1m 0s"),
+            (130_000, "2m 10s"),
+            (3_900_000, "1h 5m"),
+        ] {
             assert_eq!(span(millis), text);
         }
     }

@@ -131,7 +131,9 @@ pub(crate) async fn run(
     admin.close().await?;
     // The worst of all suites: what is certain before what is not.
     let codes = result?;
-    let worst = [INTERRUPTED, 100, 102, 101].into_iter().find(|code| codes.contains(code));
+    let worst = [INTERRUPTED, 100, 102, 101]
+        .into_iter()
+        .find(|code| codes.contains(code));
     worst.map_or(Ok(()), |code| Err(Failure::silent().with_code(code)))
 }
 
@@ -157,7 +159,9 @@ async fn decided_cases(
     let Some((run, marks)) = filters.of_run() else {
         return Ok(None);
     };
-    let answer = admin.get(&format!("/api/evals/runs/{}/rows", escape(run))).await?;
+    let answer = admin
+        .get(&format!("/api/evals/runs/{}/rows", escape(run)))
+        .await?;
     let rows = at(&answer, "data").as_array().into_iter().flatten();
     let wanted = rows.filter(|row| {
         let mark = at(at(row, "grade"), "mark").as_str();
@@ -200,7 +204,9 @@ async fn one(
         return Err(error);
     }
     let Some(end) = heard.end else {
-        let hint = heard.run.map(|run| format!("`promptgate evals run --resume {run}` goes on with it"));
+        let hint = heard
+            .run
+            .map(|run| format!("`promptgate evals run --resume {run}` goes on with it"));
         return Err(Failure::new("the run broke off").with_hint(hint));
     };
     let (run, stopped) = (end.run, end.stopped);
@@ -241,7 +247,9 @@ async fn follow(
     let Some(run) = run else {
         return Err(interrupted());
     };
-    let hint = Some(format!("`promptgate evals run --resume {run}` goes on with it"));
+    let hint = Some(format!(
+        "`promptgate evals run --resume {run}` goes on with it"
+    ));
     output::say("\nstopping: calls under way may finish; a second interruption does not wait\n");
     let path = format!("/api/evals/runs/{run}");
     let stopping = async {
@@ -297,7 +305,15 @@ mod tests {
         ] {
             assert_eq!(dollars(text), Ok(PicoDollars(pico)), "{text}");
         }
-        for text in ["", ".5", "-1", "1e3", "1.0000000000001", "99999999999", "two"] {
+        for text in [
+            "",
+            ".5",
+            "-1",
+            "1e3",
+            "1.0000000000001",
+            "99999999999",
+            "two",
+        ] {
             assert!(dollars(text).is_err(), "{text}");
         }
     }

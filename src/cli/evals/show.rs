@@ -61,7 +61,12 @@ fn overview(run: &Value, rows: &[Value]) -> String {
     let text = |value: &Value| clean(value.as_str().unwrap_or("-"));
     let mut out = String::new();
     let _ = writeln!(out, "run    {}", text(at(run, "id")));
-    let _ = writeln!(out, "suite  {}  {}", text(at(plan, "suite")), text(at(plan, "path")));
+    let _ = writeln!(
+        out,
+        "suite  {}  {}",
+        text(at(plan, "suite")),
+        text(at(plan, "path"))
+    );
     let _ = writeln!(out, "began  {}", time(at(run, "began")));
     let _ = writeln!(out, "state  {}", text(at(run, "state")));
     if let Some(stopped) = at(at(end, "spent"), "stopped").as_str() {
@@ -88,7 +93,11 @@ fn line(row: &Value) -> Vec<String> {
     let (cell, grade) = (at(row, "cell"), at(row, "grade"));
     let text = |value: &Value| clean(value.as_str().unwrap_or("-"));
     let is_good = at(grade, "mark") == "pass";
-    let reason = if is_good { String::new() } else { text(at(grade, "reason")) };
+    let reason = if is_good {
+        String::new()
+    } else {
+        text(at(grade, "reason"))
+    };
     let reason = reason.lines().next().unwrap_or_default();
     vec![
         text(at(cell, "case")),

@@ -33,7 +33,11 @@ pub(super) fn cache_key(ask: &Ask) -> String {
 }
 
 /// Returns the name under which vectors are kept; with `run`, for this run alone.
-pub(super) fn vectors_key(run: Option<crate::domain::RunId>, model: &str, texts: &[String]) -> String {
+pub(super) fn vectors_key(
+    run: Option<crate::domain::RunId>,
+    model: &str,
+    texts: &[String],
+) -> String {
     digest(&json!(["embeddings/1", run, model, texts]))
 }
 
@@ -81,7 +85,11 @@ mod tests {
     #[test]
     fn keys_tell_apart_what_must_be_asked_apart() {
         let one = ask();
-        assert_eq!(cache_key(&one), cache_key(&ask()), "another run, the same question");
+        assert_eq!(
+            cache_key(&one),
+            cache_key(&ask()),
+            "another run, the same question"
+        );
         let mut repeated = ask();
         repeated.cell.as_mut().unwrap().repeat = 1;
         let mut other_side = ask();

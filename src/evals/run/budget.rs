@@ -143,7 +143,13 @@ impl Budget {
             Purpose::Judge => left(self.limits.judges, state.spent.judges),
             Purpose::Case | Purpose::Embedding => u64::MAX,
         };
-        let which = |is_judges| if is_judges { Exceeded::Judges } else { Exceeded::Total };
+        let which = |is_judges| {
+            if is_judges {
+                Exceeded::Judges
+            } else {
+                Exceeded::Total
+            }
+        };
         if total == u64::MAX && judges == u64::MAX {
             return Tried::Reserved(0);
         }

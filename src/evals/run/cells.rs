@@ -50,12 +50,22 @@ impl Cell<'_> {
         let conversation = if has_stored {
             ""
         } else if is_told {
-            self.case.metadata.get("conversationId").and_then(|id| id.as_str()).unwrap_or_default()
+            self.case
+                .metadata
+                .get("conversationId")
+                .and_then(|id| id.as_str())
+                .unwrap_or_default()
         } else {
             return None;
         };
         let label = &self.subject.label;
-        Some(digest(&(self.side.side, label, self.repeat, conversation, has_stored)))
+        Some(digest(&(
+            self.side.side,
+            label,
+            self.repeat,
+            conversation,
+            has_stored,
+        )))
     }
 }
 
@@ -74,12 +84,11 @@ fn is_wanted(case: &Case, subject: &Subject) -> bool {
 }
 
 /// Returns the cells of a case on one side.
-fn of_case<'a>(
-    side: &'a SidePlan,
-    case: &'a Case,
-    repeat: u32,
-) -> impl Iterator<Item = Cell<'a>> {
-    let subjects = side.subjects.iter().filter(|subject| is_wanted(case, subject));
+fn of_case<'a>(side: &'a SidePlan, case: &'a Case, repeat: u32) -> impl Iterator<Item = Cell<'a>> {
+    let subjects = side
+        .subjects
+        .iter()
+        .filter(|subject| is_wanted(case, subject));
     subjects.map(move |subject| Cell {
         side,
         subject,
@@ -127,7 +136,12 @@ impl<'a> Cells<'a> {
             // Neither side always goes first.
             let turn = usize::try_from(cell.repeat).unwrap_or(0) + place;
             let label = cell.subject.label.clone();
-            (*place, cell.repeat, label, is_base == turn.is_multiple_of(2))
+            (
+                *place,
+                cell.repeat,
+                label,
+                is_base == turn.is_multiple_of(2),
+            )
         });
         Self::chained(order)
     }

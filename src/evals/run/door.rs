@@ -66,7 +66,9 @@ impl Door {
             ..Arrival::own(&body)
         };
         let answer = self.proxy.answer_errand(&self.caller, &arrival, prompt);
-        let answer = answer.await.map_err(|failure| refused(&failure, &arrival))?;
+        let answer = answer
+            .await
+            .map_err(|failure| refused(&failure, &arrival))?;
         let latency = arrival.started.elapsed();
         let mut found = reply::read(&answer.body).map_err(|message| AskError {
             code: "upstream_invalid".to_owned(),
@@ -80,7 +82,9 @@ impl Door {
         found.cost = answer.facts.cost.unwrap_or_default();
         found.latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         let sent = answer.sent.iter();
-        found.sent = sent.filter_map(|message| serde_json::from_slice(message).ok()).collect();
+        found.sent = sent
+            .filter_map(|message| serde_json::from_slice(message).ok())
+            .collect();
         Ok(found)
     }
 
@@ -101,7 +105,8 @@ impl Door {
                 variables,
             } => {
                 let prompt = self.prompts.get(&(key.clone(), *hash)).ok_or_else(|| {
-                    let message = format!("the plan has no version {} of prompt `{key}`", hash.short());
+                    let message =
+                        format!("the plan has no version {} of prompt `{key}`", hash.short());
                     AskError {
                         code: "prompt_version_not_found".to_owned(),
                         message,
@@ -117,14 +122,20 @@ impl Door {
             }
         };
         for (name, value) in &ask.parameters {
-            if !["stream", "stream_options", "model", "messages", "prompt"].contains(&name.as_str()) {
+            if !["stream", "stream_options", "model", "messages", "prompt"].contains(&name.as_str())
+            {
                 body.insert(name.clone(), value.clone());
             }
         }
         Ok((prompt, Bytes::from(Value::Object(body).to_string())))
     }
 
-    async fn vectors(&self, run: RunId, model: &str, texts: &[String]) -> Result<Embedded, AskError> {
+    async fn vectors(
+        &self,
+        run: RunId,
+        model: &str,
+        texts: &[String],
+    ) -> Result<Embedded, AskError> {
         let body = json!({"model": model, "input": texts, "encoding_format": "float"});
         let body = Bytes::from(body.to_string());
         let arrival = Arrival {
@@ -143,7 +154,8 @@ impl Door {
             is_retryable: true,
             retry_after_ms: None,
         };
-        let request = EmbeddingsRequest::decode(&body).map_err(|error| invalid(error.to_string()))?;
+        let request =
+            EmbeddingsRequest::decode(&body).map_err(|error| invalid(error.to_string()))?;
         let answer = self.proxy.embed(&self.caller, &arrival, request).await;
         let answer = answer.map_err(|failure| refused(&failure, &arrival))?;
         let AnswerBody::Whole(body) = answer.body else {
@@ -197,7 +209,9 @@ fn adopt(
         let (found, hash) = (bundle.hash().short(), hash.short());
         return Err(format!("prompt `{key}` in the plan is {found}, not {hash}"));
     }
-    let number = version.strip_prefix('v').and_then(|digits| digits.parse().ok());
+    let number = version
+        .strip_prefix('v')
+        .and_then(|digits| digits.parse().ok());
     let stamp = PromptStamp {
         key: key.clone(),
         hash: *hash,
@@ -206,18 +220,29 @@ fn adopt(
         commit: side.commit.clone(),
         dirty: side.commit.is_none(),
     };
-    Ok(Some(((key.clone(), *hash), ResolvedPrompt { stamp, bundle })))
+    Ok(Some((
+        (key.clone(), *hash),
+        ResolvedPrompt { stamp, bundle },
+    )))
 }
 
 /// Cases have variables of their own (what is expected, say), which a prompt need not take.
 fn declared(prompt: &ResolvedPrompt, variables: &Map<String, Value>) -> Map<String, Value> {
     let schema = prompt.bundle.input_schema();
-    let is_open = schema.is_some_and(|schema| schema.get("additionalProperties") == Some(&Value::Bool(true)));
-    let names: Vec<&str> = prompt.bundle.variables().into_iter().map(|(name, _)| name).collect();
+    let is_open =
+        schema.is_some_and(|schema| schema.get("additionalProperties") == Some(&Value::Bool(true)));
+    let names: Vec<&str> = prompt
+        .bundle
+        .variables()
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
     let taken = variables
         .iter()
         .filter(|(name, _)| is_open || names.contains(&name.as_str()));
-    taken.map(|(name, value)| (name.clone(), value.clone())).collect()
+    taken
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 fn refused(failure: &Failure, arrival: &Arrival) -> AskError {
@@ -228,7 +253,8 @@ fn refused(failure: &Failure, arrival: &Arrival) -> AskError {
         message: error.to_string(),
         call: failure.facts.durability.map(|_| arrival.id),
         is_retryable: error.may_succeed_later(),
-        retry_after_ms: retry_after.map(|wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+        retry_after_ms: retry_after
+            .map(|wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
     }
 }
 
@@ -249,8 +275,16 @@ fn read_vectors(body: &[u8], count: usize) -> Result<Vectors, String> {
         .map_err(|error| format!("the embeddings cannot be read: {error}"))?;
     let mut data = answer.data;
     data.sort_by_key(|one| one.index);
-    if data.len() != count || data.iter().enumerate().any(|(place, one)| one.index != place) {
-        return Err(format!("{count} texts were sent and {} vectors came", data.len()));
+    if data.len() != count
+        || data
+            .iter()
+            .enumerate()
+            .any(|(place, one)| one.index != place)
+    {
+        return Err(format!(
+            "{count} texts were sent and {} vectors came",
+            data.len()
+        ));
     }
     let usage = answer.usage.and_then(|usage| read_usage(usage.get()));
     Ok((data.into_iter().map(|one| one.embedding).collect(), usage))
@@ -262,7 +296,8 @@ mod tests {
 
     #[test]
     fn vectors_come_in_the_order_of_the_texts() {
-        let body = br#"{"data":[{"index":1,"embedding":[2]},{"index":0,"embedding":[1.5]}],"usage":null}"#;
+        let body =
+            br#"{"data":[{"index":1,"embedding":[2]},{"index":0,"embedding":[1.5]}],"usage":null}"#;
         let (vectors, usage) = read_vectors(body, 2).unwrap();
         assert_eq!((vectors, usage), (vec![vec![1.5], vec![2.0]], None));
         let error = read_vectors(body, 3).unwrap_err();

@@ -139,7 +139,9 @@ impl Runs {
     #[must_use]
     pub fn progress(&self, run: RunId) -> Option<Progress> {
         let active = self.active();
-        active.get(&run).map(|active| active.progress.borrow().clone())
+        active
+            .get(&run)
+            .map(|active| active.progress.borrow().clone())
     }
 
     /// Asks a run of this process to stop; whether it was one.
@@ -194,7 +196,11 @@ impl Runs {
         }
         let active = self.active();
         let by_id = earlier.and_then(|run| active.get_key_value(&run.id));
-        let by_plan = || active.iter().find(|(_, active)| Some(active.plan_hash.as_str()) == hash);
+        let by_plan = || {
+            active
+                .iter()
+                .find(|(_, active)| Some(active.plan_hash.as_str()) == hash)
+        };
         let (run, active) = by_id.or_else(by_plan)?;
         Some(Watched {
             run: *run,
@@ -222,7 +228,8 @@ impl Runs {
         let is_asked = options.resume.is_some() || options.retry_errors;
         let runs = self.ledger.runs(None, LOOKED_THROUGH).await?;
         let found = runs.into_iter().find(|run| {
-            let is_same = hash.is_none() || fact(run.plan.as_deref(), "plan_hash").as_deref() == hash;
+            let is_same =
+                hash.is_none() || fact(run.plan.as_deref(), "plan_hash").as_deref() == hash;
             let is_new = run.began.is_some_and(|began| since <= began.0);
             is_same && (is_asked || is_new) && (options.retry_errors || is_cut(run))
         });
@@ -283,8 +290,8 @@ impl Runs {
     async fn paid(&self, run: RunId, rows: &[Row], options: &Options) -> Result<Paid, Error> {
         let mut paid = Paid::new();
         for record in self.ledger.paid(run, rows).await? {
-            let Some((purpose, name)) = (record.intent.run.as_ref())
-                .and_then(|run| Some((run.purpose, run.ask.clone()?)))
+            let Some((purpose, name)) =
+                (record.intent.run.as_ref()).and_then(|run| Some((run.purpose, run.ask.clone()?)))
             else {
                 continue;
             };
@@ -415,7 +422,10 @@ fn is_cut(run: &StoredRun) -> bool {
 fn check(plan: &RunPlan) -> Result<(), Error> {
     let invalid = |problem: String| Err(Error::PlanInvalid { problem });
     if plan.version != 1 {
-        return invalid(format!("its version is {}, and 1 is known here", plan.version));
+        return invalid(format!(
+            "its version is {}, and 1 is known here",
+            plan.version
+        ));
     }
     let mut sides = BTreeSet::new();
     for side in &plan.sides {
@@ -437,8 +447,9 @@ fn check(plan: &RunPlan) -> Result<(), Error> {
     }
     match count(plan) {
         0 => invalid("it has nothing to ask: no case is for any of its subjects".to_owned()),
-        cells if MAX_CELLS < cells => invalid(format!("it has {cells} cells, more than {MAX_CELLS}")),
+        cells if MAX_CELLS < cells => {
+            invalid(format!("it has {cells} cells, more than {MAX_CELLS}"))
+        }
         _ => Ok(()),
     }
 }
-

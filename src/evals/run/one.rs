@@ -1,5 +1,6 @@
 //! One cell, from its variables to its row.
 
+use crate::domain::Timestamp;
 use crate::domain::{Cost, Purpose, RunId};
 use crate::evals::digest::digest;
 use crate::evals::gateway::{Ask, AskContent, AskError, Gateway, Reply};
@@ -11,7 +12,6 @@ use crate::evals::run::filling::{Filled, Memory, as_text, fill_cell};
 use crate::evals::run::grading::{self, Work, unjudged};
 use crate::evals::run::reply;
 use crate::evals::suite::ModelSource;
-use crate::domain::Timestamp;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -36,7 +36,9 @@ pub(super) struct Ready<'a> {
 
 /// Returns how long one call may take.
 pub(super) fn timeout_of(plan: &RunPlan) -> Duration {
-    plan.settings.timeout_ms.map_or(TIMEOUT, Duration::from_millis)
+    plan.settings
+        .timeout_ms
+        .map_or(TIMEOUT, Duration::from_millis)
 }
 
 /// Fills a cell.
@@ -56,16 +58,31 @@ fn hash_of(common: Common<'_>, cell: &Cell<'_>, filled: &Result<Filled, String>)
     let asked = match filled {
         Ok(filled) => match &filled.content {
             AskContent::Messages(messages) => json!(messages),
-            AskContent::Version { hash, variables, .. } => json!([hash, variables]),
+            AskContent::Version {
+                hash, variables, ..
+            } => json!([hash, variables]),
         },
         Err(reason) => json!({ "reason": reason }),
     };
     let judge = common.plan.judge.as_ref().map(|judge| &judge.hash);
     let settings = &common.plan.settings.judge;
     digest(&json!([
-        [json!(cell.key()), asked, json!(subject.model), json!(subject.parameters)],
-        [json!(subject.transform), json!(case.given_output), json!(case.options)],
-        [json!(case.asserts), json!(case.threshold), json!(case.scoring)],
+        [
+            json!(cell.key()),
+            asked,
+            json!(subject.model),
+            json!(subject.parameters)
+        ],
+        [
+            json!(subject.transform),
+            json!(case.given_output),
+            json!(case.options)
+        ],
+        [
+            json!(case.asserts),
+            json!(case.threshold),
+            json!(case.scoring)
+        ],
         [json!(judge), json!(settings)],
     ]))
 }
@@ -137,7 +154,9 @@ async fn answered<G: Gateway>(
     gateway: &G,
 ) -> Result<Reply, AskError> {
     if let Some(output) = &cell.case.given_output {
-        let text = output.as_str().map_or_else(|| output.to_string(), str::to_owned);
+        let text = output
+            .as_str()
+            .map_or_else(|| output.to_string(), str::to_owned);
         return Ok(unasked(text, filled));
     }
     if cell.subject.model == ModelSource::Echo {
@@ -193,7 +212,10 @@ fn work(common: Common<'_>, cell: &Cell<'_>, filled: Filled, reply: Reply) -> Wo
         AskContent::Messages(messages) if reply.sent.is_empty() => messages.clone(),
         _ => reply.sent,
     };
-    let planted = |canary: &&str| sent.iter().any(|message| message.to_string().contains(*canary));
+    let planted = |canary: &&str| {
+        sent.iter()
+            .any(|message| message.to_string().contains(*canary))
+    };
     let canary = Some(common.canary).filter(planted).map(str::to_owned);
     Work {
         steps: steps(&reply.message),
@@ -231,11 +253,16 @@ fn graded_subject(cell: &Cell<'_>) -> crate::evals::plan::Subject {
 /// Returns the tools that a message calls.
 fn steps(message: &Value) -> Vec<Step> {
     let calls = message.get("tool_calls").and_then(Value::as_array);
-    let calls = calls.into_iter().flatten().filter_map(|call| call.get("function"));
+    let calls = calls
+        .into_iter()
+        .flatten()
+        .filter_map(|call| call.get("function"));
     let calls = calls.chain(message.get("function_call"));
     let step = |function: &Value| {
         let arguments = function.get("arguments").cloned().unwrap_or_default();
-        let parsed = arguments.as_str().and_then(|text| serde_json::from_str(text).ok());
+        let parsed = arguments
+            .as_str()
+            .and_then(|text| serde_json::from_str(text).ok());
         Some(Step {
             name: function.get("name")?.as_str()?.to_owned(),
             arguments: parsed.unwrap_or(arguments),
@@ -256,7 +283,10 @@ pub(super) fn remember(memory: &mut Memory, cell: &Cell<'_>, row: &Row) {
     said.insert("prompt".to_owned(), row.sent.clone().into());
     said.insert(
         "input".to_owned(),
-        input.and_then(|message| message.get("content")).cloned().unwrap_or_default(),
+        input
+            .and_then(|message| message.get("content"))
+            .cloned()
+            .unwrap_or_default(),
     );
     said.insert("output".to_owned(), answer.output.clone());
     memory.said.push(said.into());

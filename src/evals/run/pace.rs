@@ -192,7 +192,11 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn paces(most: u32, delay: Duration) -> Paces {
-        Paces::new(most, delay, HashMap::from([("slow".to_owned(), SECOND * 5)]))
+        Paces::new(
+            most,
+            delay,
+            HashMap::from([("slow".to_owned(), SECOND * 5)]),
+        )
     }
 
     #[tokio::test(start_paused = true)]
@@ -211,7 +215,11 @@ mod tests {
         assert_eq!(paces.lowest(), 4);
         drop(places);
         let place = pace.enter().await;
-        assert_eq!(began.elapsed(), SECOND * 3, "what the provider says is obeyed");
+        assert_eq!(
+            began.elapsed(),
+            SECOND * 3,
+            "what the provider says is obeyed"
+        );
         place.was_too_much(None);
         assert_eq!(paces.lowest(), 2);
         drop(place);

@@ -81,7 +81,11 @@ pub(super) fn output(reply: &Reply, parameters: &Map<String, Value>) -> Value {
         .find(|calls| !calls.is_null() && calls.as_array().is_none_or(|calls| !calls.is_empty()));
     if let Some(calls) = calls {
         let is_silent = reply.text.is_empty();
-        return if is_silent { calls.clone() } else { message.clone() };
+        return if is_silent {
+            calls.clone()
+        } else {
+            message.clone()
+        };
     }
     let refusal = message.get("refusal").and_then(Value::as_str);
     if let Some(refusal) = refusal.filter(|_| reply.text.is_empty()) {
@@ -89,7 +93,9 @@ pub(super) fn output(reply: &Reply, parameters: &Map<String, Value>) -> Value {
     }
     let format = parameters.get("response_format");
     let wants_schema = format.and_then(|format| format.get("type")) == Some(&"json_schema".into());
-    let parsed = serde_json::from_str(&reply.text).ok().filter(|_| wants_schema);
+    let parsed = serde_json::from_str(&reply.text)
+        .ok()
+        .filter(|_| wants_schema);
     parsed.unwrap_or_else(|| reply.text.as_str().into())
 }
 
@@ -101,7 +107,9 @@ mod tests {
     fn body(message: &Value) -> Vec<u8> {
         let choice = json!({"message": message, "finish_reason": "stop",
             "logprobs": {"content": [{"token": "a", "logprob": -0.5}]}});
-        json!({"model": "m-1", "choices": [choice]}).to_string().into_bytes()
+        json!({"model": "m-1", "choices": [choice]})
+            .to_string()
+            .into_bytes()
     }
 
     #[test]
@@ -113,11 +121,23 @@ mod tests {
         let both = json!({"content": "x", "tool_calls": calls});
         for (message, parameters, expected) in [
             (json!({"content": "hi"}), &none, json!("hi")),
-            (json!({"content": [{"type": "text", "text": "a"}, {"text": "b"}]}), &none, json!("ab")),
-            (json!({"content": null, "tool_calls": calls}), &none, calls.clone()),
+            (
+                json!({"content": [{"type": "text", "text": "a"}, {"text": "b"}]}),
+                &none,
+                json!("ab"),
+            ),
+            (
+                json!({"content": null, "tool_calls": calls}),
+                &none,
+                calls.clone(),
+            ),
             (json!({"content": "x", "tool_calls": []}), &none, json!("x")),
             (both.clone(), &none, both.clone()),
-            (json!({"content": null, "refusal": "no"}), &none, json!("no")),
+            (
+                json!({"content": null, "refusal": "no"}),
+                &none,
+                json!("no"),
+            ),
             (json!({"content": "{\"a\":1}"}), schema, json!({"a": 1})),
             (json!({"content": "{\"a\":1}"}), &none, json!("{\"a\":1}")),
             (json!({"content": "{\"a\""}), schema, json!("{\"a\"")),
@@ -133,7 +153,12 @@ mod tests {
         assert_eq!(reply.model_returned.as_deref(), Some("m-1"));
         assert_eq!(reply.finish_reason.as_deref(), Some("stop"));
         assert_eq!(reply.log_probs, Some(vec![-0.5]));
-        for body in ["", "{}", "{\"choices\":[]}", "{\"choices\":[{\"message\":1}]}"] {
+        for body in [
+            "",
+            "{}",
+            "{\"choices\":[]}",
+            "{\"choices\":[{\"message\":1}]}",
+        ] {
             assert!(read(body.as_bytes()).is_err(), "{body}");
         }
     }

@@ -117,7 +117,10 @@ impl<G: Gateway> Runner<G> {
             begun,
             control,
             halt,
-            known: rows.into_iter().map(|row| (row.cell.clone(), row)).collect(),
+            known: rows
+                .into_iter()
+                .map(|row| (row.cell.clone(), row))
+                .collect(),
             progress,
             state: Mutex::new(State {
                 watch,
@@ -261,7 +264,8 @@ impl<G: Gateway> Runner<G> {
             ..row.clone()
         });
         drop(state);
-        self.progress.send_modify(|progress| progress.count(row, is_resumed));
+        self.progress
+            .send_modify(|progress| progress.count(row, is_resumed));
         self.tell();
         if let Some(stop) = stop {
             self.halt(stop);
@@ -287,7 +291,11 @@ impl<G: Gateway> Runner<G> {
         let stopped = state.stop.filter(|_| progress.done < progress.total);
         let (case_calls, judge_calls) = self.till.calls();
         let unpriced = progress.unpriced;
-        let warnings = warnings(&state.rows, unpriced, &self.begun.start.plan.settings.budget);
+        let warnings = warnings(
+            &state.rows,
+            unpriced,
+            &self.begun.start.plan.settings.budget,
+        );
         RunEnd {
             version: 1,
             run: self.begun.run,
@@ -316,11 +324,7 @@ impl<G: Gateway> Runner<G> {
 }
 
 /// What should be known of the rows together.
-fn warnings(
-    rows: &[Row],
-    unpriced: u64,
-    budget: &crate::evals::suite::Budget,
-) -> Vec<String> {
+fn warnings(rows: &[Row], unpriced: u64, budget: &crate::evals::suite::Budget) -> Vec<String> {
     let mut warnings = Vec::new();
     if 0 < unpriced && (budget.total.is_some() || budget.judges.is_some()) {
         warnings.push(format!(
@@ -334,7 +338,10 @@ fn warnings(
             continue;
         };
         let day = |at: Timestamp| at.unix_seconds().div_euclid(86_400);
-        dates.entry(row.cell.side).or_default().insert(answer.cached_from.map(day));
+        dates
+            .entry(row.cell.side)
+            .or_default()
+            .insert(answer.cached_from.map(day));
     }
     if let (Some(base), Some(head)) = (dates.get(&Side::Base), dates.get(&Side::Head))
         && base != head

@@ -77,7 +77,11 @@ impl Watch {
             return tallies.any(|tally| 0 < tally.failed);
         }
         let sights = self.gates.iter().map(|gate| {
-            let sights: Vec<Sight> = self.subjects.values().map(|tally| sight(gate, tally)).collect();
+            let sights: Vec<Sight> = self
+                .subjects
+                .values()
+                .map(|tally| sight(gate, tally))
+                .collect();
             if sights.contains(&Sight::Fails) {
                 Sight::Fails
             } else if sights.iter().all(|sight| *sight == Sight::Holds) {
@@ -93,7 +97,8 @@ impl Watch {
     fn is_precise(&self, half: f64) -> bool {
         self.subjects.values().all(|tally| {
             let known = tally.passed + tally.failed;
-            known == tally.total || (LEAST_CELLS <= known && half_width(tally.passed, known) <= half)
+            known == tally.total
+                || (LEAST_CELLS <= known && half_width(tally.passed, known) <= half)
         })
     }
 }

@@ -61,7 +61,9 @@ impl Scripted {
     fn asked(&self) -> Vec<(Side, String, u32)> {
         let asked = self.asked.lock().unwrap();
         let cells = asked.iter().map(|ask| ask.cell.clone().unwrap());
-        cells.map(|cell| (cell.side, cell.case.0, cell.repeat)).collect()
+        cells
+            .map(|cell| (cell.side, cell.case.0, cell.repeat))
+            .collect()
     }
 }
 
@@ -215,7 +217,9 @@ fn plan(cases: Vec<Case>) -> RunPlan {
 }
 
 fn cases(count: usize) -> Vec<Case> {
-    (0..count).map(|n| case(&format!("c{n}"), &format!("good {n}"))).collect()
+    (0..count)
+        .map(|n| case(&format!("c{n}"), &format!("good {n}")))
+        .collect()
 }
 
 /// A store, and what runs in it.
@@ -264,7 +268,9 @@ impl Bench {
         let first = Progress::new(self.run, count(plan), 1);
         let (progress, told) = watch::channel(first);
         let (ledger, control) = (Arc::clone(&self.ledger), self.control.clone());
-        let end = Runner::new(ledger, gateway.clone(), begun, control, progress).run().await;
+        let end = Runner::new(ledger, gateway.clone(), begun, control, progress)
+            .run()
+            .await;
         assert_eq!(told.borrow().done, end.passed + end.failed + end.errors);
         let rows = self.ledger.rows(self.run).await.unwrap();
         (end, rows)
@@ -275,7 +281,10 @@ impl Bench {
 async fn base_and_head_of_a_case_are_asked_one_after_the_other() {
     let bench = Bench::new();
     let mut plan = plan(vec![case("a", "good"), case("b", "bad")]);
-    plan.sides.insert(0, side(Side::Base, vec![case("b", "good"), case("old", "good")]));
+    plan.sides.insert(
+        0,
+        side(Side::Base, vec![case("b", "good"), case("old", "good")]),
+    );
     plan.settings.repeat = 2;
     plan.settings.concurrency = 1;
     let gateway = Scripted::parrot();
@@ -297,12 +306,18 @@ async fn base_and_head_of_a_case_are_asked_one_after_the_other() {
             cell(base, "old", 1),
         ]
     );
-    assert_eq!((end.cells, end.passed, end.failed, end.errors), (8, 6, 2, 0));
+    assert_eq!(
+        (end.cells, end.passed, end.failed, end.errors),
+        (8, 6, 2, 0)
+    );
     assert_eq!(end.stopped, None);
     assert_eq!(end.spent.case_calls, 8);
     assert_eq!(end.spent.cases, Some(PicoDollars(80)));
     assert_eq!(rows.len(), 8);
-    let failed = rows.iter().find(|row| row.grade.mark == Mark::Fail).unwrap();
+    let failed = rows
+        .iter()
+        .find(|row| row.grade.mark == Mark::Fail)
+        .unwrap();
     assert_eq!(failed.vars["x"], "bad");
     assert_eq!(failed.answer.as_ref().unwrap().output, "say bad");
 }
@@ -331,7 +346,10 @@ async fn a_stopped_run_goes_on_and_asks_nothing_twice() {
     assert_eq!(rows.len(), 12);
     assert_eq!(end.stopped, None);
     let first = u64::try_from(stopping.asked().len()).unwrap();
-    assert_eq!((end.spent.resumed, end.spent.case_calls), (first, 12 - first));
+    assert_eq!(
+        (end.spent.resumed, end.spent.case_calls),
+        (first, 12 - first)
+    );
     assert_eq!(end.spent.cases, Some(PicoDollars(120)));
     let (mut once, again) = (stopping.asked(), rest.asked());
     assert!(again.iter().all(|cell| !once.contains(cell)));
@@ -350,21 +368,32 @@ async fn an_answer_that_was_paid_is_taken_instead_of_asking() {
     bench.run = RunId::fresh();
     for ask in &asked[..1] {
         let key = super::asks::ask_key(ask);
-        bench.paid.entry(key).or_default().push_back(reply("good, and paid", 7));
+        bench
+            .paid
+            .entry(key)
+            .or_default()
+            .push_back(reply("good, and paid", 7));
     }
     let mut plan = plan;
     plan.settings.is_cached = false;
     let again = Scripted::parrot();
     let (_, rows) = bench.run(&plan, &again).await;
     assert_eq!(again.asked().len(), 1);
-    let outputs: Vec<_> = rows.iter().map(|row| row.answer.clone().unwrap().output).collect();
+    let outputs: Vec<_> = rows
+        .iter()
+        .map(|row| row.answer.clone().unwrap().output)
+        .collect();
     assert!(outputs.contains(&json!("good, and paid")), "{outputs:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_changed_case_is_asked_again_and_errors_are_when_that_is_wanted() {
     let mut bench = Bench::new();
-    let before = plan(vec![case("a", "good"), case("b", "good"), case("c", "good")]);
+    let before = plan(vec![
+        case("a", "good"),
+        case("b", "good"),
+        case("c", "good"),
+    ]);
     let failing = Scripted::new(|ask, _| match ask.case.as_str() {
         "c" => Err(failure("provider_error", None)),
         _ => Ok(reply(&said(ask), 10)),
@@ -402,7 +431,11 @@ async fn the_budget_stops_a_run_before_it_is_overspent() {
 
     plan.settings.budget.total = Some(PicoDollars(205));
     let (end, rows) = bench.run(&plan, &gateway).await;
-    assert_eq!((end.stopped, rows.len()), (Some(Stop::Budget), 20), "what was spent counts");
+    assert_eq!(
+        (end.stopped, rows.len()),
+        (Some(Stop::Budget), 20),
+        "what was spent counts"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -426,7 +459,10 @@ async fn a_storm_of_refusals_is_weathered() {
     let never = Scripted::new(|_, _| Err(failure("provider_rate_limited", Some(10))));
     let (end, rows) = bench.run(&self::plan(cases(1)), &never).await;
     assert_eq!((end.errors, never.asked().len()), (1, 8));
-    assert_eq!(rows[0].error.as_ref().unwrap().code, "provider_rate_limited");
+    assert_eq!(
+        rows[0].error.as_ref().unwrap().code,
+        "provider_rate_limited"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -451,7 +487,8 @@ async fn a_conversation_is_told_in_order() {
     let bench = Bench::new();
     let with = |id: &str, conversation: &str| {
         let mut case = case(id, &format!("good {id}"));
-        case.metadata.insert("conversationId".to_owned(), conversation.into());
+        case.metadata
+            .insert("conversationId".to_owned(), conversation.into());
         case
     };
     let mut plan = plan(vec![with("a", "1"), with("b", "2"), with("c", "1")]);
@@ -477,13 +514,20 @@ async fn answers_are_kept_for_later_runs_by_repeat() {
     plan.settings.repeat = 2;
     let gateway = Scripted::parrot();
     let (end, _) = bench.run(&plan, &gateway).await;
-    assert_eq!((end.spent.cached, gateway.asked().len()), (0, 4), "repeats are asked");
+    assert_eq!(
+        (end.spent.cached, gateway.asked().len()),
+        (0, 4),
+        "repeats are asked"
+    );
 
     bench.run = RunId::fresh();
     let (end, rows) = bench.run(&plan, &gateway).await;
     assert_eq!((end.spent.cached, gateway.asked().len()), (4, 4));
     assert_eq!(end.spent.cases, Some(PicoDollars(0)));
-    assert!(rows.iter().all(|row| row.answer.as_ref().unwrap().cached_from.is_some()));
+    assert!(
+        rows.iter()
+            .all(|row| row.answer.as_ref().unwrap().cached_from.is_some())
+    );
 
     // One side from the cache and one asked now is said.
     bench.run = RunId::fresh();
@@ -492,7 +536,11 @@ async fn answers_are_kept_for_later_runs_by_repeat() {
     other.sides[0].subjects[0] = subject("[m] p", "tell {{x}}");
     let (end, _) = bench.run(&other, &gateway).await;
     assert_eq!(gateway.asked().len(), 8);
-    assert!(end.warnings[0].contains("not answered at the same time"), "{:?}", end.warnings);
+    assert!(
+        end.warnings[0].contains("not answered at the same time"),
+        "{:?}",
+        end.warnings
+    );
 
     bench.run = RunId::fresh();
     plan.settings.is_cached = false;
@@ -545,7 +593,10 @@ async fn a_run_ends_when_its_verdict_is_certain_or_precise() {
     plan.settings.stopping = Stopping::Decided;
     let gateway = Scripted::parrot();
     let (end, _) = bench.run(&plan, &gateway).await;
-    assert_eq!((end.stopped, end.failed, gateway.asked().len()), (Some(Stop::Decided), 1, 4));
+    assert_eq!(
+        (end.stopped, end.failed, gateway.asked().len()),
+        (Some(Stop::Decided), 1, 4)
+    );
 
     let bench = Bench::new();
     plan.settings.stopping = Stopping::Precision(0.12);
@@ -579,7 +630,11 @@ async fn serial_cases_run_alone() {
     let began = tokio::time::Instant::now();
     bench.run(&plan, &gateway).await;
     assert_eq!(gateway.asked()[0].1, "alone");
-    assert_eq!(began.elapsed().as_secs(), 2, "one alone, then two side by side");
+    assert_eq!(
+        began.elapsed().as_secs(),
+        2,
+        "one alone, then two side by side"
+    );
 }
 
 /// A question whose value nobody needs keeps its type.
@@ -593,8 +648,14 @@ fn values_stay_what_they_are() {
     let mut cheaper = plan.clone();
     cheaper.settings.concurrency = 1;
     cheaper.settings.budget.total = Some(PicoDollars(1));
-    assert_eq!(super::plan_hash(&cheaper), super::plan_hash(&plan), "the same is asked");
+    assert_eq!(
+        super::plan_hash(&cheaper),
+        super::plan_hash(&plan),
+        "the same is asked"
+    );
     let mut other = plan.clone();
-    other.sides[0].cases[0].vars.insert("y".to_owned(), Value::Null);
+    other.sides[0].cases[0]
+        .vars
+        .insert("y".to_owned(), Value::Null);
     assert_ne!(super::plan_hash(&other), super::plan_hash(&plan));
 }

@@ -71,10 +71,7 @@ enum Line<'a> {
 }
 
 /// Begins a run, or goes on with one, and follows it.
-pub(crate) async fn begin(
-    State(runs): State<Arc<Runs>>,
-    body: Body,
-) -> Result<Response, ApiError> {
+pub(crate) async fn begin(State(runs): State<Arc<Runs>>, body: Body) -> Result<Response, ApiError> {
     let limits = BodyLimits {
         bytes: PLAN_BYTES,
         total: PLAN_TOTAL,
@@ -84,10 +81,18 @@ pub(crate) async fn begin(
     let wanted: Wanted = serde_json::from_slice(&body).map_err(|error| {
         let hint = "send `plan` as `promptgate evals check --json` writes it, and `options`";
         let message = format!("the run cannot be read: {error}");
-        ApiError::of_request(StatusCode::BAD_REQUEST, "invalid_request", message, Some(hint))
+        ApiError::of_request(
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+            message,
+            Some(hint),
+        )
     })?;
     let watched = runs.begin(wanted.plan, &wanted.options).await?;
-    let leaving = wanted.options.stops_with_client.then(|| watched.cancel.clone());
+    let leaving = wanted
+        .options
+        .stops_with_client
+        .then(|| watched.cancel.clone());
     Ok(follow(runs, watched, wanted.rows, leaving))
 }
 
@@ -263,5 +268,8 @@ pub(crate) async fn cancel(
             Some("`promptgate evals list` shows what runs"),
         ));
     }
-    Ok((StatusCode::ACCEPTED, Json(json!({"object": "eval.run", "id": run.id, "state": "stopping"}))))
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(json!({"object": "eval.run", "id": run.id, "state": "stopping"})),
+    ))
 }
