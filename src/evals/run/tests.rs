@@ -458,7 +458,7 @@ async fn a_storm_of_refusals_is_weathered() {
     let bench = Bench::new();
     let never = Scripted::new(|_, _| Err(failure("provider_rate_limited", Some(10))));
     let (end, rows) = bench.run(&self::plan(cases(1)), &never).await;
-    assert_eq!((end.errors, never.asked().len()), (1, 8));
+    assert_eq!((end.errors, never.asked().len()), (1, 20));
     assert_eq!(
         rows[0].error.as_ref().unwrap().code,
         "provider_rate_limited"

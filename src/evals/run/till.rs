@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// How often a provider that is busy is asked the same.
-const TRIES: u32 = 8;
+const TRIES: u32 = 20;
 
 /// The codes by which a provider says that it is too much.
 const BUSY: [&str; 2] = ["provider_rate_limited", "provider_overloaded"];
