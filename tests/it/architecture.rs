@@ -22,7 +22,7 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Each outside thing has one room. hyper is two things: a server and a client.
-const OWNERS: [(&str, &str); 27] = [
+const OWNERS: [(&str, &str); 26] = [
     ("axum", "server"),
     ("tower", "server"),
     ("tower_http", "server"),
@@ -45,7 +45,6 @@ const OWNERS: [(&str, &str); 27] = [
     ("notify", "prompts"),
     ("similar", "prompts"),
     ("gix", "git"),
-    ("minijinja", "evals"),
     ("rquickjs", "evals"),
     ("toml", "app"),
     ("clap", "cli"),

@@ -10,7 +10,9 @@ mod html;
 mod javascript;
 mod json;
 mod measures;
+mod meteor;
 mod overlap;
+mod porter;
 mod ready;
 mod sql;
 mod text;
@@ -144,6 +146,7 @@ fn judge(ready: &Ready<'_>) -> Judged {
         Kind::RougeN => overlap::rouge(ready),
         Kind::Bleu => overlap::bleu(ready),
         Kind::Gleu => overlap::gleu(ready),
+        Kind::Meteor => meteor::meteor(ready),
         Kind::Latency => measures::latency(ready),
         Kind::Cost => measures::cost(ready),
         Kind::Perplexity => measures::perplexity(ready),
