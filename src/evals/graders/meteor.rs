@@ -20,14 +20,22 @@ const GAMMA: f64 = 0.5;
 pub(super) fn meteor(ready: &Ready<'_>) -> Judged {
     let references = ready.needed_texts()?;
     if ready.text.is_empty() {
-        return Err(CannotJudge::because("METEOR says nothing of an empty output"));
+        return Err(CannotJudge::because(
+            "METEOR says nothing of an empty output",
+        ));
     }
     let setting = |name: &str, default: f64| {
         let value = ready.assertion.config.get(name);
         value.and_then(serde_json::Value::as_f64).unwrap_or(default)
     };
-    let settings = [setting("alpha", ALPHA), setting("beta", BETA), setting("gamma", GAMMA)];
-    let scores = references.iter().map(|reference| score(&ready.text, reference, settings));
+    let settings = [
+        setting("alpha", ALPHA),
+        setting("beta", BETA),
+        setting("gamma", GAMMA),
+    ];
+    let scores = references
+        .iter()
+        .map(|reference| score(&ready.text, reference, settings));
     ready.scored(scores.fold(0.0, f64::max), 0.5, "METEOR")
 }
 
@@ -35,7 +43,12 @@ fn score(candidate: &str, reference: &str, [alpha, beta, gamma]: [f64; 3]) -> f6
     let (candidate, reference) = (words(candidate), words(reference));
     let mut matches = Vec::new();
     let rest = matched(numbered(&candidate), numbered(&reference), &mut matches);
-    let stems = |words: Vec<(usize, String)>| words.into_iter().map(|(place, word)| (place, stem(&word))).collect();
+    let stems = |words: Vec<(usize, String)>| {
+        words
+            .into_iter()
+            .map(|(place, word)| (place, stem(&word)))
+            .collect()
+    };
     matched(stems(rest.0), stems(rest.1), &mut matches);
     if matches.is_empty() {
         return 0.0;
@@ -43,7 +56,10 @@ fn score(candidate: &str, reference: &str, [alpha, beta, gamma]: [f64; 3]) -> f6
     matches.sort_unstable();
     let count = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
     let found = count(matches.len());
-    let (precision, recall) = (found / count(candidate.len()), found / count(reference.len()));
+    let (precision, recall) = (
+        found / count(candidate.len()),
+        found / count(reference.len()),
+    );
     let mean = precision * recall / (alpha * precision + (1.0 - alpha) * recall);
     let breaks = matches.windows(2).filter(|pair| match pair {
         [(a, b), (next_a, next_b)] => *next_a != a + 1 || *next_b != b + 1,
@@ -75,7 +91,11 @@ fn numbered(words: &[String]) -> Numbered {
 }
 
 /// Pairs words that are the same, the last of the one with the last of the other, and returns what is left.
-fn matched(candidate: Numbered, reference: Numbered, matches: &mut Vec<(usize, usize)>) -> (Numbered, Numbered) {
+fn matched(
+    candidate: Numbered,
+    reference: Numbered,
+    matches: &mut Vec<(usize, usize)>,
+) -> (Numbered, Numbered) {
     let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
     for (place, word) in &reference {
         places.entry(word).or_default().push(*place);
@@ -88,7 +108,10 @@ fn matched(candidate: Numbered, reference: Numbered, matches: &mut Vec<(usize, u
     }
     let left = |words: Numbered, taken: Vec<usize>| {
         let taken: std::collections::HashSet<usize> = taken.into_iter().collect();
-        words.into_iter().filter(|(place, _)| !taken.contains(place)).collect()
+        words
+            .into_iter()
+            .filter(|(place, _)| !taken.contains(place))
+            .collect()
     };
     let taken = paired.iter().copied().unzip();
     let (in_candidate, in_reference): (Vec<usize>, Vec<usize>) = taken;
@@ -118,16 +141,35 @@ mod tests {
         let (mark, best) = graded("meteor", json!(["dogs bark", "a b c d"]), json!("a b c d"));
         assert_eq!(mark, Mark::Pass);
         assert!((best - 0.9921875).abs() < 1e-12);
-        assert_eq!(graded("not-meteor", json!("dogs bark"), json!("a b")), (Mark::Pass, 1.0));
+        assert_eq!(
+            graded("not-meteor", json!("dogs bark"), json!("a b")),
+            (Mark::Pass, 1.0)
+        );
         assert_eq!(graded("meteor", json!("x"), json!("")).0, Mark::Error);
     }
 
     const METEOR: [(&str, &str, f64); 6] = [
-        ("The cat sat on the mat", "The cat is sitting on the mat", 0.701_449_275_362_318_8),
-        ("the mat sat on the cat", "the cat sat on the mat", 0.851_851_851_851_851_9),
-        ("It runs quickly.", "it was running quick.", 0.256_410_256_410_256_44),
+        (
+            "The cat sat on the mat",
+            "The cat is sitting on the mat",
+            0.701_449_275_362_318_8,
+        ),
+        (
+            "the mat sat on the cat",
+            "the cat sat on the mat",
+            0.851_851_851_851_851_9,
+        ),
+        (
+            "It runs quickly.",
+            "it was running quick.",
+            0.256_410_256_410_256_44,
+        ),
         ("nothing shared here", "completely different words", 0.0),
-        ("The cat sat on the mat", "The cat sat on a mat.", 0.743_333_333_333_333_5),
+        (
+            "The cat sat on the mat",
+            "The cat sat on a mat.",
+            0.743_333_333_333_333_5,
+        ),
         (" lead", "lead", 0.454_545_454_545_454_53),
     ];
 

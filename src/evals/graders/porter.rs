@@ -38,8 +38,8 @@ const STEP_3: [(&str, &str); 7] = [
 
 /// Endings of step 4, which go where the stem has a measure above 1; the longer before the shorter.
 const STEP_4: [&str; 18] = [
-    "ement", "ance", "ence", "able", "ible", "ment", "ant", "ent", "ism", "ate", "iti", "ous", "ive", "ize", "al",
-    "er", "ic", "ou",
+    "ement", "ance", "ence", "able", "ible", "ment", "ant", "ent", "ism", "ate", "iti", "ous",
+    "ive", "ize", "al", "er", "ic", "ou",
 ];
 
 /// Returns the stem of a lowercase word; what is no such word is left as it is.
@@ -72,13 +72,22 @@ fn plurals(word: &str) -> String {
 /// Step 1b.
 fn past_and_gerund(word: &str) -> String {
     if let Some(stem) = word.strip_suffix("eed") {
-        return if 0 < measure(stem) { format!("{stem}ee") } else { word.to_owned() };
+        return if 0 < measure(stem) {
+            format!("{stem}ee")
+        } else {
+            word.to_owned()
+        };
     }
-    let stem = ["ed", "ing"].iter().find_map(|ending| word.strip_suffix(ending));
+    let stem = ["ed", "ing"]
+        .iter()
+        .find_map(|ending| word.strip_suffix(ending));
     let Some(stem) = stem.filter(|stem| has_vowel(stem)) else {
         return word.to_owned();
     };
-    if ["at", "bl", "iz"].iter().any(|ending| stem.ends_with(ending)) {
+    if ["at", "bl", "iz"]
+        .iter()
+        .any(|ending| stem.ends_with(ending))
+    {
         return format!("{stem}e");
     }
     if ends_doubled(stem) && !stem.ends_with(['l', 's', 'z']) {
@@ -94,7 +103,11 @@ fn past_and_gerund(word: &str) -> String {
 fn replaced(word: String, endings: &[(&str, &str)]) -> String {
     for (ending, with) in endings {
         if let Some(stem) = word.strip_suffix(ending) {
-            return if 0 < measure(stem) { format!("{stem}{with}") } else { word };
+            return if 0 < measure(stem) {
+                format!("{stem}{with}")
+            } else {
+                word
+            };
         }
     }
     word
@@ -108,7 +121,11 @@ fn without_suffix(word: String) -> String {
     }
     for ending in STEP_4 {
         if let Some(stem) = word.strip_suffix(ending) {
-            return if 1 < measure(stem) { stem.to_owned() } else { word };
+            return if 1 < measure(stem) {
+                stem.to_owned()
+            } else {
+                word
+            };
         }
     }
     word
@@ -117,7 +134,9 @@ fn without_suffix(word: String) -> String {
 /// Steps 5a and 5b.
 fn without_final_e(word: String) -> String {
     let word = match word.strip_suffix('e') {
-        Some(stem) if 1 < measure(stem) || (measure(stem) == 1 && !ends_short(stem)) => stem.to_owned(),
+        Some(stem) if 1 < measure(stem) || (measure(stem) == 1 && !ends_short(stem)) => {
+            stem.to_owned()
+        }
         _ => word,
     };
     match word.strip_suffix('l') {
@@ -143,7 +162,10 @@ fn consonants(word: &str) -> Vec<bool> {
 /// How often a vowel is followed by a consonant.
 fn measure(stem: &str) -> usize {
     let letters = consonants(stem);
-    letters.windows(2).filter(|pair| matches!(pair, [false, true])).count()
+    letters
+        .windows(2)
+        .filter(|pair| matches!(pair, [false, true]))
+        .count()
 }
 
 fn has_vowel(stem: &str) -> bool {
