@@ -16,6 +16,7 @@
 mod dataset;
 pub mod gateway;
 pub mod grade;
+pub mod importers;
 pub mod plan;
 pub mod planner;
 pub mod report;
