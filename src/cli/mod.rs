@@ -101,12 +101,12 @@ enum Command {
     /// List, show and render prompts, and tell their history.
     #[command(subcommand)]
     Prompts(prompts::PromptsCommand),
+    /// Run suites of evals, check them, and read what came of them.
+    #[command(subcommand)]
+    Evals(evals::EvalsCommand),
     /// Tell what happened to prompts, labels and keys.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Run suites of evals, and read what came of them.
-    #[command(subcommand)]
-    Evals(evals::EvalsCommand),
     /// Look after the stored records.
     #[command(subcommand)]
     Store(store::StoreCommand),
@@ -167,8 +167,8 @@ async fn dispatch(arguments: Arguments) -> Result<(), output::Failure> {
         Command::Calls(command) => calls::run(command, &common, &environment).await,
         Command::Keys(command) => keys::run(command, &common, &environment).await,
         Command::Prompts(command) => prompts::run(command, &common, &environment).await,
-        Command::Audit(command) => audit::run(command, &common, &environment).await,
         Command::Evals(command) => evals::run(command, &common, &environment).await,
+        Command::Audit(command) => audit::run(command, &common, &environment).await,
         Command::Store(command) => store::run(command, &common, &environment).await,
     }
 }

@@ -52,10 +52,6 @@ impl Failure {
         Self { details, ..self }
     }
 
-    pub(crate) const fn code(&self) -> u8 {
-        self.code
-    }
-
     pub(crate) fn message(&self) -> &str {
         &self.message
     }

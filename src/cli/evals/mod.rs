@@ -1,12 +1,15 @@
-//! `promptgate evals run|list|show`.
+//! `promptgate evals …`: suites are read from files here, runs go on behind the admin plane.
 
-mod filter;
+mod check;
+mod import;
 mod list;
 mod outcome;
 mod plans;
 mod progress;
 mod run;
 mod show;
+mod text;
+mod workspace;
 
 use crate::app::Environment;
 use crate::cli::Common;
@@ -22,6 +25,10 @@ pub(crate) enum EvalsCommand {
     List(list::ListArguments),
     /// Show a run, or one of its cases whole.
     Show(show::ShowArguments),
+    /// Check suites without asking anybody, and say what a run would take.
+    Check(check::CheckArguments),
+    /// Bring a suite of another tool here, exactly or not at all.
+    Import(import::ImportArguments),
 }
 
 /// Runs the command.
@@ -34,5 +41,7 @@ pub(crate) async fn run(
         EvalsCommand::Run(arguments) => run::run(&arguments, common, environment).await,
         EvalsCommand::List(arguments) => list::run(&arguments, common, environment).await,
         EvalsCommand::Show(arguments) => show::run(&arguments, common, environment).await,
+        EvalsCommand::Check(arguments) => check::run(&arguments, common, environment).await,
+        EvalsCommand::Import(arguments) => import::run(&arguments, common.json),
     }
 }

@@ -2,12 +2,11 @@
 
 use crate::app::Environment;
 use crate::cli::Common;
-use crate::cli::evals::filter::Filters;
 use crate::cli::evals::outcome::{INTERRUPTED, Outcome, present};
-use crate::cli::evals::plans;
+use crate::cli::evals::plans::{self, Filters};
 use crate::cli::evals::progress::ProgressLine;
 use crate::cli::output::{self, Failure, at};
-use crate::cli::reach::{Admin, escape};
+use crate::cli::reach::{self, Admin};
 use crate::domain::{PicoDollars, RunId};
 use crate::evals::ledger::{RunEnd, Stop};
 use crate::evals::plan::RunPlan;
@@ -17,7 +16,6 @@ use clap::Args;
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,9 +27,17 @@ pub(crate) const HELP: &str = "Exit codes: 0 passed, 100 failed, 101 inconclusiv
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
-    /// The files of the suites.
+    /// Suites: files, or names below the directory of suites.
     #[arg(value_name = "SUITE")]
     pub(crate) suites: Vec<String>,
+    /// The directory of suites.
+    #[arg(
+        long,
+        env = "PROMPTGATE_EVALS",
+        value_name = "DIR",
+        default_value = "evals"
+    )]
+    pub(crate) evals: PathBuf,
     /// Compare with this branch, tag or commit.
     #[arg(long, value_name = "REF")]
     pub(crate) base: Option<String>,
@@ -43,12 +49,12 @@ pub(crate) struct RunArguments {
     pub(crate) repeat: Option<u32>,
     /// Make at most so many calls at once.
     #[arg(long, short = 'j', value_name = "N")]
-    concurrency: Option<u32>,
+    pub(crate) concurrency: Option<u32>,
     #[command(flatten)]
-    filters: Filters,
+    pub(crate) filters: Filters,
     /// Take no answer of an earlier run.
     #[arg(long)]
-    no_cache: bool,
+    pub(crate) no_cache: bool,
     /// Begin anew, also when a run of the same was cut.
     #[arg(long, conflicts_with = "resume")]
     fresh: bool,
@@ -60,7 +66,7 @@ pub(crate) struct RunArguments {
     retry_errors: bool,
     /// Spend at most so many dollars.
     #[arg(long, value_name = "USD", value_parser = dollars)]
-    budget: Option<PicoDollars>,
+    pub(crate) budget: Option<PicoDollars>,
 }
 
 /// Reads an amount in dollars, exactly.
@@ -101,24 +107,20 @@ pub(crate) async fn run(
     common: &Common,
     environment: &Environment,
 ) -> Result<(), Failure> {
-    let mut plans = plans::read(arguments)?;
-    let goes_on_alone = plans.is_empty() && arguments.resume.is_some();
-    if plans.is_empty() && !goes_on_alone {
-        let hint = "name the file of a suite, or go on with `--resume`".to_owned();
+    let has_plans = !arguments.suites.is_empty() || !arguments.plans.is_empty();
+    if !has_plans && arguments.resume.is_none() {
+        let hint = "name a suite, or go on with `--resume`".to_owned();
         return Err(Failure::usage("there is nothing to run").with_hint(Some(hint)));
     }
+    let config = reach::config(common, environment)?;
     let admin = Admin::reach(common, environment)?;
-    let mut work = async || {
-        let of_run = decided_cases(&admin, &arguments.filters).await?;
-        for plan in &mut plans {
-            override_settings(plan, arguments);
-            arguments.filters.apply(plan, of_run.as_ref())?;
-        }
+    let work = async {
         let mut codes = Vec::new();
-        if goes_on_alone {
+        if !has_plans {
             codes.push(one(&admin, None, arguments, common.json).await?);
+            return Ok(codes);
         }
-        for plan in plans.drain(..) {
+        for plan in plans::read(arguments, &admin, &config, environment).await? {
             let code = one(&admin, Some(plan), arguments, common.json).await?;
             codes.push(code);
             if code == INTERRUPTED {
@@ -127,7 +129,7 @@ pub(crate) async fn run(
         }
         Ok(codes)
     };
-    let result: Result<Vec<u8>, Failure> = work().await;
+    let result: Result<Vec<u8>, Failure> = work.await;
     admin.close().await?;
     // The worst of all suites: what is certain before what is not.
     let codes = result?;
@@ -135,40 +137,6 @@ pub(crate) async fn run(
         .into_iter()
         .find(|code| codes.contains(code));
     worst.map_or(Ok(()), |code| Err(Failure::silent().with_code(code)))
-}
-
-fn override_settings(plan: &mut RunPlan, arguments: &RunArguments) {
-    let settings = &mut plan.settings;
-    if let Some(repeat) = arguments.repeat {
-        settings.repeat = repeat.max(1);
-    }
-    if let Some(concurrency) = arguments.concurrency {
-        settings.concurrency = concurrency.max(1);
-    }
-    if let Some(budget) = arguments.budget {
-        settings.budget.total = Some(budget);
-    }
-    settings.is_cached &= !arguments.no_cache;
-}
-
-/// Returns the cases that an earlier run decides, when a filter names one.
-async fn decided_cases(
-    admin: &Admin,
-    filters: &Filters,
-) -> Result<Option<BTreeSet<String>>, Failure> {
-    let Some((run, marks)) = filters.of_run() else {
-        return Ok(None);
-    };
-    let answer = admin
-        .get(&format!("/api/evals/runs/{}/rows", escape(run)))
-        .await?;
-    let rows = at(&answer, "data").as_array().into_iter().flatten();
-    let wanted = rows.filter(|row| {
-        let mark = at(at(row, "grade"), "mark").as_str();
-        mark.is_some_and(|mark| marks.contains(&mark))
-    });
-    let ids = wanted.filter_map(|row| at(at(row, "cell"), "case").as_str());
-    Ok(Some(ids.map(str::to_owned).collect()))
 }
 
 /// Carries out one plan and prints what it came to; returns its code.
