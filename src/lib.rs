@@ -16,6 +16,7 @@ pub mod providers;
 pub mod proxy;
 pub mod safety;
 pub mod server;
+pub mod stats;
 pub mod store;
 pub mod telemetry;
 pub mod wire;
