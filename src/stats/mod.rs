@@ -14,15 +14,24 @@ mod bootstrap;
 mod proportion;
 mod sample;
 
+mod differences;
+mod pairs;
+mod unpaired;
+
 #[cfg(test)]
 mod testing;
 
 pub use bootstrap::{RESAMPLES, bootstrap_bca, bootstrap_percentile};
+pub use differences::{
+    PairedT, SignFlip, Wilcoxon, clustered_difference, paired_t, sign_flip, wilcoxon_exact,
+};
 pub use distributions::{normal_cdf, normal_quantile};
 pub use interval::{Estimate, Interval};
+pub use pairs::{ChiSquare, FEWEST_DISCORDANT, PairedTable, Pairs};
 pub use proportion::{bootstrap_share, clopper_pearson, jeffreys, upper_bound_exact, wilson};
 pub use random::Random;
 pub use sample::{
     Clustered, Repeats, average_repeats, clustered, mean, pass_at_k, pass_hat_k, standard_error,
     t_interval, variance,
 };
+pub use unpaired::{Passed, Welch, fisher_exact, fisher_worse, newcombe_hybrid, welch};
