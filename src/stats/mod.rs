@@ -18,6 +18,9 @@ mod differences;
 mod pairs;
 mod unpaired;
 
+mod multiplicity;
+mod power;
+
 #[cfg(test)]
 mod testing;
 
@@ -27,7 +30,12 @@ pub use differences::{
 };
 pub use distributions::{normal_cdf, normal_quantile};
 pub use interval::{Estimate, Interval};
+pub use multiplicity::{benjamini_hochberg, bonferroni, holm};
 pub use pairs::{ChiSquare, FEWEST_DISCORDANT, PairedTable, Pairs};
+pub use power::{
+    Errors, ScoreNoise, connor_cases, detectable_difference, detectable_mean_difference,
+    miller_cases, non_inferiority_cases, unpaired_cases, whole_cases,
+};
 pub use proportion::{bootstrap_share, clopper_pearson, jeffreys, upper_bound_exact, wilson};
 pub use random::Random;
 pub use sample::{
