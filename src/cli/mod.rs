@@ -7,6 +7,7 @@ mod bisect;
 mod calls;
 mod check;
 mod diff;
+mod evals;
 mod explain;
 mod files;
 mod history;
@@ -100,6 +101,9 @@ enum Command {
     /// List, show and render prompts, and tell their history.
     #[command(subcommand)]
     Prompts(prompts::PromptsCommand),
+    /// Read reports of evals.
+    #[command(subcommand)]
+    Evals(evals::EvalsCommand),
     /// Tell what happened to prompts, labels and keys.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -163,6 +167,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), output::Failure> {
         Command::Calls(command) => calls::run(command, &common, &environment).await,
         Command::Keys(command) => keys::run(command, &common, &environment).await,
         Command::Prompts(command) => prompts::run(command, &common, &environment).await,
+        Command::Evals(command) => evals::run(command, &common, &environment).await,
         Command::Audit(command) => audit::run(command, &common, &environment).await,
         Command::Store(command) => store::run(command, &common, &environment).await,
     }

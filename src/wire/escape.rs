@@ -16,7 +16,11 @@ pub fn visible(text: &str) -> String {
                 '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}'
             );
             let is_control = c.is_control() && c != '\t' && c != '\n';
-            if is_hidden || is_control { '\u{fffd}' } else { c }
+            if is_hidden || is_control {
+                '\u{fffd}'
+            } else {
+                c
+            }
         })
         .collect()
 }
@@ -197,17 +201,35 @@ mod tests {
         assert_eq!(markdown_code("a`b"), "``a`b``");
         assert_eq!(markdown_code("`"), "`` ` ``");
         assert_eq!(markdown_code(" \n"), "`-`");
-        assert_eq!(markdown_block("diff", "a\n```\nb"), "````diff\na\n```\nb\n````\n");
+        assert_eq!(
+            markdown_block("diff", "a\n```\nb"),
+            "````diff\na\n```\nb\n````\n"
+        );
     }
 
     #[test]
     fn each_format_gets_its_own_escapes() {
-        assert_eq!(html("<a b='c\"'>&\u{1b}"), "&lt;a b=&#39;c&quot;&#39;&gt;&amp;\u{fffd}");
-        assert_eq!(xml("<]]>\"\t\n\r\u{0}\u{ffff}"), "&lt;]]&gt;&quot;&#9;&#10;\u{fffd}\u{fffd}\u{fffd}");
-        assert_eq!(json_in_html("\"</script><!--\""), "\"\\u003c/script\\u003e\\u003c!--\"");
-        assert_eq!(visible("a\u{202e}b\u{e0041}c\tö\n"), "a\u{fffd}b\u{fffd}c\tö\n");
+        assert_eq!(
+            html("<a b='c\"'>&\u{1b}"),
+            "&lt;a b=&#39;c&quot;&#39;&gt;&amp;\u{fffd}"
+        );
+        assert_eq!(
+            xml("<]]>\"\t\n\r\u{0}\u{ffff}"),
+            "&lt;]]&gt;&quot;&#9;&#10;\u{fffd}\u{fffd}\u{fffd}"
+        );
+        assert_eq!(
+            json_in_html("\"</script><!--\""),
+            "\"\\u003c/script\\u003e\\u003c!--\""
+        );
+        assert_eq!(
+            visible("a\u{202e}b\u{e0041}c\tö\n"),
+            "a\u{fffd}b\u{fffd}c\tö\n"
+        );
         assert_eq!(workflow_message("50%\nx: y"), "50%25%0Ax: y");
         assert_eq!(workflow_property("a:b,c"), "a%3Ab%2Cc");
-        assert_eq!(uri_path("prompts/b\u{fc} 1.prompt"), "prompts/b%C3%BC%201.prompt");
+        assert_eq!(
+            uri_path("prompts/b\u{fc} 1.prompt"),
+            "prompts/b%C3%BC%201.prompt"
+        );
     }
 }

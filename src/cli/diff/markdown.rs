@@ -5,7 +5,8 @@ use crate::prompts::diff::{
     Change, Diff, Hunk, LineKind, MessageChange, PromptDiff, SampleDiff, Verdict,
 };
 use crate::wire::escape::{
-    html as escaped, markdown as prose, markdown_block, markdown_cell as cell, markdown_code as code,
+    html as escaped, markdown as prose, markdown_block, markdown_cell as cell,
+    markdown_code as code,
 };
 use std::fmt::Write as _;
 
