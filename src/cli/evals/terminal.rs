@@ -67,12 +67,14 @@ const fn style(verdict: Verdict) -> Style {
     }
 }
 
-/// Signs that every terminal has.
+/// Signs that every terminal has, and no line break between a figure and its unit.
 fn ascii(text: &str) -> String {
     text.replace('−', "-")
         .replace('×', "x")
         .replace('≥', ">=")
         .replace('≤', "<=")
+        .replace(" %", "\u{a0}%")
+        .replace(" pp", "\u{a0}pp")
 }
 
 fn one_line(text: &str) -> String {

@@ -226,6 +226,7 @@ fn notes(out: &mut String, report: &RunReport) {
     for line in lines {
         let _ = writeln!(out, "- {line}");
     }
+    out.push('\n');
 }
 
 /// Parts that did not fit before nobody tries to fit another one.
@@ -261,7 +262,7 @@ fn details(out: &mut String, report: &RunReport, room: &mut Room) {
             continue;
         }
         let heading = changes::heading(kind, changed.len());
-        room.put(out, || Some(format!("\n**{heading}**\n\n")));
+        room.put(out, || Some(format!("**{heading}**\n\n")));
         for change in changed {
             room.put(out, || Some(of_case(report, change)));
         }

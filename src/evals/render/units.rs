@@ -115,7 +115,15 @@ pub fn count(count: usize, thing: &str) -> String {
 /// Returns an amount, or that it is not known.
 #[must_use]
 pub fn dollars(amount: Option<PicoDollars>) -> String {
-    amount.map_or_else(|| "unknown".to_owned(), PicoDollars::to_short)
+    let Some(amount) = amount else {
+        return "unknown".to_owned();
+    };
+    let text = amount.to_short();
+    // Cents come in pairs.
+    match text.split_once('.') {
+        Some((_, decimals)) if decimals.len() == 1 => format!("{text}0"),
+        _ => text,
+    }
 }
 
 /// Returns a p-value: two digits that count, and never 0.

@@ -163,32 +163,41 @@ pub fn asked(kind: &GateKind) -> String {
     }
 }
 
-/// Returns what the suite could have seen, in a sentence for each metric that says; the narrowest first.
+/// Returns what the suite could have seen, in a sentence for all metrics that could see the same.
 #[must_use]
 pub fn sight(report: &RunReport) -> Vec<String> {
-    let mut lines = Vec::new();
+    let mut lines: Vec<(String, Vec<String>)> = Vec::new();
     for line in &report.metrics {
-        let Some(drop) = line.detectable_drop else {
+        let Some(told) = seen(line) else {
             continue;
         };
-        let drop = if line.unit == "share" {
-            format!("{} points", tenths(drop * 100.0))
-        } else {
-            format!("{drop:.3}")
-        };
-        let more = line.needed_cases.map_or_else(String::new, |needed| {
-            format!("; about {needed} cases would decide it")
-        });
-        let cases = count(usize::try_from(line.cases).unwrap_or(usize::MAX), "case");
-        let told = format!(
-            "`{}`: with {cases}, a drop of less than {drop} would most likely have gone unseen{more}",
-            line.metric
-        );
-        if !lines.contains(&told) {
-            lines.push(told);
+        let name = format!("`{}`", line.metric);
+        match lines.iter_mut().find(|(other, _)| *other == told) {
+            Some((_, names)) if names.contains(&name) => {}
+            Some((_, names)) => names.push(name),
+            None => lines.push((told, vec![name])),
         }
     }
     lines
+        .into_iter()
+        .map(|(told, names)| format!("{}: {told}", names.join(", ")))
+        .collect()
+}
+
+fn seen(line: &MetricLine) -> Option<String> {
+    let drop = line.detectable_drop?;
+    let drop = if line.unit == "share" {
+        format!("{} points", tenths(drop * 100.0))
+    } else {
+        format!("{drop:.3}")
+    };
+    let more = line.needed_cases.map_or_else(String::new, |needed| {
+        format!("; about {needed} cases would decide it")
+    });
+    let cases = count(usize::try_from(line.cases).unwrap_or(usize::MAX), "case");
+    Some(format!(
+        "with {cases}, a drop of less than {drop} would most likely have gone unseen{more}"
+    ))
 }
 
 /// Returns how old the baseline is, when its answers are not of this run.

@@ -226,7 +226,7 @@ fn metric_row(
     });
     let _ = write!(
         out,
-        "<td class=\"asked\" data-label=\"gate\">{}</td><td>{verdict}</td></tr>",
+        "<td class=\"asked\" data-label=\"gate\">{}</td><td class=\"verdict\">{verdict}</td></tr>",
         text(&standing.gate)
     );
 }

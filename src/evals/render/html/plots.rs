@@ -160,7 +160,7 @@ pub(super) fn distribution(
     all.sort_by(f64::total_cmp);
     let largest = all.last().copied()?;
     let beyond = quantile(&all, 99, 100).unwrap_or(largest);
-    let end = end.unwrap_or(beyond * 1.02).max(f64::MIN_POSITIVE);
+    let end = end.unwrap_or_else(|| round_end(beyond));
     let edges: Vec<f64> = (1..BARS)
         .map(|bar| end * f64::from(bar) / f64::from(BARS))
         .collect();
@@ -221,6 +221,17 @@ pub(super) fn distribution(
     }
     svg.push_str("</svg>");
     Some(svg)
+}
+
+/// Returns a round number that is not below `figure`.
+fn round_end(figure: f64) -> f64 {
+    if figure <= 0.0 || !figure.is_finite() {
+        return 1.0;
+    }
+    let unit = 10.0_f64.powf(figure.log10().floor());
+    let steps = [1.0, 1.2, 1.6, 2.0, 2.4, 3.0, 4.0, 5.0, 6.0, 8.0];
+    let step = steps.into_iter().find(|step| figure <= unit * step);
+    unit * step.unwrap_or(10.0)
 }
 
 /// Returns the share of values in each bar.

@@ -70,7 +70,7 @@ pub(super) fn cards(out: &mut String, report: &RunReport) {
         .find_map(|line| Some((line.detectable_drop?, line)));
     if let Some((drop, line)) = drop {
         let figure = if line.unit == "share" {
-            format!("{} pp", words::points(drop))
+            format!("{} pp", words::points(drop).trim_start_matches('+'))
         } else {
             format!("{drop:.3}")
         };
