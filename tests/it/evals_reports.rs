@@ -128,7 +128,7 @@ async fn suites_share_the_summary_of_a_job() {
     let summary = tempfile::NamedTempFile::new().unwrap();
     let path = summary.path().to_str().unwrap();
     let gateway = Setup::simulated()
-        .environment("GITHUB_STEP_SUMMARY", path)
+        .env("GITHUB_STEP_SUMMARY", path)
         .prepare();
     for name in ["regression.json", "findings.json"] {
         let output = report(&gateway, &[&fixture(name), "--format", "github"]).await;

@@ -333,7 +333,7 @@ fn of_case(report: &RunReport, change: &CaseChange) -> String {
     }
     match changes::outputs(change) {
         Outputs::Both(hunks) if hunks.is_empty() => {
-            body.push_str("Both sides gave the same answer.\n")
+            body.push_str("Both sides gave the same answer.\n");
         }
         Outputs::Both(hunks) => body.push_str(&block("diff", &changes::as_text(&hunks, MAX_DIFF))),
         Outputs::One(text) => body.push_str(&block("", &words::cut(&text, MAX_DIFF))),

@@ -150,12 +150,9 @@ fn metric_row(
     has_subjects: bool,
 ) {
     let standing = row.standing;
-    let text = |text: &Option<String>| html(text.as_deref().unwrap_or_default());
     let subject = if has_subjects {
-        format!(
-            "<small>{}</small>",
-            html(&words::cut(&standing.subject, 120))
-        )
+        let subject = html(&words::cut(&standing.subject, 120));
+        format!("<small>{subject}</small>")
     } else {
         String::new()
     };
@@ -164,61 +161,10 @@ fn metric_row(
         "<tr><td class=\"name\">{}{subject}</td>",
         html(&words::cut(&standing.metric, 120))
     );
-    let delta = row.line.and_then(|line| line.delta);
     if has_base {
-        let flips = standing.flips.map_or_else(String::new, |(worse, better)| {
-            format!("<span class=\"worse\">{worse}</span> / <span class=\"better\">{better}</span>")
-        });
-        let drawn = delta.map_or_else(String::new, |delta| {
-            let label = format!(
-                "{}: {}",
-                html(&words::cut(&standing.metric, 120)),
-                text(&standing.delta)
-            );
-            intervals(
-                scale,
-                &Drawn {
-                    figures: &[(delta, class(standing))],
-                    limit: row.limit,
-                    label: &label,
-                },
-            )
-        });
-        let _ = write!(
-            out,
-            "<td class=\"number\" data-label=\"base\">{}</td><td class=\"number\" data-label=\"head\">{}</td><td class=\"number whole\">{}</td><td class=\"plot\">{drawn}</td><td class=\"number flips\" data-label=\"flips −/+\">{flips}</td>",
-            text(&standing.base),
-            html(&standing.head),
-            text(&standing.delta)
-        );
+        compared(out, row, scale);
     } else {
-        let interval = match (
-            standing.delta.as_ref(),
-            row.line.map(|line| (line.head, line.unit.as_str())),
-        ) {
-            (Some(bound), _) => html(bound),
-            (
-                None,
-                Some((
-                    Figure {
-                        low: Some(low),
-                        high: Some(high),
-                        ..
-                    },
-                    unit,
-                )),
-            ) => format!(
-                "95 % {} to {}",
-                words::value(low, unit),
-                words::value(high, unit)
-            ),
-            _ => String::new(),
-        };
-        let _ = write!(
-            out,
-            "<td class=\"number\">{}</td><td class=\"quiet\">{interval}</td>",
-            html(&standing.head)
-        );
+        alone(out, row);
     }
     let verdict = standing.verdict.map_or_else(String::new, |verdict| {
         let name = words::verdict(verdict);
@@ -227,7 +173,55 @@ fn metric_row(
     let _ = write!(
         out,
         "<td class=\"asked\" data-label=\"gate\">{}</td><td class=\"verdict\">{verdict}</td></tr>",
-        text(&standing.gate)
+        or_nothing(standing.gate.as_ref())
+    );
+}
+
+fn or_nothing(text: Option<&String>) -> String {
+    text.map_or_else(String::new, |text| html(text))
+}
+
+/// The cells of both sides, and what is between them.
+fn compared(out: &mut String, row: &Drawable<'_>, scale: Scale) {
+    let standing = row.standing;
+    let flips = standing.flips.map_or_else(String::new, |(worse, better)| {
+        format!("<span class=\"worse\">{worse}</span> / <span class=\"better\">{better}</span>")
+    });
+    let change = or_nothing(standing.delta.as_ref());
+    let delta = row.line.and_then(|line| line.delta);
+    let drawn = delta.map_or_else(String::new, |delta| {
+        let name = html(&words::cut(&standing.metric, 120));
+        let drawn = Drawn {
+            figures: &[(delta, class(standing))],
+            limit: row.limit,
+            label: &format!("{name}: {change}"),
+        };
+        intervals(scale, &drawn)
+    });
+    let _ = write!(
+        out,
+        "<td class=\"number\" data-label=\"base\">{}</td><td class=\"number\" data-label=\"head\">{}</td><td class=\"number whole\">{change}</td><td class=\"plot\">{drawn}</td><td class=\"number flips\" data-label=\"flips −/+\">{flips}</td>",
+        or_nothing(standing.base.as_ref()),
+        html(&standing.head),
+    );
+}
+
+/// The cells of a side that is compared with nothing.
+fn alone(out: &mut String, row: &Drawable<'_>) {
+    let of_line = row.line.and_then(|line| {
+        let (low, high) = line.head.low.zip(line.head.high)?;
+        let (low, high) = (
+            words::value(low, &line.unit),
+            words::value(high, &line.unit),
+        );
+        Some(format!("95 % {low} to {high}"))
+    });
+    let interval = row.standing.delta.clone().or(of_line);
+    let _ = write!(
+        out,
+        "<td class=\"number\">{}</td><td class=\"quiet\">{}</td>",
+        html(&row.standing.head),
+        or_nothing(interval.as_ref())
     );
 }
 
@@ -239,57 +233,41 @@ fn class(standing: &Standing) -> &'static str {
     }
 }
 
-pub(super) fn distributions(out: &mut String, report: &RunReport) {
+/// A distribution: its name, what is drawn, and what is in the middle.
+type Panel = (&'static str, Option<String>, String);
+
+fn panels(report: &RunReport) -> [Panel; 3] {
     let scores = of_rows(report, |row| {
         (row.grade.mark != Mark::Error).then_some(row.grade.score)
     });
-    let are_shares = scores
-        .iter()
-        .all(|side| side.values.iter().all(|score| (0.0..=1.0).contains(score)));
-    let end = are_shares.then_some(1.0);
-    let fresh = |row: &Row| {
-        row.answer
-            .as_ref()
-            .filter(|answer| answer.cached_from.is_none())
-            .is_some()
-    };
+    let mut all = scores.iter().flat_map(|side| &side.values);
+    let end = all.all(|score| (0.0..=1.0).contains(score)).then_some(1.0);
+    // What came from the cache took no time.
     let latencies = of_rows(report, |row| {
-        Some(f64::from(
-            u32::try_from(row.answer.as_ref().filter(|_| fresh(row))?.latency_us / 1_000).ok()?,
-        ))
+        let answer = row.answer.as_ref()?;
+        let is_fresh = answer.cached_from.is_none();
+        let millis = u32::try_from(answer.latency_us / 1_000).ok()?;
+        is_fresh.then_some(f64::from(millis))
     });
     let costs = of_rows(report, |row| {
-        row.answer
-            .as_ref()?
-            .cost
-            .pico_usd?
-            .to_dollars()
-            .parse()
-            .ok()
+        let cost = row.answer.as_ref()?.cost.pico_usd?;
+        cost.to_dollars().parse().ok()
     });
-    let panels = [
-        (
-            "Scores",
-            distribution(&scores, end, |score| format!("{score:.1}")),
-            middles(&scores, "score"),
-        ),
-        (
-            "Latency",
-            distribution(&latencies, None, |millis| words::value(millis, "ms")),
-            middles(&latencies, "ms"),
-        ),
-        (
-            "Cost of an answer",
-            distribution(&costs, None, |dollars| words::value(dollars, "usd")),
-            middles(&costs, "usd"),
-        ),
-    ];
+    let drawn = distribution(&scores, end, |score| format!("{score:.1}"));
+    let scores = ("Scores", drawn, middles(&scores, "score"));
+    let drawn = distribution(&latencies, None, |millis| words::value(millis, "ms"));
+    let latencies = ("Latency", drawn, middles(&latencies, "ms"));
+    let drawn = distribution(&costs, None, |dollars| words::value(dollars, "usd"));
+    let costs = ("Cost of an answer", drawn, middles(&costs, "usd"));
+    [scores, latencies, costs]
+}
+
+pub(super) fn distributions(out: &mut String, report: &RunReport) {
+    let panels = panels(report);
     if panels.iter().all(|(_, drawn, _)| drawn.is_none()) {
         return;
     }
-    let has_base = scores
-        .iter()
-        .any(|side| side.class == "base" && !side.values.is_empty());
+    let has_base = report.rows.iter().any(|row| row.cell.side == Side::Base);
     let base = if has_base {
         "<span><i class=\"base\"></i>base</span>"
     } else {
@@ -430,9 +408,9 @@ pub(super) fn groups(out: &mut String, report: &RunReport) {
         );
     }
     let show = |tick: f64| words::value(tick, "share");
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<tr class=\"axis\"><td></td><td></td><td class=\"plot\">{}</td></tr></tbody></table></div>\n",
+        "<tr class=\"axis\"><td></td><td></td><td class=\"plot\">{}</td></tr></tbody></table></div>",
         axis(scale, show)
     );
 }
@@ -488,9 +466,9 @@ pub(super) fn safety(out: &mut String, report: &RunReport) {
             html(line.severity.as_deref().unwrap_or_default())
         );
     }
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<tr class=\"axis\"><td></td><td></td><td></td><td class=\"plot\">{}</td><td></td><td></td></tr></tbody></table></div>\n",
+        "<tr class=\"axis\"><td></td><td></td><td></td><td class=\"plot\">{}</td><td></td><td></td></tr></tbody></table></div>",
         axis(scale, |tick| html(&words::value(tick, "share")))
     );
 }

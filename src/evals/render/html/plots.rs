@@ -6,6 +6,9 @@ use std::fmt::Write as _;
 /// The width and height of a row's plot, in the units of its drawing.
 const WIDTH: f64 = 260.0;
 const HEIGHT: f64 = 26.0;
+/// The width of a distribution, and the height of its tallest bar.
+const PANEL: f64 = 320.0;
+const TALLEST: f64 = 130.0;
 /// Bars of a distribution.
 const BARS: u32 = 16;
 
@@ -174,45 +177,30 @@ pub(super) fn distribution(
         .copied()
         .fold(0.0_f64, f64::max)
         .max(f64::MIN_POSITIVE);
-    let (width, height) = (320.0, 130.0);
     let mut svg =
-        format!("<svg viewBox=\"0 0 {width} 150\" role=\"img\" aria-label=\"distribution\">");
+        format!("<svg viewBox=\"0 0 {PANEL} 150\" role=\"img\" aria-label=\"distribution\">");
     for part in [0.25, 0.5, 0.75, 1.0] {
-        let y = height - height * part;
-        let _ = write!(svg, "<path class=\"rule\" d=\"M0 {y:.1}H{width}\"/>");
+        let y = TALLEST - TALLEST * part;
+        let _ = write!(svg, "<path class=\"rule\" d=\"M0 {y:.1}H{PANEL}\"/>");
     }
-    let slot = width / f64::from(BARS);
-    let bar = (slot - 3.0) / f64::from(u32::try_from(sides.len()).unwrap_or(1).max(1));
     for (place, (side, heights)) in (0_u32..).zip(sides.iter().zip(&heights)) {
-        for (index, share) in (0_u32..).zip(heights) {
-            if *share <= 0.0 {
-                continue;
-            }
-            let x = slot * f64::from(index) + 1.5 + bar * f64::from(place);
-            let tall = (share / tallest * height).max(1.5);
+        let heights = heights.iter().map(|share| share / tallest * TALLEST);
+        bars(&mut svg, side.class, heights, (place, sides.len()));
+        if let Some(middle) = quantile(&side.values, 1, 2) {
+            let x = (middle / end).clamp(0.0, 1.0) * PANEL;
             let class = side.class;
             let _ = write!(
                 svg,
-                "<rect class=\"bar-{class}\" x=\"{x:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{tall:.1}\" rx=\"1.5\"/>",
-                height - tall,
-                (bar - 0.6).max(1.0)
-            );
-        }
-        if let Some(middle) = quantile(&side.values, 1, 2) {
-            let x = (middle / end).clamp(0.0, 1.0) * width;
-            let _ = write!(
-                svg,
-                "<path class=\"middle-{}\" d=\"M{x:.1} 0V{height}\"/>",
-                side.class
+                "<path class=\"middle-{class}\" d=\"M{x:.1} 0V{TALLEST}\"/>"
             );
         }
     }
-    let _ = write!(svg, "<path class=\"frame\" d=\"M0 {height}H{width}\"/>");
+    let _ = write!(svg, "<path class=\"frame\" d=\"M0 {TALLEST}H{PANEL}\"/>");
     let more = if end < largest { "+" } else { "" };
     for (x, anchor, text) in [
         (0.0, "start", show(0.0)),
-        (width / 2.0, "middle", show(end / 2.0)),
-        (width, "end", format!("{}{more}", show(end))),
+        (PANEL / 2.0, "middle", show(end / 2.0)),
+        (PANEL, "end", format!("{}{more}", show(end))),
     ] {
         let _ = write!(
             svg,
@@ -221,6 +209,30 @@ pub(super) fn distribution(
     }
     svg.push_str("</svg>");
     Some(svg)
+}
+
+/// Draws the bars of one side, which is at a place among so many.
+fn bars(
+    svg: &mut String,
+    class: &str,
+    heights: impl Iterator<Item = f64>,
+    (place, sides): (u32, usize),
+) {
+    let slot = PANEL / f64::from(BARS);
+    let bar = (slot - 3.0) / f64::from(u32::try_from(sides).unwrap_or(1).max(1));
+    for (index, height) in (0_u32..).zip(heights) {
+        if height <= 0.0 {
+            continue;
+        }
+        let x = slot * f64::from(index) + 1.5 + bar * f64::from(place);
+        let tall = height.max(1.5);
+        let _ = write!(
+            svg,
+            "<rect class=\"bar-{class}\" x=\"{x:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{tall:.1}\" rx=\"1.5\"/>",
+            TALLEST - tall,
+            (bar - 0.6).max(1.0)
+        );
+    }
 }
 
 /// Returns a round number that is not below `figure`.

@@ -2,9 +2,10 @@
 
 use super::{code_in, command};
 use crate::domain::PicoDollars;
+use crate::evals::plan::Side;
 use crate::evals::render::changes::{self, GRAVE, Outputs};
 use crate::evals::render::words;
-use crate::evals::report::{CaseChange, RunReport};
+use crate::evals::report::{CaseChange, MetricLine, RunReport};
 use crate::prompts::diff::{DiffLine, Hunk, LineKind};
 use crate::wire::escape::html;
 use std::fmt::Write as _;
@@ -16,53 +17,9 @@ const MAX_LINES: usize = 200;
 
 pub(super) fn cards(out: &mut String, report: &RunReport) {
     out.push_str("<dl class=\"cards\">");
-    let mut card = |name: &str, figure: &str, more: &str| {
-        let more = if more.is_empty() {
-            String::new()
-        } else {
-            format!("<small>{more}</small>")
-        };
-        let _ = write!(
-            out,
-            "<div class=\"card\"><dt>{name}</dt><dd>{figure}{more}</dd></div>"
-        );
-    };
-    if let Some(line) = report.metrics.iter().find(|line| line.metric == "pass") {
-        let more = match (&line.delta, line.head.low, line.head.high) {
-            (Some(delta), ..) => words::difference(delta, &line.unit),
-            (None, Some(low), Some(high)) => format!(
-                "95 % {} to {}",
-                words::value(low, &line.unit),
-                words::value(high, &line.unit)
-            ),
-            _ => String::new(),
-        };
-        card(
-            "Cases that pass",
-            &words::value(line.head.value, &line.unit),
-            &html(&more),
-        );
-        if line.base.is_some() {
-            let flips = format!(
-                "<span class=\"worse\">{}</span> <span class=\"quiet\">/</span> <span class=\"better\">{}</span>",
-                line.regressed, line.improved
-            );
-            card(
-                "Newly fail / newly pass",
-                &flips,
-                &format!("of {} cases", line.cases),
-            );
-        }
-    } else {
-        let cases: u64 = report.safety.iter().map(|line| line.cases).sum();
-        let failures: u64 = report.safety.iter().map(|line| line.failures).sum();
-        if 0 < cases {
-            card(
-                "Attacks that came through",
-                &failures.to_string(),
-                &format!("of {cases} tried"),
-            );
-        }
+    match report.metrics.iter().find(|line| line.metric == "pass") {
+        Some(line) => of_cases(out, line),
+        None => of_attacks(out, report),
     }
     let drop = report
         .metrics
@@ -74,24 +31,75 @@ pub(super) fn cards(out: &mut String, report: &RunReport) {
         } else {
             format!("{drop:.3}")
         };
-        card(
-            "Smallest drop it could see",
-            &figure,
-            &format!("with {} cases, 80 % power", line.cases),
-        );
+        let more = format!("with {} cases, 80 % power", line.cases);
+        card(out, "Smallest drop it could see", &figure, &more);
     }
     let spent = &report.spent;
     let total = spent
         .cases
         .zip(spent.judges)
         .map(|(cases, judges)| PicoDollars(cases.0.saturating_add(judges.0)));
-    let more = format!(
-        "judges {}, {}",
-        words::dollars(spent.judges),
-        words::duration(spent.duration_ms)
+    let judges = words::dollars(spent.judges);
+    let more = format!("judges {judges}, {}", words::duration(spent.duration_ms));
+    card(
+        out,
+        "Cost of this eval",
+        &words::dollars(total),
+        &html(&more),
     );
-    card("Cost of this eval", &words::dollars(total), &html(&more));
     out.push_str("</dl>\n");
+}
+
+/// Writes a card. `figure` and `more` are HTML.
+fn card(out: &mut String, name: &str, figure: &str, more: &str) {
+    let more = if more.is_empty() {
+        String::new()
+    } else {
+        format!("<small>{more}</small>")
+    };
+    let _ = write!(
+        out,
+        "<div class=\"card\"><dt>{name}</dt><dd>{figure}{more}</dd></div>"
+    );
+}
+
+fn of_cases(out: &mut String, line: &MetricLine) {
+    let value = |figure: f64| words::value(figure, &line.unit);
+    let interval = line.head.low.zip(line.head.high);
+    let more = match (&line.delta, interval) {
+        (Some(delta), _) => words::difference(delta, &line.unit),
+        (None, Some((low, high))) => format!("95 % {} to {}", value(low), value(high)),
+        (None, None) => String::new(),
+    };
+    card(
+        out,
+        "Cases that pass",
+        &html(&value(line.head.value)),
+        &html(&more),
+    );
+    if line.base.is_some() {
+        let flips = format!(
+            "<span class=\"worse\">{}</span> <span class=\"quiet\">/</span> <span class=\"better\">{}</span>",
+            line.regressed, line.improved
+        );
+        let more = format!("of {} cases", line.cases);
+        card(out, "Newly fail / newly pass", &flips, &more);
+    }
+}
+
+fn of_attacks(out: &mut String, report: &RunReport) {
+    let head = || report.safety.iter().filter(|line| line.side == Side::Head);
+    let cases: u64 = head().map(|line| line.cases).sum();
+    let failures: u64 = head().map(|line| line.failures).sum();
+    if 0 < cases {
+        let more = format!("of {cases} tried");
+        card(
+            out,
+            "Attacks that came through",
+            &failures.to_string(),
+            &more,
+        );
+    }
 }
 
 pub(super) fn notes(out: &mut String, report: &RunReport) {
@@ -189,7 +197,7 @@ fn case(out: &mut String, change: &CaseChange, kind: &str, is_open: bool) {
     );
     match changes::outputs(change) {
         Outputs::Both(hunks) if hunks.is_empty() => {
-            out.push_str("<p class=\"quiet\">Both sides gave the same answer.</p>")
+            out.push_str("<p class=\"quiet\">Both sides gave the same answer.</p>");
         }
         Outputs::Both(hunks) => diff(out, &hunks),
         Outputs::One(text) => {
@@ -200,9 +208,9 @@ fn case(out: &mut String, change: &CaseChange, kind: &str, is_open: bool) {
     if !change.replay.is_empty() {
         command(out, &change.replay);
     }
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<p class=\"quiet\"><small>{}, {}</small></p></div></details>\n",
+        "<p class=\"quiet\"><small>{}, {}</small></p></div></details>",
         html(&change.place.to_string()),
         html(&change.subject)
     );
@@ -268,9 +276,9 @@ pub(super) fn foot(out: &mut String, report: &RunReport) {
     let set = suite.commit.as_ref().map_or_else(String::new, |commit| {
         format!(", thresholds set in <code>{}</code>", html(commit))
     });
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<p>promptgate {}, run <code>{}</code>, suite <code>{}</code> <code>{}</code>{set}.</p></footer>\n",
+        "<p>promptgate {}, run <code>{}</code>, suite <code>{}</code> <code>{}</code>{set}.</p></footer>",
         html(&report.promptgate),
         report.run,
         html(&suite.path),
