@@ -25,12 +25,13 @@ pub struct PairedT {
     pub mean: Estimate,
     /// The standard error of the mean difference.
     pub standard_error: f64,
-    /// The mean in standard errors; `None` when all differences are alike, which no t distribution describes.
+    /// The mean in standard errors; `None` when all differences are alike, which no t distribution
+    /// describes.
     pub t: Option<f64>,
-    /// The two-sided chance of such a mean when nothing differs. When all differences are alike, that of the
-    /// sign-flip test.
+    /// The two-sided chance of such a mean when nothing differs. When all differences are alike, that
+    /// of the sign-flip test.
     pub p_value: f64,
-    /// The mean in standard deviations of the differences (Cohen's d_z); `None` as for `t`.
+    /// The mean in standard deviations of the differences (Cohen's `d_z`); `None` as for `t`.
     pub effect_size: Option<f64>,
 }
 
@@ -56,8 +57,8 @@ pub struct SignFlip {
     pub is_exact: bool,
 }
 
-/// Returns the paired t test. `None` with fewer than two differences, with one that is not finite, or with a
-/// confidence that is not between 0 and 1.
+/// Returns the paired t test. `None` with fewer than two differences, with one that is not finite, or
+/// with a confidence that is not between 0 and 1.
 #[must_use]
 pub fn paired_t(differences: &[f64], confidence: f64) -> Option<PairedT> {
     let centre = mean(differences)?;
@@ -95,8 +96,8 @@ pub fn clustered_difference<C: Ord>(
     clustered(differences, clusters, confidence)
 }
 
-/// Returns Wilcoxon's signed-rank test: counted up to 100 differences that are not zero, ties included, and by a
-/// normal with corrections for ties and continuity beyond.
+/// Returns Wilcoxon's signed-rank test: counted up to 100 differences that are not zero, ties included,
+/// and by a normal with corrections for ties and continuity beyond.
 ///
 /// Without a difference the chance is 1. `None` without values, or with one that is not finite.
 #[must_use]
@@ -127,8 +128,8 @@ pub fn wilcoxon_exact(differences: &[f64]) -> Option<Wilcoxon> {
     })
 }
 
-/// Returns the sign-flip test of the mean: all flips up to 20 differences that are not zero, 100 000 seeded ones
-/// beyond, with p = (1 + hits)/(1 + flips).
+/// Returns the sign-flip test of the mean: all flips up to 20 differences that are not zero, 100 000
+/// seeded ones beyond, with p = (1 + hits)/(1 + flips).
 ///
 /// Without a difference the chance is 1. `None` without values, or with one that is not finite.
 #[must_use]

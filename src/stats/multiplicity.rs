@@ -1,7 +1,7 @@
 //! Many tests at once: chances adjusted so that one lucky metric among many is not taken for a finding.
 //!
-//! Holm is for metrics that gate (no false alarm among all of them), Benjamini and Hochberg for slices one
-//! explores. Gates that must *all* hold, as non-inferiority of every metric, need no adjustment.
+//! Holm is for metrics that gate (no false alarm among all of them), Benjamini and Hochberg for slices
+//! one explores. Gates that must *all* hold, as non-inferiority of every metric, need no adjustment.
 
 use super::distributions::is_share;
 
@@ -30,8 +30,8 @@ pub fn holm(p_values: &[f64]) -> Option<Vec<f64>> {
     )
 }
 
-/// Returns the chances adjusted step up by Benjamini and Hochberg (1995), in the order given: the share of false
-/// findings among all that are taken.
+/// Returns the chances adjusted step up by Benjamini and Hochberg (1995), in the order given: the share
+/// of false findings among all that are taken.
 #[must_use]
 pub fn benjamini_hochberg(p_values: &[f64]) -> Option<Vec<f64>> {
     let mut best = 1.0_f64;

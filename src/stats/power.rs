@@ -25,7 +25,8 @@ impl Default for Errors {
 }
 
 impl Errors {
-    fn two_sided(self) -> Option<(f64, f64)> {
+    /// The normal quantiles of half of alpha and of the power.
+    pub(super) fn two_sided(self) -> Option<(f64, f64)> {
         Self {
             alpha: self.alpha / 2.0,
             ..self
@@ -33,7 +34,8 @@ impl Errors {
         .one_sided()
     }
 
-    fn one_sided(self) -> Option<(f64, f64)> {
+    /// The normal quantiles of alpha and of the power.
+    pub(super) fn one_sided(self) -> Option<(f64, f64)> {
         (self.alpha < 0.5 && 0.5 <= self.power).then_some(())?;
         Some((
             normal_quantile(1.0 - self.alpha)?,
@@ -47,9 +49,9 @@ impl Errors {
 pub struct ScoreNoise {
     /// The variance of the difference between the versions' true means over cases (ω²).
     pub between: f64,
-    /// The variance of one answer of the baseline around its mean (σ_A²).
+    /// The variance of one answer of the baseline around its mean (`σ_A²`).
     pub within_baseline: f64,
-    /// The variance of one answer of the candidate around its mean (σ_B²).
+    /// The variance of one answer of the candidate around its mean (`σ_B²`).
     pub within_candidate: f64,
     /// How often the baseline answers each case.
     pub repeats_baseline: u64,
@@ -81,20 +83,22 @@ pub fn detectable_mean_difference(n: u64, variance: f64, errors: Errors) -> Opti
         .then(|| (alpha + power) * (variance / n as f64).sqrt())
 }
 
-/// Returns how many pairs find a `difference` of pass rates (Connor, 1987). `None` also unless the difference is
-/// not 0 and at most `discordance`.
+/// Returns how many pairs find a `difference` of pass rates (Connor, 1987). `None` also unless the
+/// difference is not 0 and at most `discordance`.
 #[must_use]
 pub fn connor_cases(discordance: f64, difference: f64, errors: Errors) -> Option<f64> {
     let (alpha, power) = errors.two_sided()?;
     let square = difference * difference;
-    if !is_share(discordance) || !(0.0 < square && difference.abs() <= discordance) {
+    if !(is_share(discordance) && 0.0 < square && difference.abs() <= discordance) {
         return None;
     }
     Some((alpha * discordance.sqrt() + power * (discordance - square).sqrt()).powi(2) / square)
 }
 
-/// Returns how many cases find a `difference` of mean scores, with repeats: z²(ω² + σ_A²/K_A + σ_B²/K_B)/δ² of
-/// Miller (2024). `None` also when a variance is negative, repeats are 0, or the difference is 0.
+/// Returns how many cases find a `difference` of mean scores, with repeats.
+///
+/// `z²(ω² + σ_A²/K_A + σ_B²/K_B)/δ²`, after Miller (2024). `None` also when a variance is negative,
+/// repeats are 0, or the difference is 0.
 #[must_use]
 pub fn miller_cases(noise: ScoreNoise, difference: f64, errors: Errors) -> Option<f64> {
     let (alpha, power) = errors.two_sided()?;
@@ -114,8 +118,8 @@ pub fn miller_cases(noise: ScoreNoise, difference: f64, errors: Errors) -> Optio
     cases.is_finite().then_some(cases)
 }
 
-/// Returns how many pairs show that an equally good candidate is not worse by `margin`: z²·ψ/m² with a one-sided
-/// `alpha`. `None` also unless the margin is above 0.
+/// Returns how many pairs show that an equally good candidate is not worse by `margin`: z²·ψ/m² with a
+/// one-sided `alpha`. `None` also unless the margin is above 0.
 #[must_use]
 pub fn non_inferiority_cases(discordance: f64, margin: f64, errors: Errors) -> Option<f64> {
     let (alpha, power) = errors.one_sided()?;
@@ -123,8 +127,8 @@ pub fn non_inferiority_cases(discordance: f64, margin: f64, errors: Errors) -> O
         .then(|| (alpha + power).powi(2) * discordance / (margin * margin))
 }
 
-/// Returns how many cases each side needs to tell two pass rates apart without pairs. `None` also unless both are
-/// shares and differ.
+/// Returns how many cases each side needs to tell two pass rates apart without pairs. `None` also
+/// unless both are shares and differ.
 #[must_use]
 pub fn unpaired_cases(baseline: f64, candidate: f64, errors: Errors) -> Option<f64> {
     let (alpha, power) = errors.two_sided()?;

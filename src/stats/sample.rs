@@ -76,8 +76,8 @@ pub fn t_interval(values: &[f64], confidence: f64) -> Option<Interval> {
 
 /// Returns the mean with its cluster-robust error; `clusters` names the cluster of each value.
 ///
-/// CR0 = √(Σ_c (Σ_{i∈c} (xᵢ − x̄))²) / n, CR1 = CR0·√(C/(C−1)), as in Liang and Zeger (1986). `None` when the
-/// lists differ in length, with fewer than two clusters, or as for [`t_interval`].
+/// CR0 = `√(Σ_c (Σ_{i∈c} (xᵢ − x̄))²) / n`, CR1 = CR0·√(C/(C−1)), as in Liang and Zeger (1986). `None`
+/// when the lists differ in length, with fewer than two clusters, or as for [`t_interval`].
 #[must_use]
 pub fn clustered<C: Ord>(values: &[f64], clusters: &[C], confidence: f64) -> Option<Clustered> {
     if values.len() != clusters.len() {
@@ -152,8 +152,8 @@ pub fn pass_at_k(n: u64, c: u64, k: u64) -> Option<f64> {
     Some(1.0 - draws_all(n, n - c, k)?)
 }
 
-/// Returns the chance that all of `k` answers pass, when `c` of `n` did: C(c, k)/C(n, k), pass^k of Yao et al.
-/// (2024). `None` as for [`pass_at_k`].
+/// Returns the chance that all of `k` answers pass, when `c` of `n` did: C(c, k)/C(n, k), pass^k of Yao
+/// et al. (2024). `None` as for [`pass_at_k`].
 ///
 /// (c/n)^k would be too high: .343 instead of .292 for 7 of 10 and k = 3.
 #[must_use]

@@ -49,7 +49,8 @@ pub(super) fn ln_choose(n: f64, k: f64) -> f64 {
     -(n + 1.0).ln() - ln_beta(n - k + 1.0, k + 1.0)
 }
 
-/// Returns the regularised incomplete beta function I_x(a, b): the chance that a beta variable is below `x`.
+/// Returns the regularised incomplete beta function `I_x(a, b)`: the chance that a beta variable is
+/// below `x`.
 pub(super) fn beta_below(a: f64, b: f64, x: f64) -> f64 {
     if x <= 0.0 {
         return 0.0;

@@ -40,8 +40,8 @@ impl Passed {
     }
 }
 
-/// Returns the interval of the difference of two shares, candidate − baseline, from Wilson's intervals of both
-/// (method 10 of Newcombe, 1998, for independent samples).
+/// Returns the interval of the difference of two shares, candidate − baseline, from Wilson's intervals
+/// of both (method 10 of Newcombe, 1998, for independent samples).
 ///
 /// `None` when a side has no share, or the confidence is not between 0 and 1.
 #[must_use]
@@ -74,7 +74,8 @@ pub fn fisher_exact(candidate: Passed, baseline: Passed) -> Option<f64> {
     Some(chances.map(f64::exp).sum::<f64>().min(1.0))
 }
 
-/// Returns the one-sided chance of Fisher's exact test that the candidate passes so few when it is no worse.
+/// Returns the one-sided chance of Fisher's exact test that the candidate passes so few when it is no
+/// worse.
 ///
 /// `None` when a side has no share.
 #[must_use]
@@ -85,7 +86,9 @@ pub fn fisher_worse(candidate: Passed, baseline: Passed) -> Option<f64> {
     Some(chances.map(f64::exp).sum::<f64>().min(1.0))
 }
 
-/// Returns Welch's test of two samples of scores. `None` when a side has fewer than two values or one that is not
+/// Returns Welch's test of two samples of scores.
+///
+/// `None` when a side has fewer than two values or one that is not
 /// finite, when neither side has any spread, or with a confidence that is not between 0 and 1.
 #[must_use]
 pub fn welch(candidate: &[f64], baseline: &[f64], confidence: f64) -> Option<Welch> {
