@@ -44,6 +44,7 @@ const OWNERS: [(&str, &str); 26] = [
     ("handlebars", "prompts"),
     ("notify", "prompts"),
     ("similar", "prompts"),
+    ("regex", "safety"),
     ("gix", "git"),
     ("minijinja", "evals"),
     ("toml", "app"),
