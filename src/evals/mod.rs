@@ -5,7 +5,7 @@
 //! planner Suite -> RunPlan       every cell that is to be asked: side x subject x case x repeat
 //! run     RunPlan -> rows        asks through the gateway, grades, keeps each row; resumes
 //! verdict rows -> RunReport      statistics, gates, one verdict
-//! report  RunReport -> text      terminal, JSON, JUnit, Markdown, HTML, SARIF, annotations
+//! render  RunReport -> text      terminal, JSON, JUnit, Markdown, HTML, SARIF, annotations
 //! ```
 //!
 //! **Invariants**
@@ -23,6 +23,7 @@ pub mod importers;
 pub mod ledger;
 pub mod plan;
 pub mod planner;
+pub mod render;
 pub mod report;
 pub mod row;
 pub mod run;

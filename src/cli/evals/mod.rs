@@ -1,13 +1,16 @@
 //! `promptgate evals …`: suites are read from files here, runs go on behind the admin plane.
 
 mod check;
+mod evidence;
 mod import;
 mod list;
 mod outcome;
 mod plans;
 mod progress;
+mod report;
 mod run;
 mod show;
+mod terminal;
 mod text;
 mod workspace;
 
@@ -29,6 +32,11 @@ pub(crate) enum EvalsCommand {
     Check(check::CheckArguments),
     /// Bring a suite of another tool here, exactly or not at all.
     Import(import::ImportArguments),
+    /// Show the report of a run, or write it in other forms.
+    Report(report::ReportArguments),
+    /// Check an evidence pack.
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
 }
 
 /// Runs the command.
@@ -43,5 +51,7 @@ pub(crate) async fn run(
         EvalsCommand::Show(arguments) => show::run(&arguments, common, environment).await,
         EvalsCommand::Check(arguments) => check::run(&arguments, common, environment).await,
         EvalsCommand::Import(arguments) => import::run(&arguments, common.json),
+        EvalsCommand::Report(arguments) => report::run(arguments, common, environment).await,
+        EvalsCommand::Evidence(command) => evidence::run(&command, common),
     }
 }
