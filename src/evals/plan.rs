@@ -3,9 +3,11 @@
 //! It is JSON, version 1, because the process that reads the files need not be the one that asks.
 
 use crate::domain::{BundleHash, PromptKey};
+use crate::evals::baseline::Baseline;
 use crate::evals::suite::{Case, DerivedMetric, ModelSource, Script, Settings};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// Everything that a run needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +34,18 @@ pub struct RunPlan {
     pub warnings: Vec<String>,
     /// What a run costs at most and at least, as far as can be known before.
     pub forecast: Forecast,
+    /// Every file the suite was read from, as `(path, SHA-256)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<(String, String)>,
+    /// Who asked for the run: a person, a workflow, a schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// What is compared with in place of a base that is asked: `(path, baseline)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<(String, Box<Baseline>)>,
+    /// Cases whose history says they are flaky: they do not gate.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub quarantined: BTreeSet<String>,
 }
 
 /// Which side of a comparison.

@@ -79,6 +79,7 @@ pub fn admin(state: AdminState) -> Router {
         .route("/prompts/usage", get(usage::usage))
         .route("/evals/runs", get(evals::list).post(evals::begin))
         .route("/evals/runs/{id}", get(evals::show).delete(evals::cancel))
+        .route("/evals/runs/{id}/report", get(evals::report))
         .route("/evals/runs/{id}/rows", get(evals::rows))
         .route("/store/gaps", get(calls::gaps))
         .route("/store/rebuild", post(calls::rebuild))

@@ -370,7 +370,7 @@ pub(super) fn decode_block(
                 decode_rows(&plain, PLAIN, is_wanted, rows);
             }
         }
-        Some((&(format @ (PLAIN | WITHOUT_RUN | WITHOUT_ARM)), plain)) => {
+        Some((&format, plain)) if [PLAIN, WITHOUT_RUN, WITHOUT_ARM].contains(&format) => {
             decode_rows(plain, format, is_wanted, rows);
         }
         _ => {}

@@ -1,5 +1,6 @@
 //! `promptgate evals …`: suites are read from files here, runs go on behind the admin plane.
 
+mod bless;
 mod check;
 mod evidence;
 mod import;
@@ -34,6 +35,8 @@ pub(crate) enum EvalsCommand {
     Import(import::ImportArguments),
     /// Show the report of a run, or write it in other forms.
     Report(report::ReportArguments),
+    /// Make the results of a run what later runs are compared with.
+    Bless(bless::BlessArguments),
     /// Check an evidence pack.
     #[command(subcommand)]
     Evidence(evidence::EvidenceCommand),
@@ -52,6 +55,7 @@ pub(crate) async fn run(
         EvalsCommand::Check(arguments) => check::run(&arguments, common, environment).await,
         EvalsCommand::Import(arguments) => import::run(&arguments, common.json),
         EvalsCommand::Report(arguments) => report::run(arguments, common, environment).await,
+        EvalsCommand::Bless(arguments) => bless::run(&arguments, common, environment).await,
         EvalsCommand::Evidence(command) => evidence::run(&command, common),
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct ReportArguments {
 }
 
 /// In which forms, and where to.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Forms {
     /// How to write it; several are separated by commas.
     #[arg(
@@ -162,7 +162,7 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::new(format!("`{}` cannot be written: {error}", path.display()))
 }
 
-async fn load(
+pub(super) async fn load(
     name: &str,
     common: &Common,
     environment: &Environment,

@@ -2,15 +2,16 @@
 
 use crate::app::Environment;
 use crate::cli::Common;
-use crate::cli::evals::outcome::{INTERRUPTED, Outcome, present};
+use crate::cli::evals::outcome::{self, INTERRUPTED};
 use crate::cli::evals::plans::{self, Filters};
 use crate::cli::evals::progress::ProgressLine;
+use crate::cli::evals::report;
 use crate::cli::output::{self, Failure, at};
 use crate::cli::reach::{self, Admin};
 use crate::domain::{PicoDollars, RunId};
 use crate::evals::ledger::{RunEnd, Stop};
 use crate::evals::plan::RunPlan;
-use crate::evals::row::Row;
+use crate::evals::report::RunReport;
 use crate::evals::run::Progress;
 use clap::Args;
 use http::Method;
@@ -67,6 +68,11 @@ pub(crate) struct RunArguments {
     /// Spend at most so many dollars.
     #[arg(long, value_name = "USD", value_parser = dollars)]
     pub(crate) budget: Option<PicoDollars>,
+    /// Who asks for the run, for reports; in GitHub's and GitLab's jobs it is known.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+    #[command(flatten)]
+    forms: report::Forms,
 }
 
 /// Reads an amount in dollars, exactly.
@@ -87,7 +93,6 @@ fn dollars(text: &str) -> Result<PicoDollars, String> {
 enum Line {
     Begun { run: RunId, is_resumed: bool },
     Progress(Progress),
-    Row { row: Box<Row> },
     Ended(Box<RunEnd>),
     Error { error: Value },
 }
@@ -96,7 +101,6 @@ enum Line {
 #[derive(Debug, Default)]
 struct Heard {
     run: Option<RunId>,
-    rows: Vec<Row>,
     end: Option<RunEnd>,
     error: Option<Failure>,
 }
@@ -117,11 +121,11 @@ pub(crate) async fn run(
     let work = async {
         let mut codes = Vec::new();
         if !has_plans {
-            codes.push(one(&admin, None, arguments, common.json).await?);
+            codes.push(one(&admin, None, arguments, (common, environment)).await?);
             return Ok(codes);
         }
         for plan in plans::read(arguments, &admin, &config, environment).await? {
-            let code = one(&admin, Some(plan), arguments, common.json).await?;
+            let code = one(&admin, Some(plan), arguments, (common, environment)).await?;
             codes.push(code);
             if code == INTERRUPTED {
                 break;
@@ -144,11 +148,11 @@ async fn one(
     admin: &Admin,
     plan: Option<RunPlan>,
     arguments: &RunArguments,
-    as_json: bool,
+    (common, environment): (&Common, &Environment),
 ) -> Result<u8, Failure> {
     let body = json!({
         "plan": plan,
-        "rows": true,
+        "rows": false,
         "options": {
             "fresh": arguments.fresh,
             "resume": arguments.resume,
@@ -178,12 +182,15 @@ async fn one(
         return Err(Failure::new("the run broke off").with_hint(hint));
     };
     let (run, stopped) = (end.run, end.stopped);
-    let outcome = Outcome {
-        plan,
-        end,
-        rows: heard.rows,
-    };
-    let code = present(&outcome, as_json)?;
+    let answer = admin.get(&format!("/api/evals/runs/{run}/report")).await?;
+    let report: RunReport = serde_json::from_value(answer)
+        .map_err(|error| Failure::new(format!("the report cannot be read: {error}")))?;
+    let mut forms = arguments.forms.clone();
+    if common.json {
+        forms.formats = vec![report::Format::Json];
+    }
+    report::write(&report, &forms, environment)?;
+    let code = outcome::code(&report, stopped);
     if stopped.is_some_and(|stop| !stop.is_complete()) {
         let more = match stopped {
             Some(Stop::Budget) => " with a larger `--budget`",
@@ -240,7 +247,6 @@ fn hear(heard: &mut Heard, text: &[u8], line: &mut ProgressLine) {
             output::say(&format!("run {run} {what}\n"));
         }
         Ok(Line::Progress(progress)) => line.show(&progress),
-        Ok(Line::Row { row }) => heard.rows.push(*row),
         Ok(Line::Ended(end)) => {
             line.clear();
             heard.end = Some(*end);

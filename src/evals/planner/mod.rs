@@ -147,6 +147,10 @@ pub fn plan(request: &Request<'_>) -> Result<RunPlan, Vec<Problem>> {
         judge: suite.judge.clone(),
         warnings,
         forecast: crate::evals::plan::Forecast::default(),
+        files: suite.files.clone(),
+        by: None,
+        baseline: None,
+        quarantined: BTreeSet::new(),
     };
     plan.forecast = forecast::forecast(&plan, request.figures, &texts);
     Ok(plan)

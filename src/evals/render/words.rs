@@ -141,6 +141,7 @@ pub fn asked(kind: &GateKind) -> String {
     match *kind {
         GateKind::NonInferior { margin, .. } => format!("≥ −{} pp", rounded(margin * 100.0)),
         GateKind::Ratio { max } => format!("≤ ×{max:.2}"),
+        GateKind::NoRegressions { max_regressed } => format!("≤ {max_regressed} newly failing"),
         GateKind::MaxGap { max } => format!("gap ≤ {} pp", rounded(max * 100.0)),
         GateKind::Absolute {
             min,

@@ -40,7 +40,9 @@ use crate::domain::{Purpose, RunId};
 use crate::evals::grade::Mark;
 use crate::evals::ledger::{Ledger, RunEnd, RunStart, plan_hash};
 use crate::evals::plan::RunPlan;
+use crate::evals::report::RunReport;
 use crate::evals::row::Row;
+use crate::evals::verdict;
 use crate::proxy::Proxy;
 use crate::store::StoredRun;
 use rand::RngExt as _;
@@ -366,6 +368,24 @@ impl Runs {
             progress,
             is_resumed,
             cancel,
+        })
+    }
+
+    /// Returns the report of a run that has ended, with its rows.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read, or the run has no end yet.
+    pub async fn report(&self, run: RunId) -> Result<RunReport, Error> {
+        let end = self.ending(run).await?;
+        let lost = || Error::BrokeOff { run };
+        let stored = self.ledger.find(&run.to_string()).await?.ok_or_else(lost)?;
+        let start = self.ledger.start(&stored).await?;
+        let start = start.ok_or(Error::PlanLost { run })?;
+        let rows = self.ledger.rows(run).await?;
+        let made = spawn_blocking(move || verdict::of_run(&start.plan, rows, &end)).await;
+        made.map_err(|error| Error::PlanInvalid {
+            problem: error.to_string(),
         })
     }
 

@@ -5,7 +5,7 @@ use crate::evals::gateway::{Gateway, Pending};
 use crate::evals::grade::Mark;
 use crate::evals::ledger::{Ledger, RunEnd, RunStart, Stop, paid_of};
 use crate::evals::plan::Side;
-use crate::evals::report::Spent;
+use crate::evals::report::{RunReport, Spent};
 use crate::evals::row::{CellKey, Row};
 use crate::evals::run::budget::Budget;
 use crate::evals::run::cells::{Cell, Cells, Chain};
@@ -16,11 +16,13 @@ use crate::evals::run::progress::Progress;
 use crate::evals::run::stopping::Watch;
 use crate::evals::run::till::{Paid, Till};
 use crate::evals::suite::ModelSource;
+use crate::evals::verdict;
 use futures_util::{StreamExt, stream};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -161,11 +163,29 @@ impl<G: Gateway> Runner<G> {
                 tracing::warn!(run = %self.begun.run, "a stopped run left calls behind");
             }
         }
-        let end = self.end(&cells);
+        let mut end = self.end(&cells);
+        end.report = self.report(&end).await.map(Box::new);
         if let Err(error) = self.ledger.end(&end).await {
             tracing::error!(run = %end.run, %error, "the end of a run cannot be written");
         }
         end
+    }
+
+    /// Makes the report; its rows are kept one by one and need not be kept again.
+    async fn report(&self, end: &RunEnd) -> Option<RunReport> {
+        let rows = match self.ledger.rows(end.run).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                tracing::error!(run = %end.run, %error, "a run has no report: its rows cannot be read");
+                return None;
+            }
+        };
+        let (start, end) = (Arc::clone(&self.begun.start), end.clone());
+        let made = spawn_blocking(move || verdict::of_run(&start.plan, rows, &end)).await;
+        made.ok().map(|report| RunReport {
+            rows: Vec::new(),
+            ..report
+        })
     }
 
     /// Waits for a reason from outside.

@@ -213,6 +213,10 @@ fn plan(cases: Vec<Case>) -> RunPlan {
         judge: None,
         warnings: Vec::new(),
         forecast: Forecast::default(),
+        files: Vec::new(),
+        by: None,
+        baseline: None,
+        quarantined: std::collections::BTreeSet::new(),
     }
 }
 

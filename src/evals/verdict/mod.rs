@@ -18,10 +18,13 @@ mod table;
 mod words;
 
 use crate::domain::Timestamp;
-use crate::evals::plan::{RunPlan, Side, SidePlan, SubjectPrompt};
-use crate::evals::report::{GateLine, MetricLine, RunReport, SideLine, Spent, SuiteLine, Verdict};
+use crate::evals::ledger::{RunEnd, Stop};
+use crate::evals::plan::{RunPlan, Side, SidePlan, Subject, SubjectPrompt};
+use crate::evals::report::{
+    GateLine, MetricLine, RunReport, SideLine, Spent, SubjectLine, SuiteLine, Verdict,
+};
 use crate::evals::row::{Row, RunId};
-use crate::evals::suite::OnInconclusive;
+use crate::evals::suite::{ModelSource, OnInconclusive};
 use std::collections::BTreeSet;
 use table::Table;
 
@@ -64,6 +67,92 @@ pub enum Ending {
     Cut,
 }
 
+/// Returns the report of a run that has ended, with the baseline of its plan as base if there is one.
+#[must_use]
+pub fn of_run(plan: &RunPlan, rows: Vec<Row>, end: &RunEnd) -> RunReport {
+    let mut plan = plan.clone();
+    let mut rows = rows;
+    plan.warnings.extend(end.warnings.iter().cloned());
+    let baseline = compare_with_baseline(&mut plan, &mut rows);
+    let ending = match end.stopped {
+        None => Ending::Complete,
+        Some(stop) if stop.is_complete() => Ending::Decided,
+        Some(_) => Ending::Cut,
+    };
+    report(&Finished {
+        run: end.run,
+        rows,
+        baseline,
+        quarantined: plan.quarantined.clone(),
+        began: end.began,
+        ended: end.ended,
+        spent: Spent {
+            stopped: end.stopped.map(Stop::words).map(str::to_owned),
+            ..end.spent.clone()
+        },
+        ending,
+        command: command(&plan),
+        plan: &plan,
+    })
+}
+
+/// Takes the baseline for base; returns when it was asked. One that does not fit is told, and nothing is compared.
+fn compare_with_baseline(plan: &mut RunPlan, rows: &mut Vec<Row>) -> Option<Timestamp> {
+    let (path, baseline) = plan.baseline.take()?;
+    if plan.sides.iter().any(|side| side.side == Side::Base) {
+        return None;
+    }
+    let asked = baseline.asked;
+    match baseline.into_base(plan, &path) {
+        Ok(of_base) => rows.extend(of_base),
+        Err(error) => {
+            plan.warnings.push(format!("{error}; {}", error.hint()));
+            return None;
+        }
+    }
+    Some(asked)
+}
+
+fn command(plan: &RunPlan) -> String {
+    let base = plan.sides.iter().find(|side| side.side == Side::Base);
+    let base = base.filter(|_| plan.baseline.is_none());
+    let base = base
+        .map(|base| format!(" --base {}", base.name))
+        .unwrap_or_default();
+    format!("promptgate evals run {}{base}", plan.path)
+}
+
+fn subject_lines(side: &SidePlan) -> Vec<SubjectLine> {
+    let line = |subject: &Subject| {
+        let (version, prompt_hash, names) = match &subject.prompt {
+            SubjectPrompt::Version {
+                version,
+                hash,
+                model,
+                ..
+            } => (Some(version.clone()), Some(hash.to_hex()), model.clone()),
+            SubjectPrompt::Text { .. } | SubjectPrompt::Chat { .. } => (None, None, None),
+        };
+        SubjectLine {
+            side: side.side,
+            label: subject.label.clone(),
+            prompt: match &subject.prompt {
+                SubjectPrompt::Version { key, .. } => key.as_str().to_owned(),
+                _ => subject.prompt_label.clone(),
+            },
+            version,
+            prompt_hash,
+            prompt_path: None,
+            model: match &subject.model {
+                ModelSource::Route(model) => Some(model.clone()),
+                ModelSource::OfPrompt => names,
+                ModelSource::Echo => Some("echo".to_owned()),
+            },
+        }
+    };
+    side.subjects.iter().map(line).collect()
+}
+
 /// Makes the report.
 #[must_use]
 pub fn report(finished: &Finished<'_>) -> RunReport {
@@ -86,6 +175,8 @@ pub fn report(finished: &Finished<'_>) -> RunReport {
             path: plan.path.clone(),
             description: plan.description.clone(),
             hash: plan.suite_hash.clone(),
+            commit: None,
+            files: plan.files.clone(),
         },
         began: finished.began,
         ended: finished.ended,
@@ -108,6 +199,8 @@ pub fn report(finished: &Finished<'_>) -> RunReport {
         forecast: plan.forecast.clone(),
         warnings,
         command: finished.command.clone(),
+        by: plan.by.clone(),
+        subjects: plan.sides.iter().flat_map(subject_lines).collect(),
         rows: finished.rows.clone(),
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::domain::RunId;
 use crate::evals::plan::RunPlan;
+use crate::evals::report::RunReport;
 use crate::evals::run::{self, Options, Progress, Runs, Watched};
 use crate::server::body::{self, BodyLimits};
 use crate::server::error::ApiError;
@@ -242,6 +243,15 @@ pub(crate) async fn show(
         fields.insert("end".to_owned(), json!(end));
     }
     Ok(Json(value))
+}
+
+/// Shows the report of a run that has ended.
+pub(crate) async fn report(
+    State(runs): State<Arc<Runs>>,
+    Path(id): Path<String>,
+) -> Result<Json<RunReport>, ApiError> {
+    let run = found(&runs, &id).await?;
+    Ok(Json(runs.report(run.id).await?))
 }
 
 /// Shows the rows of a run, also while it goes on.

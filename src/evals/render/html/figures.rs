@@ -92,7 +92,9 @@ fn limit(gate: &GateLine) -> Option<f64> {
     match gate.gate.kind {
         GateKind::NonInferior { margin, .. } => Some(-margin),
         GateKind::Ratio { max } => Some(max),
-        GateKind::MaxGap { .. } | GateKind::Absolute { .. } => None,
+        GateKind::MaxGap { .. } | GateKind::Absolute { .. } | GateKind::NoRegressions { .. } => {
+            None
+        }
     }
 }
 
