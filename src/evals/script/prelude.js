@@ -14,23 +14,35 @@
   if (typeof structuredClone === "undefined") {
     define("structuredClone", (value) => (value === undefined ? undefined : JSON.parse(JSON.stringify(value))));
   }
-  // Loops of the engine that count no steps: without a bound a length that was only claimed never ends.
-  const most = 1 << 24;
-  for (const name of ["join", "reverse", "sort", "copyWithin", "fill", "slice", "splice", "concat", "shift",
-    "unshift", "toReversed", "toSorted", "toSpliced", "with", "toString", "toLocaleString", "flat", "keys",
-    "entries", "values"]) {
-    const original = Array.prototype[name];
-    if (typeof original !== "function") continue;
-    const bounded = {
-      [name](...given) {
-        if (this !== null && this !== undefined && this.length > most) {
-          throw new RangeError(`an array of ${this.length} items is more than the sandbox takes`);
-        }
+  // Loops of the engine that count no steps need bounds of their own.
+  const guard = (prototype, names, check) => {
+    for (const name of names) {
+      const original = prototype[name];
+      const value = function (...given) {
+        check(this, given);
         return Reflect.apply(original, this, given);
-      },
-    }[name];
-    Object.defineProperty(Array.prototype, name, { value: bounded, writable: true, configurable: true });
-  }
+      };
+      Object.defineProperty(prototype, name, { value, writable: true, configurable: true });
+    }
+  };
+  guard(
+    Array.prototype,
+    ["join", "reverse", "sort", "copyWithin", "slice", "splice", "concat", "shift", "unshift", "toLocaleString", "flat"],
+    (list) => {
+      if (list !== null && list !== undefined && list.length > 16777216) {
+        throw new RangeError(`an array of ${list.length} items is more than the sandbox takes`);
+      }
+    },
+  );
+  guard(
+    String.prototype,
+    ["indexOf", "lastIndexOf", "includes", "split", "replace", "replaceAll"],
+    (text, [part]) => {
+      if (typeof part === "string" && String(text).length * part.length > 2147483648) {
+        throw new RangeError("looking for that long a text is more than the sandbox takes");
+      }
+    },
+  );
   let state = 0x9e3779b9;
   Math.random = () => {
     state = (state + 0x6d2b79f5) | 0;
