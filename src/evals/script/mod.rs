@@ -271,6 +271,14 @@ mod tests {
                 json!(true),
             ),
             ("structuredClone({a: 1}).a", json!(1)),
+            (
+                "(function () { return [].slice.call(arguments).concat([3]).join('-') })(1, 2)",
+                json!("1-2-3"),
+            ),
+            (
+                "['b', 'a'].sort().reverse().flat()[0] + 'x'.split('').length",
+                json!("b1"),
+            ),
         ] {
             assert_eq!(
                 assert_of(&inline(code), json!("hi")).as_ref(),

@@ -14,33 +14,41 @@
   if (typeof structuredClone === "undefined") {
     define("structuredClone", (value) => (value === undefined ? undefined : JSON.parse(JSON.stringify(value))));
   }
+  // A length that changes between two looks could be made with it.
+  delete globalThis.Proxy;
   // Loops of the engine that count no steps need bounds of their own.
-  const guard = (prototype, names, check) => {
+  const guard = (prototype, names, checked) => {
     for (const name of names) {
       const original = prototype[name];
       const value = function (...given) {
-        check(this, given);
-        return Reflect.apply(original, this, given);
+        return Reflect.apply(original, checked(this, given), given);
       };
       Object.defineProperty(prototype, name, { value, writable: true, configurable: true });
     }
   };
+  const { isArray } = Array;
+  const { getOwnPropertyDescriptor } = Object;
   guard(
     Array.prototype,
     ["join", "reverse", "sort", "copyWithin", "slice", "splice", "concat", "shift", "unshift", "toLocaleString", "flat"],
-    (list) => {
-      if (list !== null && list !== undefined && list.length > 16777216) {
-        throw new RangeError(`an array of ${list.length} items is more than the sandbox takes`);
+    (list, given) => {
+      const length = isArray(list) ? list.length : getOwnPropertyDescriptor(Object(list), "length")?.value;
+      const isHuge = (item) => isArray(item) && item.length > 16777216;
+      if (typeof length !== "number" || length > 16777216 || given.some(isHuge)) {
+        throw new RangeError("such a list is more than the sandbox takes");
       }
+      return list;
     },
   );
   guard(
     String.prototype,
     ["indexOf", "lastIndexOf", "includes", "split", "replace", "replaceAll"],
     (text, [part]) => {
-      if (typeof part === "string" && String(text).length * part.length > 2147483648) {
+      const whole = typeof text === "string" ? text : `${text}`;
+      if (typeof part === "string" && whole.length * part.length > 2147483648) {
         throw new RangeError("looking for that long a text is more than the sandbox takes");
       }
+      return whole;
     },
   );
   let state = 0x9e3779b9;
