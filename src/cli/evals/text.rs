@@ -30,7 +30,7 @@ fn suite(text: &mut String, checked: &Checked) {
     text.push('\n');
     let _ = writeln!(
         text,
-        "  {} x {} x {} x {} = {}",
+        "  {} x {} x {} x {}{} = {}",
         some(suite.prompts.len(), "prompt"),
         some(suite.models.len(), "model"),
         some(counts.cases, "case"),
@@ -38,8 +38,24 @@ fn suite(text: &mut String, checked: &Checked) {
             usize::try_from(suite.settings.repeat).unwrap_or(1),
             "repeat"
         ),
+        if plan.sides.len() == 2 {
+            " x 2 sides"
+        } else {
+            ""
+        },
         calls(counts.case_calls),
     );
+    let factors = [
+        suite.prompts.len(),
+        suite.models.len(),
+        counts.cases,
+        usize::try_from(suite.settings.repeat).unwrap_or(1),
+        plan.sides.len(),
+    ];
+    let all: usize = factors.iter().product();
+    if u64::try_from(all).ok() != Some(counts.case_calls) {
+        text.push_str("    not every case is asked of every prompt and model, or as often\n");
+    }
     if 0 < counts.judge_calls {
         let _ = writeln!(text, "  {} of judges", calls(counts.judge_calls));
     }

@@ -18,6 +18,7 @@ pub(crate) struct Workspace {
     root: PathBuf,
     /// The directory of suites, below the root.
     directory: String,
+    commit: Option<String>,
     files: Files,
 }
 
@@ -41,8 +42,29 @@ impl Workspace {
         Ok(Self {
             directory: below(&root, &evals).unwrap_or_default(),
             root,
+            commit: None,
             files,
         })
+    }
+
+    /// Returns the same tree as it is at a commit, read without a checkout.
+    pub(crate) fn at(&self, reference: &str) -> Result<Self, Failure> {
+        let repository = Repository::discover(&self.root)
+            .map_err(|error| Failure::usage(error.to_string()).with_hint(error.hint()))?;
+        let commit = repository
+            .resolve(reference)
+            .map_err(|error| Failure::usage(error.to_string()).with_hint(error.hint()))?;
+        Ok(Self {
+            root: self.root.clone(),
+            directory: self.directory.clone(),
+            commit: Some(commit.to_string()),
+            files: Files::commit(repository, commit),
+        })
+    }
+
+    /// The commit; `None` for files as they are.
+    pub(crate) fn commit(&self) -> Option<String> {
+        self.commit.clone()
     }
 
     /// Where suites are loaded from.
@@ -116,8 +138,12 @@ fn below(root: &Path, path: &Path) -> Option<String> {
 pub(crate) type Versions = BTreeMap<String, Result<ResolvedVersion, String>>;
 
 /// Finds the versions that `suites` refer to. A reference without a label, and `latest`, mean what the
-/// tree has; all others what the registry says.
-pub(crate) async fn versions(suites: &[Suite], config: &Config) -> Result<Versions, Failure> {
+/// tree of `revision` has; all others what the registry says.
+pub(crate) async fn versions(
+    suites: &[Suite],
+    config: &Config,
+    revision: &Revision,
+) -> Result<Versions, Failure> {
     let mut found = Versions::new();
     let references = suites.iter().flat_map(|suite| &suite.prompts);
     let references: Vec<&PromptReference> = references
@@ -134,7 +160,7 @@ pub(crate) async fn versions(suites: &[Suite], config: &Config) -> Result<Versio
     if let Err(error) = prompts.number_all() {
         output::say(&format!("warning: {error}\n"));
     }
-    let tree = prompts.tree(&Revision::Working).map_err(failure)?;
+    let tree = prompts.tree(revision).map_err(failure)?;
     for reference in references {
         let name = reference.to_string();
         if !found.contains_key(&name) {

@@ -175,7 +175,7 @@ fn what_cannot_be_asked_is_a_problem() {
     ] {
         let text = good()
             .replace(from, to)
-            .replace("prompts: [support/triage]", "label: x");
+            .replace("prompts: [support/triage]", "delay: 0");
         let problems = planned(&suite(&text), None, &Filter::default()).unwrap_err();
         let messages: Vec<&str> = problems
             .iter()
@@ -220,7 +220,7 @@ fn a_base_that_has_no_such_prompt_is_left_out() {
     let base = suite(
         &good()
             .replace("prompt://support/triage", "prompt://support/old")
-            .replace("prompts: [support/triage]", "label: x"),
+            .replace("prompts: [support/triage]", "delay: 0"),
     );
     let plan = planned(&head, Some(&base), &Filter::default()).unwrap();
     assert_eq!(plan.sides.len(), 1);
@@ -337,12 +337,12 @@ fn a_change_touches_what_is_made_from_it() {
     let labelled = suite(
         &good()
             .replace("triage,", "triage@production,")
-            .replace("prompts: [support/triage]", "label: x"),
+            .replace("prompts: [support/triage]", "delay: 0"),
     );
     let fixed = suite(
         &good()
             .replace("triage,", "triage@v3,")
-            .replace("prompts: [support/triage]", "label: x"),
+            .replace("prompts: [support/triage]", "delay: 0"),
     );
     let files = |_: &PromptReference| {
         BTreeSet::from([
