@@ -18,16 +18,26 @@ pub(crate) fn show(checked: &[Checked]) -> String {
 }
 
 fn suite(text: &mut String, checked: &Checked) {
-    let Checked {
-        suite,
-        plan,
-        counts,
-    } = checked;
+    let Checked { suite, plan, .. } = checked;
     let _ = write!(text, "{}  {}", clean(&suite.name), clean(&suite.path));
     if let Some(description) = &suite.description {
         let _ = write!(text, "  {}", clean(description));
     }
     text.push('\n');
+    size(text, checked);
+    price(text, checked);
+    gates(text, checked);
+    for warning in &plan.warnings {
+        let _ = writeln!(text, "  warning: {}", clean(warning));
+    }
+}
+
+fn size(text: &mut String, checked: &Checked) {
+    let Checked {
+        suite,
+        plan,
+        counts,
+    } = checked;
     let _ = writeln!(
         text,
         "  {} x {} x {} x {}{} = {}",
@@ -59,7 +69,10 @@ fn suite(text: &mut String, checked: &Checked) {
     if 0 < counts.judge_calls {
         let _ = writeln!(text, "  {} of judges", calls(counts.judge_calls));
     }
-    let forecast = &plan.forecast;
+}
+
+fn price(text: &mut String, checked: &Checked) {
+    let forecast = &checked.plan.forecast;
     let _ = match forecast.pico_usd {
         Some(amount) => writeln!(text, "  costs about ${}", rounded(amount)),
         None => writeln!(text, "  costs: unknown"),
@@ -76,10 +89,6 @@ fn suite(text: &mut String, checked: &Checked) {
         ),
         None => writeln!(text, "  a single case shows no drop of a rate"),
     };
-    gates(text, checked);
-    for warning in &plan.warnings {
-        let _ = writeln!(text, "  warning: {}", clean(warning));
-    }
 }
 
 fn gates(text: &mut String, checked: &Checked) {

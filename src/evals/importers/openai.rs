@@ -109,17 +109,7 @@ fn convert(
             format!("`{name}`: the samples `{path}` are not there"),
         );
     };
-    let read = lines(samples, imported);
-    let has_chat = read
-        .iter()
-        .any(|row| row.get("input").is_some_and(Value::is_array));
-    let mut rows = Vec::with_capacity(read.len());
-    for (index, row) in read.into_iter().enumerate() {
-        match case(row, index, has_chat) {
-            Ok(case) => rows.push(case),
-            Err(reason) => imported.refuse(&samples.path, format!("line {}: {reason}", index + 1)),
-        }
-    }
+    let (rows, has_chat) = cases(samples, imported);
     let description = entry.get("description").and_then(Value::as_str);
     let prompt = if has_chat {
         "{{ input | dump }}"
@@ -138,6 +128,22 @@ fn convert(
         rows,
     };
     write(&draft, imported);
+}
+
+/// The cases of a file of samples, and whether their inputs are messages.
+fn cases(samples: &Foreign, imported: &mut Imported) -> (Vec<Value>, bool) {
+    let read = lines(samples, imported);
+    let has_chat = read
+        .iter()
+        .any(|row| row.get("input").is_some_and(Value::is_array));
+    let mut cases = Vec::with_capacity(read.len());
+    for (index, row) in read.into_iter().enumerate() {
+        match case(row, index, has_chat) {
+            Ok(case) => cases.push(case),
+            Err(reason) => imported.refuse(&samples.path, format!("line {}: {reason}", index + 1)),
+        }
+    }
+    (cases, has_chat)
 }
 
 /// What a class asserts; an error says why it cannot be.
