@@ -1,6 +1,6 @@
 //! The command line: stdout is data, stderr is everything else, errors end with a hint.
 //!
-//! Exit codes: 0 done, 1 failed (or findings), 2 wrong usage or config.
+//! Exit codes: 0 done, 1 failed (or findings), 2 wrong usage or config; runs of evals have more of their own.
 
 mod audit;
 mod bisect;
@@ -101,7 +101,7 @@ enum Command {
     /// List, show and render prompts, and tell their history.
     #[command(subcommand)]
     Prompts(prompts::PromptsCommand),
-    /// Check suites of evals, and bring those of other tools here.
+    /// Run suites of evals, check them, and read what came of them.
     #[command(subcommand)]
     Evals(evals::EvalsCommand),
     /// Tell what happened to prompts, labels and keys.

@@ -77,6 +77,11 @@ impl Paint {
         }
     }
 
+    /// Returns how many characters a line has.
+    pub(crate) const fn width(self) -> usize {
+        self.width
+    }
+
     /// Returns `text` in a style.
     pub(crate) fn text(self, style: Style, text: &str) -> String {
         let text = clean(text);

@@ -23,6 +23,16 @@ impl PicoDollars {
         let digits = format!("{rest:012}");
         format!("{whole}.{}", digits.trim_end_matches('0'))
     }
+
+    /// Returns the amount in dollars as people read it: `$` and four digits that count, whole cents stay
+    /// whole.
+    #[must_use]
+    pub fn to_short(self) -> String {
+        let digits = self.0.checked_ilog10().unwrap_or(0);
+        let unit = 10_u64.pow(digits.saturating_sub(3).min(10));
+        let kept = self.0.saturating_add(unit / 2) / unit * unit;
+        format!("${}", Self(kept).to_dollars())
+    }
 }
 
 /// How far a cost can be trusted.

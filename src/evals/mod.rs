@@ -5,7 +5,7 @@
 //! planner Suite -> RunPlan       every cell that is to be asked: side x subject x case x repeat
 //! run     RunPlan -> rows        asks through the gateway, grades, keeps each row; resumes
 //! verdict rows -> RunReport      statistics, gates, one verdict
-//! report  RunReport -> text      terminal, JSON, JUnit, Markdown, HTML, SARIF, annotations
+//! render  RunReport -> text      terminal, JSON, JUnit, Markdown, HTML, SARIF, annotations
 //! ```
 //!
 //! **Invariants**
@@ -13,13 +13,23 @@
 //! - What a run needs is in its plan: nothing is read from a file after it began.
 //! - Every call, of a case or of a judge, goes through the gateway and is a record.
 
+pub mod baseline;
 mod dataset;
+mod digest;
 pub mod gateway;
 pub mod grade;
+pub mod graders;
 pub mod importers;
+pub mod ledger;
 pub mod plan;
 pub mod planner;
+pub mod render;
 pub mod report;
 pub mod row;
+pub mod run;
+pub mod schedule;
+pub mod script;
 pub mod suite;
 pub mod template;
+pub mod values;
+pub mod verdict;

@@ -66,6 +66,12 @@ pub struct RunReport {
     pub warnings: Vec<String>,
     /// How to run it again.
     pub command: String,
+    /// Who asked for the run: a person, a workflow, a schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// What was tested, on each side.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<SubjectLine>,
     /// All rows.
     pub rows: Vec<Row>,
 }
@@ -81,6 +87,32 @@ pub struct SuiteLine {
     pub description: Option<String>,
     /// Its hash.
     pub hash: String,
+    /// The commit in which its thresholds were set: the last one that touched its file before the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Every file it was made from, as `(path, SHA-256)`; datasets are among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<(String, String)>,
+}
+
+/// What was tested on a side, so that an auditor can name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubjectLine {
+    /// Which side.
+    pub side: Side,
+    /// Its label.
+    pub label: String,
+    /// The prompt: its name in the registry, or the label of a text.
+    pub prompt: String,
+    /// The prompt's version, for people.
+    pub version: Option<String>,
+    /// The prompt's hash, 64 hex digits.
+    pub prompt_hash: Option<String>,
+    /// The prompt's file, for annotations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_path: Option<String>,
+    /// The model that was asked for.
+    pub model: Option<String>,
 }
 
 /// A side of a report.

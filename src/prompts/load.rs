@@ -18,7 +18,13 @@ use crate::prompts::samples::{self, Sample};
 use crate::prompts::syntax::Program;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread::{self, available_parallelism};
+
+/// So many prompts are worth a thread.
+const PROMPTS_A_THREAD: usize = 64;
 
 /// A prompt of a registry.
 #[derive(Debug, Clone)]
@@ -65,11 +71,9 @@ pub(super) fn load(files: &[File]) -> Loaded {
         ..Loaded::default()
     };
     let partials = compile_partials(&shelves, &mut loaded.problems);
-    let mut library = Library::new(&shelves);
-    library.check(&mut loaded.problems);
-    for (key, text) in &shelves.prompts {
-        library.take_used();
-        match prompt(text, &partials, &mut library, &shelves) {
+    Library::new(&shelves).check(&mut loaded.problems);
+    for ((key, text), prompt) in prompts(&shelves, &partials) {
+        match prompt {
             Ok(prompt) => {
                 loaded.prompts.insert(key.clone(), prompt);
             }
@@ -186,6 +190,50 @@ impl Draft {
             partials: needed,
         })
     }
+}
+
+/// A prompt's file.
+type Entry<'a> = (&'a PromptKey, &'a Text);
+/// What a file holds, or what is wrong with it.
+type Parsed<'a> = (Entry<'a>, Result<Prompt, Vec<Problem>>);
+
+/// Parses and checks all prompts, in their order. Many are shared out, since a start waits for them.
+fn prompts<'a>(shelves: &'a Shelves, partials: &Partials) -> Vec<Parsed<'a>> {
+    let entries: Vec<Entry<'a>> = shelves.prompts.iter().collect();
+    let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+    let share = entries.len().div_ceil(cores).max(PROMPTS_A_THREAD);
+    if entries.len() <= share {
+        return some_prompts(&entries, shelves, partials);
+    }
+    thread::scope(|scope| {
+        let threads: Vec<_> = entries
+            .chunks(share)
+            .map(|some| {
+                let work = move || some_prompts(some, shelves, partials);
+                let thread = thread::Builder::new().spawn_scoped(scope, work);
+                thread.map_err(|_| work)
+            })
+            .collect();
+        let ended = threads.into_iter().map(|thread| match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            // No further thread is to be had.
+            Err(work) => work(),
+        });
+        ended.flatten().collect()
+    })
+}
+
+fn some_prompts<'a>(
+    entries: &[Entry<'a>],
+    shelves: &'a Shelves,
+    partials: &Partials,
+) -> Vec<Parsed<'a>> {
+    let mut library = Library::new(shelves);
+    let parse = |entry: &Entry<'a>| {
+        library.take_used();
+        (*entry, prompt(entry.1, partials, &mut library, shelves))
+    };
+    entries.iter().map(parse).collect()
 }
 
 fn prompt(

@@ -11,6 +11,10 @@ use tokio::time::{Instant, timeout_at};
 /// The most that is reserved for a body because its head announces a length.
 const MAX_RESERVED_BYTES: usize = 1024 * 1024;
 
+/// A body up to this size is copied out of the buffer that its connection reads into. That buffer (8 KiB)
+/// is then used again; else each open call would keep it, and its connection would need a second one.
+const COPIED_BYTES: usize = 4096;
+
 /// Bounds of a request's body.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimits {
@@ -61,8 +65,11 @@ pub(crate) async fn read(mut body: Body, limits: BodyLimits) -> Result<Bytes, Ap
         if limits.bytes < so_far + data.len() {
             return Err(too_large(limits));
         }
-        // A body that comes in one piece, as most do, is not copied.
+        // A large body that comes in one piece is not copied.
         match &first {
+            None if joined.is_empty() && data.len() <= COPIED_BYTES => {
+                first = Some(Bytes::copy_from_slice(&data));
+            }
             None if joined.is_empty() => first = Some(data),
             Some(head) => {
                 let expected = usize::try_from(announced)

@@ -39,8 +39,9 @@ const WARNINGS: HeaderName = HeaderName::from_static("x-promptgate-warnings");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
-/// More headers than an answer has, so that the map is made once.
-const EXPECTED_HEADERS: usize = 32;
+/// More headers than most answers have, so that the map is made once. A few more would double it, and
+/// each connection keeps its map.
+const EXPECTED_HEADERS: usize = 24;
 
 /// Writes the `x-promptgate-*` family and the provider's rate limits.
 pub(crate) fn write_facts(headers: &mut HeaderMap, facts: &AnswerFacts) {

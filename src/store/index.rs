@@ -4,9 +4,11 @@
 //!
 //! | key | value |
 //! | --- | --- |
-//! | `r` bucket, place of the first outcome | a block of up to 32 rows of that bucket |
+//! | `r` bucket, place of the first outcome | a compressed block of up to 128 rows of that bucket |
 //! | `t` dimension, hash of the value, bucket | nothing: the bucket has such rows |
 //! | `s` number | a run of hashes of rare values (users, sessions, traces), each with its bucket |
+//! | `e` run | where the run began and ended, with the heads of these entries |
+//! | `w` run, cell | where the newest row of the cell stands |
 //! | `h` hour, group | the sums of the group in that hour |
 //! | `m` name | how far the journal is indexed; the largest difference of id and time |
 //!
@@ -20,6 +22,7 @@ use crate::store::Error;
 use crate::store::frame::Position;
 use crate::store::rollup::{Group, Sums};
 use crate::store::row::{CallRow, IndexedRow, Stored, decode_block, encode_block};
+use crate::store::runs::PlacedEntry;
 use crate::store::sparse::{Sparse, sparse_hashes};
 use crate::store::term::Term;
 use sled::Batch;
@@ -32,8 +35,9 @@ use std::sync::{Mutex, PoisonError};
 pub(super) const NAME: &str = "index";
 const INDEXED_TO: &[u8] = b"mindexed_to";
 const SKEW: &[u8] = b"mskew";
-/// Rows per block: larger ones are cheaper to write until sled splits its pages for them.
-const BLOCK_ROWS: usize = 32;
+/// Rows per block: larger ones are cheaper to write until sled splits its pages for them. Compressed
+/// so many take about 5 KB.
+const BLOCK_ROWS: usize = 128;
 /// Sums kept in memory, so that a batch need not read them.
 const CACHED_SUMS: usize = 4096;
 
@@ -73,7 +77,7 @@ fn rollup_key(group: &Group) -> Vec<u8> {
 /// The open index.
 #[derive(Debug)]
 pub(super) struct Index {
-    tree: sled::Db,
+    pub(super) tree: sled::Db,
     cache: Mutex<HashMap<Group, Sums>>,
     sparse: Mutex<Sparse>,
 }
@@ -108,8 +112,13 @@ impl Index {
             .unwrap_or(0))
     }
 
-    /// Adds the rows, and that the journal is indexed up to `end`, in one step.
-    pub(super) fn apply(&self, rows: &[IndexedRow], end: Position) -> Result<(), Error> {
+    /// Adds the rows and entries of runs, and that the journal is indexed up to `end`, in one step.
+    pub(super) fn apply(
+        &self,
+        rows: &[IndexedRow],
+        entries: &[PlacedEntry],
+        end: Position,
+    ) -> Result<(), Error> {
         let mut batch = Batch::default();
         let mut buckets: BTreeMap<Bucket, Vec<&IndexedRow>> = BTreeMap::new();
         let mut terms = BTreeSet::new();
@@ -142,6 +151,7 @@ impl Index {
         sparse.add(rare, &mut batch);
         drop(sparse);
         self.add_sums(rows, &mut batch)?;
+        self.add_entries(entries, &mut batch)?;
         batch.insert(INDEXED_TO, postcard::to_stdvec(&end).unwrap_or_default());
         if skew != known_skew {
             batch.insert(SKEW, postcard::to_stdvec(&skew).unwrap_or_default());

@@ -2,9 +2,9 @@
 
 use crate::domain::{
     Arm, BundleHash, CallId, CallIntent, CallOutcome, CallState, CostQuality, KeyId, Operation,
-    PicoDollars, PromptKey, Timestamp,
+    PicoDollars, PromptKey, RunId, Timestamp,
 };
-use crate::store::frame::Position;
+use crate::store::frame::{Position, u32_at};
 use serde::{Deserialize, Serialize};
 
 /// A call in one line. Of a call in flight, what is known at its end is `None`.
@@ -68,6 +68,9 @@ pub struct CallRow {
     pub trace: Option<String>,
     /// Whether the client asked for a stream.
     pub stream: bool,
+    /// The run of evals it was made for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
 }
 
 impl CallRow {
@@ -103,6 +106,7 @@ impl CallRow {
             session: intent.session.clone(),
             trace: intent.trace.as_ref().map(|trace| trace.trace_id.clone()),
             stream: intent.stream,
+            run: intent.run.as_ref().map(|run| run.run),
         }
     }
 
@@ -138,6 +142,7 @@ impl CallRow {
             session: None,
             trace: None,
             stream: false,
+            run: None,
         };
         row.end(outcome);
         row
@@ -198,13 +203,22 @@ pub(super) struct IndexedRow {
     pub(super) outcome: Position,
 }
 
-/// The version of the stored form, the first byte of a block.
-const FORMAT: u8 = 2;
-/// The form before: nothing stands behind a row.
+/// The version of the stored form, the first byte of a block: how many bytes the rows take (u32), and
+/// the rows compressed. Those of a second are much alike, and sled keeps a good many blocks in memory.
+const COMPRESSED: u8 = 4;
+/// The rows as they are: those of a block that compression would not make smaller.
+const PLAIN: u8 = 3;
+/// The forms before: nothing stands behind a row, or its arm alone.
 const WITHOUT_ARM: u8 = 1;
+const WITHOUT_RUN: u8 = 2;
+/// The fastest level; the next ones gain little on so few bytes.
+const LEVEL: i32 = 1;
+/// No block is larger; more is damage.
+const MAX_BLOCK_BYTES: u32 = 16 << 20;
 
 /// The stored form, which filters look at before anything is copied. Postcard has no field names:
-/// fields are only ever added with a new `FORMAT`. Since 2 a row is followed by its arm.
+/// fields are only ever added with a new version. Since [`WITHOUT_RUN`] a row is followed by its arm,
+/// since [`PLAIN`] also by its run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Stored<'a> {
     pub(super) id: [u8; 16],
@@ -275,7 +289,7 @@ impl<'a> Stored<'a> {
         CallId(uuid::Uuid::from_bytes(self.id))
     }
 
-    fn into_row(self, arm: Option<Arm>) -> IndexedRow {
+    fn into_row(self, (arm, run): (Option<Arm>, Option<[u8; 16]>)) -> IndexedRow {
         let [input_tokens, cached_tokens, output_tokens] = self.tokens;
         let row = CallRow {
             id: self.id(),
@@ -306,6 +320,7 @@ impl<'a> Stored<'a> {
             session: self.session.map(str::to_owned),
             trace: self.trace.map(str::to_owned),
             stream: self.stream,
+            run: run.map(|run| RunId(uuid::Uuid::from_bytes(run))),
         };
         IndexedRow {
             row,
@@ -317,14 +332,30 @@ impl<'a> Stored<'a> {
 
 /// Encodes rows as one block.
 pub(super) fn encode_block<'a>(rows: impl Iterator<Item = &'a IndexedRow>) -> Vec<u8> {
-    let mut block = vec![FORMAT];
+    let mut plain = vec![PLAIN];
     for indexed in rows {
         let row = Stored::of(&indexed.row, indexed.intent, indexed.outcome);
         // Writing to a vector cannot fail, and every field is of a kind postcard knows.
-        block = postcard::to_extend(&row, block).unwrap_or_default();
-        block = postcard::to_extend(&indexed.row.arm, block).unwrap_or_default();
+        plain = postcard::to_extend(&row, plain).unwrap_or_default();
+        let run = indexed.row.run.map(|run| run.0.into_bytes());
+        plain = postcard::to_extend(&(indexed.row.arm, run), plain).unwrap_or_default();
     }
-    block
+    compress(&plain).unwrap_or(plain)
+}
+
+/// Returns a plain block compressed; `None` when that makes it no smaller.
+fn compress(plain: &[u8]) -> Option<Vec<u8>> {
+    let (_, rows) = plain.split_first()?;
+    let length = u32::try_from(rows.len()).ok()?;
+    let compressed = zstd::bulk::compress(rows, LEVEL).ok()?;
+    let block = [&[COMPRESSED], &length.to_le_bytes()[..], &compressed].concat();
+    (block.len() < plain.len() && length <= MAX_BLOCK_BYTES).then_some(block)
+}
+
+/// Returns the rows of a compressed block; `None` when it is damaged.
+fn decompress(block: &[u8]) -> Option<Vec<u8>> {
+    let length = u32_at(block, 0).filter(|length| *length <= MAX_BLOCK_BYTES)?;
+    zstd::bulk::decompress(block.get(4..)?, usize::try_from(length).ok()?).ok()
 }
 
 /// Decodes the rows of a block that `is_wanted`; rows behind damage are left out.
@@ -333,25 +364,44 @@ pub(super) fn decode_block(
     is_wanted: impl Fn(&Stored<'_>) -> bool,
     rows: &mut Vec<IndexedRow>,
 ) {
-    let Some((&format, mut rest)) = block.split_first() else {
-        return;
-    };
-    if ![WITHOUT_ARM, FORMAT].contains(&format) {
-        return;
+    match block.split_first() {
+        Some((&COMPRESSED, block)) => {
+            if let Some(plain) = decompress(block) {
+                decode_rows(&plain, PLAIN, is_wanted, rows);
+            }
+        }
+        Some((&(format @ (PLAIN | WITHOUT_RUN | WITHOUT_ARM)), plain)) => {
+            decode_rows(plain, format, is_wanted, rows);
+        }
+        _ => {}
     }
+}
+
+fn decode_rows(
+    mut rest: &[u8],
+    format: u8,
+    is_wanted: impl Fn(&Stored<'_>) -> bool,
+    rows: &mut Vec<IndexedRow>,
+) {
     while !rest.is_empty() {
         let Ok((stored, mut behind)) = postcard::take_from_bytes::<Stored<'_>>(rest) else {
             return;
         };
-        let mut arm = None;
+        let (mut arm, mut run) = (None, None);
         if format != WITHOUT_ARM {
             let Ok(found) = postcard::take_from_bytes::<Option<Arm>>(behind) else {
                 return;
             };
             (arm, behind) = found;
         }
+        if ![WITHOUT_ARM, WITHOUT_RUN].contains(&format) {
+            let Ok(found) = postcard::take_from_bytes::<Option<[u8; 16]>>(behind) else {
+                return;
+            };
+            (run, behind) = found;
+        }
         if is_wanted(&stored) {
-            rows.push(stored.into_row(arm));
+            rows.push(stored.into_row((arm, run)));
         }
         rest = behind;
     }
@@ -359,7 +409,11 @@ pub(super) fn decode_block(
 
 #[cfg(test)]
 mod tests {
-    use super::{Arm, CallRow, IndexedRow, Stored, WITHOUT_ARM, decode_block, encode_block};
+    use super::{
+        Arm, COMPRESSED, CallRow, IndexedRow, PLAIN, Stored, WITHOUT_ARM, WITHOUT_RUN,
+        decode_block, encode_block,
+    };
+    use crate::domain::RunId;
     use crate::store::frame::Position;
     use crate::store::testing::{intent, outcome};
 
@@ -371,6 +425,7 @@ mod tests {
                 let mut row = CallRow::begun(&intent);
                 row.end(&outcome(&intent));
                 row.arm = (n % 2 == 0).then_some(Arm::Shadow);
+                row.run = (n % 3 == 0).then(RunId::fresh);
                 IndexedRow {
                     row,
                     intent: Position::default(),
@@ -386,19 +441,36 @@ mod tests {
             decode_block(block, |_| true, &mut rows);
             rows
         };
-        assert_eq!(decode(&encode_block(rows.iter())), rows);
+        let block = encode_block(rows.iter());
+        assert_eq!(block[0], COMPRESSED);
+        assert_eq!(decode(&block), rows);
         assert_eq!(decode(&[9, 1, 2]), [], "an unknown format");
+        assert_eq!(decode(&block[..block.len() - 1]), [], "a damaged block");
+        let huge = [&[COMPRESSED], &u32::MAX.to_le_bytes()[..], &block[5..]].concat();
+        assert_eq!(decode(&huge), [], "a length that no block has");
 
-        // Blocks of the form before are read on.
-        let mut before = vec![WITHOUT_ARM];
+        // Blocks that are not compressed, and those of the forms before, are read on.
+        let mut plain = vec![PLAIN];
         for indexed in &rows {
             let row = Stored::of(&indexed.row, indexed.intent, indexed.outcome);
-            before = postcard::to_extend(&row, before).unwrap();
+            let run = indexed.row.run.map(|run| run.0.into_bytes());
+            plain = postcard::to_extend(&(row, indexed.row.arm, run), plain).unwrap();
+        }
+        assert_eq!(decode(&plain), rows);
+        let (mut first, mut second) = (vec![WITHOUT_ARM], vec![WITHOUT_RUN]);
+        for indexed in &rows {
+            let row = Stored::of(&indexed.row, indexed.intent, indexed.outcome);
+            first = postcard::to_extend(&row, first).unwrap();
+            second = postcard::to_extend(&(&row, indexed.row.arm), second).unwrap();
         }
         let mut without = rows;
         for indexed in &mut without {
+            indexed.row.run = None;
+        }
+        assert_eq!(decode(&second), without);
+        for indexed in &mut without {
             indexed.row.arm = None;
         }
-        assert_eq!(decode(&before), without);
+        assert_eq!(decode(&first), without);
     }
 }

@@ -3,6 +3,7 @@
 //! The pass accepts what RFC 8259 does and nothing else, within a depth. It gives no reasons: a body
 //! that it refuses is read again by the parser that has them, which costs only those who err.
 
+use memchr::memchr2;
 use std::ops::Range;
 
 /// Where a value stands.
@@ -152,20 +153,15 @@ impl Pass<'_> {
         self.take(b'"')?;
         loop {
             let rest = self.json.get(self.at..)?;
-            let (blocks, _) = rest.as_chunks::<BLOCK>();
-            let plain = blocks.iter().take_while(|block| is_plain(block));
-            self.at += plain.count() * BLOCK;
-            while !is_special(self.peek()?) {
-                self.at += 1;
+            let plain = memchr2(b'"', b'\\', rest)?;
+            if has_control(rest.get(..plain)?) {
+                return None;
             }
-            match self.peek()? {
-                b'"' => {
-                    self.at += 1;
-                    return Some(());
-                }
-                b'\\' => self.escape()?,
-                _ => return None,
+            self.at += plain;
+            if self.take(b'"').is_some() {
+                return Some(());
             }
+            self.escape()?;
         }
     }
 
@@ -211,14 +207,10 @@ impl Pass<'_> {
     }
 }
 
-/// So many bytes of a string are looked at together.
-const BLOCK: usize = 32;
-
-/// Whether no byte of a string's `block` means anything. There is no early end, so that the compiler
-/// looks at many bytes at once.
-fn is_plain(block: &[u8; BLOCK]) -> bool {
-    let special = |found, byte: &u8| found | u8::from(is_special(*byte));
-    block.iter().fold(0, special) == 0
+/// Whether any of the bytes is a control character. There is no early end, so that the compiler looks
+/// at many bytes at once.
+fn has_control(bytes: &[u8]) -> bool {
+    bytes.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < b' '
 }
 
 /// Whether a byte of a string does not stand for itself: a quote, an escape, a control character.

@@ -1,9 +1,12 @@
 //! The diff as a comment on a pull request.
 
 use crate::cli::diff::words;
-use crate::cli::paint::clean;
 use crate::prompts::diff::{
     Change, Diff, Hunk, LineKind, MessageChange, PromptDiff, SampleDiff, Verdict,
+};
+use crate::wire::escape::{
+    html as escaped, markdown as prose, markdown_block, markdown_cell as cell,
+    markdown_code as code,
 };
 use std::fmt::Write as _;
 
@@ -226,7 +229,7 @@ fn hunks(out: &mut String, hunks: &[Hunk]) {
                 LineKind::Removed => '-',
                 LineKind::Added => '+',
             };
-            let _ = writeln!(text, "{sign}{}", clean(&line.text));
+            let _ = writeln!(text, "{sign}{}", line.text);
         }
     }
     if text.is_empty() {
@@ -234,79 +237,8 @@ fn hunks(out: &mut String, hunks: &[Hunk]) {
     }
     let is_cut = MAX_HUNKS < text.len();
     text.truncate(text.floor_char_boundary(MAX_HUNKS));
-    // A fence is longer than any in the text.
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(longest.max(2) + 1);
-    let end = if text.ends_with('\n') { "" } else { "\n" };
-    let _ = writeln!(out, "{fence}diff\n{text}{end}{fence}");
+    out.push_str(&markdown_block("diff", &text));
     if is_cut {
         out.push_str("\nThe rest is left out; `promptgate prompts diff` shows it all.\n");
-    }
-}
-
-fn code(text: &str) -> String {
-    let text = clean(text).replace('\n', " ");
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(longest + 1);
-    let gap = if text.starts_with('`') || text.ends_with('`') {
-        " "
-    } else {
-        ""
-    };
-    format!("{fence}{gap}{text}{gap}{fence}").replace('|', "\\|")
-}
-
-fn escaped(text: &str) -> String {
-    clean(text)
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-}
-
-/// Words that may hold what Markdown or HTML would obey; code in backticks stays code, where it is
-/// sure to be closed.
-fn prose(text: &str) -> String {
-    let text = text.replace('\n', " ");
-    let is_code_sure = text.matches('`').count().is_multiple_of(2) && !text.contains("``");
-    let mut out = String::new();
-    for (index, piece) in text.split('`').enumerate() {
-        if 0 < index {
-            out.push_str(if is_code_sure { "`" } else { "\\`" });
-        }
-        if is_code_sure && !index.is_multiple_of(2) {
-            out.push_str(&clean(piece));
-            continue;
-        }
-        for c in escaped(piece).chars() {
-            if matches!(c, '*' | '_' | '[' | ']' | '|' | '#' | '@' | '~' | '\\') {
-                out.push('\\');
-            }
-            out.push(c);
-        }
-    }
-    out
-}
-
-fn cell(text: &str) -> String {
-    prose(text).replace('|', "\\|").replace("\\\\|", "\\|")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{cell, code, prose};
-
-    #[test]
-    fn nothing_in_a_prompt_is_obeyed_by_markdown() {
-        for (text, wanted) in [
-            ("plain `a_b` *x*", "plain `a_b` \\*x\\*"),
-            ("<img src=x> @team #1", "&lt;img src=x&gt; \\@team \\#1"),
-            ("one ` tick <b>", "one \\` tick &lt;b&gt;"),
-            ("two `` ticks `<b>`", "two \\`\\` ticks \\`&lt;b&gt;\\`"),
-            ("[a](b)\nc", "\\[a\\](b) c"),
-        ] {
-            assert_eq!(prose(text), wanted);
-        }
-        assert_eq!(cell("`a|b` c|d"), "`a\\|b` c\\|d");
-        assert_eq!(code("a`b"), "``a`b``");
     }
 }

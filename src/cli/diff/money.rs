@@ -5,10 +5,7 @@ use crate::domain::PicoDollars;
 
 /// Returns an amount in dollars, with as many digits as tell it apart.
 pub(super) fn dollars(pico: Option<u64>) -> String {
-    pico.map_or_else(
-        || "unknown".to_owned(),
-        |pico| format!("${}", rounded(pico)),
-    )
+    pico.map_or_else(|| "unknown".to_owned(), |pico| PicoDollars(pico).to_short())
 }
 
 /// Returns a difference in dollars, with its sign.
@@ -18,17 +15,9 @@ pub(super) fn difference(pico: Option<i64>) -> String {
         Some(0) => "no difference".to_owned(),
         Some(pico) => {
             let sign = if pico < 0 { '-' } else { '+' };
-            format!("{sign}${}", rounded(pico.unsigned_abs()))
+            format!("{sign}{}", PicoDollars(pico.unsigned_abs()).to_short())
         }
     }
-}
-
-/// Keeps four digits that count; whole cents stay whole.
-fn rounded(pico: u64) -> String {
-    let digits = pico.checked_ilog10().unwrap_or(0);
-    let unit = 10_u64.pow(digits.saturating_sub(3).min(10));
-    let kept = pico.saturating_add(unit / 2) / unit * unit;
-    PicoDollars(kept).to_dollars()
 }
 
 #[cfg(test)]

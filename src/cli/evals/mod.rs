@@ -1,7 +1,16 @@
-//! `promptgate evals …`: suites from files.
+//! `promptgate evals …`: suites are read from files here, runs go on behind the admin plane.
 
 mod check;
+mod evidence;
 mod import;
+mod list;
+mod outcome;
+mod plans;
+mod progress;
+mod report;
+mod run;
+mod show;
+mod terminal;
 mod text;
 mod workspace;
 
@@ -12,10 +21,22 @@ use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum EvalsCommand {
+    /// Run suites, and grade what comes back.
+    #[command(after_help = run::HELP)]
+    Run(Box<run::RunArguments>),
+    /// List runs, newest first.
+    List(list::ListArguments),
+    /// Show a run, or one of its cases whole.
+    Show(show::ShowArguments),
     /// Check suites without asking anybody, and say what a run would take.
     Check(check::CheckArguments),
     /// Bring a suite of another tool here, exactly or not at all.
     Import(import::ImportArguments),
+    /// Show the report of a run, or write it in other forms.
+    Report(report::ReportArguments),
+    /// Check an evidence pack.
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
 }
 
 /// Runs the command.
@@ -25,7 +46,12 @@ pub(crate) async fn run(
     environment: &Environment,
 ) -> Result<(), Failure> {
     match command {
+        EvalsCommand::Run(arguments) => run::run(&arguments, common, environment).await,
+        EvalsCommand::List(arguments) => list::run(&arguments, common, environment).await,
+        EvalsCommand::Show(arguments) => show::run(&arguments, common, environment).await,
         EvalsCommand::Check(arguments) => check::run(&arguments, common, environment).await,
         EvalsCommand::Import(arguments) => import::run(&arguments, common.json),
+        EvalsCommand::Report(arguments) => report::run(arguments, common, environment).await,
+        EvalsCommand::Evidence(command) => evidence::run(&command, common),
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::cli::lint::Report;
 use crate::prompts::{Finding, Rule, Severity};
+use crate::wire::escape::{workflow_message, workflow_property};
+use crate::wire::sarif::{self, artifact, sentence};
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 
 /// One JSON object. Fields are only ever added.
@@ -33,28 +34,14 @@ pub(super) fn json(report: &Report<'_>) -> String {
 }
 
 /// A log of one run, as code scanning reads it.
-pub(super) fn sarif(report: &Report<'_>) -> String {
+pub(super) fn sarif_log(report: &Report<'_>) -> String {
     let rules: Vec<Value> = Rule::all().map(sarif_rule).collect();
     let results: Vec<Value> = report
         .findings
         .iter()
         .map(|finding| sarif_result(report, finding))
         .collect();
-    let body = json!({
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{
-            "tool": {"driver": {
-                "name": "promptgate",
-                "semanticVersion": env!("CARGO_PKG_VERSION"),
-                "rules": rules,
-            }},
-            "columnKind": "unicodeCodePoints",
-            "results": results,
-        }],
-    });
-    let text = serde_json::to_string_pretty(&body).unwrap_or_default();
-    format!("{text}\n")
+    sarif::log(&rules, &results)
 }
 
 const fn level(severity: Severity) -> &'static str {
@@ -73,17 +60,6 @@ fn sarif_rule(rule: Rule) -> Value {
         "help": {"text": rule.help()},
         "defaultConfiguration": {"level": level(rule.severity())},
     })
-}
-
-fn sentence(words: &str) -> String {
-    let mut characters = words.chars();
-    let first = characters.next().map(char::to_uppercase);
-    first
-        .into_iter()
-        .flatten()
-        .chain(characters)
-        .chain(['.'])
-        .collect()
 }
 
 fn sarif_result(report: &Report<'_>, finding: &Finding) -> Value {
@@ -120,35 +96,9 @@ fn sarif_result(report: &Report<'_>, finding: &Finding) -> Value {
     })
 }
 
-fn artifact(path: &str) -> Value {
-    let uri = escape_uri(path);
-    if path.starts_with('/') {
-        json!({"uri": format!("file://{uri}")})
-    } else {
-        json!({"uri": uri, "uriBaseId": "%SRCROOT%"})
-    }
-}
-
-fn escape_uri(path: &str) -> String {
-    let mut uri = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
-            uri.push(char::from(byte));
-        } else {
-            let _ = write!(uri, "%{byte:02X}");
-        }
-    }
-    uri
-}
-
 fn fingerprint(path: &str, finding: &Finding) -> String {
     let problem = &finding.problem;
-    let text = format!("{}\n{path}\n{}", problem.code, problem.message);
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().take(16).fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    sarif::fingerprint(&format!("{}\n{path}\n{}", problem.code, problem.message))
 }
 
 /// Workflow commands, one a line.
@@ -156,7 +106,7 @@ pub(super) fn github(report: &Report<'_>) -> String {
     let mut out = String::new();
     for finding in &report.findings {
         let problem = &finding.problem;
-        let file = escape_property(&report.scope.shown(&problem.path));
+        let file = workflow_property(&report.scope.shown(&problem.path));
         let _ = write!(out, "::{} file={file}", level(finding.severity));
         let line = problem.line.and_then(|line| u32::try_from(line).ok());
         for (key, value) in [
@@ -169,39 +119,12 @@ pub(super) fn github(report: &Report<'_>) -> String {
                 let _ = write!(out, ",{key}={value}");
             }
         }
-        let title = escape_property(&format!("{} {}", problem.code, problem.code.name()));
+        let title = workflow_property(&format!("{} {}", problem.code, problem.code.name()));
         let mut message = problem.message.clone();
         if let Some(hint) = &problem.hint {
             let _ = write!(message, "\nhint: {hint}");
         }
-        let _ = writeln!(out, ",title={title}::{}", escape_data(&message));
+        let _ = writeln!(out, ",title={title}::{}", workflow_message(&message));
     }
     out
-}
-
-fn escape_data(text: &str) -> String {
-    text.replace('%', "%25")
-        .replace('\r', "%0D")
-        .replace('\n', "%0A")
-}
-
-fn escape_property(text: &str) -> String {
-    escape_data(text).replace(':', "%3A").replace(',', "%2C")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{artifact, escape_data, escape_property};
-    use serde_json::json;
-
-    #[test]
-    fn paths_and_messages_are_escaped_for_their_format() {
-        assert_eq!(
-            artifact("prompts/b\u{fc} 1.prompt"),
-            json!({"uri": "prompts/b%C3%BC%201.prompt", "uriBaseId": "%SRCROOT%"})
-        );
-        assert_eq!(artifact("/a"), json!({"uri": "file:///a"}));
-        assert_eq!(escape_data("50%\nx: y"), "50%25%0Ax: y");
-        assert_eq!(escape_property("a:b,c"), "a%3Ab%2Cc");
-    }
 }

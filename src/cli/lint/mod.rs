@@ -130,7 +130,7 @@ pub(crate) fn run(
     output::put(&match format {
         Format::Text => text::show(&report, is_colored),
         Format::Json => formats::json(&report),
-        Format::Sarif => formats::sarif(&report),
+        Format::Sarif => formats::sarif_log(&report),
         Format::Github => formats::github(&report),
     })?;
     let denied = arguments.deny.map_or(0, |Deny::Warnings| report.warnings);

@@ -2,9 +2,10 @@
 
 use crate::domain::{CostQuality, TokenUsage};
 use crate::evals::plan::{Forecast, RunPlan, Side, Subject, SubjectPrompt};
-use crate::evals::planner::{Texts, detectable_drop};
+use crate::evals::planner::Texts;
 use crate::evals::suite::{AssertNode, Assertion, AssertionKind, Case, ModelSource};
 use crate::metering::{PriceRow, Tokens, cost};
+use crate::stats::{Errors, detectable_difference};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -101,8 +102,14 @@ pub(super) fn forecast(plan: &RunPlan, figures: &Figures<'_>, texts: &Texts) -> 
         judge_calls,
         pico_usd: money.unpriced.is_empty().then_some(money.pico_usd),
         notes,
-        detectable_drop: detectable_drop(cases, DISCORDANCE),
+        detectable_drop: detectable_drop(cases),
     }
+}
+
+/// The smallest drop that so many cases can see; a single one sees none.
+fn detectable_drop(cases: usize) -> Option<f64> {
+    let cases = u64::try_from(cases).ok().filter(|cases| 1 < *cases)?;
+    detectable_difference(cases, DISCORDANCE, Errors::default())
 }
 
 /// Cases that say something of their own, of the subject that has fewest: those of one cluster count

@@ -1,5 +1,6 @@
 //! A case: variables, what is asserted of the answer, and to whom it belongs.
 
+use crate::evals::plan::Subject;
 use crate::evals::suite::{AssertNode, Script};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -66,6 +67,15 @@ pub struct Case {
     pub group: Option<GroupMember>,
     /// Where it stands.
     pub place: Place,
+}
+
+impl Case {
+    /// Whether the case is asked of `subject`.
+    #[must_use]
+    pub fn is_for(&self, subject: &Subject) -> bool {
+        let has = |labels: &[String], label: &String| labels.is_empty() || labels.contains(label);
+        has(&self.models, &subject.model_label) && has(&self.prompts, &subject.prompt_label)
+    }
 }
 
 /// A case that differs from others in nothing but who it is about.

@@ -113,6 +113,11 @@ pub enum GateKind {
         /// How often a drop may pass unseen.
         alpha: f64,
     },
+    /// Cases that passed on base and fail on head, counted.
+    NoRegressions {
+        /// The most there may be.
+        max_regressed: u64,
+    },
     /// The figure of head alone.
     Absolute {
         /// The least it may be.

@@ -57,6 +57,21 @@ pub enum LineKind {
     Added,
 }
 
+/// Returns what differs between two texts that stand in no file, answers of models say: hunks with an
+/// empty `file`, changed words marked. None when they are the same.
+#[must_use]
+pub fn texts(base: &str, head: &str) -> Vec<Hunk> {
+    let lines = |text: &str| -> Vec<SourceLine> {
+        let line = |(index, text): (usize, &str)| SourceLine {
+            file: String::new(),
+            line: index + 1,
+            text: text.to_owned(),
+        };
+        text.lines().enumerate().map(line).collect()
+    };
+    hunks(&lines(base), &lines(head))
+}
+
 /// Returns what differs.
 pub(super) fn hunks(base: &[SourceLine], head: &[SourceLine]) -> Vec<Hunk> {
     let texts = |lines: &[SourceLine]| -> Vec<String> {
@@ -193,7 +208,7 @@ fn by_file(lines: Vec<(String, DiffLine)>) -> Vec<Hunk> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LineKind, SourceLine, hunks};
+    use super::{LineKind, SourceLine, hunks, texts};
 
     fn lines(file: &str, text: &str) -> Vec<SourceLine> {
         let line = |(index, text): (usize, &str)| SourceLine {
@@ -240,6 +255,18 @@ mod tests {
             +9:nine cold words here [\"cold\"]\n 10:ten []\n";
         assert_eq!(shown(&base, &head), wanted);
         assert_eq!(shown(&base, &base), "");
+    }
+
+    #[test]
+    fn texts_without_a_file_are_compared_by_lines_and_words() {
+        let found = texts("a warm day\nthe end", "a cold day\nthe end");
+        let [hunk] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert_eq!((hunk.file.as_str(), hunk.lines.len()), ("", 3));
+        assert_eq!(hunk.lines[0].marks, [(2, 6)]);
+        assert_eq!(texts("same", "same"), []);
+        assert_eq!(texts("", "new").len(), 1);
     }
 
     #[test]

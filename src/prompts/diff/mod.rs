@@ -23,7 +23,7 @@ mod verdict;
 
 pub use contracts::{Contract, Subject};
 pub use cost::{CacheEffect, Forecast, MIN_CACHED, Priced};
-pub use lines::{DiffLine, Hunk, LineKind};
+pub use lines::{DiffLine, Hunk, LineKind, texts};
 pub use messages::{MessageChange, MessageDiff};
 pub use rule::{Finding, Rule, Verdict};
 pub use schema::{Subset, is_subset};

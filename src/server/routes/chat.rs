@@ -31,9 +31,11 @@ pub(crate) async fn create(
     id: RequestId,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (parts, body) = request.into_parts();
+    let (head, body) = request.into_parts();
     let body = body::read(body, limits).await?;
-    let arrival = arrival(id, &parts.headers, &body);
+    let arrival = arrival(id, &head.headers, &body);
+    // Its bytes lie in the connection's buffer, which is wanted again while the call goes on.
+    drop(head);
     let request = if arrival.headers.reference.is_some() {
         ChatRequest::decode_named(&body)?
     } else {
@@ -63,6 +65,7 @@ pub(crate) fn arrival(id: RequestId, headers: &HeaderMap, body: &Bytes) -> Arriv
             .filter(|tag| !tag.is_empty())
             .map(str::to_owned)
             .collect(),
+        run: None,
         body: body.clone(),
     }
 }

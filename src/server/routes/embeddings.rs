@@ -18,9 +18,10 @@ pub(crate) async fn create(
     id: RequestId,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (parts, body) = request.into_parts();
+    let (head, body) = request.into_parts();
     let body = body::read(body, limits).await?;
-    let arrival = arrival(id, &parts.headers, &body);
+    let arrival = arrival(id, &head.headers, &body);
+    drop(head);
     let request = EmbeddingsRequest::decode(&body)?;
     let answer = proxy.embed(&caller, &arrival, request).await?;
     Ok(respond(answer))

@@ -76,11 +76,12 @@ pub(crate) async fn act(
     (Path(path), Query(selection)): (Path<String>, Query<Selection>),
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (parts, body) = request.into_parts();
+    let (head, body) = request.into_parts();
     if let Some(name) = path.strip_suffix("/completions") {
         let reference = reference(name, selection)?;
         let body = body::read(body, limits).await?;
-        let arrival = chat::arrival(id, &parts.headers, &body);
+        let arrival = chat::arrival(id, &head.headers, &body);
+        drop(head);
         let request = ChatRequest::decode_for_rendering(&body)?;
         let answer = proxy.complete_at(&caller, &arrival, request, Some(&reference));
         return Ok(chat::respond(answer.await?));

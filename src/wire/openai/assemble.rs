@@ -100,6 +100,8 @@ impl Assembly {
     fn choice(&mut self, index: u64) -> usize {
         let place = self.choices.iter().position(|choice| choice.index == index);
         place.unwrap_or_else(|| {
+            // There is one, nearly always.
+            self.choices.reserve_exact(1);
             self.choices.push(Choice {
                 index,
                 ..Choice::default()

@@ -5,6 +5,7 @@ mod gateway;
 mod git;
 pub(crate) mod otlp;
 mod provider;
+mod scripted;
 mod small_disk;
 
 use std::future::Future;
@@ -15,6 +16,7 @@ pub(crate) use client::{Client, Connection, Response};
 pub(crate) use gateway::{Call, PROVIDER_KEY, Setup, TestGateway};
 pub(crate) use git::{GitServer, git, git_by, greet};
 pub(crate) use provider::{Answer, Ending, FakeProvider, Received, chat_events, default_answer};
+pub(crate) use scripted::scripted;
 pub(crate) use small_disk::SmallDisk;
 
 /// How long a test waits for something that must happen before it fails.

@@ -1,0 +1,134 @@
+//! The report as one page that needs nothing else: no request leaves it, and no script in it but ours runs.
+//!
+//! The content security policy allows one style sheet and one script, by their hashes. Everything that came from
+//! a run is text: escaped where the page is written, and set as text where the script adds to it.
+
+mod cases;
+mod figures;
+mod plots;
+mod sections;
+
+use crate::evals::plan::Side;
+use crate::evals::render::words;
+use crate::evals::report::{RunReport, Verdict};
+use crate::wire::escape::html;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// Returns the page.
+#[must_use]
+pub fn page(report: &RunReport) -> String {
+    let mut out = String::with_capacity(64 * 1024);
+    let _ = write!(
+        out,
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src '{}'; script-src '{}'; \
+         base-uri 'none'; form-action 'none'\">\n\
+         <meta name=\"referrer\" content=\"no-referrer\">\n<meta name=\"robots\" content=\"noindex\">\n\
+         <title>{}: {}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n",
+        hash(STYLE),
+        hash(SCRIPT),
+        html(&words::cut(&report.suite.name, 200)),
+        words::verdict(report.verdict),
+    );
+    top(&mut out, report);
+    out.push_str("<main>\n");
+    sections::cards(&mut out, report);
+    figures::metrics(&mut out, report);
+    sections::notes(&mut out, report);
+    sections::changed(&mut out, report);
+    figures::distributions(&mut out, report);
+    figures::slices(&mut out, report);
+    figures::groups(&mut out, report);
+    figures::safety(&mut out, report);
+    cases::table(&mut out, report);
+    out.push_str("</main>\n");
+    sections::foot(&mut out, report);
+    let _ = write!(
+        out,
+        "<script type=\"application/json\" id=\"data\">{}</script>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
+        cases::data(report)
+    );
+    out
+}
+
+fn hash(text: &str) -> String {
+    format!(
+        "sha256-{}",
+        STANDARD.encode(Sha256::digest(text.as_bytes()))
+    )
+}
+
+fn top(out: &mut String, report: &RunReport) {
+    let verdict = words::verdict(report.verdict);
+    let described = report.suite.description.as_deref().unwrap_or("Eval report");
+    let _ = write!(
+        out,
+        "<header class=\"top\">\n<p class=\"eyebrow\">{}</p>\n<div class=\"title\"><h1>{}</h1>\
+         <span class=\"badge {verdict}\">{} {verdict}</span></div>\n<p class=\"lead\">{}</p>\n<ul class=\"facts\">",
+        html(&words::cut(described, 300)),
+        html(&words::cut(&report.suite.name, 200)),
+        sign(report.verdict),
+        code_in(&words::cut(&report.summary, 2_000)),
+    );
+    for side in [Side::Base, Side::Head] {
+        if let Some(line) = report.sides.iter().find(|line| line.side == side) {
+            let _ = write!(
+                out,
+                "<li>{} <b>{}</b></li>",
+                words::side_name(side),
+                html(&words::side(line))
+            );
+        }
+    }
+    let _ = write!(
+        out,
+        "<li>run on <b>{}</b></li>",
+        html(&words::time(report.began).replace('T', " "))
+    );
+    if let Some(by) = &report.by {
+        let _ = write!(out, "<li>for <b>{}</b></li>", html(by));
+    }
+    out.push_str("</ul>\n</header>\n");
+}
+
+const fn sign(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "✓",
+        Verdict::Failed => "✕",
+        Verdict::Inconclusive => "?",
+        Verdict::Invalid => "!",
+    }
+}
+
+/// Escapes a text; what stands between backticks becomes code.
+fn code_in(text: &str) -> String {
+    let is_even = text.matches('`').count().is_multiple_of(2);
+    if !is_even {
+        return html(text);
+    }
+    let mut out = String::new();
+    for (index, piece) in text.split('`').enumerate() {
+        if index.is_multiple_of(2) {
+            out.push_str(&html(piece));
+        } else {
+            let _ = write!(out, "<code>{}</code>", html(piece));
+        }
+    }
+    out
+}
+
+/// Writes a command with a button that copies it.
+fn command(out: &mut String, text: &str) {
+    let text = html(&words::cut(text, 2_000));
+    let _ = write!(
+        out,
+        "<div class=\"command\"><code>{text}</code><button type=\"button\" data-copy=\"{text}\" hidden>Copy</button></div>"
+    );
+}

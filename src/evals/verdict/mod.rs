@@ -1,0 +1,177 @@
+//! From rows to a report: figures with their intervals, gates, and one verdict.
+//!
+//! A case is the unit: its repeats are averaged first. What could not be judged, or was not asked, is
+//! never left out in silence: a gate holds only if it holds whatever those cases would have said, and
+//! does not hold only if no answer of theirs could save it.
+
+mod changes;
+mod cost;
+mod figures;
+mod gates;
+mod groups;
+mod judges;
+mod metrics;
+mod safety;
+mod slices;
+mod summary;
+mod table;
+mod words;
+
+use crate::domain::Timestamp;
+use crate::evals::plan::{RunPlan, Side, SidePlan, SubjectPrompt};
+use crate::evals::report::{GateLine, MetricLine, RunReport, SideLine, Spent, SuiteLine, Verdict};
+use crate::evals::row::{Row, RunId};
+use crate::evals::suite::OnInconclusive;
+use std::collections::BTreeSet;
+use table::Table;
+
+/// A margin where no gate gives one: a drop of three points of a hundred.
+pub(crate) const USUAL_MARGIN: f64 = 0.03;
+
+/// A run that is over, and what is known beside its rows.
+#[derive(Debug, Clone)]
+pub struct Finished<'a> {
+    /// The run.
+    pub run: RunId,
+    /// What was to be asked.
+    pub plan: &'a RunPlan,
+    /// What came of it. Rows of base may come from a baseline.
+    pub rows: Vec<Row>,
+    /// When the answers of base were asked for, if not in this run.
+    pub baseline: Option<Timestamp>,
+    /// Cases that are too flaky to gate.
+    pub quarantined: BTreeSet<String>,
+    /// When it began.
+    pub began: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// What it took.
+    pub spent: Spent,
+    /// How it ended.
+    pub ending: Ending,
+    /// How to run it again.
+    pub command: String,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything was asked.
+    Complete,
+    /// It stopped because the rest could not change what it says.
+    Decided,
+    /// It was stopped: by its budget, its deadline, or by hand.
+    Cut,
+}
+
+/// Makes the report.
+#[must_use]
+pub fn report(finished: &Finished<'_>) -> RunReport {
+    let plan = finished.plan;
+    let table = Table::of(finished);
+    let metrics = metrics::lines(&table);
+    let judges = judges::lines(&table);
+    let gates = gates::lines(&table, &metrics);
+    let mut warnings = plan.warnings.clone();
+    warnings.extend(table.warnings());
+    warnings.extend(judges.iter().flat_map(|judge| judge.notes.clone()));
+    let verdict = overall(&table, &gates);
+    let summary = summary::sentence(&table, verdict, &metrics, &gates);
+    RunReport {
+        version: 1,
+        promptgate: env!("CARGO_PKG_VERSION").to_owned(),
+        run: finished.run,
+        suite: SuiteLine {
+            name: plan.suite.clone(),
+            path: plan.path.clone(),
+            description: plan.description.clone(),
+            hash: plan.suite_hash.clone(),
+        },
+        began: finished.began,
+        ended: finished.ended,
+        verdict,
+        summary,
+        sides: plan
+            .sides
+            .iter()
+            .map(|side| side_line(side, finished.baseline))
+            .collect(),
+        changes: changes::lines(&table),
+        slices: slices::lines(&table),
+        groups: groups::lines(&table),
+        safety: safety::lines(&table),
+        metrics,
+        gates,
+        judges,
+        quarantined: table.quarantined().map(str::to_owned).collect(),
+        spent: finished.spent.clone(),
+        forecast: plan.forecast.clone(),
+        warnings,
+        command: finished.command.clone(),
+        rows: finished.rows.clone(),
+    }
+}
+
+/// One verdict of all gates. A gate that warns holds nothing up.
+fn overall(table: &Table<'_>, gates: &[GateLine]) -> Verdict {
+    if table.is_invalid().is_some() {
+        return Verdict::Invalid;
+    }
+    let holds_up = |line: &&GateLine| {
+        !(line.verdict == Verdict::Inconclusive
+            && line.gate.on_inconclusive == OnInconclusive::Warn)
+    };
+    let verdicts: BTreeSet<u8> = gates
+        .iter()
+        .filter(holds_up)
+        .map(|line| rank(line.verdict))
+        .collect();
+    match verdicts.last() {
+        Some(3) => Verdict::Failed,
+        Some(2) => Verdict::Invalid,
+        Some(1) => Verdict::Inconclusive,
+        _ => Verdict::Passed,
+    }
+}
+
+/// A gate that certainly does not hold says more than one that says nothing.
+const fn rank(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Passed => 0,
+        Verdict::Inconclusive => 1,
+        Verdict::Invalid => 2,
+        Verdict::Failed => 3,
+    }
+}
+
+fn side_line(side: &SidePlan, baseline: Option<Timestamp>) -> SideLine {
+    let versions = side.subjects.iter().filter_map(|subject| {
+        let SubjectPrompt::Version { hash, version, .. } = &subject.prompt else {
+            return None;
+        };
+        let short = hash.short();
+        let shown = if *version == short {
+            short
+        } else {
+            format!("{version} {short}")
+        };
+        Some((subject.prompt_label.clone(), shown))
+    });
+    SideLine {
+        side: side.side,
+        name: side.name.clone(),
+        commit: side.commit.clone(),
+        versions: versions.collect(),
+        asked: baseline.filter(|_| side.side == Side::Base),
+    }
+}
+
+/// Returns the line of `metric` for `subject`.
+fn line_of<'a>(lines: &'a [MetricLine], subject: &str, metric: &str) -> Option<&'a MetricLine> {
+    lines
+        .iter()
+        .find(|line| line.subject == subject && line.metric == metric)
+}
+
+#[cfg(test)]
+mod tests;

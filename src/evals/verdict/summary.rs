@@ -1,0 +1,82 @@
+//! The verdict in a sentence.
+
+use crate::evals::plan::Side;
+use crate::evals::report::{GateLine, MetricLine, Verdict};
+use crate::evals::verdict::table::{PASS, Table};
+use crate::evals::verdict::{line_of, words};
+
+pub(super) fn sentence(
+    table: &Table<'_>,
+    verdict: Verdict,
+    metrics: &[MetricLine],
+    gates: &[GateLine],
+) -> String {
+    let suite = &table.plan.suite;
+    let counts = table.counts();
+    let start = match verdict {
+        Verdict::Passed => "passed",
+        Verdict::Failed => "failed",
+        Verdict::Inconclusive => "inconclusive",
+        Verdict::Invalid => "invalid",
+    };
+    if let Some(reason) = table.is_invalid() {
+        return format!("{suite}: {start}: {reason}");
+    }
+    if let Some(stopped) = &table.finished.spent.stopped
+        && verdict == Verdict::Inconclusive
+    {
+        return format!(
+            "{suite}: {start}: {stopped}; {} of {} cases were asked",
+            counts.cells.saturating_sub(counts.missing),
+            counts.cells
+        );
+    }
+    let telling = gates.iter().find(|gate| gate.verdict == verdict);
+    let detail = match telling.filter(|_| verdict != Verdict::Passed) {
+        Some(gate) => {
+            let change = line_of(metrics, &gate.subject, &gate.metric).map(changed);
+            let change = change.unwrap_or_default();
+            format!("`{}` {}{change}", gate.metric, gate.reason)
+        }
+        None => overall(table, metrics),
+    };
+    format!("{suite}: {start}: {detail}")
+}
+
+/// What a passed suite says: how many cases pass, and against what.
+fn overall(table: &Table<'_>, metrics: &[MetricLine]) -> String {
+    let lines: Vec<String> = table
+        .subjects()
+        .filter_map(|subject| line_of(metrics, &subject.label, PASS))
+        .map(|line| {
+            format!(
+                "{} of {} pass{}",
+                words::percent(line.head.value),
+                words::cases(line.cases),
+                changed(line)
+            )
+        })
+        .collect();
+    let base = table
+        .side(Side::Base)
+        .map(|base| format!(", against {}", base.name));
+    format!("{}{}", lines.join("; "), base.unwrap_or_default())
+}
+
+/// ` (−6.0 pp, 28 newly fail, 10 newly pass, McNemar exact p .0051)`.
+fn changed(line: &MetricLine) -> String {
+    let Some(delta) = line.delta.filter(|_| line.unit == "share") else {
+        return String::new();
+    };
+    let mut parts = vec![words::points(delta.value)];
+    if 0 < line.regressed + line.improved {
+        parts.push(format!(
+            "{} newly fail, {} newly pass",
+            line.regressed, line.improved
+        ));
+    }
+    if let Some((test, p_value)) = &line.p_value {
+        parts.push(format!("{test} p {}", words::chance(*p_value)));
+    }
+    format!(" ({})", parts.join(", "))
+}
