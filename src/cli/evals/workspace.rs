@@ -10,6 +10,7 @@ use crate::git::Repository;
 use crate::prompts::diff::{Revision, Side, Tree};
 use crate::prompts::{Bundle, Prompts};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 /// A tree of files with suites in it.
@@ -162,9 +163,8 @@ pub(crate) async fn versions_at(
     let tree = prompts.tree(revision).map_err(failure)?;
     for reference in references {
         let name = reference.to_string();
-        if !found.contains_key(&name) {
-            let version = version(&prompts, &tree, reference).await;
-            found.insert(name, version);
+        if let Entry::Vacant(place) = found.entry(name) {
+            place.insert(version(&prompts, &tree, reference).await);
         }
     }
     Ok(found)

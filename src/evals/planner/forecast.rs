@@ -2,9 +2,10 @@
 
 use crate::domain::{CostQuality, TokenUsage};
 use crate::evals::plan::{Forecast, RunPlan, Side, Subject, SubjectPrompt};
-use crate::evals::planner::{Texts, detectable_drop};
+use crate::evals::planner::Texts;
 use crate::evals::suite::{AssertNode, Assertion, AssertionKind, Case, ModelSource};
 use crate::metering::{PriceRow, Tokens, cost};
+use crate::stats::{Errors, detectable_difference};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -95,27 +96,34 @@ pub(super) fn forecast(plan: &RunPlan, figures: &Figures<'_>, texts: &Texts) -> 
         let names = crate::evals::suite::load::listed(&names);
         notes.push(format!("no price is known for {names}"));
     }
-    let cases = independent(plan);
+    let cases = independent(&asked);
     Forecast {
         case_calls,
         judge_calls,
         pico_usd: money.unpriced.is_empty().then_some(money.pico_usd),
         notes,
-        detectable_drop: detectable_drop(cases, DISCORDANCE),
+        detectable_drop: detectable_drop(cases),
     }
 }
 
-/// Cases that say something of their own: those of one cluster count once.
-fn independent(plan: &RunPlan) -> usize {
-    let cases = plan.sides.last().map(|side| side.cases.as_slice());
-    let names = cases
-        .unwrap_or_default()
-        .iter()
-        .map(|case| match &case.cluster {
+/// The smallest drop that so many cases can see; a single one sees none.
+fn detectable_drop(cases: usize) -> Option<f64> {
+    let cases = u64::try_from(cases).ok().filter(|cases| 1 < *cases)?;
+    detectable_difference(cases, DISCORDANCE, Errors::default())
+}
+
+/// Cases that say something of their own, of the subject that has fewest: those of one cluster count
+/// once.
+fn independent(asked: &[Asked<'_>]) -> usize {
+    let counts = asked.iter().filter(|asked| asked.side == Side::Head);
+    let counts = counts.map(|asked| {
+        let names = asked.cases.iter().map(|(case, _)| match &case.cluster {
             Some(cluster) => (true, cluster.as_str()),
             None => (false, case.id.0.as_str()),
         });
-    names.collect::<BTreeSet<_>>().len()
+        names.collect::<BTreeSet<_>>().len()
+    });
+    counts.filter(|count| 0 < *count).min().unwrap_or(0)
 }
 
 fn asked(plan: &RunPlan) -> Vec<Asked<'_>> {

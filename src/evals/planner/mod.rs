@@ -5,7 +5,6 @@
 
 mod filter;
 mod forecast;
-mod power;
 mod subjects;
 #[cfg(test)]
 mod tests;
@@ -13,7 +12,6 @@ mod touched;
 
 pub use filter::Filter;
 pub use forecast::{Counts, Figures};
-pub use power::detectable_drop;
 pub use touched::{Because, PromptFiles, Touched, touched};
 
 use crate::domain::{BundleHash, PromptKey, PromptReference};

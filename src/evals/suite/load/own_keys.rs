@@ -157,8 +157,15 @@ impl Loader<'_> {
             Some("non_inferior") => &["margin", "alpha"],
             Some("absolute") => &["min", "max", "max_failures", "max_upper95"],
             Some("ratio" | "max_gap") => &["max"],
+            Some("no_regressions") => &["max_regressed"],
             Some(other) => {
-                let known = ["non_inferior", "absolute", "ratio", "max_gap"];
+                let known = [
+                    "non_inferior",
+                    "no_regressions",
+                    "absolute",
+                    "ratio",
+                    "max_gap",
+                ];
                 let message = format!("`{other}` is no kind of gate");
                 let place = node.get("kind").unwrap_or(node).place();
                 self.problem(Problem::unknown(place, message, other, &known));
@@ -215,6 +222,11 @@ impl Loader<'_> {
                 alpha: self
                     .number_at(fields, "alpha", (0.000_1, 0.5))
                     .unwrap_or(0.05),
+            },
+            "no_regressions" => GateKind::NoRegressions {
+                max_regressed: self
+                    .count_at(fields, "max_regressed", (0, u64::MAX))
+                    .unwrap_or(0),
             },
             "ratio" => GateKind::Ratio {
                 max: needed("max", AMOUNT)?,
