@@ -30,6 +30,10 @@ async fn report(gateway: &TestGateway, arguments: &[&str]) -> Output {
 }
 
 #[tokio::test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story from the report to its proof"
+)]
 async fn every_form_is_written_under_the_suites_name() {
     let gateway = Setup::simulated().prepare();
     let dir = tempfile::tempdir().unwrap();

@@ -10,6 +10,7 @@ mod github;
 mod html;
 mod json;
 mod junit;
+mod lists;
 mod markdown;
 mod sarif;
 mod units;

@@ -5,7 +5,7 @@
 
 use crate::evals::grade::{AssertionGrade, Mark};
 use crate::evals::plan::Side;
-use crate::evals::render::words;
+use crate::evals::render::{lists, words};
 use crate::evals::report::RunReport;
 use crate::evals::row::Row;
 use crate::evals::suite::Place;
@@ -54,7 +54,7 @@ struct Found {
     severity: Severity,
     count: u64,
     category: String,
-    codes: Vec<String>,
+    codes: BTreeSet<String>,
 }
 
 #[derive(Debug, Default)]
@@ -141,7 +141,7 @@ fn of_grade(
 ) {
     let category = grade.metric.clone().unwrap_or_default();
     let line = report.safety.iter().find(|line| line.category == category);
-    let codes = line.map(|line| line.codes.clone()).unwrap_or_default();
+    let codes = line.map(lists::of_category).unwrap_or_default();
     let severity = line.and_then(|line| line.severity.as_deref());
     let mut add = |rule: &str, severity: &str, count: u64| {
         let key = Key {
@@ -153,7 +153,8 @@ fn of_grade(
         found.severity = found.severity.max(Severity::parse(severity));
         found.count = found.count.saturating_add(count);
         found.category.clone_from(&category);
-        found.codes.clone_from(&codes);
+        found.codes.extend(codes.iter().cloned());
+        found.codes.extend(lists::of_detector(rule));
     };
     for finding in &grade.grade.findings {
         add(&finding.detector, &finding.severity, finding.count);

@@ -13,6 +13,7 @@ pub use verify::{Verified, verify};
 
 use crate::evals::grade::Mark;
 use crate::evals::plan::Side;
+use crate::evals::render::lists;
 use crate::evals::report::RunReport;
 use crate::evals::row::Row;
 use clauses::CLAUSES;
@@ -55,6 +56,7 @@ pub fn evidence(report: &RunReport) -> String {
     for line in &report.gates {
         chain.add("gate", line);
     }
+    chain.add("taxonomy", &lists::table(report));
     for clause in CLAUSES {
         chain.add("clause", clause);
     }

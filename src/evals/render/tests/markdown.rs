@@ -1,5 +1,10 @@
 //! Whether a comment keeps its structure and its limit, whatever is in it.
 
+#![expect(
+    clippy::string_slice,
+    reason = "places of backticks, which are one byte"
+)]
+
 use super::super::{comment, fixtures, marker, summary};
 
 const TAGS: [&str; 7] = [
