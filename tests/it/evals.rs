@@ -1,6 +1,6 @@
 //! Runs of evals: every question is a record that names its run, and nothing is paid twice.
 
-use crate::support::{Answer, FakeProvider, Received, Setup, TestGateway, eventually, within};
+use crate::support::{Answer, FakeProvider, Received, TestGateway, eventually, within};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
