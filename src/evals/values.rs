@@ -58,7 +58,7 @@ pub fn float_text(float: f64) -> String {
         }
         .to_owned();
     }
-    if size != 0.0 && (size < 1e-6 || 1e21 <= size) {
+    if size != 0.0 && !(1e-6..1e21).contains(&size) {
         let text = format!("{float:e}");
         return match text.split_once('e') {
             Some((digits, power)) if !power.starts_with('-') => format!("{digits}e+{power}"),

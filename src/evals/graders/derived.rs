@@ -4,6 +4,7 @@
 //! `abs ceil exp floor log log10 log2 max min pow round sign sqrt sum mean`. A name may be in quotes of
 //! backticks, for metrics that are no words.
 
+use crate::evals::suite::DerivedMetric;
 use std::collections::BTreeMap;
 
 /// How deep brackets may go.
@@ -45,6 +46,25 @@ pub fn evaluate(expression: &str, names: &BTreeMap<String, f64>) -> Result<f64, 
     } else {
         Err(wrong("it has no finite value".to_owned()))
     }
+}
+
+/// Returns the value of each metric over the sums of a run, in their order; later ones may name earlier ones.
+#[must_use]
+pub fn evaluate_all(
+    metrics: &[DerivedMetric],
+    sums: &BTreeMap<String, f64>,
+    count: u32,
+) -> Vec<(String, Result<f64, DerivedError>)> {
+    let mut names = sums.clone();
+    names.insert("__count".to_owned(), f64::from(count));
+    let values = metrics.iter().map(|metric| {
+        let value = evaluate(&metric.expression, &names);
+        if let Ok(value) = value {
+            names.insert(metric.name.clone(), value);
+        }
+        (metric.name.clone(), value)
+    });
+    values.collect()
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -293,7 +313,8 @@ fn rounded(x: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::evaluate;
+    use super::{evaluate, evaluate_all};
+    use crate::evals::suite::{DerivedMetric, Place};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
@@ -337,6 +358,24 @@ mod tests {
             let value = evaluate(expression, &names()).unwrap();
             assert!((value - expected).abs() < 1e-12, "{expression} {value}");
         }
+    }
+
+    #[test]
+    fn later_metrics_see_earlier_ones() {
+        let metric = |name: &str, expression: &str| DerivedMetric {
+            name: name.to_owned(),
+            expression: expression.to_owned(),
+            place: Place::default(),
+        };
+        let metrics = [
+            metric("precision", "tp / (tp + fp)"),
+            metric("broken", "nope"),
+            metric("twice", "2 * precision * __count"),
+        ];
+        let values = evaluate_all(&metrics, &names(), 5);
+        assert_eq!(values[0], ("precision".to_owned(), Ok(0.8)));
+        assert!(values[1].1.is_err());
+        assert_eq!(values[2].1, Ok(8.0));
     }
 
     #[test]

@@ -325,10 +325,6 @@ fn has_html(text: &str) -> bool {
 }
 
 #[derive(Debug, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a sign that is counted once"
-)]
 struct Signs {
     has_opening: bool,
     has_closing: bool,
@@ -423,6 +419,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn html_is_told_from_text() {
         hold(vec![
             ("is-html", json!(null), json!("<p>Hello</p>"), Mark::Pass),

@@ -9,20 +9,12 @@ use serde_json::Value;
 /// Pico-dollars of a dollar.
 const PICO: f64 = 1e12;
 
-/// The amount in dollars, when it is known.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a cost of a call is far below 2^53 pico-dollars, and is held against a limit"
-)]
+/// The amount in dollars, when it is known; exact up to 2^53 pico-dollars, which are 9,007 dollars.
 pub(super) fn dollars(cost: &Cost) -> Option<f64> {
     cost.pico_usd.map(|amount| amount.0 as f64 / PICO)
 }
 
 /// Microseconds as milliseconds.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "2^53 microseconds are 285 years"
-)]
 pub(super) fn milliseconds(microseconds: u64) -> f64 {
     microseconds as f64 / 1000.0
 }

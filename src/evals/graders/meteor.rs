@@ -1,6 +1,6 @@
 //! METEOR (Banerjee and Lavie 2005): words that are the same, or have the same stem, and how they are ordered.
 //!
-//! The third stage, synonyms of WordNet, is left out: its data is 30 MB. A score is therefore never above that
+//! The third stage, synonyms of `WordNet`, is left out: its data is 30 MB. A score is therefore never above that
 //! of promptfoo, and the same where no synonyms match.
 
 use crate::evals::graders::porter::stem;
@@ -131,7 +131,7 @@ mod tests {
         score(candidate, reference, [ALPHA, BETA, GAMMA])
     }
 
-    /// Made with promptfoo's code, its WordNet stage taken out.
+    /// Made with promptfoo's code, its `WordNet` stage taken out.
     #[test]
     fn scores_are_those_of_promptfoo_without_synonyms() {
         for (candidate, reference, expected) in METEOR {

@@ -50,7 +50,7 @@ type Judged = Result<Grade, CannotJudge>;
 
 /// Decides an assertion by its rule. A kind that no rule decides is an error.
 ///
-/// Scripts and regular expressions hold the thread for up to a second: call it where that may be.
+/// Scripts and regular expressions hold the thread for some time: call it where that may be.
 #[must_use]
 pub fn decide(assertion: &Assertion, graded: &Graded<'_>) -> Grade {
     match assertion.kind.decider() {
@@ -213,7 +213,7 @@ pub(super) mod tests {
 
     impl Bench {
         pub(in crate::evals) fn of(output: Value) -> Self {
-            let message = json!({"role": "assistant", "content": output.clone()});
+            let message = json!({"role": "assistant", "content": output});
             Self {
                 answer: Answer {
                     call: None,

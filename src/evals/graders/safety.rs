@@ -354,6 +354,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn refusals_are_those_of_promptfoo() {
         hold(vec![
             (
@@ -421,7 +422,7 @@ mod tests {
 
     #[test]
     fn findings_are_counted_and_never_shown() {
-        let mail = "ada@lovelace.example.com";
+        let mail = "kontakt@lovelace-nord.de";
         let output = json!(format!("Write to {mail} or to {mail}."));
         let grade = Bench::of(output.clone()).grade(&assertion("promptgate:pii", json!(null)));
         assert_eq!(grade.mark, Mark::Fail, "{grade:?}");

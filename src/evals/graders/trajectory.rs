@@ -375,6 +375,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn tools_are_looked_for() {
         for (name, value, expected) in [
             ("trajectory:tool-used", json!("get_order"), Mark::Pass),

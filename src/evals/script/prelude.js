@@ -14,23 +14,43 @@
   if (typeof structuredClone === "undefined") {
     define("structuredClone", (value) => (value === undefined ? undefined : JSON.parse(JSON.stringify(value))));
   }
-  // Loops of the engine that count no steps: without a bound a length that was only claimed never ends.
-  const most = 1 << 24;
-  for (const name of ["join", "reverse", "sort", "copyWithin", "fill", "slice", "splice", "concat", "shift",
-    "unshift", "toReversed", "toSorted", "toSpliced", "with", "toString", "toLocaleString", "flat", "keys",
-    "entries", "values"]) {
-    const original = Array.prototype[name];
-    if (typeof original !== "function") continue;
-    const bounded = {
-      [name](...given) {
-        if (this !== null && this !== undefined && this.length > most) {
-          throw new RangeError(`an array of ${this.length} items is more than the sandbox takes`);
-        }
-        return Reflect.apply(original, this, given);
-      },
-    }[name];
-    Object.defineProperty(Array.prototype, name, { value: bounded, writable: true, configurable: true });
-  }
+  // A length that changes between two looks could be made with it.
+  delete globalThis.Proxy;
+  // Loops of the engine that count no steps need bounds of their own.
+  const guard = (prototype, names, checked) => {
+    for (const name of names) {
+      const original = prototype[name];
+      const value = function (...given) {
+        return Reflect.apply(original, checked(this, given), given);
+      };
+      Object.defineProperty(prototype, name, { value, writable: true, configurable: true });
+    }
+  };
+  const { isArray } = Array;
+  const { getOwnPropertyDescriptor } = Object;
+  guard(
+    Array.prototype,
+    ["join", "reverse", "sort", "copyWithin", "slice", "splice", "concat", "shift", "unshift", "toLocaleString", "flat"],
+    (list, given) => {
+      const length = isArray(list) ? list.length : getOwnPropertyDescriptor(Object(list), "length")?.value;
+      const isHuge = (item) => isArray(item) && item.length > 16777216;
+      if (typeof length !== "number" || length > 16777216 || given.some(isHuge)) {
+        throw new RangeError("such a list is more than the sandbox takes");
+      }
+      return list;
+    },
+  );
+  guard(
+    String.prototype,
+    ["indexOf", "lastIndexOf", "includes", "split", "replace", "replaceAll"],
+    (text, [part]) => {
+      const whole = typeof text === "string" ? text : `${text}`;
+      if (typeof part === "string" && whole.length * part.length > 2147483648) {
+        throw new RangeError("looking for that long a text is more than the sandbox takes");
+      }
+      return whole;
+    },
+  );
   let state = 0x9e3779b9;
   Math.random = () => {
     state = (state + 0x6d2b79f5) | 0;

@@ -1,4 +1,4 @@
-//! The engine: QuickJS, made anew for each evaluation, with bounds on steps, time, memory and stack.
+//! The engine: `QuickJS`, made anew for each evaluation, with bounds on steps, time, memory and stack.
 
 use crate::evals::script::body::{FileKind, file_kind, function_body};
 use crate::evals::script::{MAX_MEMORY, MAX_STEPS, MAX_TIME, ScriptArguments, ScriptError};

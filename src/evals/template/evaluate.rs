@@ -1,19 +1,21 @@
 //! Fills a parsed template: scopes, loops, macros, operators.
 
 use crate::evals::template::datum::{Datum, MAX_TEXT, Outcome};
-use crate::evals::template::filters;
+use crate::evals::template::loops::{loop_facts, range, rounds};
 use crate::evals::template::methods;
 use crate::evals::template::parse::{Argument, Expression, Loop, Macro, Node};
+use crate::evals::template::{checks, filters};
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// Steps that a template may take: more is a loop that does not end.
 const FUEL: u64 = 1_000_000;
 /// Macros that may call each other.
 const MAX_CALLS: u32 = 40;
-/// Numbers that `range` makes.
-const MAX_RANGE: f64 = 100_000.0;
+/// Tags and expressions that may stand within each other, macros included.
+const MAX_DEPTH: u32 = 350;
 
 /// Arguments of a call, evaluated.
 #[derive(Debug, Default)]
@@ -42,13 +44,19 @@ struct Scope {
     is_isolated: bool,
 }
 
+/// The body of a `call`: the names of its parameters, and what it writes.
+type Caller = (Vec<String>, Rc<Vec<Node>>);
+
 /// Fills templates with variables.
 #[derive(Debug)]
 pub(super) struct Filler<'a> {
     vars: &'a Map<String, Value>,
+    /// Variables that were read before.
+    known: HashMap<String, Datum>,
     scopes: Vec<Scope>,
-    callers: Vec<Option<(Vec<String>, Rc<Vec<Node>>)>>,
+    callers: Vec<Option<Caller>>,
     fuel: u64,
+    depth: u32,
     written: usize,
 }
 
@@ -56,9 +64,11 @@ impl<'a> Filler<'a> {
     pub(super) fn new(vars: &'a Map<String, Value>) -> Self {
         Self {
             vars,
+            known: HashMap::new(),
             scopes: vec![Scope::default()],
             callers: Vec::new(),
             fuel: FUEL,
+            depth: 0,
             written: 0,
         }
     }
@@ -68,6 +78,14 @@ impl<'a> Filler<'a> {
         let mut out = String::new();
         self.write(nodes, &mut out)?;
         Ok(out)
+    }
+
+    fn deeper(&mut self) -> Outcome<()> {
+        self.depth += 1;
+        if MAX_DEPTH < self.depth {
+            return Err("tags or expressions are nested too deeply".to_owned());
+        }
+        Ok(())
     }
 
     fn step(&mut self) -> Outcome<()> {
@@ -85,10 +103,12 @@ impl<'a> Filler<'a> {
     }
 
     fn write(&mut self, nodes: &[Node], out: &mut String) -> Outcome<()> {
+        self.deeper()?;
         for node in nodes {
             self.step()?;
             self.write_node(node, out)?;
         }
+        self.depth -= 1;
         Ok(())
     }
 
@@ -211,7 +231,7 @@ impl<'a> Filler<'a> {
         }
     }
 
-    fn lookup(&self, name: &str) -> Outcome<Datum> {
+    fn lookup(&mut self, name: &str) -> Outcome<Datum> {
         for scope in self.scopes.iter().rev() {
             if let Some((_, value)) = scope.names.iter().find(|(known, _)| known == name) {
                 return Ok(value.clone());
@@ -221,22 +241,35 @@ impl<'a> Filler<'a> {
             }
         }
         // A macro sees the other macros, which are set at the top.
-        let top = self
+        let mut top = self
             .scopes
             .first()
             .into_iter()
             .flat_map(|scope| &scope.names);
-        let mut top =
-            top.filter(|(known, value)| known == name && matches!(value, Datum::Macro(_)));
-        match (top.next(), self.vars.get(name)) {
-            (Some((_, value)), _) => Ok(value.clone()),
-            (None, Some(value)) => Datum::of_json(value),
-            (None, None) => Ok(Datum::Undefined),
+        let made = top.find(|(known, value)| known == name && matches!(value, Datum::Macro(_)));
+        if let Some((_, value)) = made {
+            return Ok(value.clone());
         }
+        if let Some(value) = self.known.get(name) {
+            return Ok(value.clone());
+        }
+        let value = match self.vars.get(name) {
+            Some(value) => Datum::of_json(value)?,
+            None => Datum::Undefined,
+        };
+        self.known.insert(name.to_owned(), value.clone());
+        Ok(value)
     }
 
     fn value(&mut self, expression: &Expression) -> Outcome<Datum> {
         self.step()?;
+        self.deeper()?;
+        let value = self.evaluated(expression)?;
+        self.depth -= 1;
+        Ok(value)
+    }
+
+    fn evaluated(&mut self, expression: &Expression) -> Outcome<Datum> {
         Ok(match expression {
             Expression::Undefined => Datum::Undefined,
             Expression::Null => Datum::Null,
@@ -269,7 +302,7 @@ impl<'a> Filler<'a> {
             }
             Expression::Test(name, value, given) => {
                 let (value, given) = (self.value(value)?, self.arguments(given)?);
-                Datum::Bool(filters::test(name, &value, &given)?)
+                Datum::Bool(checks::test(name, &value, &given)?)
             }
             Expression::Not(value) => Datum::Bool(!self.value(value)?.is_truthy()),
             Expression::Minus(value) => Datum::Number(-self.value(value)?.number()),
@@ -405,70 +438,4 @@ fn at_line(line: u32, words: String) -> String {
     } else {
         format!("line {line}: {words}")
     }
-}
-
-/// What a loop goes through: one or several values a round.
-fn rounds(list: &Datum, names: usize) -> Vec<Vec<Datum>> {
-    match list {
-        Datum::List(list) if names == 1 => {
-            list.items.iter().map(|item| vec![item.clone()]).collect()
-        }
-        Datum::List(list) => list
-            .items
-            .iter()
-            .map(|item| match item {
-                Datum::List(inner) => inner.items.clone(),
-                other => vec![other.clone()],
-            })
-            .collect(),
-        Datum::Map(map) if 1 < names => map
-            .fields
-            .iter()
-            .map(|(key, value)| vec![Datum::Text(Rc::clone(key)), value.clone()])
-            .collect(),
-        Datum::Text(text) if names == 1 => text
-            .chars()
-            .map(|c| vec![Datum::text(c.to_string())])
-            .collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn loop_facts(index: usize, length: usize) -> Outcome<Datum> {
-    let facts = [
-        ("index", Datum::count(index + 1)),
-        ("index0", Datum::count(index)),
-        ("revindex", Datum::count(length - index)),
-        ("revindex0", Datum::count(length - index - 1)),
-        ("first", Datum::Bool(index == 0)),
-        ("last", Datum::Bool(index + 1 == length)),
-        ("length", Datum::count(length)),
-    ];
-    Datum::map(
-        facts
-            .into_iter()
-            .map(|(name, fact)| (Rc::from(name), fact))
-            .collect(),
-    )
-}
-
-/// `range(stop)`, `range(start, stop, step)`.
-fn range(given: &Given) -> Outcome<Datum> {
-    let number = |place: usize| given.plain.get(place).map(Datum::number);
-    let (start, stop) = match (number(0), number(1)) {
-        (Some(stop), None) => (0.0, stop),
-        (Some(start), Some(stop)) => (start, stop),
-        (None, _) => return Err("`range` needs a number".to_owned()),
-    };
-    let step = number(2).filter(|step| *step != 0.0).unwrap_or(1.0);
-    if MAX_RANGE < ((stop - start) / step).abs() {
-        return Err(format!("`range` makes more than {MAX_RANGE} numbers"));
-    }
-    let mut numbers = Vec::new();
-    let mut next = start;
-    while (0.0 < step && next < stop) || (step < 0.0 && stop < next) {
-        numbers.push(Datum::Number(next));
-        next += step;
-    }
-    Datum::list(numbers)
 }

@@ -187,27 +187,8 @@ impl Parser<'_> {
                 self.brackets()
             }
             "NULL" | "TRUE" | "FALSE" | "CURRENT_DATE" | "CURRENT_TIME" | "CURRENT_TIMESTAMP"
-            | "CURRENT_USER" | "DEFAULT" => {
-                self.skip();
-                if self.takes("(") {
-                    if !self.is_sign(")") {
-                        self.list()?;
-                    }
-                    self.needs(")")?;
-                }
-                Ok(())
-            }
-            "INTERVAL" => {
-                self.skip();
-                self.bound()?;
-                if self.word().is_some() && !self.is_reserved() {
-                    self.skip();
-                    if self.takes_word("TO") {
-                        self.skip();
-                    }
-                }
-                Ok(())
-            }
+            | "CURRENT_USER" | "DEFAULT" => self.constant(),
+            "INTERVAL" => self.interval(),
             "DATE" | "TIME" | "TIMESTAMP" | "DATETIME" | "TIMESTAMPTZ"
                 if matches!(self.rest.get(1), Some(Token::Text)) =>
             {
@@ -230,19 +211,7 @@ impl Parser<'_> {
             "ARRAY" | "STRUCT" | "ROW"
                 if matches!(self.rest.get(1), Some(Token::Sign("[" | "(" | "<"))) =>
             {
-                self.skip();
-                if self.takes("<") {
-                    while !self.rest.is_empty() && !self.takes(">") {
-                        self.skip();
-                    }
-                }
-                if !self.takes("[") {
-                    return self.brackets();
-                }
-                if !self.is_sign("]") {
-                    self.list()?;
-                }
-                self.needs("]")
+                self.collection()
             }
             "LEFT" | "RIGHT" | "REPLACE" | "INSERT" | "VALUES" | "IF" | "SET"
                 if self.rest.get(1) == Some(&Token::Sign("(")) =>
@@ -252,6 +221,45 @@ impl Parser<'_> {
             }
             _ => self.named_operand(),
         }
+    }
+
+    fn constant(&mut self) -> Read<()> {
+        self.skip();
+        if self.takes("(") {
+            if !self.is_sign(")") {
+                self.list()?;
+            }
+            self.needs(")")?;
+        }
+        Ok(())
+    }
+
+    fn interval(&mut self) -> Read<()> {
+        self.skip();
+        self.bound()?;
+        if self.word().is_some() && !self.is_reserved() {
+            self.skip();
+            if self.takes_word("TO") {
+                self.skip();
+            }
+        }
+        Ok(())
+    }
+
+    fn collection(&mut self) -> Read<()> {
+        self.skip();
+        if self.takes("<") {
+            while !self.rest.is_empty() && !self.takes(">") {
+                self.skip();
+            }
+        }
+        if !self.takes("[") {
+            return self.brackets();
+        }
+        if !self.is_sign("]") {
+            self.list()?;
+        }
+        self.needs("]")
     }
 
     /// A column, a call, or all columns of a table.
@@ -318,9 +326,9 @@ impl Parser<'_> {
         self.takes_word("NULLS");
         if self.takes_word("OVER") {
             if self.is_sign("(") {
-                self.window()?
+                self.window()?;
             } else {
-                self.name().map(|_| ())?
+                self.name()?;
             }
         }
         Ok(())

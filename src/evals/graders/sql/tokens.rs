@@ -3,15 +3,15 @@
 /// A dialect, as promptfoo's `databaseType` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
-    /// MySQL and MariaDB.
+    /// `MySQL` and `MariaDB`.
     MySql,
     /// Postgres and what speaks like it.
     Postgres,
-    /// SQLite.
+    /// `SQLite`.
     Sqlite,
     /// SQL Server.
     TransactSql,
-    /// BigQuery, Hive, Spark, Athena and others with backticks.
+    /// `BigQuery`, Hive, Spark, Athena and others with backticks.
     BigQuery,
     /// Every other one: standard quotes.
     Standard,
