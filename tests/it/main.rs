@@ -42,6 +42,7 @@ mod secrets;
 mod shutdown;
 mod sources;
 mod streaming;
+mod suites;
 mod support;
 mod torture;
 mod traces;

@@ -11,6 +11,7 @@ use crate::domain::{Clock, PromptReference};
 use crate::evals::plan::RunPlan;
 use crate::evals::planner::{self, Counts, Figures, Filter, Request, Tree};
 use crate::evals::suite::{self, Problem, Suite};
+use crate::prompts::diff::Revision;
 use clap::Args;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -28,6 +29,9 @@ pub(crate) struct CheckArguments {
         default_value = "evals"
     )]
     evals: PathBuf,
+    /// Plan a comparison with a branch, a tag or a commit.
+    #[arg(long, value_name = "REF")]
+    base: Option<String>,
 }
 
 /// A suite that is good, and what a run of it asks.
@@ -54,7 +58,16 @@ pub(crate) async fn run(
         }
     }
     let config = reach::config(common, environment)?;
-    let versions = versions(&suites, &config).await?;
+    let head = Side {
+        name: "this directory".to_owned(),
+        commit: None,
+        versions: versions(&suites, &config, &Revision::Working).await?,
+        suites: Vec::new(),
+    };
+    let base = match &arguments.base {
+        Some(reference) => Some(base(reference, &workspace, &paths, &config, environment).await?),
+        None => None,
+    };
     let book = app::price_book(&config);
     let now = Clock::System.now();
     let figures = Figures {
@@ -63,7 +76,7 @@ pub(crate) async fn run(
     };
     let mut checked = Vec::new();
     for suite in suites {
-        match plan(&suite, &versions, &figures) {
+        match plan(&suite, &head, base.as_ref(), &figures) {
             Ok(plan) => checked.push(Checked {
                 counts: Counts::of(&plan),
                 suite,
@@ -85,23 +98,77 @@ pub(crate) async fn run(
     Err(Failure::new(message).with_details(problems.iter().map(describe).collect()))
 }
 
+/// A side, with the suites of base by their files.
+struct Side {
+    name: String,
+    commit: Option<String>,
+    versions: Versions,
+    suites: Vec<Suite>,
+}
+
+/// Reads the suites as they were. One that was not there, or was broken, is compared with nothing.
+async fn base(
+    reference: &str,
+    workspace: &Workspace,
+    paths: &[String],
+    config: &app::Config,
+    environment: &Environment,
+) -> Result<Side, Failure> {
+    let workspace = workspace.at(reference)?;
+    let source = workspace.source(environment.variables());
+    let mut suites = Vec::new();
+    for path in paths {
+        match suite::load(&source, path) {
+            Ok(suite) => suites.push(suite),
+            Err(problems) => {
+                for problem in problems {
+                    let problem = describe(&problem);
+                    output::say(&format!("warning: in `{reference}`: {problem}\n"));
+                }
+            }
+        }
+    }
+    let revision = Revision::Reference(reference.to_owned());
+    Ok(Side {
+        name: reference.to_owned(),
+        commit: workspace.commit(),
+        versions: versions(&suites, config, &revision).await?,
+        suites,
+    })
+}
+
 fn plan(
     suite: &Suite,
-    versions: &Versions,
+    head: &Side,
+    base: Option<&Side>,
     figures: &Figures<'_>,
 ) -> Result<RunPlan, Vec<Problem>> {
-    let resolve = |reference: &PromptReference| match versions.get(&reference.to_string()) {
-        Some(version) => version.clone(),
-        None => Err("there is no such prompt".to_owned()),
+    let find = |side: &Side, reference: &PromptReference| {
+        let version = side.versions.get(&reference.to_string());
+        version.map_or_else(|| Err("there is no such prompt".to_owned()), Clone::clone)
     };
+    let of_head = |reference: &PromptReference| find(head, reference);
+    let of_base = |reference: &PromptReference| match base {
+        Some(base) => find(base, reference),
+        None => Err("there is no base".to_owned()),
+    };
+    let before = base.and_then(|base| {
+        let mut suites = base.suites.iter();
+        Some((base, suites.find(|old| old.path == suite.path)?))
+    });
     planner::plan(&Request {
         head: Tree {
             suite,
-            commit: None,
-            name: "this directory".to_owned(),
-            prompts: &resolve,
+            commit: head.commit.clone(),
+            name: head.name.clone(),
+            prompts: &of_head,
         },
-        base: None,
+        base: before.map(|(base, suite)| Tree {
+            suite,
+            commit: base.commit.clone(),
+            name: base.name.clone(),
+            prompts: &of_base,
+        }),
         filter: &Filter::default(),
         figures,
     })

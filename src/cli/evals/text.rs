@@ -18,19 +18,29 @@ pub(crate) fn show(checked: &[Checked]) -> String {
 }
 
 fn suite(text: &mut String, checked: &Checked) {
-    let Checked {
-        suite,
-        plan,
-        counts,
-    } = checked;
+    let Checked { suite, plan, .. } = checked;
     let _ = write!(text, "{}  {}", clean(&suite.name), clean(&suite.path));
     if let Some(description) = &suite.description {
         let _ = write!(text, "  {}", clean(description));
     }
     text.push('\n');
+    size(text, checked);
+    price(text, checked);
+    gates(text, checked);
+    for warning in &plan.warnings {
+        let _ = writeln!(text, "  warning: {}", clean(warning));
+    }
+}
+
+fn size(text: &mut String, checked: &Checked) {
+    let Checked {
+        suite,
+        plan,
+        counts,
+    } = checked;
     let _ = writeln!(
         text,
-        "  {} x {} x {} x {} = {}",
+        "  {} x {} x {} x {}{} = {}",
         some(suite.prompts.len(), "prompt"),
         some(suite.models.len(), "model"),
         some(counts.cases, "case"),
@@ -38,12 +48,31 @@ fn suite(text: &mut String, checked: &Checked) {
             usize::try_from(suite.settings.repeat).unwrap_or(1),
             "repeat"
         ),
+        if plan.sides.len() == 2 {
+            " x 2 sides"
+        } else {
+            ""
+        },
         calls(counts.case_calls),
     );
+    let factors = [
+        suite.prompts.len(),
+        suite.models.len(),
+        counts.cases,
+        usize::try_from(suite.settings.repeat).unwrap_or(1),
+        plan.sides.len(),
+    ];
+    let all: usize = factors.iter().product();
+    if u64::try_from(all).ok() != Some(counts.case_calls) {
+        text.push_str("    not every case is asked of every prompt and model, or as often\n");
+    }
     if 0 < counts.judge_calls {
         let _ = writeln!(text, "  {} of judges", calls(counts.judge_calls));
     }
-    let forecast = &plan.forecast;
+}
+
+fn price(text: &mut String, checked: &Checked) {
+    let forecast = &checked.plan.forecast;
     let _ = match forecast.pico_usd {
         Some(amount) => writeln!(text, "  costs about ${}", rounded(amount)),
         None => writeln!(text, "  costs: unknown"),
@@ -60,10 +89,6 @@ fn suite(text: &mut String, checked: &Checked) {
         ),
         None => writeln!(text, "  a single case shows no drop of a rate"),
     };
-    gates(text, checked);
-    for warning in &plan.warnings {
-        let _ = writeln!(text, "  warning: {}", clean(warning));
-    }
 }
 
 fn gates(text: &mut String, checked: &Checked) {

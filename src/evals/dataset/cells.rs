@@ -178,10 +178,21 @@ mod tests {
     use super::read;
     use serde_json::{Value, json};
 
+    /// A cell, and the type, value and threshold that it is.
+    type Expected = (&'static str, &'static str, Value, Option<f64>);
+
+    fn check(table: &[Expected]) {
+        for (cell, kind, value, threshold) in table {
+            let read = read(cell).unwrap();
+            assert_eq!(read.kind, *kind, "{cell}");
+            assert_eq!(read.value.unwrap_or_default(), *value, "{cell}");
+            assert_eq!(read.threshold, *threshold, "{cell}");
+        }
+    }
+
     #[test]
     fn cells_assert_what_the_grammar_says() {
-        let nothing = Value::Null;
-        for (cell, kind, value, threshold) in [
+        check(&[
             ("Paris", "equals", json!("Paris"), None),
             (" Paris ", "equals", json!("Paris"), None),
             (
@@ -218,13 +229,19 @@ mod tests {
                 json!(["a", "b"]),
                 None,
             ),
+        ]);
+    }
+
+    #[test]
+    fn thresholds_and_what_only_looks_like_a_type() {
+        check(&[
             (
                 "contains-all:\"say \\\"x\\\"\",\"y\"\"z\"",
                 "contains-all",
                 json!(["say \"x\"", "y\"z"]),
                 None,
             ),
-            ("is-json", "is-json", nothing.clone(), None),
+            ("is-json", "is-json", Value::Null, None),
             ("is-json: {\"a\": 1}", "is-json", json!(" {\"a\": 1}"), None),
             ("similar(0.9):hello", "similar", json!("hello"), Some(0.9)),
             ("similar:hello", "similar", json!("hello"), Some(0.8)),
@@ -234,7 +251,7 @@ mod tests {
                 json!("hello"),
                 None,
             ),
-            ("latency(1000)", "latency", nothing.clone(), Some(1000.0)),
+            ("latency(1000)", "latency", Value::Null, Some(1000.0)),
             ("not-rouge-n: a", "not-rouge-n", json!("a"), Some(0.75)),
             ("levenshtein(3): a", "levenshtein", json!("a"), Some(3.0)),
             (
@@ -254,12 +271,11 @@ mod tests {
             ("Contains: x", "equals", json!("Contains: x"), None),
             ("contains-any: a\nb", "contains-any", json!(["a\nb"]), None),
             ("unknown-type: x", "equals", json!("unknown-type: x"), None),
-        ] {
-            let read = read(cell).unwrap();
-            assert_eq!(read.kind, kind, "{cell}");
-            assert_eq!(read.value.unwrap_or_default(), value, "{cell}");
-            assert_eq!(read.threshold, threshold, "{cell}");
-        }
+        ]);
+    }
+
+    #[test]
+    fn lists_that_do_not_end_are_refused() {
         for (cell, reason) in [
             ("contains-any: \"a", "not closed"),
             ("contains-any: \"a\" b", "comma"),

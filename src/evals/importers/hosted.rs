@@ -85,7 +85,7 @@ fn cases(rows: &[(String, Map<String, Value>)], imported: &mut Imported) -> Opti
         if seen.insert((index, item.to_string())) {
             let twins = cases
                 .iter()
-                .filter(|case: &&Value| case["metadata"]["item"] == index);
+                .filter(|case: &&Value| case.pointer("/metadata/item") == Some(&json!(index)));
             let twin = match twins.count() {
                 0 => String::new(),
                 count => format!("-{}", count + 1),

@@ -28,7 +28,8 @@ const JSON_MATCH: &str = "const sorted = (value) => Array.isArray(value) ? value
 /// Converts every eval of a registry that has its samples among the files.
 pub(super) fn import(files: &[Foreign], model: &str, imported: &mut Imported) {
     let is_yaml = |file: &&Foreign| file.path.ends_with(".yaml") || file.path.ends_with(".yml");
-    let mut aliases: BTreeMap<String, String> = BTreeMap::new();
+    // Names that people use, and what they say of the eval, by the name of its version.
+    let mut aliases: BTreeMap<String, (String, Option<Value>)> = BTreeMap::new();
     let mut evals: Vec<(&Foreign, String, Map<String, Value>)> = Vec::new();
     // Prompts of judges lie in a directory of their own, and are no evals.
     let registries = files.iter().filter(is_yaml);
@@ -49,12 +50,18 @@ pub(super) fn import(files: &[Foreign], model: &str, imported: &mut Imported) {
             if entry.contains_key("class") {
                 evals.push((file, name, entry));
             } else if let Some(id) = entry.get("id").and_then(Value::as_str) {
-                aliases.insert(id.to_owned(), name);
+                let description = entry.get("description").cloned();
+                aliases.insert(id.to_owned(), (name, description));
             }
         }
     }
-    for (file, name, entry) in evals {
-        let name = aliases.get(&name).cloned().unwrap_or(name);
+    for (file, mut name, mut entry) in evals {
+        if let Some((alias, description)) = aliases.remove(&name) {
+            name = alias;
+            if let Some(description) = description {
+                entry.insert("description".to_owned(), description);
+            }
+        }
         convert(files, file, (&name, &entry), model, imported);
     }
 }
@@ -102,17 +109,7 @@ fn convert(
             format!("`{name}`: the samples `{path}` are not there"),
         );
     };
-    let read = lines(samples, imported);
-    let has_chat = read
-        .iter()
-        .any(|row| row.get("input").is_some_and(Value::is_array));
-    let mut rows = Vec::with_capacity(read.len());
-    for (index, row) in read.into_iter().enumerate() {
-        match case(row, index, has_chat) {
-            Ok(case) => rows.push(case),
-            Err(reason) => imported.refuse(&samples.path, format!("line {}: {reason}", index + 1)),
-        }
-    }
+    let (rows, has_chat) = cases(samples, imported);
     let description = entry.get("description").and_then(Value::as_str);
     let prompt = if has_chat {
         "{{ input | dump }}"
@@ -131,6 +128,22 @@ fn convert(
         rows,
     };
     write(&draft, imported);
+}
+
+/// The cases of a file of samples, and whether their inputs are messages.
+fn cases(samples: &Foreign, imported: &mut Imported) -> (Vec<Value>, bool) {
+    let read = lines(samples, imported);
+    let has_chat = read
+        .iter()
+        .any(|row| row.get("input").is_some_and(Value::is_array));
+    let mut cases = Vec::with_capacity(read.len());
+    for (index, row) in read.into_iter().enumerate() {
+        match case(row, index, has_chat) {
+            Ok(case) => cases.push(case),
+            Err(reason) => imported.refuse(&samples.path, format!("line {}: {reason}", index + 1)),
+        }
+    }
+    (cases, has_chat)
 }
 
 /// What a class asserts; an error says why it cannot be.

@@ -99,7 +99,7 @@ d: {class: 'evals.elsuite.basic.match:Match', args: {samples_jsonl: s.jsonl, num
     );
     let refusals: Vec<String> = imported.refusals.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(refusals.join("\n"));
-    let empty = super::import(Format::OpenAiEvals, &[], "m");
+    let empty = import(Format::OpenAiEvals, &[], "m");
     assert_eq!(
         empty.refusals[0].message,
         "there are no evals of that format"

@@ -103,7 +103,7 @@ fn holds(value: &Value, wanted: &str) -> bool {
         Value::String(text) => text == wanted,
         Value::Array(items) => items.iter().any(|item| holds(item, wanted)),
         Value::Null => false,
-        other => other.to_string() == wanted,
+        other => serde_json::to_string(other).is_ok_and(|text| text == wanted),
     }
 }
 

@@ -95,7 +95,7 @@ pub(super) fn forecast(plan: &RunPlan, figures: &Figures<'_>, texts: &Texts) -> 
         let names = crate::evals::suite::load::listed(&names);
         notes.push(format!("no price is known for {names}"));
     }
-    let cases = independent(plan);
+    let cases = independent(&asked);
     Forecast {
         case_calls,
         judge_calls,
@@ -105,17 +105,18 @@ pub(super) fn forecast(plan: &RunPlan, figures: &Figures<'_>, texts: &Texts) -> 
     }
 }
 
-/// Cases that say something of their own: those of one cluster count once.
-fn independent(plan: &RunPlan) -> usize {
-    let cases = plan.sides.last().map(|side| side.cases.as_slice());
-    let names = cases
-        .unwrap_or_default()
-        .iter()
-        .map(|case| match &case.cluster {
+/// Cases that say something of their own, of the subject that has fewest: those of one cluster count
+/// once.
+fn independent(asked: &[Asked<'_>]) -> usize {
+    let counts = asked.iter().filter(|asked| asked.side == Side::Head);
+    let counts = counts.map(|asked| {
+        let names = asked.cases.iter().map(|(case, _)| match &case.cluster {
             Some(cluster) => (true, cluster.as_str()),
             None => (false, case.id.0.as_str()),
         });
-    names.collect::<BTreeSet<_>>().len()
+        names.collect::<BTreeSet<_>>().len()
+    });
+    counts.filter(|count| 0 < *count).min().unwrap_or(0)
 }
 
 fn asked(plan: &RunPlan) -> Vec<Asked<'_>> {

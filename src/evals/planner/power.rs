@@ -3,9 +3,10 @@
 /// (z at 2.5 % + z at 20 %) squared: an error rate of 5 %, a power of 80 %.
 const Z_SQUARED: f64 = 7.848_879_734;
 
-/// Returns the smallest difference of two paired shares that `cases` cases can see at 80 % power and
-/// 5 % error, when the two differ in a share of `discordance` of the cases: the solution of
-/// `d = 2.8016 * sqrt((discordance - d^2) / cases)`. `None` with fewer than two cases.
+/// Returns the smallest difference of two paired shares that can be seen at 80 % power and 5 % error.
+///
+/// The two differ in a share of `discordance` of the cases. It is the solution of
+/// `d = 2.8016 * sqrt((discordance - d^2) / cases)`; `None` with fewer than two cases.
 #[must_use]
 pub fn detectable_drop(cases: usize, discordance: f64) -> Option<f64> {
     if cases < 2 {

@@ -89,7 +89,7 @@ fn planned(head: &Suite, base: Option<&Suite>, filter: &Filter) -> Result<RunPla
 
 /// The suite with a model for the text.
 fn good() -> String {
-    SUITE.replace("'Say {{message}}'", "'Say {{message}}'").replace(
+    SUITE.replace(
         "  - gateway:default\n",
         "  - {id: gateway:default, prompts: [support/triage]}\n  - {id: gateway:openai/small, label: small, prompts: ['Say*']}\n",
     )
@@ -175,7 +175,7 @@ fn what_cannot_be_asked_is_a_problem() {
     ] {
         let text = good()
             .replace(from, to)
-            .replace("prompts: [support/triage]", "label: x");
+            .replace("prompts: [support/triage]", "delay: 0");
         let problems = planned(&suite(&text), None, &Filter::default()).unwrap_err();
         let messages: Vec<&str> = problems
             .iter()
@@ -220,7 +220,7 @@ fn a_base_that_has_no_such_prompt_is_left_out() {
     let base = suite(
         &good()
             .replace("prompt://support/triage", "prompt://support/old")
-            .replace("prompts: [support/triage]", "label: x"),
+            .replace("prompts: [support/triage]", "delay: 0"),
     );
     let plan = planned(&head, Some(&base), &Filter::default()).unwrap();
     assert_eq!(plan.sides.len(), 1);
@@ -231,71 +231,50 @@ fn a_base_that_has_no_such_prompt_is_left_out() {
     );
 }
 
+/// A filter that says one thing.
+fn only(say: impl FnOnce(&mut Filter)) -> Filter {
+    let mut filter = Filter::default();
+    say(&mut filter);
+    filter
+}
+
+fn set(ids: &[&str]) -> BTreeSet<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
+}
+
 #[test]
-fn filters_choose_cases_models_and_prompts() {
+fn filters_choose_cases() {
     let suite = suite(&good());
-    let set = |ids: &[&str]| {
-        ids.iter()
-            .map(|id| (*id).to_owned())
-            .collect::<BTreeSet<String>>()
-    };
-    let text = |text: &str| vec![text.to_owned()];
+    let language = ("lang".to_owned(), "de".to_owned());
     for (filter, expected) in [
+        (only(|filter| filter.ids = set(&["b"])), "b"),
         (
-            Filter {
-                ids: set(&["b"]),
-                ..Filter::default()
-            },
-            "b",
-        ),
-        (
-            Filter {
-                pattern: Some("THIRD".to_owned()),
-                ..Filter::default()
-            },
+            only(|filter| filter.pattern = Some("THIRD".to_owned())),
             "c",
         ),
-        (
-            Filter {
-                metadata: vec![("lang".to_owned(), "de".to_owned())],
-                ..Filter::default()
-            },
-            "b c",
-        ),
-        (
-            Filter {
-                failing: Some(set(&["a", "x"])),
-                ..Filter::default()
-            },
-            "a",
-        ),
-        (
-            Filter {
-                first: Some(2),
-                ..Filter::default()
-            },
-            "a b",
-        ),
+        (only(|filter| filter.metadata = vec![language]), "b c"),
+        (only(|filter| filter.failing = Some(set(&["a", "x"]))), "a"),
+        (only(|filter| filter.first = Some(2)), "a b"),
     ] {
         let plan = planned(&suite, None, &filter).unwrap();
-        let ids: Vec<&str> = plan.sides[0]
-            .cases
-            .iter()
-            .map(|case| case.id.0.as_str())
-            .collect();
+        let cases = plan.sides[0].cases.iter();
+        let ids: Vec<&str> = cases.map(|case| case.id.0.as_str()).collect();
         assert_eq!(ids.join(" "), expected, "{filter:?}");
     }
     let sample = |seed| {
-        let filter = Filter {
-            sample: Some((2, seed)),
-            ..Filter::default()
-        };
+        let filter = only(|filter| filter.sample = Some((2, seed)));
         planned(&suite, None, &filter).unwrap().sides[0]
             .cases
             .clone()
     };
     assert_eq!(sample(1), sample(1));
     assert!((0..20).any(|seed| sample(seed) != sample(1)));
+}
+
+#[test]
+fn filters_choose_models_and_prompts() {
+    let suite = suite(&good());
+    let text = |text: &str| vec![text.to_owned()];
     let filter = Filter {
         models: text("b*"),
         prompts: text("support/triage"),
@@ -305,24 +284,15 @@ fn filters_choose_cases_models_and_prompts() {
     assert_eq!(plan.sides[0].subjects.len(), 1);
     for (filter, message) in [
         (
-            Filter {
-                ids: set(&["z"]),
-                ..Filter::default()
-            },
+            only(|filter| filter.ids = set(&["z"])),
             "there is no case `z`",
         ),
         (
-            Filter {
-                first: Some(0),
-                ..Filter::default()
-            },
+            only(|filter| filter.first = Some(0)),
             "no case of 3 is left by the filter",
         ),
         (
-            Filter {
-                models: text("x"),
-                ..Filter::default()
-            },
+            only(|filter| filter.models = text("x")),
             "no prompt with a model is left by the filter",
         ),
     ] {
@@ -337,12 +307,12 @@ fn a_change_touches_what_is_made_from_it() {
     let labelled = suite(
         &good()
             .replace("triage,", "triage@production,")
-            .replace("prompts: [support/triage]", "label: x"),
+            .replace("prompts: [support/triage]", "delay: 0"),
     );
     let fixed = suite(
         &good()
             .replace("triage,", "triage@v3,")
-            .replace("prompts: [support/triage]", "label: x"),
+            .replace("prompts: [support/triage]", "delay: 0"),
     );
     let files = |_: &PromptReference| {
         BTreeSet::from([

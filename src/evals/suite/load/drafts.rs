@@ -279,19 +279,15 @@ impl Loader<'_> {
                 continue;
             };
             for path in self.paths_of(reference, item) {
-                match self.document(&path, item) {
-                    Some(Node {
-                        content: Content::List(items),
-                        ..
-                    }) => {
-                        for item in &items {
-                            self.scenario(item, models, &mut conversations, &mut pairs);
-                        }
-                    }
-                    Some(node) => {
-                        self.scenario(&node, models, &mut conversations, &mut pairs);
-                    }
-                    None => {}
+                let Some(file) = self.document(&path, item) else {
+                    continue;
+                };
+                let scenarios = match &file.content {
+                    Content::List(items) => items.iter().collect(),
+                    _ => vec![&file],
+                };
+                for scenario in scenarios {
+                    self.scenario(scenario, models, &mut conversations, &mut pairs);
                 }
             }
         }

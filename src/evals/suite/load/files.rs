@@ -19,7 +19,7 @@ enum Kind {
     /// A directory, by its path without links.
     Directory(PathBuf),
     /// A commit, read from the object database.
-    Commit(Repository, CommitId),
+    Commit(Box<Repository>, CommitId),
 }
 
 /// Why a file cannot be read.
@@ -49,8 +49,8 @@ impl Files {
 
     /// Reads from `commit`, without a checkout. Links are not followed.
     #[must_use]
-    pub const fn commit(repository: Repository, commit: CommitId) -> Self {
-        Self(Kind::Commit(repository, commit))
+    pub fn commit(repository: Repository, commit: CommitId) -> Self {
+        Self(Kind::Commit(Box::new(repository), commit))
     }
 
     /// Reads a whole file of at most `max_bytes`.

@@ -59,7 +59,7 @@ impl Loader<'_> {
                         config: Map::new(),
                         node: &field.value,
                     };
-                    self.read_prompt(written, &mut prompts);
+                    self.read_prompt(&written, &mut prompts);
                 }
             }
             Content::Scalar(_) => self.prompt(node, &mut prompts),
@@ -88,7 +88,7 @@ impl Loader<'_> {
                 config: Map::new(),
                 node,
             };
-            return self.read_prompt(written, prompts);
+            return self.read_prompt(&written, prompts);
         }
         let Some(fields) = self.fields(node, "a prompt", &KEYS) else {
             return;
@@ -113,13 +113,13 @@ impl Loader<'_> {
                 .unwrap_or_default(),
             node,
         };
-        self.read_prompt(written, prompts);
+        self.read_prompt(&written, prompts);
     }
 
-    fn read_prompt(&self, written: Written<'_>, prompts: &mut Vec<NamedPrompt>) {
+    fn read_prompt(&self, written: &Written<'_>, prompts: &mut Vec<NamedPrompt>) {
         let raw = written.raw;
         if let Some(name) = raw.strip_prefix(REGISTRY) {
-            prompts.extend(self.of_registry(name, &written));
+            prompts.extend(self.of_registry(name, written));
             return;
         }
         if ["langfuse://", "portkey://", "helicone://"]
@@ -148,7 +148,7 @@ impl Loader<'_> {
             return;
         }
         for path in self.paths_of(raw, written.node) {
-            self.of_file(&path, &written, prompts);
+            self.of_file(&path, written, prompts);
         }
     }
 

@@ -225,7 +225,7 @@ impl<'a> Loader<'a> {
             Node::yaml(&text, path)
         };
         match parsed {
-            Ok(node) => Some(self.with_references(node)),
+            Ok(node) => Some(self.with_references(&node)),
             Err(problem) => {
                 self.problem(problem);
                 None

@@ -28,9 +28,9 @@ struct Walk<'a> {
 
 impl Loader<'_> {
     /// Puts in place of each reference what it stands for; keys beside it win.
-    pub(super) fn with_references(&self, root: Node) -> Node {
+    pub(super) fn with_references(&self, root: &Node) -> Node {
         let mut walk = Walk {
-            root: &root,
+            root,
             added: 0,
             open: Vec::new(),
         };

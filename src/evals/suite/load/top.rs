@@ -59,14 +59,7 @@ impl Loader<'_> {
             .unwrap_or_default();
         let judge = own.and_then(|field| self.named_judge(&field.value, &settings));
         let mut models = self.models_at(&top, &root);
-        let prompts = match top.get("prompts") {
-            Some(node) => self.prompts(node),
-            None => {
-                let hint = "write `prompts: [prompt://NAME]`, a file or a text";
-                self.wrong(&root, "the suite has no `prompts`", hint);
-                Vec::new()
-            }
-        };
+        let prompts = self.prompts_at(&top);
         self.settle_prompts(&mut models, &prompts);
         let default = top.get("defaultTest");
         let around = Around {
@@ -156,6 +149,15 @@ impl Loader<'_> {
                 Vec::new()
             }
         }
+    }
+
+    fn prompts_at(&self, top: &Fields<'_>) -> Vec<NamedPrompt> {
+        if let Some(node) = top.get("prompts") {
+            return self.prompts(node);
+        }
+        let hint = "write `prompts: [prompt://NAME]`, a file or a text";
+        self.wrong(top.node, "the suite has no `prompts`", hint);
+        Vec::new()
     }
 
     /// Turns the prompts that a provider is for into labels.

@@ -127,6 +127,11 @@ fn a_plain_config_is_read_as_it_is() {
             ),
         ]
     );
+}
+
+#[test]
+fn providers_become_models_of_the_gateway() {
+    let suite = good(CONFIG, &FILES);
     let models: Vec<(&str, ModelSource)> = suite
         .models
         .iter()
