@@ -1,9 +1,10 @@
 //! Runs of evals: every question is a record that names its run, and nothing is paid twice.
 
-use crate::support::{Answer, FakeProvider, Received, Setup, TestGateway, eventually, within};
+use crate::support::{Answer, FakeProvider, Received, TestGateway, eventually, within};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 /// A case that asks for `good N`, which must come back.
@@ -302,7 +303,10 @@ async fn a_run_goes_on_when_its_client_leaves_unless_it_asked_otherwise() {
         provider.wait_for_requests(3).await;
         drop(connection);
         let run = eventually("the run to be over", async || {
-            provider.release();
+            // A run that is to stop is not helped to its end.
+            if !stops {
+                provider.release();
+            }
             let run = runs(&gateway).await.remove(0);
             (run["state"] == "ended").then_some(run)
         })
@@ -388,6 +392,55 @@ async fn answers_of_the_run_before_are_used_when_that_is_wanted() {
     assert_eq!(provider.journal().len(), 4);
     let row = second.iter().find(|line| line["type"] == "row").unwrap();
     assert!(row["row"]["answer"]["cached_from"].is_i64(), "{row}");
+}
+
+#[tokio::test]
+async fn what_could_not_be_judged_is_asked_again_in_the_same_run() {
+    let provider = FakeProvider::start().await;
+    provider.always(|request| match question(request).as_str() {
+        "say good 1" => Answer::fail(400, &json!({"error": {"message": "bad"}})),
+        _ => parrot(request),
+    });
+    let gateway = TestGateway::start(&provider).await;
+    let first = begin(&gateway, &wanted(&plan(3), &json!({}))).await;
+    assert_eq!(ended(&first)["errors"], 1);
+    provider.always(parrot);
+    let second = begin(&gateway, &wanted(&plan(3), &json!({"retry_errors": true}))).await;
+    assert_eq!(ended(&second)["run"], ended(&first)["run"]);
+    let counts = ["passed", "errors"].map(|name| ended(&second)[name].clone());
+    assert_eq!(counts, [json!(3), json!(0)]);
+    assert_eq!(provider.journal().len(), 4);
+    // A run that is over is not gone on with by itself.
+    let third = begin(&gateway, &wanted(&plan(3), &json!({}))).await;
+    assert_ne!(ended(&third)["run"], ended(&first)["run"]);
+}
+
+#[tokio::test]
+async fn an_interrupted_command_says_how_to_go_on() {
+    let provider = FakeProvider::start().await;
+    provider.always(|request| parrot(request).gate_after(0));
+    let gateway = TestGateway::start(&provider).await;
+    fs::write(gateway.path().join("plan.json"), plan(9).to_string()).unwrap();
+    let child = gateway.spawn(&["evals", "run", "--plan", "plan.json"]);
+    provider.wait_for_requests(3).await;
+    let pid = child.id().to_string();
+    let sent = Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert!(sent.success());
+    let waiting = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
+    let run = runs(&gateway).await.remove(0);
+    eventually("the run to stop", async || {
+        let admin = gateway.admin();
+        let shown = admin
+            .get(&format!("/api/evals/runs/{}", run["id"].as_str().unwrap()))
+            .await;
+        (shown.json()["state"] == "ended").then_some(())
+    })
+    .await;
+    let output = within("the end of the command", waiting).await.unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    let hint = format!("evals run --resume {}", run["id"].as_str().unwrap());
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains(&hint), "{told}");
 }
 
 /// A suite from files, against a prompt of the registry, at head and at base.

@@ -3,7 +3,7 @@
 use crate::app::{self, Config, Environment};
 use crate::cli::evals::check::describe;
 use crate::cli::evals::run::RunArguments;
-use crate::cli::evals::workspace::{Versions, Workspace, versions_at};
+use crate::cli::evals::workspace::{self, Versions, Workspace};
 use crate::cli::output::{self, Failure, at};
 use crate::cli::reach::{Admin, escape};
 use crate::domain::{Clock, PromptReference};
@@ -114,7 +114,7 @@ pub(crate) async fn read(
     let paths = head.suites(&arguments.suites, environment.variables())?;
     let (heads, problems) = load(&head, &paths, environment, arguments);
     refuse(&problems)?;
-    let versions = versions_at(&heads, config, &Revision::Working).await?;
+    let versions = workspace::versions(&heads, config, &Revision::Working).await?;
     let base = match &arguments.base {
         Some(reference) => {
             let found = base(&head, reference, &heads, (config, environment), arguments);
@@ -151,7 +151,7 @@ pub(crate) async fn read(
 /// What suites and prompts were at another commit.
 struct Base {
     name: String,
-    commit: String,
+    commit: Option<String>,
     /// In the order of those at head.
     suites: Vec<Suite>,
     versions: Versions,
@@ -165,11 +165,11 @@ async fn base(
     (config, environment): (&Config, &Environment),
     arguments: &RunArguments,
 ) -> Result<Base, Failure> {
-    let (workspace, commit) = head.at(reference)?;
+    let before = head.at(reference)?;
     let mut suites = Vec::new();
     for suite in heads {
         let path = std::slice::from_ref(&suite.path);
-        let (mut found, problems) = load(&workspace, path, environment, arguments);
+        let (mut found, problems) = load(&before, path, environment, arguments);
         for problem in &problems {
             output::say(&format!(
                 "warning: the suite at `{reference}` is not used: {problem}\n"
@@ -179,9 +179,9 @@ async fn base(
     }
     let revision = Revision::Reference(reference.to_owned());
     Ok(Base {
-        versions: versions_at(&suites, config, &revision).await?,
+        versions: workspace::versions(&suites, config, &revision).await?,
         name: reference.to_owned(),
-        commit,
+        commit: before.commit(),
         suites,
     })
 }
@@ -228,7 +228,7 @@ fn plan(
         },
         base: base.map(|(base, suite)| Tree {
             suite,
-            commit: Some(base.commit.clone()),
+            commit: base.commit.clone(),
             name: base.name.clone(),
             prompts: &of_base,
         }),

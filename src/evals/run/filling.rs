@@ -145,17 +145,17 @@ mod tests {
     use super::{as_text, fill_vars};
     use serde_json::{Map, Value, json};
 
-    fn map(value: Value) -> Map<String, Value> {
+    fn map(value: &Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
     }
 
     #[test]
     fn variables_stand_in_variables_and_answers_are_data() {
-        let vars = map(json!({
+        let vars = map(&json!({
             "greeting": "Hello {{name}}", "name": "{{first}} L.", "first": "Ada",
             "list": ["{{first}}", 1], "echo": "<{{said}}>",
         }));
-        let given = map(json!({"said": "{{first}} {% for %}"}));
+        let given = map(&json!({"said": "{{first}} {% for %}"}));
         let filled = fill_vars(&vars, &given).unwrap();
         let expected = json!({
             "greeting": "Hello Ada L.", "name": "Ada L.", "first": "Ada",
@@ -166,9 +166,9 @@ mod tests {
 
     #[test]
     fn a_circle_ends_and_a_fault_names_its_variable() {
-        let circle = map(json!({"a": "{{b}}x", "b": "{{a}}y"}));
+        let circle = map(&json!({"a": "{{b}}x", "b": "{{a}}y"}));
         assert!(fill_vars(&circle, &Map::new()).is_ok());
-        let broken = map(json!({"a": "{{ b"}));
+        let broken = map(&json!({"a": "{{ b"}));
         let error = fill_vars(&broken, &Map::new()).unwrap_err();
         assert!(error.starts_with("variable `a`: "), "{error}");
     }

@@ -44,8 +44,8 @@ use crate::evals::report::RunReport;
 use crate::evals::row::Row;
 use crate::evals::verdict;
 use crate::proxy::Proxy;
+use crate::safety::Canary;
 use crate::store::StoredRun;
-use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
@@ -415,14 +415,7 @@ impl Drop for ActivePlace {
 
 /// Returns the text that is planted in a run.
 fn fresh_canary() -> String {
-    const DIGITS: [char; 32] = [
-        'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r',
-        's', 't', 'u', 'v', 'w', 'x', 'y', 'z', '2', '3', '4', '5', '6', '7',
-    ];
-    let mut random = rand::rng();
-    let digits = (0..12).filter_map(|_| DIGITS.get(random.random_range(0..DIGITS.len())));
-    let digits: String = digits.collect();
-    format!("⟦cnry-{digits}⟧")
+    Canary::new(rand::random()).text()
 }
 
 /// Returns a fact that a run tells lists.

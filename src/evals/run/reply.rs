@@ -126,13 +126,9 @@ mod tests {
                 &none,
                 json!("ab"),
             ),
-            (
-                json!({"content": null, "tool_calls": calls}),
-                &none,
-                calls.clone(),
-            ),
+            (json!({"content": null, "tool_calls": calls}), &none, calls),
             (json!({"content": "x", "tool_calls": []}), &none, json!("x")),
-            (both.clone(), &none, both.clone()),
+            (both.clone(), &none, both),
             (
                 json!({"content": null, "refusal": "no"}),
                 &none,

@@ -15,7 +15,7 @@ use crate::evals::run::pace::Paces;
 use crate::evals::run::progress::Progress;
 use crate::evals::run::stopping::Watch;
 use crate::evals::run::till::{Paid, Till};
-use crate::evals::suite::ModelSource;
+use crate::evals::suite::{self, ModelSource};
 use crate::evals::verdict;
 use futures_util::{StreamExt, stream};
 use std::collections::{BTreeSet, HashMap};
@@ -74,8 +74,8 @@ pub struct Runner<G> {
 struct State {
     watch: Watch,
     stop: Option<Stop>,
-    /// The rows that count, as far as the end must know of them.
-    rows: Vec<Row>,
+    /// On which days the answers of each side were asked that come from the cache; `None` for now.
+    days: HashMap<Side, BTreeSet<Option<i64>>>,
 }
 
 impl<G: Gateway> Runner<G> {
@@ -127,7 +127,7 @@ impl<G: Gateway> Runner<G> {
             state: Mutex::new(State {
                 watch,
                 stop: None,
-                rows: Vec::new(),
+                days: HashMap::new(),
             }),
             started: Instant::now(),
         }
@@ -278,11 +278,11 @@ impl<G: Gateway> Runner<G> {
     fn note(&self, row: &Row, is_resumed: bool) {
         let mut state = self.state();
         let stop = state.watch.note(row);
-        state.rows.push(Row {
-            vars: serde_json::Map::new(),
-            sent: Vec::new(),
-            ..row.clone()
-        });
+        if let Some(answer) = row.answer.as_ref().filter(|answer| answer.call.is_some()) {
+            let day = |at: Timestamp| at.unix_seconds().div_euclid(86_400);
+            let days = state.days.entry(row.cell.side).or_default();
+            days.insert(answer.cached_from.map(day));
+        }
         drop(state);
         self.progress
             .send_modify(|progress| progress.count(row, is_resumed));
@@ -311,11 +311,7 @@ impl<G: Gateway> Runner<G> {
         let stopped = state.stop.filter(|_| progress.done < progress.total);
         let (case_calls, judge_calls) = self.till.calls();
         let unpriced = progress.unpriced;
-        let warnings = warnings(
-            &state.rows,
-            unpriced,
-            &self.begun.start.plan.settings.budget,
-        );
+        let warnings = warnings(&state.days, unpriced, self.begun.start.plan.settings.budget);
         RunEnd {
             version: 1,
             run: self.begun.run,
@@ -344,7 +340,11 @@ impl<G: Gateway> Runner<G> {
 }
 
 /// What should be known of the rows together.
-fn warnings(rows: &[Row], unpriced: u64, budget: &crate::evals::suite::Budget) -> Vec<String> {
+fn warnings(
+    days: &HashMap<Side, BTreeSet<Option<i64>>>,
+    unpriced: u64,
+    budget: suite::Budget,
+) -> Vec<String> {
     let mut warnings = Vec::new();
     if 0 < unpriced && (budget.total.is_some() || budget.judges.is_some()) {
         warnings.push(format!(
@@ -352,22 +352,12 @@ fn warnings(rows: &[Row], unpriced: u64, budget: &crate::evals::suite::Budget) -
         ));
     }
     // Sides that were asked at different dates met different weather.
-    let mut dates: HashMap<Side, BTreeSet<Option<i64>>> = HashMap::new();
-    for row in rows {
-        let Some(answer) = row.answer.as_ref().filter(|answer| answer.call.is_some()) else {
-            continue;
-        };
-        let day = |at: Timestamp| at.unix_seconds().div_euclid(86_400);
-        dates
-            .entry(row.cell.side)
-            .or_default()
-            .insert(answer.cached_from.map(day));
-    }
-    if let (Some(base), Some(head)) = (dates.get(&Side::Base), dates.get(&Side::Head))
+    if let (Some(base), Some(head)) = (days.get(&Side::Base), days.get(&Side::Head))
         && base != head
     {
         warnings.push(
-            "base and head were not answered at the same time: answers of one side come from the cache (`--no-cache` asks both anew)"
+            "base and head were not answered at the same time: answers of one side come from the \
+             cache (`--no-cache` asks both anew)"
                 .to_owned(),
         );
     }

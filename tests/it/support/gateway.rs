@@ -159,6 +159,13 @@ impl TestGateway {
         .unwrap()
     }
 
+    /// Starts a command of the same binary, to be signalled while it runs.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
     /// Runs a command that must succeed, and returns its stdout as JSON.
     pub(crate) async fn run_json(&self, arguments: &[&str]) -> Value {
         let output = self.run(&[arguments, &["--json"]].concat()).await;
