@@ -17,6 +17,7 @@ pub mod providers;
 pub mod proxy;
 pub mod safety;
 pub mod server;
+pub mod stats;
 pub mod store;
 pub mod telemetry;
 pub mod wire;
