@@ -74,6 +74,38 @@ pub struct Grade {
     pub findings: Vec<SafetyFinding>,
 }
 
+impl Grade {
+    /// A grade without more than mark, score and reason.
+    #[must_use]
+    pub const fn of(mark: Mark, score: f64, reason: String) -> Self {
+        Self {
+            mark,
+            score,
+            reason,
+            named_scores: BTreeMap::new(),
+            judged: None,
+            findings: Vec::new(),
+        }
+    }
+
+    /// What could not be judged, and why.
+    #[must_use]
+    pub fn error(reason: impl Into<String>) -> Self {
+        Self::of(Mark::Error, 0.0, reason.into())
+    }
+
+    /// Passed with 1 or failed with 0.
+    #[must_use]
+    pub fn plain(is_pass: bool, reason: impl Into<String>) -> Self {
+        let (mark, score) = if is_pass {
+            (Mark::Pass, 1.0)
+        } else {
+            (Mark::Fail, 0.0)
+        };
+        Self::of(mark, score, reason.into())
+    }
+}
+
 /// What a judgement took.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Judged {

@@ -15,8 +15,11 @@
 
 pub mod gateway;
 pub mod grade;
+pub mod graders;
 pub mod plan;
 pub mod report;
 pub mod row;
+pub mod script;
 pub mod suite;
 pub mod template;
+pub mod values;

@@ -47,6 +47,7 @@ mod problem;
 mod registry;
 mod releases;
 mod samples;
+mod schema;
 mod scope;
 mod segments;
 mod snapshot;
@@ -79,8 +80,10 @@ pub use releases::{
     parse_span,
 };
 pub use samples::Sample;
+pub use schema::violations;
 pub use snapshot::Snapshot;
 pub use source::{DirectorySource, GitSource, Source};
 pub use sync::{HeldPrompt, Origin, SyncOutcome, SyncReport, SyncStatus, SyncTrouble};
 pub use syntax::Role;
 pub use trace::{Given, Place, Span, Traced, ValueSource};
+pub use value::to_json;

@@ -90,8 +90,9 @@ pub(super) fn equals(left: &Value, right: &Value) -> bool {
     }
 }
 
-/// Writes `value` as JSON, with `indent` spaces per level; 0 is compact.
-pub(super) fn to_json(value: &Value, indent: usize) -> String {
+/// Writes `value` as JSON, with `indent` spaces per level; 0 is compact. Numbers as in JavaScript.
+#[must_use]
+pub fn to_json(value: &Value, indent: usize) -> String {
     let mut bytes = Vec::with_capacity(64);
     let spaces = " ".repeat(indent);
     // Writing a `Value` to memory cannot fail: its keys are text and its numbers finite.

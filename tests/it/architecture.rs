@@ -22,7 +22,7 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Each outside thing has one room. hyper is two things: a server and a client.
-const OWNERS: [(&str, &str); 26] = [
+const OWNERS: [(&str, &str); 27] = [
     ("axum", "server"),
     ("tower", "server"),
     ("tower_http", "server"),
@@ -46,6 +46,7 @@ const OWNERS: [(&str, &str); 26] = [
     ("similar", "prompts"),
     ("gix", "git"),
     ("minijinja", "evals"),
+    ("rquickjs", "evals"),
     ("toml", "app"),
     ("clap", "cli"),
     ("terminal_size", "cli"),

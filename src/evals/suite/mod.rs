@@ -6,7 +6,9 @@ mod assertion;
 mod case;
 mod settings;
 
-pub use assertion::{AssertNode, AssertSet, Assertion, AssertionKind, AssertionValue, Script};
+pub use assertion::{
+    AssertNode, AssertSet, Assertion, AssertionKind, AssertionValue, Decider, Script,
+};
 pub use case::{Case, CaseId, CaseOptions, GroupMember, Place};
 pub use settings::{
     Alert, Budget, Counterfactual, Gate, GateKind, JudgeRules, OnExceed, OnInconclusive, Overlap,
