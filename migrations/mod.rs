@@ -6,6 +6,7 @@
 //! written. A directory of every layout is kept in `tests/fixtures/store/`, and a test opens it.
 
 mod m0002_events;
+mod m0003_runs;
 
 use std::io;
 use std::path::Path;
@@ -22,11 +23,18 @@ pub(super) struct Migration {
 }
 
 /// The layout of a new directory.
-pub(super) const NEWEST: u32 = 2;
+pub(super) const NEWEST: u32 = 3;
 
 /// All changes, by number. Layout 1 is the first.
-pub(super) const ALL: &[Migration] = &[Migration {
-    to: 2,
-    what: "events of prompts and labels",
-    run: m0002_events::run,
-}];
+pub(super) const ALL: &[Migration] = &[
+    Migration {
+        to: 2,
+        what: "events of prompts and labels",
+        run: m0002_events::run,
+    },
+    Migration {
+        to: 3,
+        what: "runs of evals",
+        run: m0003_runs::run,
+    },
+];

@@ -59,6 +59,9 @@ pub(crate) struct Filter {
     /// In this session.
     #[arg(long)]
     session: Option<String>,
+    /// Made for this run of evals (its whole id).
+    #[arg(long, value_name = "ID")]
+    run: Option<String>,
     /// Since then: `15m`, `24h`, `7d`, or `2026-11-23T10:00:00Z`.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -120,6 +123,7 @@ impl Filter {
             ("key", &self.key),
             ("user", &self.user),
             ("session", &self.session),
+            ("run", &self.run),
         ] {
             if let Some(value) = value {
                 let _ = write!(query, "&{name}={}", escape(value));

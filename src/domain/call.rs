@@ -3,7 +3,9 @@
 //! These types are the record's own format, version 1: the journal stores them as JSON, and the
 //! API and `--json` print them. A field may be added with a default; none changes its meaning.
 
-use crate::domain::{BundleHash, Cost, KeyId, PromptKey, ReleaseDecision, Timestamp, TokenUsage};
+use crate::domain::{
+    BundleHash, Cost, KeyId, PromptKey, ReleaseDecision, RunRef, Timestamp, TokenUsage,
+};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -145,6 +147,9 @@ pub struct CallIntent {
     /// The call in whose shadow this one ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow_of: Option<CallId>,
+    /// The run of evals it was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunRef>,
     /// SHA-256 (64 hex digits) of the messages that the prompt was rendered to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rendered_hash: Option<String>,

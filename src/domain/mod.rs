@@ -9,6 +9,7 @@
 //! - **call**: one answer to one client. **attempt**: one try of a call at one provider.
 //! - **record**: the stored truth about a call: an **intent** written before the provider is asked
 //!   and exactly one **outcome** written at its end.
+//! - **run**: a suite of evals carried out once; its calls name it.
 //! - **caller**: who asked, as proven by a key (or by being on loopback).
 
 mod audit;
@@ -17,6 +18,7 @@ mod caller;
 mod money;
 mod prompt;
 mod release;
+mod run;
 mod secret;
 mod time;
 mod usage;
@@ -32,6 +34,7 @@ pub use prompt::{
     BundleHash, ParseReferenceError, PromptKey, PromptReference, Selector, nearest_names,
 };
 pub use release::{Arm, ArmReason, ReleaseDecision};
+pub use run::{Purpose, RunId, RunRef};
 pub use secret::Secret;
 pub use time::{Clock, Timestamp};
 pub use usage::TokenUsage;

@@ -2,8 +2,10 @@
 //!
 //! Two things are behind it: the gateway itself, and in tests a script.
 
-use crate::domain::{BundleHash, CallId, Cost, PromptKey, TokenUsage};
-use crate::evals::row::RunId;
+pub use crate::domain::Purpose;
+
+use crate::domain::{BundleHash, CallId, Cost, PromptKey, RunId, Timestamp, TokenUsage};
+use crate::evals::row::CellKey;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -20,6 +22,11 @@ pub struct Ask {
     pub purpose: Purpose,
     /// The case it is for.
     pub case: String,
+    /// The cell it is for; another repeat is another cell. `None` outside of a plan.
+    pub cell: Option<CellKey>,
+    /// SHA-256 of the judge's instructions, model and parameters, for a judgement: a part of the key
+    /// under which the answer is kept.
+    pub judge_hash: Option<String>,
     /// What is sent.
     pub content: AskContent,
     /// The model as the gateway routes it; `None` for the one that the prompt names.
@@ -28,16 +35,6 @@ pub struct Ask {
     pub parameters: Map<String, Value>,
     /// How long it may take.
     pub timeout: Duration,
-}
-
-/// What a call is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Purpose {
-    /// The answer to a case.
-    Case,
-    /// A judgement.
-    Judge,
 }
 
 /// What is sent.
@@ -79,6 +76,9 @@ pub struct Reply {
     pub latency_us: u64,
     /// The messages that the model got, for reports and judges; text only.
     pub sent: Vec<Value>,
+    /// When it was really asked, if the answer was kept from then; such a latency is no measurement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_from: Option<Timestamp>,
 }
 
 /// Why there is no answer.

@@ -3,6 +3,8 @@
 //! Rows are JSON, version 1, in the journal. A field may be added with a default; none changes its
 //! meaning.
 
+pub use crate::domain::RunId;
+
 use crate::domain::{CallId, Cost, Timestamp, TokenUsage};
 use crate::evals::gateway::AskError;
 use crate::evals::grade::CaseGrade;
@@ -10,27 +12,6 @@ use crate::evals::plan::Side;
 use crate::evals::suite::CaseId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::fmt;
-use uuid::Uuid;
-
-/// The name of a run: a UUID version 7, its order is time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RunId(pub Uuid);
-
-impl RunId {
-    /// Returns a fresh id.
-    #[must_use]
-    pub fn fresh() -> Self {
-        Self(Uuid::now_v7())
-    }
-}
-
-impl fmt::Display for RunId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.hyphenated().fmt(formatter)
-    }
-}
 
 /// Which cell of the run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -3,7 +3,9 @@
 use crate::domain::{AuditEvent, BundleHash, PromptKey};
 use crate::prompts::bundle::Bundle;
 use crate::prompts::error::Error;
+use crate::prompts::registry::Prompts;
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// Keeps versions. The application implements it over its store.
 pub trait BundleArchive: Send + Sync {
@@ -116,6 +118,21 @@ pub(super) fn keep(
     archive
         .put(&hash, &bundle.to_json(&names)?)
         .map_err(Error::Archive)
+}
+
+impl Prompts {
+    /// Keeps a version that somebody brings along as one of `key`, so that it can be rendered and shown
+    /// from now on, and returns it. It is served to nobody. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BundleDamaged`] when `json` is no version, or its hash is not that of its content;
+    /// [`Error::Archive`].
+    pub fn adopt(&self, key: &PromptKey, json: &[u8]) -> Result<Arc<Bundle>, Error> {
+        let (bundle, _) = Bundle::from_json(json)?;
+        keep(self.inner.archive.as_ref(), key, &bundle)?;
+        Ok(Arc::new(bundle))
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! From what a client sent to what a provider gets: the prompt is named, rendered, and laid under
 //! the client's own messages and parameters. Bytes the prompt does not touch are never re-written.
 
-use crate::domain::{CallId, Operation, PromptStamp, ReleaseDecision, TraceContext};
+use crate::domain::{CallId, Operation, PromptStamp, ReleaseDecision, RunRef, TraceContext};
 use crate::prompts::{Bundle, RenderInput, Rendered, RenderedMessage, ResolvedPrompt};
 use crate::proxy::naming::{self, Naming, PromptHeaders, Variables, names_prompt};
 use crate::proxy::{Error, parameters};
@@ -29,10 +29,30 @@ pub struct Arrival {
     pub sticky: Option<String>,
     /// Tags the client gives the call.
     pub tags: Vec<String>,
+    /// The run of evals it is for.
+    pub run: Option<RunRef>,
     /// What the headers say of a prompt.
     pub headers: PromptHeaders,
     /// The body as it came.
     pub body: Bytes,
+}
+
+impl Arrival {
+    /// Returns what is known of a request that the gateway makes by itself: its body.
+    #[must_use]
+    pub fn own(body: &Bytes) -> Self {
+        Self {
+            id: CallId::fresh(),
+            started: Instant::now(),
+            trace: None,
+            session: None,
+            sticky: None,
+            tags: Vec::new(),
+            run: None,
+            headers: PromptHeaders::default(),
+            body: body.clone(),
+        }
+    }
 }
 
 /// A call that is ready to be sent: no template is left in it.

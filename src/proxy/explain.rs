@@ -8,8 +8,7 @@ use crate::domain::{
 use crate::metering::{CostItem, cost_items};
 use crate::prompts::diff::Side;
 use crate::prompts::{Bundle, FilePart, RenderedMessage, Span};
-use crate::proxy::call;
-use crate::proxy::rendering::nowhere;
+use crate::proxy::call::{self, Arrival};
 use crate::proxy::retrace::{self, TracedCall};
 use crate::proxy::{Error, PlannedAttempt, Proxy, parameters};
 use crate::wire::openai::ChatRequest;
@@ -249,7 +248,7 @@ impl Proxy {
         let resolved = self.prompts.resolve(&reference, &Caller::local()).await;
         let mut resolved = resolved?;
         resolved.stamp = stamp.clone();
-        let again = call::from_prompt(&resolved, request.clone(), &nowhere(&intent.request))?;
+        let again = call::from_prompt(&resolved, request.clone(), &Arrival::own(&intent.request))?;
         let prompts = Arc::clone(&self.prompts);
         let side = tokio::task::spawn_blocking(move || prompts.side_of(resolved)).await;
         let side = side.map_err(|_| Error::from(crate::prompts::Error::Stopping))?;

@@ -5,6 +5,7 @@
 mod attempts;
 mod call;
 mod encode;
+mod errand;
 mod error;
 mod explain;
 mod form;
@@ -19,6 +20,7 @@ mod stream;
 mod upstreams;
 
 pub use call::Arrival;
+pub use errand::WholeAnswer;
 pub use error::Error;
 pub use explain::Explanation;
 pub use naming::{PromptHeaders, Way};
@@ -32,6 +34,7 @@ pub use upstreams::{CurrentUpstreams, Upstreams};
 
 use crate::domain::{
     BodyFormat, CallState, Caller, Cost, Durability, PromptReference, PromptStamp, ReleaseDecision,
+    TokenUsage,
 };
 use crate::prompts::{Prompts, Released, StickyKeys};
 use crate::proxy::attempts::{Reply, Sending, Success};
@@ -79,6 +82,8 @@ pub struct AnswerFacts {
     pub durability: Option<Durability>,
     /// What it cost, when that is known with the head.
     pub cost: Option<Cost>,
+    /// The tokens it took, when they are known with the head.
+    pub usage: Option<TokenUsage>,
     /// What should be known but stopped nothing.
     pub warnings: Vec<String>,
     /// The provider's `x-ratelimit-*` headers.

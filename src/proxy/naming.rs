@@ -591,6 +591,7 @@ mod tests {
             session: None,
             sticky: None,
             tags: Vec::new(),
+            run: None,
             headers,
             body: Bytes::from(body.to_string()),
         };

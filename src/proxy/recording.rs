@@ -171,6 +171,7 @@ impl Recorder {
             prompt: call.prompt.clone(),
             release: call.release.clone(),
             shadow_of: call.shadow_of,
+            run: arrival.run.clone(),
             rendered_hash: call.rendered_hash.clone(),
             model_asked: call.model_asked.clone(),
             provider: plan.first.provider.clone(),
@@ -448,6 +449,7 @@ fn facts_of(open: &Open, outcome: Option<&CallOutcome>) -> AnswerFacts {
         overhead_us: open.intent.overhead_us,
         durability: open.is_recorded.then_some(open.intent.durability),
         cost: outcome.map(|outcome| outcome.cost.clone()),
+        usage: outcome.and_then(|outcome| outcome.usage),
         warnings: open.warnings.clone(),
         rate_limits: Vec::new(),
     }

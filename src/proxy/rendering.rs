@@ -1,13 +1,12 @@
 //! What a call would send, or did send, without asking anybody.
 
-use crate::domain::{CallId, CallRecord, Caller, PromptReference, PromptStamp, Selector};
+use crate::domain::{CallRecord, Caller, PromptReference, PromptStamp, Selector};
 use crate::proxy::call::{self, Arrival, Call};
 use crate::proxy::naming::{Naming, PromptHeaders};
 use crate::proxy::{Error, Proxy};
 use crate::wire::openai::ChatRequest;
 use crate::wire::{Asked, Dialect};
 use bytes::Bytes;
-use tokio::time::Instant;
 
 /// A rendered prompt.
 #[derive(Debug)]
@@ -38,7 +37,7 @@ impl Proxy {
         let named = naming.reference(|named| self.prompts.real_name(named))?;
         let reference = named.as_ref().unwrap_or(reference);
         let resolved = self.prompts.resolve(reference, caller).await?;
-        let call = call::from_prompt(&resolved, request, &nowhere(body))?;
+        let call = call::from_prompt(&resolved, request, &Arrival::own(body))?;
         Ok(Rendering {
             prompt: resolved.stamp,
             body: body_of(&call),
@@ -62,7 +61,7 @@ impl Proxy {
         };
         let resolved = self.prompts.resolve(&reference, &Caller::local()).await?;
         let request = ChatRequest::decode(&record.intent.request)?;
-        let call = call::from_prompt(&resolved, request, &nowhere(&record.intent.request))?;
+        let call = call::from_prompt(&resolved, request, &Arrival::own(&record.intent.request))?;
         if call.rendered_hash != record.intent.rendered_hash {
             return Err(Error::NotReproducible {
                 prompt: stamp.key.to_string(),
@@ -83,18 +82,4 @@ fn body_of(call: &Call) -> Bytes {
             .map(|limit| ("max_completion_tokens", limit)),
     };
     Dialect::OpenAi.encode(&call.body, &asked)
-}
-
-/// The arrival of a request that is not on its way anywhere.
-pub(super) fn nowhere(body: &Bytes) -> Arrival {
-    Arrival {
-        id: CallId::fresh(),
-        started: Instant::now(),
-        trace: None,
-        session: None,
-        sticky: None,
-        tags: Vec::new(),
-        headers: PromptHeaders::default(),
-        body: body.clone(),
-    }
 }

@@ -7,6 +7,7 @@ use crate::store::index::Index;
 use crate::store::journal::Journal;
 use crate::store::repair::quarantine;
 use crate::store::row::{CallRow, IndexedRow};
+use crate::store::runs::PlacedEntry;
 use crate::store::segment::{Header, numbers, plain_path};
 use crate::store::walk::{Found, Walk};
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ pub(super) struct CatchUp<'a> {
     indexed_to: Position,
     intents: HashMap<CallId, (Position, CallRow)>,
     rows: Vec<IndexedRow>,
+    entries: Vec<PlacedEntry>,
 }
 
 impl<'a> CatchUp<'a> {
@@ -37,6 +39,7 @@ impl<'a> CatchUp<'a> {
             indexed_to,
             intents: HashMap::new(),
             rows: Vec::new(),
+            entries: Vec::new(),
         }
     }
 
@@ -101,7 +104,7 @@ impl<'a> CatchUp<'a> {
                 offset,
             };
             self.note(&frame, at)?;
-            if BATCH_ROWS <= self.rows.len() {
+            if BATCH_ROWS <= self.rows.len() + self.entries.len() {
                 self.store(Position {
                     segment: number,
                     offset: offset.saturating_add(frame.head.total_bytes()),
@@ -131,6 +134,12 @@ impl<'a> CatchUp<'a> {
                 Some(outcome) => self.ended(&outcome, at, frame),
                 None => Ok(()),
             },
+            Kind::Run => {
+                if let Some(entry) = frame.decode() {
+                    self.entries.push(PlacedEntry { at, entry });
+                }
+                Ok(())
+            }
             Kind::KeyChanged
             | Kind::PromptsLoaded
             | Kind::Gap
@@ -172,10 +181,11 @@ impl<'a> CatchUp<'a> {
     }
 
     fn store(&mut self, end: Position) -> Result<(), Error> {
-        if !self.rows.is_empty() || self.indexed_to != end {
-            self.index.apply(&self.rows, end)?;
+        if !self.rows.is_empty() || !self.entries.is_empty() || self.indexed_to != end {
+            self.index.apply(&self.rows, &self.entries, end)?;
         }
         self.rows.clear();
+        self.entries.clear();
         self.indexed_to = end;
         Ok(())
     }

@@ -65,10 +65,12 @@ pub(super) enum Kind {
     SettingChanged,
     /// Another `AuditEvent`.
     Audited,
+    /// A `RunEntry`, and what it is about as body.
+    Run,
 }
 
 impl Kind {
-    const ALL: [(Self, u8); 9] = [
+    const ALL: [(Self, u8); 10] = [
         (Self::Intent, 1),
         (Self::Outcome, 2),
         (Self::KeyChanged, 3),
@@ -78,6 +80,7 @@ impl Kind {
         (Self::Lost, 7),
         (Self::SettingChanged, 8),
         (Self::Audited, 9),
+        (Self::Run, 10),
     ];
 
     fn code(self) -> u8 {

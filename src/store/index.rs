@@ -7,6 +7,8 @@
 //! | `r` bucket, place of the first outcome | a block of up to 32 rows of that bucket |
 //! | `t` dimension, hash of the value, bucket | nothing: the bucket has such rows |
 //! | `s` number | a run of hashes of rare values (users, sessions, traces), each with its bucket |
+//! | `e` run | where the run began and ended, with the heads of these entries |
+//! | `w` run, cell | where the newest row of the cell stands |
 //! | `h` hour, group | the sums of the group in that hour |
 //! | `m` name | how far the journal is indexed; the largest difference of id and time |
 //!
@@ -19,6 +21,7 @@ use crate::domain::{CallId, Timestamp};
 use crate::store::Error;
 use crate::store::frame::Position;
 use crate::store::rollup::{Group, Sums};
+use crate::store::runs::PlacedEntry;
 use crate::store::row::{CallRow, IndexedRow, Stored, decode_block, encode_block};
 use crate::store::sparse::{Sparse, sparse_hashes};
 use crate::store::term::Term;
@@ -73,7 +76,7 @@ fn rollup_key(group: &Group) -> Vec<u8> {
 /// The open index.
 #[derive(Debug)]
 pub(super) struct Index {
-    tree: sled::Db,
+    pub(super) tree: sled::Db,
     cache: Mutex<HashMap<Group, Sums>>,
     sparse: Mutex<Sparse>,
 }
@@ -108,8 +111,13 @@ impl Index {
             .unwrap_or(0))
     }
 
-    /// Adds the rows, and that the journal is indexed up to `end`, in one step.
-    pub(super) fn apply(&self, rows: &[IndexedRow], end: Position) -> Result<(), Error> {
+    /// Adds the rows and entries of runs, and that the journal is indexed up to `end`, in one step.
+    pub(super) fn apply(
+        &self,
+        rows: &[IndexedRow],
+        entries: &[PlacedEntry],
+        end: Position,
+    ) -> Result<(), Error> {
         let mut batch = Batch::default();
         let mut buckets: BTreeMap<Bucket, Vec<&IndexedRow>> = BTreeMap::new();
         let mut terms = BTreeSet::new();
@@ -142,6 +150,7 @@ impl Index {
         sparse.add(rare, &mut batch);
         drop(sparse);
         self.add_sums(rows, &mut batch)?;
+        self.add_entries(entries, &mut batch)?;
         batch.insert(INDEXED_TO, postcard::to_stdvec(&end).unwrap_or_default());
         if skew != known_skew {
             batch.insert(SKEW, postcard::to_stdvec(&skew).unwrap_or_default());

@@ -11,6 +11,7 @@ use crate::store::frame::Position;
 use crate::store::index::Index;
 use crate::store::journal::{Journal, State};
 use crate::store::row::IndexedRow;
+use crate::store::runs::PlacedEntry;
 use crate::store::segment::Source;
 use std::fs;
 use std::io;
@@ -209,8 +210,8 @@ impl Indexer {
                     indexed_to = self.catch_up(&index, indexed_to, batch.end)?;
                 }
             } else {
-                if !batch.rows.is_empty() {
-                    index.apply(&batch.rows, batch.end)?;
+                if !batch.rows.is_empty() || !batch.entries.is_empty() {
+                    index.apply(&batch.rows, &batch.entries, batch.end)?;
                 }
                 indexed_to = batch.end;
             }
@@ -281,7 +282,7 @@ impl Indexer {
         let wake = &self.journal.feed_wake;
         let is_idle = |state: &mut State| {
             let feed = &state.feed;
-            !state.is_stopping && feed.rows.is_empty() && !feed.is_lost && !feed.is_wanted
+            !state.is_stopping && feed.is_empty() && !feed.is_lost && !feed.is_wanted
         };
         let state = wake.wait_while(self.journal.lock(), is_idle);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
@@ -304,6 +305,7 @@ impl Indexer {
         let feed = std::mem::take(&mut state.feed);
         Batch {
             rows: feed.rows,
+            entries: feed.entries,
             is_lost: feed.is_lost,
             end: state.end(),
             is_last: state.is_stopping,
@@ -336,6 +338,7 @@ impl Indexer {
 /// What was taken from the feed.
 struct Batch {
     rows: Vec<IndexedRow>,
+    entries: Vec<PlacedEntry>,
     is_lost: bool,
     end: Position,
     is_last: bool,

@@ -15,6 +15,7 @@ use crate::store::kept::Kept;
 use crate::store::owed::Owed;
 use crate::store::reader::Reader;
 use crate::store::row::{CallRow, IndexedRow};
+use crate::store::runs::{PlacedEntry, RunEntry};
 use crate::store::segment::{Header, plain_path};
 use crate::store::sync::{Durable, SYNC_BYTES};
 use crate::store::{Config, Error};
@@ -293,6 +294,30 @@ impl Journal {
         let mut encoded = Encoded::new(kind, self.salt, meta, &Bytes::new())?;
         let mut state = self.lock();
         self.put(&mut state, &mut encoded, Position::default(), Need::Owed)
+    }
+
+    /// Appends an entry of a run with its body.
+    pub(super) fn append_run_entry(
+        &self,
+        entry: &RunEntry,
+        body: &Bytes,
+    ) -> Result<Position, Error> {
+        let mut encoded = Encoded::new(Kind::Run, self.salt, entry, body)?;
+        let mut state = self.lock();
+        if let Some(cause) = state.full.clone().filter(|_| !entry.is_end()) {
+            return Err(Error::JournalFull { cause });
+        }
+        let need = if entry.is_end() {
+            Need::Owed
+        } else {
+            Need::Deferrable
+        };
+        let at = self.put(&mut state, &mut encoded, Position::default(), need)?;
+        let entry = entry.clone();
+        if state.feed.push_entry(PlacedEntry { at, entry }) {
+            self.feed_wake.notify_one();
+        }
+        Ok(at)
     }
 
     /// Writes an entry to the end, with what can be done when the disk refuses.

@@ -6,6 +6,7 @@
 //! data/ballast         space for bad times          data/registry/  sled, keys and settings
 //!                                                   data/bundles/   served versions by hash
 //!                                                   data/numbers/   version numbers, made from Git
+//!                                                   data/answers/   answers kept for evals, may be thrown away
 //!                                                   data/mirrors/   copies of remotes; not this room's
 //! ```
 //!
@@ -46,8 +47,10 @@ mod bundles;
 mod kept_prompts;
 mod lock;
 mod migrate;
+mod answers;
 mod numbers;
 mod registry;
+mod runs;
 
 #[cfg(test)]
 mod testing;
@@ -62,11 +65,13 @@ pub use kept_prompts::KeptPrompts;
 pub use query::{CallFilter, Tail};
 pub use registry::StoredKey;
 pub use row::CallRow;
+pub use runs::{RunEntry, RunStep, StoredRow, StoredRun};
 pub use statistics::{GroupBy, StatsQuery, StatsRow};
 
 use crate::domain::{
     AuditEvent, BundleHash, CallIntent, CallOutcome, Clock, Durability, Timestamp,
 };
+use answers::Answers;
 use disk::Disk;
 use indexer::Indexer;
 use journal::Journal;
@@ -90,6 +95,7 @@ pub struct Store {
     registry: Registry,
     bundles: PathBuf,
     numbers: Numbers,
+    answers: Answers,
     on_full: OnFull,
     query_deadline: Duration,
     sync_deadline: Duration,
@@ -143,6 +149,7 @@ impl Store {
             registry,
             bundles: dir.join(bundles::DIR),
             numbers: Numbers::new(dir.join(numbers::DIR)),
+            answers: Answers::new(dir.join(answers::DIR)),
             on_full: config.on_full,
             query_deadline: config.query_deadline,
             sync_deadline: config.sync_deadline,
@@ -388,6 +395,25 @@ impl Store {
     /// `Io`.
     pub fn numbers(&self, line: &str) -> Result<Vec<Vec<u8>>, Error> {
         self.numbers.read(line)
+    }
+
+    /// Keeps an answer under `key` (64 hex digits) for two weeks, in place of what is there. The oldest ones
+    /// make room. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    pub fn keep_answer(&self, key: &str, answer: &[u8]) -> Result<(), Error> {
+        self.answers.put(key, answer, self.clock.now())
+    }
+
+    /// Returns the answer that is kept under `key`, and since when; a damaged one is none. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    pub fn kept_answer(&self, key: &str) -> Result<Option<(Timestamp, Vec<u8>)>, Error> {
+        self.answers.get(key, self.clock.now())
     }
 
     /// Writes the admin address into the lock file, for the message another process gets.

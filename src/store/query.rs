@@ -1,7 +1,7 @@
 //! Lists of calls and single records.
 
 use crate::domain::{
-    BundleHash, CallId, CallRecord, CallState, KeyId, Operation, PromptKey, Timestamp,
+    BundleHash, CallId, CallRecord, CallState, KeyId, Operation, PromptKey, RunId, Timestamp,
 };
 use crate::store::frame::{Kind, Position};
 use crate::store::index::{Bucket, Index, bucket_at, bucket_of};
@@ -36,6 +36,8 @@ pub struct CallFilter {
     pub trace: Option<String>,
     /// Of this kind.
     pub operation: Option<Operation>,
+    /// Made for this run of evals.
+    pub run: Option<RunId>,
     /// Begun at this time or later.
     pub from: Option<Timestamp>,
     /// Begun before this time.
@@ -46,7 +48,13 @@ impl CallFilter {
     /// Whether the call is wanted.
     #[must_use]
     pub fn accepts(&self, row: &CallRow) -> bool {
-        self.accepts_stored(&Stored::of(row, Position::default(), Position::default()))
+        self.accepts_run(row)
+            && self.accepts_stored(&Stored::of(row, Position::default(), Position::default()))
+    }
+
+    /// The run stands behind the stored form.
+    fn accepts_run(&self, row: &CallRow) -> bool {
+        self.run.is_none() || self.run == row.run
     }
 
     fn accepts_stored(&self, row: &Stored<'_>) -> bool {
@@ -83,7 +91,8 @@ impl CallFilter {
             .as_deref()
             .map(|value| hash_of(Rare::Session, value));
         let user = self.user.as_deref().map(|value| hash_of(Rare::User, value));
-        trace.or(session).or(user)
+        let run = self.run.map(|run| hash_of(Rare::Run, &run.to_string()));
+        trace.or(session).or(run).or(user)
     }
 
     /// Returns the index terms that all wanted calls have.
@@ -281,7 +290,8 @@ fn ended_calls(
             return Ok(rows);
         };
         let found = index.rows(bucket, is_wanted)?.into_iter().rev();
-        rows.extend(found.map(|row| row.row).take(limit - rows.len()));
+        let found = found.map(|row| row.row).filter(|row| filter.accepts_run(row));
+        rows.extend(found.take(limit - rows.len()));
         let Some(next) = bucket.checked_sub(1).filter(|_| rows.len() < limit) else {
             return Ok(rows);
         };
@@ -308,7 +318,7 @@ fn calls_between(index: &Index, from: CallId, to: CallId) -> Result<Vec<IndexedR
 }
 
 /// Returns the smallest and the largest id that begin with the digits.
-fn id_range(text: &str) -> Result<(CallId, CallId), Error> {
+pub(super) fn id_range(text: &str) -> Result<(CallId, CallId), Error> {
     let bad = || Error::BadId {
         text: text.chars().take(80).collect(),
     };

@@ -208,7 +208,8 @@ fn note(open: &mut Open, frame: &Frame, at: Position) {
         | Kind::Closed
         | Kind::Lost
         | Kind::SettingChanged
-        | Kind::Audited => {}
+        | Kind::Audited
+        | Kind::Run => {}
     }
 }
 

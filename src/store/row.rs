@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Arm, BundleHash, CallId, CallIntent, CallOutcome, CallState, CostQuality, KeyId, Operation,
-    PicoDollars, PromptKey, Timestamp,
+    PicoDollars, PromptKey, RunId, Timestamp,
 };
 use crate::store::frame::Position;
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,9 @@ pub struct CallRow {
     pub trace: Option<String>,
     /// Whether the client asked for a stream.
     pub stream: bool,
+    /// The run of evals it was made for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
 }
 
 impl CallRow {
@@ -103,6 +106,7 @@ impl CallRow {
             session: intent.session.clone(),
             trace: intent.trace.as_ref().map(|trace| trace.trace_id.clone()),
             stream: intent.stream,
+            run: intent.run.as_ref().map(|run| run.run),
         }
     }
 
@@ -138,6 +142,7 @@ impl CallRow {
             session: None,
             trace: None,
             stream: false,
+            run: None,
         };
         row.end(outcome);
         row
@@ -199,12 +204,14 @@ pub(super) struct IndexedRow {
 }
 
 /// The version of the stored form, the first byte of a block.
-const FORMAT: u8 = 2;
-/// The form before: nothing stands behind a row.
+const FORMAT: u8 = 3;
+/// The forms before: nothing stands behind a row, or its arm alone.
 const WITHOUT_ARM: u8 = 1;
+const WITHOUT_RUN: u8 = 2;
 
 /// The stored form, which filters look at before anything is copied. Postcard has no field names:
-/// fields are only ever added with a new `FORMAT`. Since 2 a row is followed by its arm.
+/// fields are only ever added with a new `FORMAT`. Since 2 a row is followed by its arm, since 3
+/// also by its run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Stored<'a> {
     pub(super) id: [u8; 16],
@@ -275,7 +282,7 @@ impl<'a> Stored<'a> {
         CallId(uuid::Uuid::from_bytes(self.id))
     }
 
-    fn into_row(self, arm: Option<Arm>) -> IndexedRow {
+    fn into_row(self, (arm, run): (Option<Arm>, Option<[u8; 16]>)) -> IndexedRow {
         let [input_tokens, cached_tokens, output_tokens] = self.tokens;
         let row = CallRow {
             id: self.id(),
@@ -306,6 +313,7 @@ impl<'a> Stored<'a> {
             session: self.session.map(str::to_owned),
             trace: self.trace.map(str::to_owned),
             stream: self.stream,
+            run: run.map(|run| RunId(uuid::Uuid::from_bytes(run))),
         };
         IndexedRow {
             row,
@@ -322,7 +330,8 @@ pub(super) fn encode_block<'a>(rows: impl Iterator<Item = &'a IndexedRow>) -> Ve
         let row = Stored::of(&indexed.row, indexed.intent, indexed.outcome);
         // Writing to a vector cannot fail, and every field is of a kind postcard knows.
         block = postcard::to_extend(&row, block).unwrap_or_default();
-        block = postcard::to_extend(&indexed.row.arm, block).unwrap_or_default();
+        let run = indexed.row.run.map(|run| run.0.into_bytes());
+        block = postcard::to_extend(&(indexed.row.arm, run), block).unwrap_or_default();
     }
     block
 }
@@ -336,22 +345,28 @@ pub(super) fn decode_block(
     let Some((&format, mut rest)) = block.split_first() else {
         return;
     };
-    if ![WITHOUT_ARM, FORMAT].contains(&format) {
+    if ![WITHOUT_ARM, WITHOUT_RUN, FORMAT].contains(&format) {
         return;
     }
     while !rest.is_empty() {
         let Ok((stored, mut behind)) = postcard::take_from_bytes::<Stored<'_>>(rest) else {
             return;
         };
-        let mut arm = None;
+        let (mut arm, mut run) = (None, None);
         if format != WITHOUT_ARM {
             let Ok(found) = postcard::take_from_bytes::<Option<Arm>>(behind) else {
                 return;
             };
             (arm, behind) = found;
         }
+        if ![WITHOUT_ARM, WITHOUT_RUN].contains(&format) {
+            let Ok(found) = postcard::take_from_bytes::<Option<[u8; 16]>>(behind) else {
+                return;
+            };
+            (run, behind) = found;
+        }
         if is_wanted(&stored) {
-            rows.push(stored.into_row(arm));
+            rows.push(stored.into_row((arm, run)));
         }
         rest = behind;
     }
@@ -359,7 +374,10 @@ pub(super) fn decode_block(
 
 #[cfg(test)]
 mod tests {
-    use super::{Arm, CallRow, IndexedRow, Stored, WITHOUT_ARM, decode_block, encode_block};
+    use super::{
+        Arm, CallRow, IndexedRow, Stored, WITHOUT_ARM, WITHOUT_RUN, decode_block, encode_block,
+    };
+    use crate::domain::RunId;
     use crate::store::frame::Position;
     use crate::store::testing::{intent, outcome};
 
@@ -371,6 +389,7 @@ mod tests {
                 let mut row = CallRow::begun(&intent);
                 row.end(&outcome(&intent));
                 row.arm = (n % 2 == 0).then_some(Arm::Shadow);
+                row.run = (n % 3 == 0).then(RunId::fresh);
                 IndexedRow {
                     row,
                     intent: Position::default(),
@@ -389,16 +408,21 @@ mod tests {
         assert_eq!(decode(&encode_block(rows.iter())), rows);
         assert_eq!(decode(&[9, 1, 2]), [], "an unknown format");
 
-        // Blocks of the form before are read on.
-        let mut before = vec![WITHOUT_ARM];
+        // Blocks of the forms before are read on.
+        let (mut first, mut second) = (vec![WITHOUT_ARM], vec![WITHOUT_RUN]);
         for indexed in &rows {
             let row = Stored::of(&indexed.row, indexed.intent, indexed.outcome);
-            before = postcard::to_extend(&row, before).unwrap();
+            first = postcard::to_extend(&row, first).unwrap();
+            second = postcard::to_extend(&(&row, indexed.row.arm), second).unwrap();
         }
         let mut without = rows;
         for indexed in &mut without {
+            indexed.row.run = None;
+        }
+        assert_eq!(decode(&second), without);
+        for indexed in &mut without {
             indexed.row.arm = None;
         }
-        assert_eq!(decode(&before), without);
+        assert_eq!(decode(&first), without);
     }
 }

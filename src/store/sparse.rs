@@ -1,4 +1,4 @@
-//! Rare values (users, sessions, traces): a long list of their hashes, in runs.
+//! Rare values (users, sessions, traces, runs): a long list of their hashes, in runs.
 //!
 //! A query reads the whole list, 9 bytes per value: about 30 ms for a million. Writing goes to the
 //! list's end only, which costs next to nothing.
@@ -19,6 +19,7 @@ pub(super) enum Rare {
     User,
     Session,
     Trace,
+    Run,
 }
 
 /// Returns the hash of a rare value.
@@ -27,6 +28,7 @@ pub(super) fn hash_of(rare: Rare, value: &str) -> u32 {
         Rare::User => b'u',
         Rare::Session => b's',
         Rare::Trace => b't',
+        Rare::Run => b'r',
     };
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&[code]);
@@ -45,6 +47,9 @@ pub(super) fn sparse_hashes(row: &CallRow, mut note: impl FnMut(u32)) {
         if let Some(value) = value {
             note(hash_of(rare, value));
         }
+    }
+    if let Some(run) = row.run {
+        note(hash_of(Rare::Run, &run.to_string()));
     }
 }
 

@@ -339,6 +339,7 @@ pub(super) mod tests {
             }),
             release: None,
             shadow_of: None,
+            run: None,
             rendered_hash: None,
             model_asked: "prompt:support/refund".to_owned(),
             provider: "gemini".to_owned(),

@@ -1,6 +1,8 @@
 //! `GET /api/calls…`: records, newest first, one in full, sums, and what comes next.
 
-use crate::domain::{CallId, CallRecord, CallState, KeyId, Operation, PromptKey, Timestamp};
+use crate::domain::{
+    CallId, CallRecord, CallState, KeyId, Operation, PromptKey, RunId, Timestamp,
+};
 use crate::proxy::Proxy;
 use crate::server::error::ApiError;
 use crate::store::{CallFilter, CallRow, GroupBy, Position, StatsQuery, Store};
@@ -29,6 +31,7 @@ pub(crate) struct Listing {
     session: Option<String>,
     trace: Option<String>,
     operation: Option<Operation>,
+    run: Option<RunId>,
     /// Begun at this time or later, in microseconds since the epoch.
     from: Option<i64>,
     /// Begun before this time.
@@ -57,6 +60,7 @@ pub(crate) async fn list(
         session: listing.session,
         trace: listing.trace,
         operation: listing.operation,
+        run: listing.run,
         from: listing.from.map(Timestamp),
         to: listing.to.map(Timestamp),
     };

@@ -63,6 +63,7 @@ pub(crate) fn arrival(id: RequestId, headers: &HeaderMap, body: &Bytes) -> Arriv
             .filter(|tag| !tag.is_empty())
             .map(str::to_owned)
             .collect(),
+        run: None,
         body: body.clone(),
     }
 }

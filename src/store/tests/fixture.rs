@@ -1,9 +1,10 @@
 //! Stores written by every layout so far open.
 
-use crate::domain::{AuditEvent, Audited, CallState, KeyId, Timestamp};
+use crate::domain::{AuditEvent, Audited, CallState, KeyId, RunId, Timestamp};
 use crate::store::compress::pack;
 use crate::store::testing::{NOW, config, id, intent, kill, open, outcome, record};
-use crate::store::{CallFilter, Config, Store, StoredKey};
+use crate::store::{CallFilter, Config, RunEntry, RunStep, Store, StoredKey};
+use bytes::Bytes;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -24,6 +25,12 @@ fn event() -> AuditEvent {
     }
 }
 
+/// A run that was cut: its plan and a row.
+const RUN: [(RunStep, Option<&str>, &str); 2] = [
+    (RunStep::Began, None, "{\"plan\":1}"),
+    (RunStep::Row, Some("cell"), "{\"row\":1}"),
+];
+
 fn key() -> StoredKey {
     StoredKey {
         id: KeyId("abc123".to_owned()),
@@ -38,8 +45,8 @@ fn key() -> StoredKey {
     }
 }
 
-/// Writes what the fixture holds (a packed segment, plain ones, a call in flight, a key, a bundle),
-/// and kills the process.
+/// Writes what the fixture holds (a packed segment, plain ones, a call in flight, a key, a bundle,
+/// a run that goes on, and kills the process.
 fn written() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let config = Config {
@@ -52,6 +59,17 @@ fn written() -> TempDir {
     let hash = intent(0).prompt.unwrap().hash;
     store.put_bundle(hash, b"{\"template\":\"hi\"}").unwrap();
     record(&store, 0..30);
+    for (step, cell, body) in RUN {
+        let entry = RunEntry {
+            run: RunId(id(88).0),
+            step,
+            at: Timestamp(5),
+            cell: cell.map(str::to_owned),
+            facts: None,
+        };
+        let body = Bytes::from_static(body.as_bytes());
+        store.append_run_entry(&entry, &body).unwrap();
+    }
     store.append_intent(&intent(30)).unwrap();
     pack(&store.journal, 1, || true).unwrap();
     let killed = kill(dir.path());
@@ -103,6 +121,23 @@ fn a_store_of_layout_2_opens() {
 }
 
 #[test]
+fn a_store_of_layout_3_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&fixture(3), dir.path());
+    check(dir.path());
+    check_run(&open(dir.path()));
+}
+
+fn check_run(store: &Store) {
+    let run = store.run(&id(88).to_string()).unwrap().unwrap();
+    assert_eq!((run.began, run.ended), (Some(Timestamp(5)), None));
+    assert_eq!(store.run_plan(&run).unwrap().unwrap(), RUN[0].2);
+    let rows = store.run_rows(run.id).unwrap();
+    assert_eq!((rows[0].cell.as_str(), rows.len()), ("cell", 1));
+    assert_eq!(rows[0].body, RUN[1].2);
+}
+
+#[test]
 fn the_fixture_is_what_this_program_writes() {
     let written = written();
     let names = |dir: &Path| {
@@ -111,6 +146,7 @@ fn the_fixture_is_what_this_program_writes() {
         names.sort();
         names
     };
-    assert_eq!(names(written.path()), names(&fixture(2)));
+    assert_eq!(names(written.path()), names(&fixture(3)));
     check(written.path());
+    check_run(&open(written.path()));
 }

@@ -5,3 +5,4 @@ mod disks;
 mod fixture;
 mod queries;
 mod records;
+mod runs;
