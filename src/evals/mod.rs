@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! suite   files -> Suite         a promptfoo config with everything it names, read and checked
-//! plan    Suite -> RunPlan       every cell that is to be asked: side x subject x case x repeat
+//! planner Suite -> RunPlan       every cell that is to be asked: side x subject x case x repeat
 //! run     RunPlan -> rows        asks through the gateway, grades, keeps each row; resumes
 //! verdict rows -> RunReport      statistics, gates, one verdict
 //! report  RunReport -> text      terminal, JSON, JUnit, Markdown, HTML, SARIF, annotations
@@ -13,10 +13,12 @@
 //! - What a run needs is in its plan: nothing is read from a file after it began.
 //! - Every call, of a case or of a judge, goes through the gateway and is a record.
 
+mod dataset;
 pub mod gateway;
 pub mod grade;
 pub mod graders;
 pub mod plan;
+pub mod planner;
 pub mod report;
 pub mod row;
 pub mod script;

@@ -100,7 +100,8 @@ pub enum SubjectPrompt {
         /// The model that it names.
         model: Option<String>,
     },
-    /// A template whose filling is one user message.
+    /// A template. What it is filled to is one user message, or the messages themselves when it is a
+    /// JSON list of them.
     Text {
         /// The template.
         template: String,

@@ -24,7 +24,7 @@ pub use location::{Location, LocationError, RemoteUrl, Scheme};
 pub use mirror::{Mirror, Remote};
 pub use repository::{CommitId, Repository, blob_id};
 pub use transport::{Login, Token};
-pub use tree::{File, Limits, Skipped, Tree};
+pub use tree::{Entry, File, Limits, Skipped, Tree};
 
 #[cfg(test)]
 pub(crate) mod tests {

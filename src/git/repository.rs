@@ -169,6 +169,21 @@ impl Repository {
         tree::read(&self.local(), commit, subpath, limits, is_wanted)
     }
 
+    /// Returns what stands at `path` of `commit`, a file with its content unless it has more than
+    /// `max_bytes`. No other file is looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Object`] when an object is missing.
+    pub fn entry(
+        &self,
+        commit: CommitId,
+        path: &str,
+        max_bytes: usize,
+    ) -> Result<tree::Entry, Error> {
+        tree::entry(&self.local(), commit, path, max_bytes)
+    }
+
     /// Lists the files of `commit` below `subpath` as paths relative to it, with their blobs' ids,
     /// without reading them.
     ///

@@ -125,6 +125,48 @@ pub(super) fn read(
     Ok(tree)
 }
 
+/// What stands at a path of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A regular file.
+    File(Vec<u8>),
+    /// A regular file with more bytes than were asked for; how many it has.
+    TooLarge(u64),
+    /// A directory, a symlink or a submodule.
+    Other,
+    /// Nothing.
+    Missing,
+}
+
+/// Looks up one path without reading the rest of the tree.
+pub(super) fn entry(
+    repository: &gix::Repository,
+    commit: CommitId,
+    path: &str,
+    max_bytes: usize,
+) -> Result<Entry, Error> {
+    let fail = |error: gix::Error| unreadable(commit.object_id(), &error);
+    let root = directory(repository, commit, "")?;
+    let parts = path.split('/').filter(|part| !part.is_empty());
+    let Some(entry) = root.lookup_entry(parts).map_err(fail)? else {
+        return Ok(Entry::Missing);
+    };
+    if !matches!(
+        entry.mode().kind(),
+        EntryKind::Blob | EntryKind::BlobExecutable
+    ) {
+        return Ok(Entry::Other);
+    }
+    let id = entry.object_id();
+    let fail = |error: gix::Error| unreadable(id, &error);
+    let size = repository.find_header(id).map_err(fail)?.size();
+    if usize::try_from(size).map_or(true, |size| max_bytes < size) {
+        return Ok(Entry::TooLarge(size));
+    }
+    let mut blob = repository.find_blob(id).map_err(fail)?;
+    Ok(Entry::File(blob.take_data()))
+}
+
 pub(super) fn list(
     repository: &gix::Repository,
     commit: CommitId,

@@ -5,6 +5,7 @@ mod decimal;
 mod error;
 mod litellm;
 mod prices;
+mod ranks;
 mod tokens;
 
 pub use cost::{CostItem, cost, cost_items};

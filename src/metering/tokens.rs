@@ -1,9 +1,11 @@
 //! Counting tokens where a provider reports none, and before it is asked.
 
+use crate::metering::ranks::{CL100K, O200K};
 use bytes::Bytes;
 use serde::Deserialize;
 use std::borrow::Cow;
-use tiktoken_rs::{CoreBPE, cl100k_base_singleton, o200k_base_singleton};
+use std::sync::LazyLock;
+use tiktoken_rs::CoreBPE;
 
 /// Longer texts are not counted but estimated.
 const MAX_COUNTED: usize = 1024 * 1024;
@@ -16,6 +18,12 @@ const PIECE: usize = 16 * 1024;
 /// the provider.
 const IMAGE_TOKENS: u64 = 85;
 
+/// `None` where the program's own data is damaged: then a token is taken to be four bytes.
+type Tokenizer = Option<&'static CoreBPE>;
+
+static NEW: LazyLock<Option<CoreBPE>> = LazyLock::new(|| O200K.load());
+static OLD: LazyLock<Option<CoreBPE>> = LazyLock::new(|| CL100K.load());
+
 /// The tokenizers of `OpenAI`'s models. For other models the newest one is taken: an estimate.
 ///
 /// A tokenizer is loaded when it is first needed, which takes a tenth of a second or two.
@@ -25,7 +33,7 @@ pub struct Tokens;
 impl Tokens {
     /// Loads the tokenizer of current models, so that no call waits for it.
     pub fn warm(self) {
-        let _ = o200k_base_singleton();
+        LazyLock::force(&NEW);
     }
 
     /// Returns the tokens of `text` for `model`.
@@ -39,7 +47,10 @@ impl Tokens {
     #[must_use]
     pub fn common_prefix(self, model: &str, one: &str, other: &str) -> u64 {
         let Self = self;
-        let tokenizer = tokenizer(model);
+        let Some(tokenizer) = tokenizer(model) else {
+            let common = one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b);
+            return as_count(common.count() / 4);
+        };
         let common = tokens(tokenizer, one).zip(tokens(tokenizer, other));
         as_count(common.take_while(|(a, b)| a == b).count())
     }
@@ -56,7 +67,7 @@ impl Tokens {
 }
 
 /// Returns the tokenizer of `model`'s family.
-fn tokenizer(model: &str) -> &'static CoreBPE {
+fn tokenizer(model: &str) -> Tokenizer {
     let name = model.rsplit_once('/').map_or(model, |(_, name)| name);
     let name = name.strip_prefix("ft:").unwrap_or(name);
     let is_old = name == "gpt-4"
@@ -69,17 +80,13 @@ fn tokenizer(model: &str) -> &'static CoreBPE {
         ]
         .iter()
         .any(|family| name.starts_with(family));
-    if is_old {
-        cl100k_base_singleton()
-    } else {
-        o200k_base_singleton()
-    }
+    if is_old { OLD.as_ref() } else { NEW.as_ref() }
 }
 
-fn count(tokenizer: &CoreBPE, text: &str) -> u64 {
-    if MAX_COUNTED < text.len() {
+fn count(tokenizer: Tokenizer, text: &str) -> u64 {
+    let Some(tokenizer) = tokenizer.filter(|_| text.len() <= MAX_COUNTED) else {
         return as_count(text.len() / 4);
-    }
+    };
     let mut sum = 0;
     let mut rest = text;
     while let Some((piece, after)) = split_piece(rest) {
@@ -119,7 +126,7 @@ fn as_count(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
-fn count_message(tokenizer: &CoreBPE, json: &[u8]) -> u64 {
+fn count_message(tokenizer: Tokenizer, json: &[u8]) -> u64 {
     let Ok(message) = serde_json::from_slice::<Message<'_>>(json) else {
         // What is no message is counted as the text it is.
         return 3 + as_count(json.len() / 4);

@@ -4,18 +4,21 @@
 
 mod assertion;
 mod case;
+pub(in crate::evals) mod load;
 mod settings;
 
 pub use assertion::{
     AssertNode, AssertSet, Assertion, AssertionKind, AssertionValue, Decider, Script,
 };
 pub use case::{Case, CaseId, CaseOptions, GroupMember, Place};
+pub use load::{Files, Problem, Source, find, load};
 pub use settings::{
     Alert, Budget, Counterfactual, Gate, GateKind, JudgeRules, OnExceed, OnInconclusive, Overlap,
     Schedule, Settings, Stopping,
 };
 
 use crate::domain::PromptReference;
+use crate::evals::plan::JudgePlan;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -44,6 +47,9 @@ pub struct Suite {
     pub warnings: Vec<String>,
     /// Every file it was read from, as `(path, SHA-256)`: a change of one touches the suite.
     pub files: Vec<(String, String)>,
+    /// The judge that it names, read from its file.
+    #[serde(default)]
+    pub judge: Option<JudgePlan>,
 }
 
 /// A prompt of a suite.
@@ -65,7 +71,8 @@ pub struct PromptEntry {
 pub enum PromptSource {
     /// A prompt of the registry: `prompt://NAME[@SELECTOR]`.
     Registry(#[serde(with = "reference_text")] PromptReference),
-    /// A template whose filling is one user message.
+    /// A template. What it is filled to is one user message, or the messages themselves when it is a
+    /// JSON list of them.
     Text(String),
     /// A list of chat messages with templates in their contents.
     Chat(Value),

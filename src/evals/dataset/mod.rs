@@ -1,0 +1,11 @@
+//! Files of data: tables (CSV) and lines of JSON, each row a case.
+//!
+//! A row becomes the tree that the same case would be in YAML, so that all that is checked there is
+//! checked here too.
+
+mod cells;
+mod csv;
+mod rows;
+
+pub(in crate::evals) use csv::table;
+pub(in crate::evals) use rows::{json_lines, table_rows};

@@ -1,0 +1,127 @@
+//! The file of a judge: its model, parameters and instructions.
+
+use crate::evals::plan::JudgePlan;
+use crate::evals::suite::ModelSource;
+use crate::evals::suite::load::node::{Content, Node};
+use crate::evals::suite::load::reading::{Loader, sha256};
+use serde_json::{Value, json};
+
+/// Keys of a judge's file.
+const KEYS: [&str; 5] = ["description", "model", "config", "rubricPrompt", "labels"];
+
+impl Loader<'_> {
+    /// Reads the judge that `reference` names; `at` is where.
+    pub(super) fn judge(&self, reference: &str, at: &Node) -> Option<JudgePlan> {
+        let path = self.path_of(reference, at)?;
+        let mut file = self.document(&path, at)?;
+        self.fill_environment(&mut file);
+        let fields = self.fields(&file, "a judge", &KEYS)?;
+        let Some(model) = self.text_at(&fields, "model") else {
+            self.wrong(
+                &file,
+                "the judge has no `model`",
+                "write `model: gateway:openai/gpt-5-mini`",
+            );
+            return None;
+        };
+        let place = fields.get("model").unwrap_or(&file);
+        let ModelSource::Route(model) = self.judge_model(&model, place)? else {
+            self.wrong(place, format!("`{model}` cannot judge"), "name a model");
+            return None;
+        };
+        self.text_at(&fields, "description");
+        self.check_labels(fields.get("labels"));
+        let config = self.map_at(&fields, "config");
+        let parameters = config.map(|config| self.parameters(config, "a judge"));
+        let parameters = parameters.unwrap_or_default();
+        let rubric = fields.get("rubricPrompt");
+        let rubric_prompt = rubric.and_then(|node| self.rubric_prompt(node));
+        let identity = json!({
+            "model": model,
+            "parameters": parameters,
+            "rubric_prompt": rubric_prompt,
+        });
+        Some(JudgePlan {
+            path,
+            hash: sha256(identity.to_string().as_bytes()),
+            model,
+            parameters,
+            rubric_prompt,
+            calibration: None,
+        })
+    }
+
+    /// Of the judge of `metadata.promptgate.judge.model`.
+    pub(super) fn judge_of_model(&self, model: &str, at: &Node) -> Option<JudgePlan> {
+        let ModelSource::Route(model) = self.judge_model(model, at)? else {
+            self.wrong(at, format!("`{model}` cannot judge"), "name a model");
+            return None;
+        };
+        let identity = json!({"model": model, "parameters": {}, "rubric_prompt": Value::Null});
+        Some(JudgePlan {
+            path: String::new(),
+            hash: sha256(identity.to_string().as_bytes()),
+            model,
+            parameters: serde_json::Map::new(),
+            rubric_prompt: None,
+            calibration: None,
+        })
+    }
+
+    /// A name without a colon is a route of the gateway already.
+    fn judge_model(&self, name: &str, at: &Node) -> Option<ModelSource> {
+        if name.contains(':') {
+            self.model_source(name, at)
+        } else {
+            Some(ModelSource::Route(name.to_owned()))
+        }
+    }
+
+    /// What people said of answers: `{output, vars, label, rater}` on each line.
+    fn check_labels(&self, node: Option<&Node>) {
+        let Some(node) = node else { return };
+        let Some(reference) = node.text() else {
+            self.wrong(
+                node,
+                "`labels` is no path",
+                "write `labels: NAME.labels.jsonl`",
+            );
+            return;
+        };
+        let Some(path) = self.path_of(reference, node) else {
+            return;
+        };
+        let Some(text) = self.text(&path, node) else {
+            return;
+        };
+        let lines = match crate::evals::dataset::json_lines(&text, &path) {
+            Ok(lines) => lines,
+            Err(problems) => {
+                return problems
+                    .into_iter()
+                    .for_each(|problem| self.problem(problem));
+            }
+        };
+        for line in &lines {
+            let known = ["output", "vars", "rubric", "label", "rater", "note"];
+            let Some(fields) = self.fields(line, "a label", &known) else {
+                continue;
+            };
+            if fields.get("output").is_none() {
+                self.wrong(
+                    line,
+                    "the label has no `output`",
+                    "write the answer that was labelled",
+                );
+            }
+            let is_label = matches!(
+                fields.get("label").map(|node| &node.content),
+                Some(Content::Scalar(Value::Bool(_)))
+            );
+            if !is_label {
+                let hint = "write `true` where the answer is good, else `false`";
+                self.wrong(line, "the label has no boolean `label`", hint);
+            }
+        }
+    }
+}
