@@ -1,13 +1,20 @@
 //! The file of a judge: its model, parameters and instructions.
 
-use crate::evals::plan::JudgePlan;
+use crate::evals::plan::{JudgePlan, Panelist};
 use crate::evals::suite::ModelSource;
 use crate::evals::suite::load::node::{Content, Node};
 use crate::evals::suite::load::reading::{Loader, sha256};
 use serde_json::{Value, json};
 
 /// Keys of a judge's file.
-const KEYS: [&str; 5] = ["description", "model", "config", "rubricPrompt", "labels"];
+const KEYS: [&str; 6] = [
+    "description",
+    "model",
+    "panel",
+    "config",
+    "rubricPrompt",
+    "labels",
+];
 
 impl Loader<'_> {
     /// Reads the judge that `reference` names; `at` is where.
@@ -36,17 +43,22 @@ impl Loader<'_> {
         let parameters = parameters.unwrap_or_default();
         let rubric = fields.get("rubricPrompt");
         let rubric_prompt = rubric.and_then(|node| self.rubric_prompt(node));
-        let identity = json!({
+        let panel = self.panel(fields.get("panel"));
+        let mut identity = json!({
             "model": model,
             "parameters": parameters,
             "rubric_prompt": rubric_prompt,
         });
+        if let (false, Value::Object(identity)) = (panel.is_empty(), &mut identity) {
+            identity.insert("panel".to_owned(), json!(panel));
+        }
         Some(JudgePlan {
             path,
             hash: sha256(identity.to_string().as_bytes()),
             model,
             parameters,
             rubric_prompt,
+            panel,
             calibration: None,
         })
     }
@@ -64,8 +76,46 @@ impl Loader<'_> {
             model,
             parameters: serde_json::Map::new(),
             rubric_prompt: None,
+            panel: Vec::new(),
             calibration: None,
         })
+    }
+
+    /// Further models: names, or `{model, config}`.
+    fn panel(&self, node: Option<&Node>) -> Vec<Panelist> {
+        let Some(node) = node else {
+            return Vec::new();
+        };
+        let Content::List(items) = &node.content else {
+            self.wrong(
+                node,
+                "`panel` is no list of models",
+                "write `panel: [gateway:openai/gpt-5-mini, ...]`",
+            );
+            return Vec::new();
+        };
+        items.iter().filter_map(|item| self.panelist(item)).collect()
+    }
+
+    fn panelist(&self, node: &Node) -> Option<Panelist> {
+        let (name, parameters) = match node.text() {
+            Some(name) => (name.to_owned(), serde_json::Map::new()),
+            None => {
+                let fields = self.fields(node, "a judge of a panel", &["model", "config"])?;
+                let Some(name) = self.text_at(&fields, "model") else {
+                    self.wrong(node, "the judge has no `model`", "write `model: MODEL`");
+                    return None;
+                };
+                let config = self.map_at(&fields, "config");
+                let config = config.map(|config| self.parameters(config, "a judge"));
+                (name, config.unwrap_or_default())
+            }
+        };
+        let ModelSource::Route(model) = self.judge_model(&name, node)? else {
+            self.wrong(node, format!("`{name}` cannot judge"), "name a model");
+            return None;
+        };
+        Some(Panelist { model, parameters })
     }
 
     /// A name without a colon is a route of the gateway already.
