@@ -14,9 +14,11 @@
 //! - Every call, of a case or of a judge, goes through the gateway and is a record.
 
 mod dataset;
+mod digest;
 pub mod gateway;
 pub mod grade;
 pub mod graders;
+pub mod judges;
 pub mod plan;
 pub mod planner;
 pub mod report;
