@@ -24,6 +24,8 @@ pub use run::{Bound, Reload, Running, Shutdown};
 use crate::access::KeyRing;
 use crate::app::archive::Archive;
 use crate::domain::{Clock, Secret};
+use crate::evals::ledger::Ledger;
+use crate::evals::run::Runs;
 use crate::metering::Tokens;
 use crate::prompts::Prompts;
 use crate::providers;
@@ -52,6 +54,7 @@ pub struct App {
     keys: Arc<KeyRing>,
     telemetry: Arc<Telemetry>,
     token: Arc<Secret>,
+    evals: Arc<Runs>,
     tasks: TaskTracker,
     stopping: CancellationToken,
     cut: CancellationToken,
@@ -121,6 +124,9 @@ impl App {
             shadows: Shadows::default(),
         });
         let stopping = CancellationToken::new();
+        let upstreams = Some(Arc::clone(&proxy.upstreams));
+        let ledger = Arc::new(Ledger::new(Arc::clone(&store), upstreams, clock));
+        let evals = Runs::new(ledger, Arc::clone(&proxy), stopping.clone());
         Ok(Self {
             config,
             store,
@@ -129,6 +135,7 @@ impl App {
             keys,
             telemetry,
             token,
+            evals: Arc::new(evals),
             tasks,
             stopping,
             cut,
@@ -164,6 +171,7 @@ impl App {
             clock: Clock::System,
             hooks: Arc::new(self.config.hooks.clone()),
             bundles: Arc::new(Semaphore::new(1)),
+            evals: Arc::clone(&self.evals),
         }
     }
 

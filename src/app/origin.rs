@@ -46,6 +46,12 @@ impl Environment {
         self.get("NO_COLOR").is_none()
     }
 
+    /// Returns all variables.
+    #[must_use]
+    pub const fn variables(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+
     /// Returns a variable; an empty one counts as not set.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {

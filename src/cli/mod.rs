@@ -1,12 +1,13 @@
 //! The command line: stdout is data, stderr is everything else, errors end with a hint.
 //!
-//! Exit codes: 0 done, 1 failed (or findings), 2 wrong usage or config.
+//! Exit codes: 0 done, 1 failed (or findings), 2 wrong usage or config; runs of evals have more of their own.
 
 mod audit;
 mod bisect;
 mod calls;
 mod check;
 mod diff;
+mod evals;
 mod explain;
 mod files;
 mod history;
@@ -100,6 +101,9 @@ enum Command {
     /// List, show and render prompts, and tell their history.
     #[command(subcommand)]
     Prompts(prompts::PromptsCommand),
+    /// Run suites of evals, check them, and read what came of them.
+    #[command(subcommand)]
+    Evals(evals::EvalsCommand),
     /// Tell what happened to prompts, labels and keys.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -163,6 +167,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), output::Failure> {
         Command::Calls(command) => calls::run(command, &common, &environment).await,
         Command::Keys(command) => keys::run(command, &common, &environment).await,
         Command::Prompts(command) => prompts::run(command, &common, &environment).await,
+        Command::Evals(command) => evals::run(command, &common, &environment).await,
         Command::Audit(command) => audit::run(command, &common, &environment).await,
         Command::Store(command) => store::run(command, &common, &environment).await,
     }

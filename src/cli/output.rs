@@ -39,6 +39,11 @@ impl Failure {
         Self::new(String::new())
     }
 
+    /// Ends with a code of its own.
+    pub(crate) fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
     pub(crate) fn with_hint(self, hint: Option<String>) -> Self {
         Self { hint, ..self }
     }

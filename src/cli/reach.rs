@@ -53,10 +53,25 @@ impl Admin {
         if reply.status < 300 {
             return Ok(answer);
         }
-        let text = |key: &str| at(at(&answer, "error"), key).as_str().map(str::to_owned);
-        let message =
-            text("message").unwrap_or_else(|| format!("the server answered {}", reply.status));
-        Err(Failure::new(message).with_hint(text("hint")))
+        Err(refusal(reply.status, &answer))
+    }
+
+    /// Sends a request and hands each line of the answer to `on_line` when it comes; an error answer
+    /// becomes a failure with its hint.
+    pub(crate) async fn lines(
+        &self,
+        path: &str,
+        body: &Value,
+        on_line: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<(), Failure> {
+        let body = Bytes::from(body.to_string());
+        let sent = self.client.lines(Method::POST, path, Some(body), on_line);
+        let reply = sent.await?;
+        if reply.status < 300 {
+            return Ok(());
+        }
+        let answer = serde_json::from_slice(&reply.body).unwrap_or_default();
+        Err(refusal(reply.status, &answer))
     }
 
     /// Reads from the admin plane.
@@ -71,6 +86,12 @@ impl Admin {
             None => Ok(()),
         }
     }
+}
+
+fn refusal(status: u16, answer: &Value) -> Failure {
+    let text = |key: &str| at(at(answer, "error"), key).as_str().map(str::to_owned);
+    let message = text("message").unwrap_or_else(|| format!("the server answered {status}"));
+    Failure::new(message).with_hint(text("hint"))
 }
 
 /// Loads the config, for commands that need no store.

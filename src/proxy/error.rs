@@ -292,6 +292,19 @@ impl Error {
         }
     }
 
+    /// Whether the same question may be answered later: the provider was busy, or could not be reached.
+    #[must_use]
+    pub fn may_succeed_later(&self) -> bool {
+        match self {
+            Self::Provider { error, .. } => error.is_retryable(),
+            Self::NoContent { .. }
+            | Self::InvalidAnswer { .. }
+            | Self::Record(_)
+            | Self::ShuttingDown => true,
+            _ => false,
+        }
+    }
+
     /// Returns how the record of a call ends that ends with this error.
     #[must_use]
     pub fn state(&self) -> CallState {

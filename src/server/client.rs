@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::uri::Authority;
-use http::{Method, Request, Uri, header};
+use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use std::io;
@@ -84,6 +84,32 @@ impl AdminClient {
         path: &str,
         body: Option<Bytes>,
     ) -> Result<AdminReply, ClientError> {
+        self.follow(method, path, body, None).await
+    }
+
+    /// Sends a request and hands each line of a good answer to `on_line` when it comes; what is returned
+    /// has the body of an answer that is not good.
+    ///
+    /// # Errors
+    ///
+    /// When a running server cannot be reached, or the answer breaks off.
+    pub async fn lines(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        on_line: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<AdminReply, ClientError> {
+        self.follow(method, path, body, Some(on_line)).await
+    }
+
+    async fn follow(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        on_line: Option<OnLine<'_>>,
+    ) -> Result<AdminReply, ClientError> {
         let token = match self {
             Self::Remote { token, .. } | Self::Local { token, .. } => token,
         };
@@ -96,7 +122,14 @@ impl AdminClient {
             .body(Full::new(body.unwrap_or_default()))
             .map_err(|error| self.error(&error))?;
         match self {
-            Self::Remote { address, .. } => self.send_remote(*address, request).await,
+            Self::Remote { address, .. } => {
+                let stream = TcpStream::connect(*address).await;
+                let sent = async {
+                    let exchanged = exchange(stream?, request, on_line).await;
+                    exchanged.map_err(io::Error::other)
+                };
+                sent.await.map_err(|error| self.error(&error))
+            }
             Self::Local { router, .. } => {
                 let answer = router
                     .as_ref()
@@ -104,23 +137,10 @@ impl AdminClient {
                     .oneshot(request.map(Body::new))
                     .await;
                 let (parts, body) = answer.map_err(|error| self.error(&error))?.into_parts();
-                let body = body.collect().await.map_err(|error| self.error(&error))?;
-                Ok(AdminReply {
-                    status: parts.status.as_u16(),
-                    body: body.to_bytes(),
-                })
+                let read = read(parts.status, body, on_line).await;
+                read.map_err(|error| self.error(&error))
             }
         }
-    }
-
-    async fn send_remote(
-        &self,
-        address: SocketAddr,
-        request: Request<Full<Bytes>>,
-    ) -> Result<AdminReply, ClientError> {
-        let stream = TcpStream::connect(address).await;
-        let sent = async { exchange(stream?, request).await.map_err(io::Error::other) };
-        sent.await.map_err(|error| self.error(&error))
     }
 
     /// Puts a body to `path` of a server that need not be on this machine, without a token.
@@ -158,7 +178,7 @@ impl AdminClient {
             .map_err(|problem| error(&problem))?;
         let stream = TcpStream::connect((host, server.port_u16().unwrap_or(80))).await;
         let stream = stream.map_err(|problem| error(&problem))?;
-        exchange(stream, request)
+        exchange(stream, request, None)
             .await
             .map_err(|problem| error(&problem))
     }
@@ -175,18 +195,53 @@ impl AdminClient {
     }
 }
 
+/// Who gets the lines of an answer.
+type OnLine<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
+
 async fn exchange(
     stream: TcpStream,
     request: Request<Full<Bytes>>,
+    on_line: Option<OnLine<'_>>,
 ) -> Result<AdminReply, hyper::Error> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let exchange = async move {
         let (parts, body) = sender.send_request(request).await?.into_parts();
-        Ok::<_, hyper::Error>((parts.status.as_u16(), body.collect().await?.to_bytes()))
+        read(parts.status, body, on_line).await
     };
     // The connection is driven here, beside the exchange, and ends with it.
     let (answer, _) = futures_util::future::join(exchange, connection).await;
-    let (status, body) = answer?;
-    Ok(AdminReply { status, body })
+    answer
+}
+
+/// Reads an answer, line by line where it is good and somebody wants its lines.
+async fn read<B>(
+    status: StatusCode,
+    body: B,
+    on_line: Option<OnLine<'_>>,
+) -> Result<AdminReply, B::Error>
+where
+    B: http_body::Body<Data = Bytes>,
+{
+    let (code, on_line) = (status.as_u16(), on_line.filter(|_| status.is_success()));
+    let Some(on_line) = on_line else {
+        let body = body.collect().await?.to_bytes();
+        return Ok(AdminReply { status: code, body });
+    };
+    let mut body = std::pin::pin!(body);
+    let mut rest = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        rest.extend_from_slice(&data);
+        while let Some(end) = memchr::memchr(b'\n', &rest) {
+            let line: Vec<u8> = rest.drain(..=end).collect();
+            on_line(line.trim_ascii_end());
+        }
+    }
+    Ok(AdminReply {
+        status: code,
+        body: rest.into(),
+    })
 }

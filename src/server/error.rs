@@ -1,6 +1,7 @@
 //! The one place where errors meet HTTP.
 
 use crate::domain::Blame;
+use crate::evals::run;
 use crate::providers::ErrorKind;
 use crate::proxy::{self, AnswerFacts, Failure};
 use crate::server::headers;
@@ -279,6 +280,22 @@ impl From<store::Error> for ApiError {
                 None => Self::internal(&describe(&error)),
             },
         }
+    }
+}
+
+impl From<run::Error> for ApiError {
+    fn from(error: run::Error) -> Self {
+        let status = match error {
+            run::Error::Store(error) => return error.into(),
+            run::Error::RunNotFound { .. } | run::Error::NothingToResume => StatusCode::NOT_FOUND,
+            run::Error::PlanInvalid { .. } => StatusCode::BAD_REQUEST,
+            run::Error::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            run::Error::PlanLost { .. } | run::Error::BrokeOff { .. } => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        let hint = error.hint();
+        Self::of_request(status, error.kind(), error.to_string(), hint.as_deref())
     }
 }
 

@@ -26,6 +26,7 @@ pub use workers::Workers;
 
 use crate::access::KeyRing;
 use crate::domain::{Clock, Secret, Timestamp};
+use crate::evals::run::Runs;
 use crate::prompts::Prompts;
 use crate::proxy::{CurrentUpstreams, Proxy};
 use crate::store::Store;
@@ -83,6 +84,8 @@ pub struct AdminState {
     pub hooks: Arc<Hooks>,
     /// Places for bundles that are being taken.
     pub bundles: Arc<Semaphore>,
+    /// Runs of evals.
+    pub evals: Arc<Runs>,
 }
 
 /// What there is to be called.

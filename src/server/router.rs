@@ -3,7 +3,8 @@
 use crate::server::error::ApiError;
 use crate::server::layers::Door;
 use crate::server::routes::{
-    audit, calls, chat, embeddings, health, history, keys, models, prompts, releases, sync, usage,
+    audit, calls, chat, embeddings, evals, health, history, keys, models, prompts, releases, sync,
+    usage,
 };
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;
@@ -76,6 +77,9 @@ pub fn admin(state: AdminState) -> Router {
         .route("/audit", get(audit::list))
         .route("/prompts/sync", get(sync::status).post(sync::now))
         .route("/prompts/usage", get(usage::usage))
+        .route("/evals/runs", get(evals::list).post(evals::begin))
+        .route("/evals/runs/{id}", get(evals::show).delete(evals::cancel))
+        .route("/evals/runs/{id}/rows", get(evals::rows))
         .route("/store/gaps", get(calls::gaps))
         .route("/store/rebuild", post(calls::rebuild))
         .layer(from_fn_with_state(

@@ -209,7 +209,12 @@ mod tests {
         let noise: Vec<u8> = (0..1_000).map(|_| rand::random()).collect();
         for n in 0..30 {
             answers.put(&key(n), &noise, Timestamp(1)).unwrap();
-            let total: u64 = answers.entries().unwrap().iter().map(|entry| entry.bytes).sum();
+            let total: u64 = answers
+                .entries()
+                .unwrap()
+                .iter()
+                .map(|entry| entry.bytes)
+                .sum();
             assert!(total <= 10_000, "{n}: {total}");
         }
         let newest = answers.get(&key(29), Timestamp(1)).unwrap();

@@ -43,11 +43,11 @@ mod sparse;
 mod statistics;
 mod term;
 
+mod answers;
 mod bundles;
 mod kept_prompts;
 mod lock;
 mod migrate;
-mod answers;
 mod numbers;
 mod registry;
 mod runs;

@@ -290,7 +290,9 @@ fn ended_calls(
             return Ok(rows);
         };
         let found = index.rows(bucket, is_wanted)?.into_iter().rev();
-        let found = found.map(|row| row.row).filter(|row| filter.accepts_run(row));
+        let found = found
+            .map(|row| row.row)
+            .filter(|row| filter.accepts_run(row));
         rows.extend(found.take(limit - rows.len()));
         let Some(next) = bucket.checked_sub(1).filter(|_| rows.len() < limit) else {
             return Ok(rows);

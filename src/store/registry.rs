@@ -345,12 +345,7 @@ fn place_of(frame: &Frame) -> Option<Vec<u8>> {
         Kind::KeyChanged => Some(key_place(&frame.decode::<StoredKey>()?.id)),
         Kind::SettingChanged => Some(setting_place(&frame.decode::<Setting>()?.name)),
         Kind::PromptsLoaded | Kind::Audited => Some(event_place(&frame.decode()?)),
-        Kind::Intent
-        | Kind::Outcome
-        | Kind::Gap
-        | Kind::Closed
-        | Kind::Lost
-        | Kind::Run => None,
+        Kind::Intent | Kind::Outcome | Kind::Gap | Kind::Closed | Kind::Lost | Kind::Run => None,
     }
 }
 

@@ -64,7 +64,11 @@ pub(super) struct PlacedEntry {
 impl PlacedEntry {
     /// Returns about how much memory it takes, in bytes.
     pub(super) fn memory_bytes(&self) -> usize {
-        let facts = self.entry.facts.as_ref().map_or(0, |facts| facts.get().len());
+        let facts = self
+            .entry
+            .facts
+            .as_ref()
+            .map_or(0, |facts| facts.get().len());
         size_of::<Self>() + facts + self.entry.cell.as_ref().map_or(0, String::len)
     }
 }

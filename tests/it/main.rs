@@ -23,6 +23,7 @@ mod chat;
 mod cli;
 mod crash;
 mod diff;
+mod evals;
 mod full_disk;
 mod health;
 mod import;

@@ -10,8 +10,11 @@ mod html;
 mod javascript;
 mod json;
 mod measures;
+mod meteor;
 mod overlap;
+mod porter;
 mod ready;
+mod safety;
 mod sql;
 mod text;
 mod tools;
@@ -24,6 +27,7 @@ pub use aggregate::{aggregate, aggregate_with};
 use crate::evals::grade::{AssertionGrade, Grade, Graded};
 use crate::evals::suite::{Assertion, AssertionKind, AssertionValue, Decider};
 use crate::evals::{template, values};
+use crate::safety::Family;
 use ready::Ready;
 use serde_json::{Map, Value};
 
@@ -144,6 +148,7 @@ fn judge(ready: &Ready<'_>) -> Judged {
         Kind::RougeN => overlap::rouge(ready),
         Kind::Bleu => overlap::bleu(ready),
         Kind::Gleu => overlap::gleu(ready),
+        Kind::Meteor => meteor::meteor(ready),
         Kind::Latency => measures::latency(ready),
         Kind::Cost => measures::cost(ready),
         Kind::Perplexity => measures::perplexity(ready),
@@ -155,6 +160,26 @@ fn judge(ready: &Ready<'_>) -> Judged {
         Kind::TrajectoryToolArgsMatch => trajectory::tool_args_match(ready),
         Kind::TrajectoryStepCount => trajectory::step_count(ready),
         Kind::Javascript => javascript::javascript(ready),
+        Kind::IsRefusal => safety::is_refusal(ready),
+        _ => judge_safety(ready),
+    }
+}
+
+/// The kinds of ours.
+fn judge_safety(ready: &Ready<'_>) -> Judged {
+    use AssertionKind as Kind;
+    match ready.assertion.kind {
+        Kind::Pii => safety::pii(ready),
+        Kind::Secrets => safety::none_of(ready, Family::Secrets),
+        Kind::Unicode => safety::none_of(ready, Family::Unicode),
+        Kind::Commands => safety::none_of(ready, Family::Commands),
+        Kind::Markup => safety::markup(ready, Family::Markup),
+        Kind::Exfiltration => safety::markup(ready, Family::Exfiltration),
+        Kind::Canary => safety::canary(ready),
+        Kind::Leak => safety::leak(ready),
+        Kind::ToolPolicy => safety::tool_policy(ready),
+        Kind::Refusal => safety::refusal(ready),
+        Kind::Repetition => safety::repeats(ready),
         _ => Err(CannotJudge::because("no rule decides it")),
     }
 }

@@ -239,6 +239,10 @@ kinds! {
     Leak = "promptgate:leak",
     /// Nothing that carries data out: images, links, scripts.
     Exfiltration = "promptgate:exfiltration",
+    /// No markup that a browser would run.
+    Markup = "promptgate:markup",
+    /// No commands that destroy or open a machine or a database.
+    Commands = "promptgate:commands",
     /// No invisible or misleading characters.
     Unicode = "promptgate:unicode",
     /// Only allowed tools, with allowed arguments.

@@ -1,8 +1,6 @@
 //! `GET /api/calls…`: records, newest first, one in full, sums, and what comes next.
 
-use crate::domain::{
-    CallId, CallRecord, CallState, KeyId, Operation, PromptKey, RunId, Timestamp,
-};
+use crate::domain::{CallId, CallRecord, CallState, KeyId, Operation, PromptKey, RunId, Timestamp};
 use crate::proxy::Proxy;
 use crate::server::error::ApiError;
 use crate::store::{CallFilter, CallRow, GroupBy, Position, StatsQuery, Store};

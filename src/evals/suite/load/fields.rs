@@ -39,10 +39,14 @@ impl Loader<'_> {
         known: &[&str],
     ) -> Option<Fields<'a>> {
         let Content::Map(fields) = &node.content else {
-            let message = format!("{what} is a mapping, and this is {}", node.type_name());
+            let message = format!("{what} must be a mapping, and this is {}", node.type_name());
             self.problem(Problem::new(node.place(), message).hint("write `key: value` lines"));
             return None;
         };
+        // That a reference leads nowhere has been said.
+        if fields.iter().any(|field| field.name == "$ref") && self.has_problems() {
+            return None;
+        }
         for field in fields {
             if !known.contains(&field.name.as_str()) && !field.name.starts_with("x-") {
                 let message = format!("`{}` is no key of {what}", field.name);
@@ -54,7 +58,7 @@ impl Loader<'_> {
     }
 
     fn expected(&self, node: &Node, key: &str, wanted: &str) {
-        let message = format!("`{key}` is {wanted}, and this is {}", node.type_name());
+        let message = format!("`{key}` must be {wanted}, and this is {}", node.type_name());
         self.problem(Problem::new(node.place(), message));
     }
 
@@ -127,7 +131,10 @@ impl Loader<'_> {
         }
         self.wrong(
             node,
-            format!("`{key}` is a boolean, and this is {}", node.type_name()),
+            format!(
+                "`{key}` must be a boolean, and this is {}",
+                node.type_name()
+            ),
             "write `true` or `false`",
         );
         None

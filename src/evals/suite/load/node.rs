@@ -64,7 +64,13 @@ impl Node {
             let words = words.lines().next().unwrap_or_default();
             let (line, column) = place.unwrap_or_default();
             let said = format!(" at line {line}, column {column}");
-            let message = format!("broken YAML: {}", words.replace(&said, ""));
+            let words = words.replace(&said, "");
+            let twice = words.strip_prefix("duplicate mapping key: ");
+            let twice = twice.and_then(|rest| rest.split_once(", set "));
+            let message = match twice {
+                Some((key, _)) => format!("broken YAML: the key `{key}` stands twice"),
+                None => format!("broken YAML: {words}"),
+            };
             Problem::new(at(number(line), number(column)), message)
         })?;
         let (line, column, content) = raw.unpack();

@@ -317,12 +317,9 @@ impl Loader<'_> {
                 None | Some("skip") => Overlap::Skip,
                 Some("wait") => Overlap::Wait,
                 Some(other) => {
-                    self.wrong(
-                        node,
-                        format!("`overlap` is `{other}`"),
-                        "write `skip` or `wait`",
-                    );
-                    return None;
+                    let message = format!("`overlap` is `{other}`");
+                    self.wrong(node, message, "write `skip` or `wait`");
+                    Overlap::Skip
                 }
             };
             schedule.catches_up = self.bool_at(&fields, "catch_up").unwrap_or(false);

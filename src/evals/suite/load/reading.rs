@@ -1,6 +1,6 @@
 //! What a load has read so far, within its bounds, and what it has found wrong.
 
-use crate::evals::suite::load::files::{Unreadable, extension, parent, resolve};
+use crate::evals::suite::load::files::{Unreadable, extension, join, parent, resolve};
 use crate::evals::suite::load::node::{Content, Node};
 use crate::evals::suite::load::problem::{self, Problem};
 use crate::evals::suite::load::{Source, glob};
@@ -153,10 +153,16 @@ impl<'a> Loader<'a> {
     /// A hint for a path that is not there.
     fn near(&self, path: &str) -> String {
         let directory = parent(path);
+        let below = |file: &str| {
+            let rest = file.strip_prefix(directory)?;
+            Some(rest.trim_start_matches('/').to_owned())
+        };
         let files = self.source.files.list(directory).unwrap_or_default();
+        let files: Vec<String> = files.iter().filter_map(|file| below(file)).collect();
+        let name = below(path).unwrap_or_default();
         let names = files.iter().map(String::as_str);
-        match crate::domain::nearest_names(path, names).first() {
-            Some(near) => format!("did you mean `{near}`?"),
+        match crate::domain::nearest_names(&name, names).first() {
+            Some(near) => format!("did you mean `{}`?", join(directory, near)),
             None => "paths are relative to the suite's file".to_owned(),
         }
     }

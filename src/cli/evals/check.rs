@@ -1,0 +1,159 @@
+//! `promptgate evals check`: reads suites as a run would, asks nobody, and says what a run takes.
+//!
+//! Exit codes: 0 all suites are good, 1 problems, 2 wrong usage or config.
+
+use crate::app::{self, Environment};
+use crate::cli::evals::text;
+use crate::cli::evals::workspace::{Versions, Workspace, versions};
+use crate::cli::output::{self, Failure};
+use crate::cli::{Common, reach};
+use crate::domain::{Clock, PromptReference};
+use crate::evals::plan::RunPlan;
+use crate::evals::planner::{self, Counts, Figures, Filter, Request, Tree};
+use crate::evals::suite::{self, Problem, Suite};
+use clap::Args;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    /// Suites: files, or names below the directory of suites (default: all there are).
+    #[arg(value_name = "SUITE")]
+    suites: Vec<String>,
+    /// The directory of suites.
+    #[arg(
+        long,
+        env = "PROMPTGATE_EVALS",
+        value_name = "DIR",
+        default_value = "evals"
+    )]
+    evals: PathBuf,
+}
+
+/// A suite that is good, and what a run of it asks.
+pub(crate) struct Checked {
+    pub(crate) suite: Suite,
+    pub(crate) plan: RunPlan,
+    pub(crate) counts: Counts,
+}
+
+/// Runs the command.
+pub(crate) async fn run(
+    arguments: &CheckArguments,
+    common: &Common,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let workspace = Workspace::open(&arguments.evals)?;
+    let paths = workspace.suites(&arguments.suites, environment.variables())?;
+    let source = workspace.source(environment.variables());
+    let (mut suites, mut problems) = (Vec::new(), Vec::new());
+    for path in &paths {
+        match suite::load(&source, path) {
+            Ok(suite) => suites.push(suite),
+            Err(found) => problems.extend(found),
+        }
+    }
+    let config = reach::config(common, environment)?;
+    let versions = versions(&suites, &config).await?;
+    let book = app::price_book(&config);
+    let now = Clock::System.now();
+    let figures = Figures {
+        price: &|model| book.row(model, now),
+        recorded_output: &|_| None,
+    };
+    let mut checked = Vec::new();
+    for suite in suites {
+        match plan(&suite, &versions, &figures) {
+            Ok(plan) => checked.push(Checked {
+                counts: Counts::of(&plan),
+                suite,
+                plan,
+            }),
+            Err(found) => problems.extend(found),
+        }
+    }
+    output::put(&if common.json {
+        format!("{}\n", report(&checked, &problems))
+    } else {
+        text::show(&checked)
+    })?;
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let count = problems.len();
+    let message = format!("problems in the suites: {count}");
+    Err(Failure::new(message).with_details(problems.iter().map(describe).collect()))
+}
+
+fn plan(
+    suite: &Suite,
+    versions: &Versions,
+    figures: &Figures<'_>,
+) -> Result<RunPlan, Vec<Problem>> {
+    let resolve = |reference: &PromptReference| match versions.get(&reference.to_string()) {
+        Some(version) => version.clone(),
+        None => Err("there is no such prompt".to_owned()),
+    };
+    planner::plan(&Request {
+        head: Tree {
+            suite,
+            commit: None,
+            name: "this directory".to_owned(),
+            prompts: &resolve,
+        },
+        base: None,
+        filter: &Filter::default(),
+        figures,
+    })
+}
+
+/// A problem with its hint, on two lines.
+pub(crate) fn describe(problem: &Problem) -> String {
+    let text = match &problem.hint {
+        Some(hint) => format!("{problem}\n  hint: {hint}"),
+        None => problem.to_string(),
+    };
+    // A line break is ours; all else that a terminal would obey is not.
+    let lines: Vec<String> = text.lines().map(output::clean).collect();
+    lines.join("\n")
+}
+
+fn report(checked: &[Checked], problems: &[Problem]) -> Value {
+    let suites: Vec<Value> = checked.iter().map(suite_json).collect();
+    json!({"ok": problems.is_empty(), "suites": suites, "problems": problems})
+}
+
+fn suite_json(checked: &Checked) -> Value {
+    let Checked {
+        suite,
+        plan,
+        counts,
+    } = checked;
+    let cases: Vec<Value> = suite
+        .cases
+        .iter()
+        .map(|case| {
+            json!({
+                "id": case.id,
+                "description": case.description,
+                "place": case.place,
+                "asserts": case.asserts.len(),
+            })
+        })
+        .collect();
+    json!({
+        "name": suite.name,
+        "path": suite.path,
+        "description": suite.description,
+        "hash": suite.hash,
+        "prompts": suite.prompts.iter().map(|prompt| &prompt.label).collect::<Vec<_>>(),
+        "models": suite.models.iter().map(|model| &model.label).collect::<Vec<_>>(),
+        "subjects": counts.subjects,
+        "repeat": suite.settings.repeat,
+        "gates": suite.settings.gates,
+        "forecast": plan.forecast,
+        "warnings": plan.warnings,
+        "files": suite.files,
+        "cases": cases,
+    })
+}

@@ -1,0 +1,182 @@
+//! What is sent for a cell: the variables are filled, then the prompt with them.
+//!
+//! Only what an author wrote is a template. What a model said before comes in as data, and is never parsed.
+
+use crate::evals::gateway::AskContent;
+use crate::evals::plan::SubjectPrompt;
+use crate::evals::run::cells::{CONVERSATION, Cell, uses_conversation};
+use crate::evals::suite::ModelSource;
+use crate::evals::template::{fill, fill_value};
+use serde_json::{Map, Value, json};
+
+/// How deep variables may stand in variables.
+const DEPTH: usize = 5;
+/// The variable that holds the run's canary.
+pub(super) const CANARY: &str = "canary";
+
+/// What earlier cells of a chain left behind.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Answers by the names of variables.
+    pub(super) stored: Map<String, Value>,
+    /// What was said so far.
+    pub(super) said: Vec<Value>,
+}
+
+/// A cell that is ready to be asked.
+#[derive(Debug)]
+pub(super) struct Filled {
+    /// The variables of the case, filled.
+    pub(super) vars: Map<String, Value>,
+    /// The prompt as text: that of a single message, else the messages as JSON. Of a version, which the
+    /// gateway renders, it is known with the answer.
+    pub(super) prompt: Option<String>,
+    /// What is sent.
+    pub(super) content: AskContent,
+    /// The model.
+    pub(super) model: Option<String>,
+}
+
+/// Fills a cell. `vars` are the case's variables, as transforms left them.
+///
+/// # Errors
+///
+/// In words, what cannot be filled.
+pub(super) fn fill_cell(
+    cell: &Cell<'_>,
+    vars: &Map<String, Value>,
+    memory: &Memory,
+    canary: &str,
+) -> Result<Filled, String> {
+    let given = given(cell, memory, canary);
+    let vars = fill_vars(vars, &given)?;
+    let mut context = given;
+    context.extend(vars.clone());
+    let options = &cell.case.options;
+    let (prefix, suffix) = (options.prefix.as_deref(), options.suffix.as_deref());
+    let has_affix = prefix.or(suffix).is_some();
+    let (prompt, content) = match &cell.subject.prompt {
+        SubjectPrompt::Text { template } => {
+            let (prefix, suffix) = (prefix.unwrap_or_default(), suffix.unwrap_or_default());
+            let text = fill(&format!("{prefix}{template}{suffix}"), &context);
+            let text = text.map_err(|error| format!("the prompt: {error}"))?;
+            let messages = vec![json!({"role": "user", "content": text})];
+            (Some(text), AskContent::Messages(messages))
+        }
+        SubjectPrompt::Chat { .. } | SubjectPrompt::Version { .. } if has_affix => {
+            return Err("`prefix` and `suffix` are for prompts that are one text".to_owned());
+        }
+        SubjectPrompt::Chat { messages } => {
+            let filled = fill_value(messages, &context);
+            let filled = filled.map_err(|error| format!("the prompt: {error}"))?;
+            let Value::Array(messages) = filled else {
+                return Err("the prompt is no list of messages".to_owned());
+            };
+            (Some(as_text(&messages)), AskContent::Messages(messages))
+        }
+        SubjectPrompt::Version { key, hash, .. } => {
+            let content = AskContent::Version {
+                key: key.clone(),
+                hash: *hash,
+                variables: context,
+            };
+            (None, content)
+        }
+    };
+    let model = match &cell.subject.model {
+        ModelSource::Route(model) => Some(model.clone()),
+        ModelSource::OfPrompt | ModelSource::Echo => None,
+    };
+    Ok(Filled {
+        vars,
+        prompt,
+        content,
+        model,
+    })
+}
+
+/// Returns messages as assertions see a prompt: the text of a single one, else JSON.
+pub(super) fn as_text(messages: &[Value]) -> String {
+    if let [message] = messages
+        && let Some(text) = message.get("content").and_then(Value::as_str)
+    {
+        return text.to_owned();
+    }
+    serde_json::to_string(messages).unwrap_or_default()
+}
+
+/// The variables that no case writes.
+fn given(cell: &Cell<'_>, memory: &Memory, canary: &str) -> Map<String, Value> {
+    let mut given = memory.stored.clone();
+    given.insert("__repeatIndex".to_owned(), cell.repeat.into());
+    given.insert(CANARY.to_owned(), canary.into());
+    if uses_conversation(cell.subject) && !cell.case.options.is_without_conversation {
+        given.insert(CONVERSATION.to_owned(), memory.said.clone().into());
+    }
+    given
+}
+
+/// Fills the variables with each other, to a depth. Each pass fills what the author wrote, never what a
+/// pass before has made of it.
+fn fill_vars(
+    vars: &Map<String, Value>,
+    given: &Map<String, Value>,
+) -> Result<Map<String, Value>, String> {
+    let mut filled = vars.clone();
+    for _ in 0..DEPTH {
+        let mut context = given.clone();
+        context.extend(filled.clone());
+        let mut next = Map::new();
+        for (name, value) in vars {
+            let value = fill_value(value, &context);
+            let value = value.map_err(|error| format!("variable `{name}`: {error}"))?;
+            next.insert(name.clone(), value);
+        }
+        if next == filled {
+            break;
+        }
+        filled = next;
+    }
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{as_text, fill_vars};
+    use serde_json::{Map, Value, json};
+
+    fn map(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn variables_stand_in_variables_and_answers_are_data() {
+        let vars = map(json!({
+            "greeting": "Hello {{name}}", "name": "{{first}} L.", "first": "Ada",
+            "list": ["{{first}}", 1], "echo": "<{{said}}>",
+        }));
+        let given = map(json!({"said": "{{first}} {% for %}"}));
+        let filled = fill_vars(&vars, &given).unwrap();
+        let expected = json!({
+            "greeting": "Hello Ada L.", "name": "Ada L.", "first": "Ada",
+            "list": ["Ada", 1], "echo": "<{{first}} {% for %}>",
+        });
+        assert_eq!(Value::Object(filled), expected);
+    }
+
+    #[test]
+    fn a_circle_ends_and_a_fault_names_its_variable() {
+        let circle = map(json!({"a": "{{b}}x", "b": "{{a}}y"}));
+        assert!(fill_vars(&circle, &Map::new()).is_ok());
+        let broken = map(json!({"a": "{{ b"}));
+        let error = fill_vars(&broken, &Map::new()).unwrap_err();
+        assert!(error.starts_with("variable `a`: "), "{error}");
+    }
+
+    #[test]
+    fn a_prompt_is_its_text_or_its_messages() {
+        assert_eq!(as_text(&[json!({"role": "user", "content": "hi"})]), "hi");
+        let two = [json!({"content": "a"}), json!({"content": "b"})];
+        assert_eq!(as_text(&two), r#"[{"content":"a"},{"content":"b"}]"#);
+    }
+}

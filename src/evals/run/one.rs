@@ -1,0 +1,312 @@
+//! One cell, from its variables to its row.
+
+use crate::domain::Timestamp;
+use crate::domain::{Cost, Purpose, RunId};
+use crate::evals::digest::digest;
+use crate::evals::gateway::{Ask, AskContent, AskError, Gateway, Reply};
+use crate::evals::grade::Step;
+use crate::evals::plan::{RunPlan, SubjectPrompt};
+use crate::evals::row::{Answer, Row};
+use crate::evals::run::cells::Cell;
+use crate::evals::run::filling::{Filled, Memory, as_text, fill_cell};
+use crate::evals::run::grading::{self, Work, unjudged};
+use crate::evals::run::reply;
+use crate::evals::suite::ModelSource;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// How long a call may take when the suite does not say it.
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What all cells of a run share.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Common<'a> {
+    pub(super) run: RunId,
+    pub(super) plan: &'a RunPlan,
+    pub(super) canary: &'a str,
+}
+
+/// A cell that is filled, and its hash.
+#[derive(Debug)]
+pub(super) struct Ready<'a> {
+    pub(super) cell: Cell<'a>,
+    pub(super) hash: String,
+    filled: Result<Filled, String>,
+}
+
+/// Returns how long one call may take.
+pub(super) fn timeout_of(plan: &RunPlan) -> Duration {
+    plan.settings
+        .timeout_ms
+        .map_or(TIMEOUT, Duration::from_millis)
+}
+
+/// Fills a cell.
+pub(super) async fn prepare<'a>(common: Common<'_>, cell: Cell<'a>, memory: &Memory) -> Ready<'a> {
+    let filled = match grading::transform_vars(cell.case).await {
+        Ok(vars) => fill_cell(&cell, &vars, memory, common.canary),
+        Err(reason) => Err(reason),
+    };
+    let hash = hash_of(common, &cell, &filled);
+    Ready { cell, hash, filled }
+}
+
+/// SHA-256 over what is asked and how it is graded. A reason that it cannot be filled is a part of it, so
+/// that a row that tells it is taken over too.
+fn hash_of(common: Common<'_>, cell: &Cell<'_>, filled: &Result<Filled, String>) -> String {
+    let (case, subject) = (cell.case, cell.subject);
+    let asked = match filled {
+        Ok(filled) => match &filled.content {
+            AskContent::Messages(messages) => json!(messages),
+            AskContent::Version {
+                hash, variables, ..
+            } => json!([hash, variables]),
+        },
+        Err(reason) => json!({ "reason": reason }),
+    };
+    let judge = common.plan.judge.as_ref().map(|judge| &judge.hash);
+    let settings = &common.plan.settings.judge;
+    digest(&json!([
+        [
+            json!(cell.key()),
+            asked,
+            json!(subject.model),
+            json!(subject.parameters)
+        ],
+        [
+            json!(subject.transform),
+            json!(case.given_output),
+            json!(case.options)
+        ],
+        [
+            json!(case.asserts),
+            json!(case.threshold),
+            json!(case.scoring)
+        ],
+        [json!(judge), json!(settings)],
+    ]))
+}
+
+impl Ready<'_> {
+    /// Asks and grades. The row is not kept yet.
+    pub(super) async fn carry_out<G: Gateway>(
+        self,
+        common: Common<'_>,
+        gateway: &G,
+        at: Timestamp,
+    ) -> Row {
+        let mut row = Row {
+            version: 1,
+            run: common.run,
+            cell: self.cell.key(),
+            cell_hash: self.hash,
+            at,
+            vars: self.cell.case.vars.clone(),
+            sent: Vec::new(),
+            answer: None,
+            error: None,
+            grade: unjudged(String::new()),
+        };
+        let filled = match self.filled {
+            Ok(filled) => filled,
+            Err(reason) => {
+                row.grade = unjudged(reason.clone());
+                row.error = Some(AskError {
+                    code: "case_not_fillable".to_owned(),
+                    message: reason,
+                    call: None,
+                    is_retryable: false,
+                    retry_after_ms: None,
+                });
+                return row;
+            }
+        };
+        row.vars.clone_from(&filled.vars);
+        let reply = match answered(common, &self.cell, &filled, gateway).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                row.grade = unjudged(error.to_string());
+                row.error = Some(error);
+                return row;
+            }
+        };
+        let work = work(common, &self.cell, filled, reply);
+        row.sent.clone_from(&work.sent);
+        match grading::transform(work).await {
+            Ok(work) => {
+                row.answer = Some(work.answer.clone());
+                row.grade = grading::grade(work).await;
+            }
+            Err((work, reason)) => {
+                row.answer = Some(work.answer);
+                row.grade = unjudged(format!("`transform`: {reason}"));
+            }
+        }
+        row
+    }
+}
+
+/// Returns the answer: a given one, the prompt itself, or the model's.
+async fn answered<G: Gateway>(
+    common: Common<'_>,
+    cell: &Cell<'_>,
+    filled: &Filled,
+    gateway: &G,
+) -> Result<Reply, AskError> {
+    if let Some(output) = &cell.case.given_output {
+        let text = output
+            .as_str()
+            .map_or_else(|| output.to_string(), str::to_owned);
+        return Ok(unasked(text, filled));
+    }
+    if cell.subject.model == ModelSource::Echo {
+        let text = filled.prompt.clone().ok_or_else(|| AskError {
+            code: "echo_of_version".to_owned(),
+            message: "`echo` answers with texts of the suite; a prompt of the registry is rendered by the gateway".to_owned(),
+            call: None,
+            is_retryable: false,
+            retry_after_ms: None,
+        })?;
+        return Ok(unasked(text, filled));
+    }
+    let ask = Ask {
+        run: common.run,
+        purpose: Purpose::Case,
+        case: cell.case.id.0.clone(),
+        cell: Some(cell.key()),
+        judge_hash: None,
+        content: filled.content.clone(),
+        model: filled.model.clone(),
+        parameters: cell.subject.parameters.clone(),
+        timeout: timeout_of(common.plan),
+    };
+    gateway.ask(&ask).await
+}
+
+fn unasked(text: String, filled: &Filled) -> Reply {
+    let sent = match &filled.content {
+        AskContent::Messages(messages) => messages.clone(),
+        AskContent::Version { .. } => Vec::new(),
+    };
+    Reply {
+        call: None,
+        message: json!({"role": "assistant", "content": text}),
+        text,
+        finish_reason: None,
+        log_probs: None,
+        model_returned: None,
+        usage: None,
+        cost: Cost::default(),
+        latency_us: 0,
+        sent,
+        cached_from: None,
+    }
+}
+
+fn work(common: Common<'_>, cell: &Cell<'_>, filled: Filled, reply: Reply) -> Work {
+    let output = match &cell.case.given_output {
+        Some(output) => output.clone(),
+        None => reply::output(&reply, &cell.subject.parameters),
+    };
+    let sent = match &filled.content {
+        AskContent::Messages(messages) if reply.sent.is_empty() => messages.clone(),
+        _ => reply.sent,
+    };
+    let planted = |canary: &&str| {
+        sent.iter()
+            .any(|message| message.to_string().contains(*canary))
+    };
+    let canary = Some(common.canary).filter(planted).map(str::to_owned);
+    Work {
+        steps: steps(&reply.message),
+        answer: Answer {
+            call: reply.call,
+            output,
+            message: reply.message,
+            finish_reason: reply.finish_reason,
+            model_returned: reply.model_returned,
+            usage: reply.usage,
+            cost: reply.cost,
+            latency_us: reply.latency_us,
+            cached_from: reply.cached_from,
+        },
+        log_probs: reply.log_probs,
+        case: cell.case.clone(),
+        subject: graded_subject(cell),
+        vars: filled.vars,
+        prompt: filled.prompt.unwrap_or_else(|| as_text(&sent)),
+        sent,
+        canary,
+        repeat: cell.repeat,
+    }
+}
+
+/// The subject without the bundle, which no grader reads and which may be large.
+fn graded_subject(cell: &Cell<'_>) -> crate::evals::plan::Subject {
+    let mut subject = cell.subject.clone();
+    if let SubjectPrompt::Version { bundle, .. } = &mut subject.prompt {
+        *bundle = Value::Null;
+    }
+    subject
+}
+
+/// Returns the tools that a message calls.
+fn steps(message: &Value) -> Vec<Step> {
+    let calls = message.get("tool_calls").and_then(Value::as_array);
+    let calls = calls
+        .into_iter()
+        .flatten()
+        .filter_map(|call| call.get("function"));
+    let calls = calls.chain(message.get("function_call"));
+    let step = |function: &Value| {
+        let arguments = function.get("arguments").cloned().unwrap_or_default();
+        let parsed = arguments
+            .as_str()
+            .and_then(|text| serde_json::from_str(text).ok());
+        Some(Step {
+            name: function.get("name")?.as_str()?.to_owned(),
+            arguments: parsed.unwrap_or(arguments),
+        })
+    };
+    calls.filter_map(step).collect()
+}
+
+/// Remembers what a row leaves to the cells behind it.
+pub(super) fn remember(memory: &mut Memory, cell: &Cell<'_>, row: &Row) {
+    let Some(answer) = &row.answer else { return };
+    if let Some(name) = &cell.case.options.store_output_as {
+        memory.stored.insert(name.clone(), answer.output.clone());
+    }
+    let is_of_user = |message: &&Value| message.get("role") == Some(&"user".into());
+    let input = row.sent.iter().rev().find(is_of_user);
+    let mut said = Map::new();
+    said.insert("prompt".to_owned(), row.sent.clone().into());
+    said.insert(
+        "input".to_owned(),
+        input
+            .and_then(|message| message.get("content"))
+            .cloned()
+            .unwrap_or_default(),
+    );
+    said.insert("output".to_owned(), answer.output.clone());
+    memory.said.push(said.into());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::steps;
+    use serde_json::json;
+
+    #[test]
+    fn tool_calls_are_steps() {
+        let message = json!({"tool_calls": [
+            {"function": {"name": "find", "arguments": "{\"id\":1}"}},
+            {"function": {"name": "odd", "arguments": "{"}},
+            {"type": "custom"},
+        ]});
+        let found = steps(&message);
+        assert_eq!(found[0].arguments, json!({"id": 1}));
+        assert_eq!((found[1].name.as_str(), found.len()), ("odd", 2));
+        assert_eq!(found[1].arguments, json!("{"));
+    }
+}

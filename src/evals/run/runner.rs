@@ -1,0 +1,355 @@
+//! Carries a plan out: cells side by side in their order, each kept when it is done.
+
+use crate::domain::{RunId, Timestamp};
+use crate::evals::gateway::{Gateway, Pending};
+use crate::evals::grade::Mark;
+use crate::evals::ledger::{Ledger, RunEnd, RunStart, Stop, paid_of};
+use crate::evals::plan::Side;
+use crate::evals::report::Spent;
+use crate::evals::row::{CellKey, Row};
+use crate::evals::run::budget::Budget;
+use crate::evals::run::cells::{Cell, Cells, Chain};
+use crate::evals::run::filling::Memory;
+use crate::evals::run::one::{Common, prepare, remember, timeout_of};
+use crate::evals::run::pace::Paces;
+use crate::evals::run::progress::Progress;
+use crate::evals::run::stopping::Watch;
+use crate::evals::run::till::{Paid, Till};
+use crate::evals::suite::ModelSource;
+use futures_util::{StreamExt, stream};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+/// How long calls under way may take when a run is stopped.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What a run begins or goes on with.
+#[derive(Debug)]
+pub struct Begun {
+    /// Its name.
+    pub run: RunId,
+    /// When it began first.
+    pub began: Timestamp,
+    /// Its plan.
+    pub start: Arc<RunStart>,
+    /// Rows from before it was cut.
+    pub rows: Vec<Row>,
+    /// Answers that were paid and that no row tells of.
+    pub(super) paid: Paid,
+    /// Whether cells that could not be judged are asked again.
+    pub retries_errors: bool,
+}
+
+/// How a run is stopped from outside.
+#[derive(Debug, Clone, Default)]
+pub struct Control {
+    /// Nothing more is asked; what is under way may finish.
+    pub cancel: CancellationToken,
+    /// The same, because the process stops.
+    pub shutdown: CancellationToken,
+}
+
+/// Carries out one run.
+#[derive(Debug)]
+pub struct Runner<G> {
+    ledger: Arc<Ledger>,
+    till: Till<G>,
+    begun: Begun,
+    control: Control,
+    /// Cancelled when nothing more may be asked, for whatever reason.
+    halt: CancellationToken,
+    known: HashMap<CellKey, Row>,
+    progress: watch::Sender<Progress>,
+    state: Mutex<State>,
+    started: Instant,
+}
+
+#[derive(Debug)]
+struct State {
+    watch: Watch,
+    stop: Option<Stop>,
+    /// The rows that count, as far as the end must know of them.
+    rows: Vec<Row>,
+}
+
+impl<G: Gateway> Runner<G> {
+    /// Prepares a run. What it says of its progress goes to `progress`.
+    #[must_use]
+    pub fn new(
+        ledger: Arc<Ledger>,
+        gateway: G,
+        mut begun: Begun,
+        control: Control,
+        progress: watch::Sender<Progress>,
+    ) -> Self {
+        let start = Arc::clone(&begun.start);
+        let (plan, settings) = (&start.plan, &start.plan.settings);
+        let rows = std::mem::take(&mut begun.rows);
+        let (cases, judges) = paid_of(&rows.iter().collect::<Vec<_>>());
+        let halt = CancellationToken::new();
+        let budget = Budget::new(settings.budget, cases, judges);
+        let delays = plan.sides.iter().flat_map(|side| &side.subjects);
+        let delays = delays.filter_map(|subject| match &subject.model {
+            ModelSource::Route(model) => {
+                Some((model.clone(), Duration::from_millis(subject.delay_ms)))
+            }
+            ModelSource::OfPrompt | ModelSource::Echo => None,
+        });
+        let delay = Duration::from_millis(settings.delay_ms);
+        let paces = Paces::new(settings.concurrency, delay, delays.collect());
+        let till = Till::new(
+            (gateway, Arc::clone(&ledger)),
+            (budget, paces),
+            (settings.is_cached.then_some(begun.began), timeout_of(plan)),
+            std::mem::take(&mut begun.paid),
+            halt.clone(),
+        );
+        let cells = Cells::of(plan);
+        let heads = cells.iter().filter(|cell| cell.side.side == Side::Head);
+        let watch = Watch::new(settings, heads.map(|cell| cell.subject.label.clone()));
+        Self {
+            ledger,
+            till,
+            begun,
+            control,
+            halt,
+            known: rows
+                .into_iter()
+                .map(|row| (row.cell.clone(), row))
+                .collect(),
+            progress,
+            state: Mutex::new(State {
+                watch,
+                stop: None,
+                rows: Vec::new(),
+            }),
+            started: Instant::now(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the run early; the first reason counts.
+    fn halt(&self, stop: Stop) {
+        self.state().stop.get_or_insert(stop);
+        self.halt.cancel();
+    }
+
+    /// Carries the run out and writes its end.
+    pub async fn run(self) -> RunEnd {
+        let start = Arc::clone(&self.begun.start);
+        let cells = Cells::of(&start.plan);
+        let deadline = start.plan.settings.deadline_ms.map(Duration::from_millis);
+        let deadline = deadline.map(|limit| self.started + limit);
+        let work = self.carry_out(&cells);
+        tokio::pin!(work);
+        let ended = tokio::select! {
+            () = &mut work => None,
+            stop = self.stopped(deadline) => Some(stop),
+        };
+        if let Some(stop) = ended {
+            self.halt(stop);
+            // What is paid already may still come in.
+            let grace = Instant::now() + GRACE;
+            if timeout_at(grace, work).await.is_err() {
+                tracing::warn!(run = %self.begun.run, "a stopped run left calls behind");
+            }
+        }
+        let end = self.end(&cells);
+        if let Err(error) = self.ledger.end(&end).await {
+            tracing::error!(run = %end.run, %error, "the end of a run cannot be written");
+        }
+        end
+    }
+
+    /// Waits for a reason from outside.
+    async fn stopped(&self, deadline: Option<Instant>) -> Stop {
+        let over = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.control.cancel.cancelled() => Stop::Cancelled,
+            () = self.control.shutdown.cancelled() => Stop::Shutdown,
+            () = over => Stop::Deadline,
+        }
+    }
+
+    async fn carry_out(&self, cells: &Cells<'_>) {
+        self.chain(&cells.alone).await;
+        let concurrency = usize::try_from(self.begun.start.plan.settings.concurrency).unwrap_or(1);
+        let chains: Vec<Pending<'_, ()>> = (cells.beside.iter())
+            .map(|chain| -> Pending<'_, ()> { Box::pin(self.chain(chain)) })
+            .collect();
+        let all = stream::iter(chains).buffer_unordered(concurrency.max(1));
+        let all = all.for_each(|()| async {});
+        let ticking = async {
+            loop {
+                sleep(Duration::from_secs(1)).await;
+                self.tell();
+            }
+        };
+        tokio::select! {
+            () = all => {}
+            () = ticking => {}
+        }
+    }
+
+    /// Carries out cells one after another.
+    async fn chain(&self, chain: &Chain<'_>) {
+        let mut memory = Memory::default();
+        for cell in chain {
+            if self.halt.is_cancelled() {
+                return;
+            }
+            let Some(row) = self.cell(cell, &memory).await else {
+                return;
+            };
+            remember(&mut memory, cell, &row);
+        }
+    }
+
+    /// Returns the row of a cell, known or new; `None` when the run ends before there is one.
+    async fn cell(&self, cell: &Cell<'_>, memory: &Memory) -> Option<Row> {
+        let start = &self.begun.start;
+        let common = Common {
+            run: self.begun.run,
+            plan: &start.plan,
+            canary: &start.canary,
+        };
+        let ready = prepare(common, *cell, memory).await;
+        if let Some(row) = self.known(cell, &ready.hash) {
+            self.note(&row, true);
+            return Some(row);
+        }
+        let row = ready.carry_out(common, &self.till, self.ledger.now()).await;
+        if let Some(stop) = self.till.stop() {
+            self.halt(stop);
+        }
+        // A question that was not asked, of the case or of a judge, is none that was answered.
+        if self.halt.is_cancelled() && row.grade.mark == Mark::Error {
+            return None;
+        }
+        if let Err(error) = self.ledger.keep(&row).await {
+            tracing::error!(run = %row.run, %error, "a row of a run cannot be kept, the run stops");
+            self.halt(Stop::Unrecorded);
+            return None;
+        }
+        self.note(&row, false);
+        Some(row)
+    }
+
+    fn known(&self, cell: &Cell<'_>, hash: &str) -> Option<Row> {
+        let row = self.known.get(&cell.key())?;
+        let is_wanted = !(self.begun.retries_errors && row.grade.mark == Mark::Error);
+        (row.cell_hash == hash && is_wanted).then(|| row.clone())
+    }
+
+    /// Counts a row, and sees whether it was the last that is needed.
+    fn note(&self, row: &Row, is_resumed: bool) {
+        let mut state = self.state();
+        let stop = state.watch.note(row);
+        state.rows.push(Row {
+            vars: serde_json::Map::new(),
+            sent: Vec::new(),
+            ..row.clone()
+        });
+        drop(state);
+        self.progress
+            .send_modify(|progress| progress.count(row, is_resumed));
+        self.tell();
+        if let Some(stop) = stop {
+            self.halt(stop);
+        }
+    }
+
+    /// Tells those who watch how far the run is.
+    fn tell(&self) {
+        let (cases, judges, unpriced) = self.till.budget().spent();
+        self.progress.send_modify(|progress| {
+            (progress.case_pico_usd, progress.judge_pico_usd) = (cases, judges);
+            progress.unpriced = unpriced;
+            progress.concurrency = self.till.concurrency();
+            progress.note_time(self.started.elapsed());
+        });
+    }
+
+    fn end(&self, cells: &Cells<'_>) -> RunEnd {
+        self.tell();
+        let progress = self.progress.borrow().clone();
+        let state = self.state();
+        // A run that has all its rows ended by itself, whatever wanted to stop it in the meantime.
+        let stopped = state.stop.filter(|_| progress.done < progress.total);
+        let (case_calls, judge_calls) = self.till.calls();
+        let unpriced = progress.unpriced;
+        let warnings = warnings(
+            &state.rows,
+            unpriced,
+            &self.begun.start.plan.settings.budget,
+        );
+        RunEnd {
+            version: 1,
+            run: self.begun.run,
+            began: self.begun.began,
+            ended: self.ledger.now(),
+            stopped,
+            cells: u64::try_from(cells.iter().count()).unwrap_or(u64::MAX),
+            passed: progress.passed,
+            failed: progress.failed,
+            errors: progress.errors,
+            spent: Spent {
+                case_calls,
+                judge_calls,
+                cached: progress.cached,
+                resumed: progress.resumed,
+                errors: progress.errors,
+                cases: (unpriced == 0).then_some(progress.case_pico_usd),
+                judges: (unpriced == 0).then_some(progress.judge_pico_usd),
+                duration_ms: progress.elapsed_ms,
+                stopped: stopped.map(|stop| stop.words().to_owned()),
+            },
+            warnings,
+            report: None,
+        }
+    }
+}
+
+/// What should be known of the rows together.
+fn warnings(rows: &[Row], unpriced: u64, budget: &crate::evals::suite::Budget) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if 0 < unpriced && (budget.total.is_some() || budget.judges.is_some()) {
+        warnings.push(format!(
+            "the budget cannot be held: {unpriced} calls have no known price"
+        ));
+    }
+    // Sides that were asked at different dates met different weather.
+    let mut dates: HashMap<Side, BTreeSet<Option<i64>>> = HashMap::new();
+    for row in rows {
+        let Some(answer) = row.answer.as_ref().filter(|answer| answer.call.is_some()) else {
+            continue;
+        };
+        let day = |at: Timestamp| at.unix_seconds().div_euclid(86_400);
+        dates
+            .entry(row.cell.side)
+            .or_default()
+            .insert(answer.cached_from.map(day));
+    }
+    if let (Some(base), Some(head)) = (dates.get(&Side::Base), dates.get(&Side::Head))
+        && base != head
+    {
+        warnings.push(
+            "base and head were not answered at the same time: answers of one side come from the cache (`--no-cache` asks both anew)"
+                .to_owned(),
+        );
+    }
+    warnings
+}
