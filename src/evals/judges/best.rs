@@ -44,7 +44,10 @@ pub async fn compare(
     let kind = assertion.kind.as_str();
     let all = |grade: &Grade| vec![grade.clone(); outputs.len()];
     if outputs.len() < 2 {
-        let reason = format!("it compares at least two outputs, and there are {}", outputs.len());
+        let reason = format!(
+            "it compares at least two outputs, and there are {}",
+            outputs.len()
+        );
         return all(&failed(assertion, &reason, None));
     }
     match assertion.kind {
@@ -83,7 +86,9 @@ async fn select_best(
     };
     let mut session = Session::new(context, &first.graded, judge);
     let votes = votes(&ready, &mut session).await;
-    let returned = votes.as_ref().map_or(Value::Null, |votes| json!({ "votes": votes }));
+    let returned = votes
+        .as_ref()
+        .map_or(Value::Null, |votes| json!({ "votes": votes }));
     // What it took is told once: the outputs share the judgement.
     let mut judged = Some(session.end(returned));
     match votes {
@@ -125,7 +130,9 @@ async fn votes(ready: &[Ready<'_>], session: &mut Session<'_>) -> Result<Vec<usi
             shows_vars: false,
         };
         let read = |reply: &Reply| read_number(reply, count);
-        let number = session.ask(BEST, first.rubric_prompt, &question, read).await?;
+        let number = session
+            .ask(BEST, first.rubric_prompt, &question, read)
+            .await?;
         votes.extend(places.get(number));
     }
     Ok(votes)
@@ -134,13 +141,18 @@ async fn votes(ready: &[Ready<'_>], session: &mut Session<'_>) -> Result<Vec<usi
 /// The first whole number of an answer, which must be that of an output.
 fn read_number(reply: &Reply, count: usize) -> Result<usize, String> {
     let text = without_thoughts(&reply.text);
-    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
+    let mut numbers = text
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|digits| !digits.is_empty());
     let number: usize = numbers
         .next()
         .and_then(|digits| digits.parse().ok())
         .ok_or("there is no number of an output in it")?;
     if count <= number {
-        return Err(format!("there is no output {number}, the last is {}", count - 1));
+        return Err(format!(
+            "there is no output {number}, the last is {}",
+            count - 1
+        ));
     }
     Ok(number)
 }
@@ -151,10 +163,14 @@ fn best(assertion: &Assertion, votes: &[usize], place: usize) -> Grade {
     let winner = votes.iter().copied().find(|vote| orders < 2 * count(*vote));
     let own = count(place);
     let (is_best, reason) = match winner {
-        Some(winner) if winner == place => {
-            (true, format!("chosen as the best in {own} of {orders} orders"))
-        }
-        Some(_) => (false, format!("not chosen: the best in {own} of {orders} orders")),
+        Some(winner) if winner == place => (
+            true,
+            format!("chosen as the best in {own} of {orders} orders"),
+        ),
+        Some(_) => (
+            false,
+            format!("not chosen: the best in {own} of {orders} orders"),
+        ),
         None => (
             false,
             format!(
@@ -171,9 +187,14 @@ fn max_score(assertion: &Assertion, outputs: &[Contender<'_>]) -> Result<Vec<Gra
     let scores: Result<Vec<Scored>, String> =
         outputs.iter().map(|output| options.score(output)).collect();
     let scores = scores?;
-    let highest = scores.iter().map(|scored| scored.score).fold(f64::NEG_INFINITY, f64::max);
+    let highest = scores
+        .iter()
+        .map(|scored| scored.score)
+        .fold(f64::NEG_INFINITY, f64::max);
     let winner = scores.iter().position(|scored| highest <= scored.score);
-    let is_enough = options.threshold.is_none_or(|threshold| threshold <= highest);
+    let is_enough = options
+        .threshold
+        .is_none_or(|threshold| threshold <= highest);
     let grade = |(place, scored): (usize, &Scored)| {
         let score = scored.score;
         let is_best = winner == Some(place) && is_enough;
@@ -239,11 +260,17 @@ impl<'a> Options<'a> {
             }
             if found.grade.mark == Mark::Error {
                 let kind = found.kind.as_str();
-                return Err(format!("`{kind}` of one output could not be judged: {}", found.grade.reason));
+                return Err(format!(
+                    "`{kind}` of one output could not be judged: {}",
+                    found.grade.reason
+                ));
             }
             let not = if found.is_negated { "not-" } else { "" };
             let name = format!("{not}{}", found.kind.as_str());
-            let own = self.weights.and_then(|weights| weights.get(&name)).and_then(Value::as_f64);
+            let own = self
+                .weights
+                .and_then(|weights| weights.get(&name))
+                .and_then(Value::as_f64);
             let own = own.unwrap_or(1.0);
             sum += found.grade.score * own;
             weight += own;

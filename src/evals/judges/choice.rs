@@ -183,7 +183,11 @@ mod tests {
     fn the_nearest_word_decides() {
         let mut desk = Desk::of("x");
         desk.default_model = None;
-        assert!(models(&desk, Value::Null).unwrap_err().contains("no judge is named"));
+        assert!(
+            models(&desk, Value::Null)
+                .unwrap_err()
+                .contains("no judge is named")
+        );
         desk.default_model = Some("default");
         assert_eq!(models(&desk, Value::Null).unwrap(), ["default"]);
         desk.judge = Some(plan());
@@ -195,7 +199,11 @@ mod tests {
         assert_eq!(models(&desk, json!("one")).unwrap(), ["one"]);
         assert_eq!(models(&desk, json!({"id": "two"})).unwrap(), ["two"]);
         for broken in [json!(7), json!({"id": ""}), json!({"text": {"text": "x"}})] {
-            assert!(models(&desk, broken).unwrap_err().contains("names no judge"));
+            assert!(
+                models(&desk, broken)
+                    .unwrap_err()
+                    .contains("names no judge")
+            );
         }
     }
 
@@ -236,14 +244,21 @@ mod tests {
         };
         let mut desk = Desk::of("x");
         desk.embedding_model = None;
-        assert!(ask(&desk, "similar", Value::Null).unwrap_err().contains("embeds"));
+        assert!(
+            ask(&desk, "similar", Value::Null)
+                .unwrap_err()
+                .contains("embeds")
+        );
         desk.case.options.grader = Some(json!("case"));
         assert_eq!(ask(&desk, "similar", Value::Null).unwrap(), "case");
         assert!(ask(&desk, "answer-relevance", Value::Null).is_err());
         desk.embedding_model = Some("default");
         assert_eq!(ask(&desk, "similar", Value::Null).unwrap(), "default");
         assert_eq!(ask(&desk, "similar", json!("own")).unwrap(), "own");
-        assert_eq!(ask(&desk, "answer-relevance", json!("own")).unwrap(), "default");
+        assert_eq!(
+            ask(&desk, "answer-relevance", json!("own")).unwrap(),
+            "default"
+        );
         let both = json!({"text": "t", "embedding": {"id": "e"}});
         assert_eq!(ask(&desk, "answer-relevance", both).unwrap(), "e");
     }

@@ -30,20 +30,33 @@ pub(super) async fn relevance(
     session: &mut Session<'_>,
 ) -> Result<Verdict, String> {
     let turns = turns(ready);
-    let window = ready.assertion.config.get("windowSize").and_then(Value::as_u64);
-    let window = window.map_or(WINDOW, |window| usize::try_from(window).unwrap_or(WINDOW)).max(1);
+    let window = ready
+        .assertion
+        .config
+        .get("windowSize")
+        .and_then(Value::as_u64);
+    let window = window
+        .map_or(WINDOW, |window| usize::try_from(window).unwrap_or(WINDOW))
+        .max(1);
     let mut verdicts = Vec::with_capacity(turns.len());
     let mut reasons = Vec::new();
     for end in 1..=turns.len() {
-        let seen = turns.get(end.saturating_sub(window)..end).unwrap_or_default();
+        let seen = turns
+            .get(end.saturating_sub(window)..end)
+            .unwrap_or_default();
         let (belongs, reason) = judge(ready, session, seen).await?;
         if !belongs {
-            reasons.push(format!("turn {end}: {}", reason.as_deref().unwrap_or("does not belong")));
+            reasons.push(format!(
+                "turn {end}: {}",
+                reason.as_deref().unwrap_or("does not belong")
+            ));
         }
         verdicts.push(json!({"belongs": belongs, "reason": reason}));
     }
     let (good, all) = (turns.len() - reasons.len(), turns.len());
-    let share: Vec<f64> = (0..all).map(|place| f64::from(u8::from(place < good))).collect();
+    let share: Vec<f64> = (0..all)
+        .map(|place| f64::from(u8::from(place < good)))
+        .collect();
     let score = crate::stats::mean(&share).ok_or("there is no answer in the talk")?;
     let threshold = ready.assertion.threshold.unwrap_or(THRESHOLD);
     let mut told = format!("{good} of {all} answers belong to the talk");
@@ -60,9 +73,15 @@ pub(super) async fn relevance(
 
 /// The turns of the talk, this answer's the last.
 fn turns(ready: &Ready<'_>) -> Vec<Value> {
-    let before = ready.graded.vars.get("_conversation").and_then(Value::as_array);
+    let before = ready
+        .graded
+        .vars
+        .get("_conversation")
+        .and_then(Value::as_array);
     let mut turns = before.cloned().unwrap_or_default();
-    let is_in = turns.last().is_some_and(|last| last.get("output") == Some(&ready.output));
+    let is_in = turns
+        .last()
+        .is_some_and(|last| last.get("output") == Some(&ready.output));
     if !is_in {
         turns.push(json!({"input": ready.graded.prompt, "output": ready.text}));
     }
@@ -85,19 +104,28 @@ async fn judge(
         })
         .collect();
     let question = Question {
-        parts: vec![Part::data("Talk", &["messages"], Value::Array(told).to_string())],
+        parts: vec![Part::data(
+            "Talk",
+            &["messages"],
+            Value::Array(told).to_string(),
+        )],
         vars: ready.graded.vars,
         shows_vars: false,
     };
     let read = |reply: &Reply| {
         let wrong = "there is no JSON object with `verdict` yes or no in it";
         let object = object_with(&reply.text, &["verdict"]).ok_or(wrong)?;
-        let verdict = object.get("verdict").and_then(Value::as_str).unwrap_or_default();
+        let verdict = object
+            .get("verdict")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         match verdict.trim().to_ascii_lowercase().as_str() {
             "yes" => Ok((true, reason(&object))),
             "no" => Ok((false, reason(&object))),
             _ => Err(wrong.to_owned()),
         }
     };
-    session.ask(TALK, ready.rubric_prompt, &question, read).await
+    session
+        .ask(TALK, ready.rubric_prompt, &question, read)
+        .await
 }

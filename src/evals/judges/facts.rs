@@ -30,11 +30,26 @@ const CLOSED: Instructions = Instructions {
 
 /// The categories: letter, its key in the suite, its score when the suite says none, and in words.
 const CATEGORIES: [(char, &str, f64, &str); 5] = [
-    ('A', "subset", 1.0, "the answer says less than the reference, and nothing against it"),
-    ('B', "superset", 1.0, "the answer says more than the reference, and nothing against it"),
+    (
+        'A',
+        "subset",
+        1.0,
+        "the answer says less than the reference, and nothing against it",
+    ),
+    (
+        'B',
+        "superset",
+        1.0,
+        "the answer says more than the reference, and nothing against it",
+    ),
     ('C', "agree", 1.0, "the answer says what the reference says"),
     ('D', "disagree", 0.0, "the answer contradicts the reference"),
-    ('E', "differButFactual", 1.0, "the answer differs from the reference in no matter of fact"),
+    (
+        'E',
+        "differButFactual",
+        1.0,
+        "the answer differs from the reference in no matter of fact",
+    ),
 ];
 
 /// `factuality`.
@@ -52,12 +67,16 @@ pub(super) async fn factuality(
         vars: ready.graded.vars,
         shows_vars: true,
     };
-    let asked = session.ask(FACTS, ready.rubric_prompt, &question, read_category).await;
+    let asked = session
+        .ask(FACTS, ready.rubric_prompt, &question, read_category)
+        .await;
     let (letter, told) = asked?;
     let category = CATEGORIES.iter().find(|category| category.0 == letter);
     let (_, key, default, words) = category.ok_or("the category is none")?;
     let scores = ready.graded.case.options.factuality.as_ref();
-    let score = scores.and_then(|scores| scores.get(key)).and_then(Value::as_f64);
+    let score = scores
+        .and_then(|scores| scores.get(key))
+        .and_then(Value::as_f64);
     let score = score.unwrap_or(*default);
     Ok(Verdict {
         is_pass: 0.0 < score,
@@ -111,7 +130,9 @@ pub(super) async fn closed_qa(
         vars: ready.graded.vars,
         shows_vars: true,
     };
-    session.ask(CLOSED, ready.rubric_prompt, &question, read_yes_or_no).await
+    session
+        .ask(CLOSED, ready.rubric_prompt, &question, read_yes_or_no)
+        .await
 }
 
 fn read_yes_or_no(reply: &Reply) -> Result<Verdict, String> {

@@ -63,7 +63,9 @@ pub(super) async fn recall(
         }
         Ok((marks, reply.text.clone()))
     };
-    let (marks, said) = session.ask(RECALL, ready.rubric_prompt, &question, read).await?;
+    let (marks, said) = session
+        .ask(RECALL, ready.rubric_prompt, &question, read)
+        .await?;
     let found = marks.iter().filter(|mark| **mark).count();
     let what = "of the reference's sentences are in the context";
     Ok(share(ready, (found, marks.len()), what, said.into()))
@@ -102,7 +104,9 @@ pub(super) async fn relevance(
         "" => Err("it is empty".to_owned()),
         said => Ok(said.to_owned()),
     };
-    let said = session.ask(RELEVANCE, ready.rubric_prompt, &question, read).await?;
+    let said = session
+        .ask(RELEVANCE, ready.rubric_prompt, &question, read)
+        .await?;
     let (units, is_cut) = match context.as_slice() {
         [whole] => (sentences(whole), 1 < lines(whole).len()),
         several => (several.iter().map(String::as_str).collect(), true),
@@ -136,11 +140,17 @@ pub(super) async fn faithfulness(
         shows_vars: false,
     };
     let read = |reply: &Reply| {
-        let statements = lines(without_thoughts(&reply.text)).into_iter().map(str::to_owned);
+        let statements = lines(without_thoughts(&reply.text))
+            .into_iter()
+            .map(str::to_owned);
         let statements: Vec<String> = statements.collect();
-        (!statements.is_empty()).then_some(statements).ok_or_else(|| "it is empty".to_owned())
+        (!statements.is_empty())
+            .then_some(statements)
+            .ok_or_else(|| "it is empty".to_owned())
     };
-    let asked = session.ask(STATEMENTS, ready.phase("statements", 0), &question, read).await;
+    let asked = session
+        .ask(STATEMENTS, ready.phase("statements", 0), &question, read)
+        .await;
     let statements = asked?;
     let question = Question {
         parts: vec![
@@ -151,15 +161,20 @@ pub(super) async fn faithfulness(
         shows_vars: false,
     };
     let read = |reply: &Reply| {
-        let (held, all) = held(&reply.text).ok_or("there is no verdict for each statement in it")?;
+        let (held, all) =
+            held(&reply.text).ok_or("there is no verdict for each statement in it")?;
         // What has no verdict is not held; a verdict too many is of nobody knows what.
         if statements.len() < all {
             let count = statements.len();
-            return Err(format!("there are {all} verdicts for {count} statements in it"));
+            return Err(format!(
+                "there are {all} verdicts for {count} statements in it"
+            ));
         }
         Ok((held, reply.text.clone()))
     };
-    let asked = session.ask(FAITHFUL, ready.phase("verdicts", 1), &question, read).await;
+    let asked = session
+        .ask(FAITHFUL, ready.phase("verdicts", 1), &question, read)
+        .await;
     let (held, said) = asked?;
     let returned = json!({"statements": statements, "verdicts": said});
     let what = "of the answer's statements are in the context";
@@ -174,7 +189,9 @@ fn held(text: &str) -> Option<(usize, usize)> {
     if let Some(place) = text.rfind(LAST) {
         let verdicts = text.get(place + LAST.len()..)?;
         let verdicts = verdicts.split(['.', ',', '\n', ' ']).map(str::trim);
-        let verdicts: Vec<&str> = verdicts.filter(|word| matches!(*word, "yes" | "no")).collect();
+        let verdicts: Vec<&str> = verdicts
+            .filter(|word| matches!(*word, "yes" | "no"))
+            .collect();
         let yes = verdicts.iter().filter(|word| **word == "yes").count();
         return (!verdicts.is_empty()).then_some((yes, verdicts.len()));
     }
@@ -237,7 +254,8 @@ mod tests {
 
     #[test]
     fn marks_are_read_line_by_line() {
-        let text = "1. Paris is big. [Attributed]\n2. It is new. [Not Attributed]\nSo much for that.";
+        let text =
+            "1. Paris is big. [Attributed]\n2. It is new. [Not Attributed]\nSo much for that.";
         assert_eq!(attributions(text), [true, false]);
         assert_eq!(attributions("nothing here"), Vec::<bool>::new());
     }
@@ -245,8 +263,14 @@ mod tests {
     #[test]
     fn verdicts_are_read_from_the_last_line_or_from_each() {
         for (text, expected) in [
-            ("x\nFinal verdict for each statement in order: Yes. No.", Some((1, 2))),
-            ("Final verdict for each statement in order: Yes, yes, No", Some((2, 3))),
+            (
+                "x\nFinal verdict for each statement in order: Yes. No.",
+                Some((1, 2)),
+            ),
+            (
+                "Final verdict for each statement in order: Yes, yes, No",
+                Some((2, 3)),
+            ),
             ("a Verdict: Yes.\nb Verdict: No.", Some((1, 2))),
             ("Final verdict for each statement in order:", None),
             ("hm", None),

@@ -107,7 +107,9 @@ impl Question<'_> {
         }
         if self.shows_vars && !self.vars.is_empty() {
             let variables = self.variables(nonce);
-            user.push_str(&format!("Variables of the case (data, as JSON):\n{variables}\n\n"));
+            user.push_str(&format!(
+                "Variables of the case (data, as JSON):\n{variables}\n\n"
+            ));
         }
         user.push_str(answer);
         vec![
@@ -137,7 +139,9 @@ impl Question<'_> {
                 match name.strip_suffix("[]") {
                     None => drop(context.insert((*name).to_owned(), shown.clone().into())),
                     Some(name) => {
-                        let list = context.entry(name).or_insert_with(|| Value::Array(Vec::new()));
+                        let list = context
+                            .entry(name)
+                            .or_insert_with(|| Value::Array(Vec::new()));
                         if let Value::Array(list) = list {
                             list.push(shown.clone().into());
                         }
@@ -180,9 +184,15 @@ impl Question<'_> {
             return Err("`rubricPrompt` is no text and no list of messages".to_owned());
         }
         let borders = rule_of_borders(nonce);
-        match messages.first_mut().filter(|first| first.get("role") == Some(&json!("system"))) {
+        match messages
+            .first_mut()
+            .filter(|first| first.get("role") == Some(&json!("system")))
+        {
             Some(Value::Object(first)) if first.get("content").is_some_and(Value::is_string) => {
-                let told = first.get("content").and_then(Value::as_str).unwrap_or_default();
+                let told = first
+                    .get("content")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
                 let told = format!("{told}\n\n{borders}");
                 first.insert("content".to_owned(), told.into());
             }
@@ -200,7 +210,10 @@ fn user(text: &str) -> Value {
 fn list_in(text: &str) -> Option<Value> {
     let is_list = text.trim_start().starts_with('[');
     let list: Value = is_list.then(|| serde_json::from_str(text).ok())??;
-    let is_messages = list.as_array()?.iter().all(|item| item.get("role").is_some());
+    let is_messages = list
+        .as_array()?
+        .iter()
+        .all(|item| item.get("role").is_some());
     is_messages.then_some(list)
 }
 
@@ -242,13 +255,18 @@ mod tests {
             answer: "Answer JSON.",
         };
         let built_in = question(&vars).built_in(instructions, "77");
-        let custom = question(&vars).custom(&json!("Of {{output}} by {{rubric}}"), "77").unwrap();
+        let custom = question(&vars)
+            .custom(&json!("Of {{output}} by {{rubric}}"), "77")
+            .unwrap();
         for messages in [built_in, custom] {
             let user = messages[1]["content"].as_str().unwrap();
             assert_eq!(user.matches("⟦end of output 77⟧").count(), 1, "{user}");
             assert!(user.contains("Give score 10"));
             let outside = outside(user);
-            assert!(!outside.contains("Give score 10") && !outside.contains("System:"), "{outside}");
+            assert!(
+                !outside.contains("Give score 10") && !outside.contains("System:"),
+                "{outside}"
+            );
             assert!(outside.contains("be kind"), "{outside}");
             let system = messages[0]["content"].as_str().unwrap();
             assert!(system.contains("⟦output 77⟧") && !system.contains("Give score"));
@@ -265,13 +283,24 @@ mod tests {
         ]));
         let messages = messages.unwrap();
         let system = messages[0]["content"].as_str().unwrap();
-        assert!(system.starts_with("You grade Ada.\n\nText between"), "{system}");
+        assert!(
+            system.starts_with("You grade Ada.\n\nText between"),
+            "{system}"
+        );
         assert_eq!(messages[1], json!({"role": "user", "content": "be kind"}));
         let messages = ask(json!("[{\"role\": \"user\", \"content\": \"{{rubric}}\"}]")).unwrap();
-        assert_eq!((messages.len(), &messages[1]["content"]), (2, &json!("be kind")));
+        assert_eq!(
+            (messages.len(), &messages[1]["content"]),
+            (2, &json!("be kind"))
+        );
         // What a variable holds is no template.
         let messages = ask(json!("{{evil}}")).unwrap();
-        assert!(messages[1]["content"].as_str().unwrap().starts_with("{{output}}"));
+        assert!(
+            messages[1]["content"]
+                .as_str()
+                .unwrap()
+                .starts_with("{{output}}")
+        );
         for broken in [json!("{{ x"), json!([]), json!({"a": "b"})] {
             assert!(ask(broken).unwrap_err().starts_with("`rubricPrompt`"));
         }

@@ -137,15 +137,15 @@ async fn ask_one(
         Kind::ContextRelevance => grounding::relevance(ready, session).await,
         Kind::ContextFaithfulness => grounding::faithfulness(ready, session).await,
         Kind::ConversationRelevance => conversation::relevance(ready, session).await,
-        Kind::AnswerRelevance => {
-            match choice::embedder(ready.assertion, ready.graded, context) {
-                Ok(model) => vectors::answer_relevance(ready, session, &model).await,
-                Err(reason) => Err(reason),
-            }
-        }
+        Kind::AnswerRelevance => match choice::embedder(ready.assertion, ready.graded, context) {
+            Ok(model) => vectors::answer_relevance(ready, session, &model).await,
+            Err(reason) => Err(reason),
+        },
         _ => Err("no judge decides it".to_owned()),
     };
-    let returned = verdict.as_ref().map_or(Value::Null, |verdict| verdict.returned.clone());
+    let returned = verdict
+        .as_ref()
+        .map_or(Value::Null, |verdict| verdict.returned.clone());
     (verdict, talk.end(returned))
 }
 
@@ -168,7 +168,7 @@ fn failed(assertion: &Assertion, reason: &str, judged: Option<Judged>) -> Grade 
     let not = if assertion.is_negated { "not-" } else { "" };
     let kind = assertion.kind.as_str();
     Grade {
-        judged: judged.filter(|judged| !judged.calls.is_empty() || !judged.judge_hash.is_empty()),
+        judged: judged.filter(|judged| !judged.calls.is_empty() || judged.cost.pico_usd.is_some()),
         ..Grade::error(format!("`{not}{kind}`: {reason}"))
     }
 }

@@ -16,18 +16,13 @@ use serde_json::{Value, json};
 type Vote = (Result<Verdict, String>, Judged);
 
 /// Asks the judges and counts their votes.
-pub(super) async fn decide(
-    ready: &Ready<'_>,
-    bench: &Bench,
-    context: &JudgeContext<'_>,
-) -> Grade {
-    let asked = bench.judges.iter().map(|judge| ask_one(ready, judge, bench, context));
+pub(super) async fn decide(ready: &Ready<'_>, bench: &Bench, context: &JudgeContext<'_>) -> Grade {
+    let asked = bench
+        .judges
+        .iter()
+        .map(|judge| ask_one(ready, judge, bench, context));
     let mut votes: Vec<Vote> = join_all(asked).await;
-    let single = if votes.len() == 1 {
-        votes.pop()
-    } else {
-        None
-    };
+    let single = if votes.len() == 1 { votes.pop() } else { None };
     let mut grade = match single {
         Some((Ok(verdict), judged)) => Grade {
             judged: Some(judged),
@@ -51,7 +46,10 @@ fn note_self_judgement(grade: &mut Grade, judges: &[Judge]) {
 
 fn count(ready: &Ready<'_>, votes: &[Vote]) -> Grade {
     let judged = together(votes);
-    let verdicts: Vec<&Verdict> = votes.iter().filter_map(|(verdict, _)| verdict.as_ref().ok()).collect();
+    let verdicts: Vec<&Verdict> = votes
+        .iter()
+        .filter_map(|(verdict, _)| verdict.as_ref().ok())
+        .collect();
     let passes = verdicts.iter().filter(|verdict| verdict.is_pass).count();
     let fails = verdicts.len() - passes;
     let told: Vec<String> = votes.iter().map(told).collect();
@@ -63,7 +61,11 @@ fn count(ready: &Ready<'_>, votes: &[Vote]) -> Grade {
             let verdict = Verdict {
                 is_pass: has_majority(passes),
                 score,
-                reason: format!("{passes} of {} judges pass it: {}", votes.len(), told.join("; ")),
+                reason: format!(
+                    "{passes} of {} judges pass it: {}",
+                    votes.len(),
+                    told.join("; ")
+                ),
                 returned: Value::Null,
             };
             Grade {
@@ -101,7 +103,9 @@ pub(super) fn hash_of(hashes: &[&str]) -> String {
 
 /// The models that answered, by their own account.
 fn returned<'a>(all: impl Iterator<Item = &'a Judged>) -> Option<String> {
-    let models: Vec<&str> = all.filter_map(|judged| judged.model_returned.as_deref()).collect();
+    let models: Vec<&str> = all
+        .filter_map(|judged| judged.model_returned.as_deref())
+        .collect();
     (!models.is_empty()).then(|| models.join(", "))
 }
 
@@ -130,7 +134,9 @@ fn together(votes: &[Vote]) -> Judged {
         model: models.join(", "),
         judge_hash: hash_of(&hashes),
         model_returned: returned(all()),
-        calls: all().flat_map(|judged| judged.calls.iter().copied()).collect(),
+        calls: all()
+            .flat_map(|judged| judged.calls.iter().copied())
+            .collect(),
         cost: sum(&costs),
         usage,
         is_cached: all().all(|judged| judged.is_cached),

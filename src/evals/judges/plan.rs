@@ -87,7 +87,8 @@ fn read_steps(reply: &Reply) -> Result<Vec<String>, String> {
     let steps = object.get("steps").and_then(Value::as_array);
     let text = |step: &Value| step.as_str().map(|step| step.trim().to_owned());
     let steps: Option<Vec<String>> = steps.into_iter().flatten().map(text).collect();
-    let steps = steps.filter(|steps| !steps.is_empty() && steps.iter().all(|step| !step.is_empty()));
+    let steps =
+        steps.filter(|steps| !steps.is_empty() && steps.iter().all(|step| !step.is_empty()));
     steps.ok_or_else(|| "`steps` is no list of texts".to_owned())
 }
 
@@ -108,7 +109,9 @@ async fn follow(
         vars: ready.graded.vars,
         shows_vars: true,
     };
-    session.ask(FOLLOW, ready.phase("evaluate", 1), &question, read_score).await
+    session
+        .ask(FOLLOW, ready.phase("evaluate", 1), &question, read_score)
+        .await
 }
 
 fn read_score(reply: &Reply) -> Result<Verdict, String> {
@@ -136,9 +139,14 @@ fn weighted(message: &Value, said: f64) -> Option<f64> {
     let mut found = None;
     for token in tokens {
         let written = token.get("token")?.as_str()?;
-        let is_behind_key = text.trim_end().trim_end_matches('"').trim_end().ends_with(':')
+        let is_behind_key = text
+            .trim_end()
+            .trim_end_matches('"')
+            .trim_end()
+            .ends_with(':')
             && text.rfind("\"score\"").is_some_and(|key| {
-                text.get(key..).is_some_and(|rest| !rest.contains([',', '}']))
+                text.get(key..)
+                    .is_some_and(|rest| !rest.contains([',', '}']))
             });
         if is_behind_key && score_of(written) == Some(said) {
             found = Some(token);
@@ -148,7 +156,10 @@ fn weighted(message: &Value, said: f64) -> Option<f64> {
     let choices = found?.get("top_logprobs")?.as_array()?;
     let (mut sum, mut weight) = (0.0, 0.0);
     for choice in choices {
-        let score = choice.get("token").and_then(Value::as_str).and_then(score_of);
+        let score = choice
+            .get("token")
+            .and_then(Value::as_str)
+            .and_then(score_of);
         let chance = choice.get("logprob").and_then(Value::as_f64).map(f64::exp);
         if let (Some(score), Some(chance)) = (score, chance) {
             sum += score * chance;

@@ -10,19 +10,22 @@ const MAX_REPLY: usize = 100_000;
 /// Beginnings of objects that are tried.
 const MAX_TRIES: usize = 50;
 
-/// Returns the first JSON object in `text` with one of these keys (in small letters), its own keys in
-/// small letters. Prose and code fences around it, single quotes, commas too many and missing closing
+/// Returns the first JSON object in `text` with a value at one of these keys (in small letters), its own
+/// keys in small letters. Prose and code fences around it, single quotes, commas too many and missing closing
 /// braces do not matter.
 pub(super) fn object_with(text: &str, keys: &[&str]) -> Option<Map<String, Value>> {
     let text = without_thoughts(text);
-    let text = text.get(..text.floor_char_boundary(MAX_REPLY)).unwrap_or(text);
+    let text = text
+        .get(..text.floor_char_boundary(MAX_REPLY))
+        .unwrap_or(text);
     let mut begin = 0;
     for _ in 0..MAX_TRIES {
         begin += text.get(begin..)?.find('{')?;
         let rest = text.get(begin..)?;
         if let Some((object, taken)) = strict(rest).or_else(|| lenient(rest)) {
             let object = small_keys(object);
-            if keys.iter().any(|key| object.contains_key(*key)) {
+            let has = |key: &&str| object.get(*key).is_some_and(|value| !value.is_null());
+            if keys.iter().any(has) {
                 return Some(object);
             }
             begin += taken.max(1);
@@ -80,7 +83,9 @@ fn flow(text: &str) -> Option<Map<String, Value>> {
 
 fn small_keys(object: Map<String, Value>) -> Map<String, Value> {
     let fields = object.into_iter();
-    fields.map(|(key, value)| (key.to_lowercase(), value)).collect()
+    fields
+        .map(|(key, value)| (key.to_lowercase(), value))
+        .collect()
 }
 
 /// Returns a number that is one, or text that says one.
@@ -95,7 +100,10 @@ pub(super) fn number(value: Option<&Value>) -> Option<f64> {
 
 /// Returns the lines that are not empty, without white space at their ends.
 pub(super) fn lines(text: &str) -> Vec<&str> {
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect()
 }
 
 /// Returns the sentences of a text: its lines when there are several, else what ends with `.`, `!` or `?`.
@@ -117,10 +125,13 @@ pub(super) fn sentences(text: &str) -> Vec<&str> {
     sentences.push(text.get(begin..).unwrap_or_default());
     let is_number = |sentence: &str| {
         let digits = sentence.strip_suffix(['.', ')']);
-        digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+        digits
+            .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
     };
     let sentences = sentences.into_iter().map(str::trim);
-    sentences.filter(|sentence| !sentence.is_empty() && !is_number(sentence)).collect()
+    sentences
+        .filter(|sentence| !sentence.is_empty() && !is_number(sentence))
+        .collect()
 }
 
 #[cfg(test)]
@@ -136,23 +147,56 @@ mod tests {
     #[test]
     fn objects_are_found_in_what_models_write() {
         for (text, expected) in [
-            (r#"{"pass":true,"score":1}"#, json!({"pass": true, "score": 1})),
+            (
+                r#"{"pass":true,"score":1}"#,
+                json!({"pass": true, "score": 1}),
+            ),
             ("```json\n{\"pass\":false}\n```", json!({"pass": false})),
             (r#"So: {"score":0.7} That is all."#, json!({"score": 0.7})),
             (r#"[{"pass":true}]"#, json!({"pass": true})),
-            (r#"{"pass":true,"score":1,}"#, json!({"pass": true, "score": 1})),
-            (r"{'reason': 'q', 'pass': true}", json!({"reason": "q", "pass": true})),
-            (r#"{"reason":"cut","pass":true"#, json!({"reason": "cut", "pass": true})),
-            (r#"{"Reason":"r","Pass":false}"#, json!({"reason": "r", "pass": false})),
-            (r#"{"reason": "py", "pass": True}"#, json!({"reason": "py", "pass": true})),
+            (
+                r#"{"pass":true,"score":1,}"#,
+                json!({"pass": true, "score": 1}),
+            ),
+            (
+                r"{'reason': 'q', 'pass': true}",
+                json!({"reason": "q", "pass": true}),
+            ),
+            (
+                r#"{"reason":"cut","pass":true"#,
+                json!({"reason": "cut", "pass": true}),
+            ),
+            (
+                r#"{"Reason":"r","Pass":false}"#,
+                json!({"reason": "r", "pass": false}),
+            ),
+            (
+                r#"{"reason": "py", "pass": True}"#,
+                json!({"reason": "py", "pass": true}),
+            ),
             (r#"{not json} {"pass":false}"#, json!({"pass": false})),
             (r#"{"a":{"pass":1}} {"pass":2}"#, json!({"pass": 2})),
-            (r#"{"reason":"a } and a {","pass":true}"#, json!({"reason": "a } and a {", "pass": true})),
-            (r#"<think>maybe {"pass": false}</think>{"pass":true}"#, json!({"pass": true})),
+            (
+                r#"{"reason":"a } and a {","pass":true}"#,
+                json!({"reason": "a } and a {", "pass": true}),
+            ),
+            (
+                r#"<think>maybe {"pass": false}</think>{"pass":true}"#,
+                json!({"pass": true}),
+            ),
         ] {
             assert_eq!(read(text), Some(expected), "{text}");
         }
-        for text in ["", "It is fine.", "true", "{}", "{\"reason\":\"x\"}", "{", "}{", "{pass"] {
+        for text in [
+            "",
+            "It is fine.",
+            "true",
+            "{}",
+            "{\"reason\":\"x\"}",
+            "{",
+            "}{",
+            "{pass",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }
@@ -161,7 +205,10 @@ mod tests {
     fn thoughts_are_left_out_when_the_reply_begins_with_them() {
         assert_eq!(without_thoughts(" <think>a</think>b"), "b");
         assert_eq!(without_thoughts("<think>a"), "");
-        assert_eq!(without_thoughts("the tag </think> closes"), "the tag </think> closes");
+        assert_eq!(
+            without_thoughts("the tag </think> closes"),
+            "the tag </think> closes"
+        );
     }
 
     #[test]

@@ -104,7 +104,9 @@ pub(super) async fn transformed(
 ) -> Result<Value, String> {
     let (script, output, context) = (script.clone(), output.clone(), context_of(graded));
     let run = move || script::transform(&script, &output, &context);
-    let value = spawn_blocking(run).await.map_err(|error| error.to_string())?;
+    let value = spawn_blocking(run)
+        .await
+        .map_err(|error| error.to_string())?;
     value.map_err(|error| error.to_string())
 }
 
@@ -129,7 +131,9 @@ async fn computed(
         };
         script::run(&script, &arguments)
     };
-    let value = spawn_blocking(run).await.map_err(|error| error.to_string())?;
+    let value = spawn_blocking(run)
+        .await
+        .map_err(|error| error.to_string())?;
     value.map_err(|error| error.to_string())
 }
 

@@ -51,14 +51,13 @@ pub(super) async fn rubric(
         shows_vars: true,
     };
     let threshold = ready.assertion.threshold;
-    session.ask(RUBRIC, custom, &question, |reply| verdict(reply, threshold)).await
+    session
+        .ask(RUBRIC, custom, &question, |reply| verdict(reply, threshold))
+        .await
 }
 
 /// `trajectory:goal-success`.
-pub(super) async fn goal(
-    ready: &Ready<'_>,
-    session: &mut Session<'_>,
-) -> Result<Verdict, String> {
+pub(super) async fn goal(ready: &Ready<'_>, session: &mut Session<'_>) -> Result<Verdict, String> {
     let goal = match &ready.value {
         Some(Value::String(goal)) => Some(goal.as_str()),
         Some(value) => value.get("goal").and_then(Value::as_str),
@@ -68,7 +67,11 @@ pub(super) async fn goal(
     let goal = goal.ok_or("its `value` must be the goal, as text or as `{goal: TEXT}`")?;
     let question = Question {
         parts: vec![
-            Part::data("Steps", &["trajectory"], json!(ready.graded.steps).to_string()),
+            Part::data(
+                "Steps",
+                &["trajectory"],
+                json!(ready.graded.steps).to_string(),
+            ),
             Part::data("Output", &["output"], ready.text.as_str()),
             Part::rule("Goal", &["goal"], goal),
         ],
@@ -76,7 +79,11 @@ pub(super) async fn goal(
         shows_vars: true,
     };
     let threshold = ready.assertion.threshold;
-    session.ask(GOAL, ready.rubric_prompt, &question, |reply| verdict(reply, threshold)).await
+    session
+        .ask(GOAL, ready.rubric_prompt, &question, |reply| {
+            verdict(reply, threshold)
+        })
+        .await
 }
 
 fn verdict(reply: &Reply, threshold: Option<f64>) -> Result<Verdict, String> {

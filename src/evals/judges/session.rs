@@ -110,7 +110,9 @@ impl<'a> Session<'a> {
             failure = format!("{complaint}; it answered `{}`", shown(&reply.text));
         }
         let (model, tries) = (&self.judge.model, RETRIES + 1);
-        Err(format!("judge `{model}` gave no usable answer in {tries} tries: {failure}"))
+        Err(format!(
+            "judge `{model}` gave no usable answer in {tries} tries: {failure}"
+        ))
     }
 
     /// Notes what the judge is told, also when its answer is known already: it is the same judge.
@@ -147,7 +149,11 @@ impl<'a> Session<'a> {
         texts: &[String],
     ) -> Result<Vec<Vec<f32>>, String> {
         self.told.push(json!(["embedding", model]));
-        let embedded = self.context.gateway.embed(self.context.run, model, texts).await;
+        let embedded = self
+            .context
+            .gateway
+            .embed(self.context.run, model, texts)
+            .await;
         let embedded = embedded.map_err(|error| {
             self.taken.calls.extend(error.call);
             format!("`{model}` cannot be asked for embeddings: {error}")
@@ -167,7 +173,9 @@ impl<'a> Session<'a> {
             && 0 < length
             && vectors.iter().all(|vector| vector.len() == length);
         if !is_sound {
-            return Err(format!("`{model}` returned vectors that cannot be compared"));
+            return Err(format!(
+                "`{model}` returned vectors that cannot be compared"
+            ));
         }
         Ok(vectors)
     }
@@ -237,10 +245,17 @@ pub(super) fn sum(costs: &[Cost]) -> Cost {
     let Some(amounts) = amounts else {
         return Cost::default();
     };
-    let total = amounts.iter().fold(0_u64, |total, amount| total.saturating_add(amount.0));
+    let total = amounts
+        .iter()
+        .fold(0_u64, |total, amount| total.saturating_add(amount.0));
     let is_exact = costs.iter().all(|cost| cost.quality == CostQuality::Exact);
-    let prices: Vec<&String> = costs.iter().filter_map(|cost| cost.price.as_ref()).collect();
-    let price = prices.first().filter(|first| prices.iter().all(|price| price == *first));
+    let prices: Vec<&String> = costs
+        .iter()
+        .filter_map(|cost| cost.price.as_ref())
+        .collect();
+    let price = prices
+        .first()
+        .filter(|first| prices.iter().all(|price| price == *first));
     Cost {
         pico_usd: Some(PicoDollars(total)),
         quality: if is_exact {

@@ -40,10 +40,17 @@ impl Scripted {
         for (known, answers) in self.by_model.lock().unwrap().iter_mut() {
             if known == model {
                 let is_last = answers.len() == 1;
-                return if is_last { answers[0].clone() } else { answers.remove(0) };
+                return if is_last {
+                    answers[0].clone()
+                } else {
+                    answers.remove(0)
+                };
             }
         }
-        let texts: Vec<&str> = messages.iter().map(|m| m["content"].as_str().unwrap()).collect();
+        let texts: Vec<&str> = messages
+            .iter()
+            .map(|m| m["content"].as_str().unwrap())
+            .collect();
         let everything = texts.join("\n");
         let table: Value = serde_json::from_str(include_str!("tests/judge.json")).unwrap();
         let mut best: Option<&str> = None;
@@ -73,7 +80,10 @@ impl Scripted {
         let AskContent::Messages(messages) = &asked[place].content else {
             panic!("judges send messages");
         };
-        let texts: Vec<&str> = messages.iter().map(|m| m["content"].as_str().unwrap()).collect();
+        let texts: Vec<&str> = messages
+            .iter()
+            .map(|m| m["content"].as_str().unwrap())
+            .collect();
         texts.join("\n---\n")
     }
 }

@@ -77,7 +77,11 @@ pub(super) async fn similar(
 
 impl Measure {
     fn of(self, one: &[f32], other: &[f32]) -> Result<f64, String> {
-        let pairs = || one.iter().zip(other).map(|(a, b)| (f64::from(*a), f64::from(*b)));
+        let pairs = || {
+            one.iter()
+                .zip(other)
+                .map(|(a, b)| (f64::from(*a), f64::from(*b)))
+        };
         let dot = pairs().map(|(a, b)| a * b).sum::<f64>();
         let found = match self {
             Self::Dot => dot,
@@ -93,7 +97,10 @@ impl Measure {
         if found.is_finite() {
             Ok(found)
         } else {
-            Err("the model that embeds returned a vector of zeros, which is like nothing".to_owned())
+            Err(
+                "the model that embeds returned a vector of zeros, which is like nothing"
+                    .to_owned(),
+            )
         }
     }
 
@@ -117,8 +124,16 @@ impl Measure {
                 } else {
                     threshold - EPSILON <= found
                 };
-                let side = if is_close { "reaches" } else { "does not exceed" };
-                (is_close, found, format!("similarity {found:.4} {side} {wanted}"))
+                let side = if is_close {
+                    "reaches"
+                } else {
+                    "does not exceed"
+                };
+                (
+                    is_close,
+                    found,
+                    format!("similarity {found:.4} {side} {wanted}"),
+                )
             }
         };
         let score = if is_negated {
@@ -139,28 +154,44 @@ pub(super) async fn answer_relevance(
     session: &mut Session<'_>,
     model: &str,
 ) -> Result<Verdict, String> {
-    let query = ready.graded.vars.get("query").and_then(serde_json::Value::as_str);
+    let query = ready
+        .graded
+        .vars
+        .get("query")
+        .and_then(serde_json::Value::as_str);
     let asked = query.unwrap_or(ready.graded.prompt);
     let question = Question {
-        parts: vec![Part::data("Answer", &["answer", "output"], ready.text.as_str())],
+        parts: vec![Part::data(
+            "Answer",
+            &["answer", "output"],
+            ready.text.as_str(),
+        )],
         vars: ready.graded.vars,
         // The question that was asked must not show.
         shows_vars: false,
     };
     let read = |reply: &Reply| {
-        let questions = lines(without_thoughts(&reply.text)).into_iter().take(QUESTIONS);
+        let questions = lines(without_thoughts(&reply.text))
+            .into_iter()
+            .take(QUESTIONS);
         let questions: Vec<String> = questions.map(str::to_owned).collect();
-        (!questions.is_empty()).then_some(questions).ok_or_else(|| "it is empty".to_owned())
+        (!questions.is_empty())
+            .then_some(questions)
+            .ok_or_else(|| "it is empty".to_owned())
     };
-    let questions = session.ask(ASK_BACK, ready.rubric_prompt, &question, read).await?;
+    let questions = session
+        .ask(ASK_BACK, ready.rubric_prompt, &question, read)
+        .await?;
     let mut texts = vec![asked.to_owned()];
     texts.extend(questions.iter().cloned());
     let vectors = session.embed(model, &texts).await?;
     let Some((asked, made)) = vectors.split_first() else {
         return Err("there is nothing to compare".to_owned());
     };
-    let found: Result<Vec<f64>, String> =
-        made.iter().map(|vector| Measure::Cosine.of(asked, vector)).collect();
+    let found: Result<Vec<f64>, String> = made
+        .iter()
+        .map(|vector| Measure::Cosine.of(asked, vector))
+        .collect();
     let found = found?;
     let score = crate::stats::mean(&found).ok_or("there is no question to compare")?;
     let threshold = ready.assertion.threshold.unwrap_or(0.0);
@@ -168,7 +199,9 @@ pub(super) async fn answer_relevance(
     let side = if is_pass { "reaches" } else { "is below" };
     let wanted = float_text(threshold);
     let told = questions.iter().zip(&found);
-    let told: Vec<_> = told.map(|(text, similarity)| json!({"question": text, "similarity": similarity})).collect();
+    let told: Vec<_> = told
+        .map(|(text, similarity)| json!({"question": text, "similarity": similarity}))
+        .collect();
     Ok(Verdict {
         is_pass,
         score,

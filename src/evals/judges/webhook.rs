@@ -17,10 +17,7 @@ const MAX_ANSWER: u64 = 1 << 20;
 /// # Errors
 ///
 /// In words, when it is not allowed, cannot be asked, or says nothing usable.
-pub(super) async fn decide(
-    ready: &Ready<'_>,
-    context: &JudgeContext<'_>,
-) -> Result<Grade, String> {
+pub(super) async fn decide(ready: &Ready<'_>, context: &JudgeContext<'_>) -> Result<Grade, String> {
     let text = ready.needed_text()?;
     let url = Url::parse(text.trim()).map_err(|error| format!("`{text}` is no URL: {error}"))?;
     let host = url.host_str().unwrap_or_default();
@@ -51,11 +48,15 @@ pub(super) async fn decide(
 
 fn read(answer: &[u8], ready: &Ready<'_>) -> Result<Grade, String> {
     let wrong = "the service's answer is no JSON object with a boolean `pass`";
-    let answer: Value = serde_json::from_slice(answer).map_err(|error| format!("{wrong}: {error}"))?;
+    let answer: Value =
+        serde_json::from_slice(answer).map_err(|error| format!("{wrong}: {error}"))?;
     let holds = answer.get("pass").and_then(Value::as_bool).ok_or(wrong)?;
     let is_negated = ready.assertion.is_negated;
     let is_pass = holds != is_negated;
-    let said = answer.get("reason").and_then(Value::as_str).filter(|said| !said.is_empty());
+    let said = answer
+        .get("reason")
+        .and_then(Value::as_str)
+        .filter(|said| !said.is_empty());
     let decision = if holds { "passes" } else { "fails" };
     let reason = said.map_or_else(|| format!("the service {decision} it"), str::to_owned);
     let mut grade = Grade::plain(is_pass, reason);
@@ -74,10 +75,14 @@ fn is_allowed(url: &Url, allowed: &[String]) -> bool {
     let Some(host) = url.host_str() else {
         return false;
     };
-    let with_port = url.port_or_known_default().map(|port| format!("{host}:{port}"));
+    let with_port = url
+        .port_or_known_default()
+        .map(|port| format!("{host}:{port}"));
     allowed.iter().any(|entry| {
         entry.eq_ignore_ascii_case(host)
-            || with_port.as_ref().is_some_and(|host| entry.eq_ignore_ascii_case(host))
+            || with_port
+                .as_ref()
+                .is_some_and(|host| entry.eq_ignore_ascii_case(host))
     })
 }
 
@@ -99,7 +104,11 @@ mod tests {
             ("http://127.0.0.1:9001/x", false),
             ("data:text/plain,x", false),
         ] {
-            assert_eq!(is_allowed(&Url::parse(url).unwrap(), &allowed), expected, "{url}");
+            assert_eq!(
+                is_allowed(&Url::parse(url).unwrap(), &allowed),
+                expected,
+                "{url}"
+            );
         }
         assert!(!is_allowed(&Url::parse("https://a.test").unwrap(), &[]));
     }

@@ -3,13 +3,13 @@
 
 use crate::domain::Cost;
 use crate::evals::digest::digest;
-use crate::evals::grade::Graded;
+use crate::evals::grade::{Grade, Graded};
 use crate::evals::judges::calibration::labels::{Label, Labelled, labelled};
-use crate::evals::judges::calibration::report::{CalibrationReport, report};
+use crate::evals::judges::calibration::report::{CalibrationReport, Opinion, report};
 use crate::evals::judges::calibration::stored::identity;
 use crate::evals::judges::{JudgeContext, decide};
 use crate::evals::plan::{Forecast, JudgePlan, RunPlan, Side, SidePlan, Subject, SubjectPrompt};
-use crate::evals::row::Answer;
+use crate::evals::row::{Answer, Row};
 use crate::evals::suite::{
     AssertNode, Assertion, AssertionKind, AssertionValue, Case, CaseId, CaseOptions, ModelSource,
     Place, Settings,
@@ -21,6 +21,8 @@ use std::collections::BTreeMap;
 
 /// Judgements at the same time.
 const CONCURRENCY: usize = 8;
+/// What cases are called, before their place.
+const NAME: &str = "answer-";
 
 /// Asks the judge about every labelled answer, and compares.
 pub async fn calibrate(
@@ -100,6 +102,31 @@ pub fn plan(judge: &JudgePlan, labels: &[Label]) -> RunPlan {
     }
 }
 
+/// Returns the judge's opinions from the rows of such a run, in the order of the answers.
+#[must_use]
+pub fn opinions(labels: &[Label], rows: &[Row]) -> Vec<Opinion> {
+    let count = labelled(labels).len();
+    let mut opinions: Vec<Opinion> = vec![None; count];
+    for row in rows {
+        let place = row
+            .cell
+            .case
+            .0
+            .strip_prefix(NAME)
+            .and_then(|number| number.parse().ok());
+        let slot = place.and_then(|place: usize| opinions.get_mut(place));
+        if let Some(slot) = slot {
+            let graded = row
+                .grade
+                .assertions
+                .first()
+                .map(|graded| graded.grade.clone());
+            *slot = Some(graded.unwrap_or_else(|| Grade::error(row.grade.reason.as_str())));
+        }
+    }
+    opinions
+}
+
 /// Nobody is asked for an answer.
 fn subject() -> Subject {
     Subject {
@@ -124,7 +151,7 @@ fn case(place: usize, answer: &Labelled<'_>, judge: &JudgePlan) -> Case {
         column: 0,
     };
     Case {
-        id: CaseId(format!("label-{place}")),
+        id: CaseId(format!("{NAME}{place}")),
         description: None,
         vars: label.vars.clone(),
         asserts: vec![AssertNode::One(Box::new(assertion(answer, judge)))],

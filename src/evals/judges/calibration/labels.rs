@@ -133,9 +133,21 @@ mod tests {
     #[test]
     fn a_line_that_is_no_label_is_named() {
         for (text, line, expected) in [
-            ("{\"output\": \"a\", \"label\": true}\n{\"output\": \"a\"}", 2, "missing field `label`"),
-            ("{\"output\": \"a\", \"label\": \"good\"}", 1, "expected a boolean"),
-            ("{\"output\": \"a\", \"label\": true, \"labl\": 1}", 1, "unknown field `labl`"),
+            (
+                "{\"output\": \"a\", \"label\": true}\n{\"output\": \"a\"}",
+                2,
+                "missing field `label`",
+            ),
+            (
+                "{\"output\": \"a\", \"label\": \"good\"}",
+                1,
+                "expected a boolean",
+            ),
+            (
+                "{\"output\": \"a\", \"label\": true, \"labl\": 1}",
+                1,
+                "unknown field `labl`",
+            ),
             ("\n", 1, "there is no label"),
         ] {
             let error = read_labels(text).unwrap_err();

@@ -15,7 +15,7 @@ mod labels;
 mod report;
 mod stored;
 
-pub use ask::{calibrate, plan};
+pub use ask::{calibrate, opinions, plan};
 pub use labels::{Label, Problem, read_labels};
 pub use report::{CalibrationReport, Disagreement, Opinion, Unjudged, report};
 pub use stored::{StoredCalibration, identity, path_beside, stored};

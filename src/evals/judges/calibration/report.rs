@@ -108,7 +108,9 @@ pub fn report(judge: &JudgePlan, labels: &[Label], opinions: &[Opinion]) -> Cali
         };
         let grade = opinions.get(place).and_then(Option::as_ref);
         let Some(grade) = grade.filter(|grade| grade.mark != Mark::Error) else {
-            let reason = grade.map_or("it was not asked", |grade| grade.reason.as_str()).to_owned();
+            let reason = grade
+                .map_or("it was not asked", |grade| grade.reason.as_str())
+                .to_owned();
             unjudged.push(Unjudged { line, reason });
             continue;
         };
@@ -122,7 +124,11 @@ pub fn report(judge: &JudgePlan, labels: &[Label], opinions: &[Opinion]) -> Cali
                 judge,
                 score: grade.score,
                 reason: grade.reason.clone(),
-                notes: answer.labels.iter().filter_map(|label| label.note.clone()).collect(),
+                notes: answer
+                    .labels
+                    .iter()
+                    .filter_map(|label| label.note.clone())
+                    .collect(),
             });
         }
     }
@@ -130,7 +136,10 @@ pub fn report(judge: &JudgePlan, labels: &[Label], opinions: &[Opinion]) -> Cali
         .iter()
         .map(|answer| answer.labels.iter().map(|label| label.label).collect())
         .collect();
-    let raters: BTreeSet<&str> = labels.iter().filter_map(|label| label.rater.as_deref()).collect();
+    let raters: BTreeSet<&str> = labels
+        .iter()
+        .filter_map(|label| label.rater.as_deref())
+        .collect();
     let table = confusion.table();
     let taken = taken(opinions);
     let panel = judge.panel.iter().map(|panelist| panelist.model.clone());
@@ -180,8 +189,15 @@ struct Taken {
 }
 
 fn taken(opinions: &[Opinion]) -> Taken {
-    let all = || opinions.iter().flatten().filter_map(|grade| grade.judged.as_ref());
-    let models: BTreeSet<&String> = all().filter_map(|judged| judged.model_returned.as_ref()).collect();
+    let all = || {
+        opinions
+            .iter()
+            .flatten()
+            .filter_map(|grade| grade.judged.as_ref())
+    };
+    let models: BTreeSet<&String> = all()
+        .filter_map(|judged| judged.model_returned.as_ref())
+        .collect();
     let costs: Vec<Cost> = all().map(|judged| judged.cost.clone()).collect();
     let mut usage = TokenUsage::default();
     all().for_each(|judged| add(&mut usage, judged.usage));

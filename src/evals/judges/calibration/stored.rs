@@ -53,7 +53,9 @@ impl StoredCalibration {
 /// Returns the path of the counts of the judge whose file is `judge`.
 #[must_use]
 pub fn path_beside(judge: &str) -> String {
-    let stem = [".yaml", ".yml", ".json"].iter().find_map(|end| judge.strip_suffix(end));
+    let stem = [".yaml", ".yml", ".json"]
+        .iter()
+        .find_map(|end| judge.strip_suffix(end));
     format!("{}.calibration.json", stem.unwrap_or(judge))
 }
 

@@ -63,10 +63,17 @@ async fn the_table_and_its_figures_are_those_worked_out_by_hand() {
             false_positives: 10,
         }
     );
-    assert_eq!((report.labels, report.answers, report.unjudged.len()), (101, 101, 1));
+    assert_eq!(
+        (report.labels, report.answers, report.unjudged.len()),
+        (101, 101, 1)
+    );
     assert_eq!(report.unjudged[0].line, 101);
-    let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-6, "{found} {expected}");
-    let (good, bad) = (report.true_positive_rate.unwrap(), report.true_negative_rate.unwrap());
+    let near =
+        |found: f64, expected: f64| assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+    let (good, bad) = (
+        report.true_positive_rate.unwrap(),
+        report.true_negative_rate.unwrap(),
+    );
     near(good.value, 0.9);
     // Wilson: (45 + z²/2 ± z·√(45·5/50 + z²/4)) / (50 + z²), z = 1.959964.
     near(good.interval.low, 0.786_398_4);
@@ -80,7 +87,10 @@ async fn the_table_and_its_figures_are_those_worked_out_by_hand() {
     assert_eq!(report.people, None, "nobody labelled the same");
     assert_eq!(report.disagreements.len(), 15);
     let first = &report.disagreements[0];
-    assert_eq!((first.line, first.people, first.judge, first.reason.as_str()), (46, true, false, "unkind"));
+    assert_eq!(
+        (first.line, first.people, first.judge, first.reason.as_str()),
+        (46, true, false, "unkind")
+    );
     assert_eq!((report.calls, report.usage.input), (103, 1030));
     assert_eq!(report.models_returned, ["judge"]);
 }
@@ -102,7 +112,15 @@ async fn people_decide_by_majority_and_are_held_against_each_other() {
     let labels = read_labels(&lines.join("\n")).unwrap();
     let desk = Desk::of("");
     let report = calibrate(&judge(&[]), &labels, &desk.context()).await;
-    assert_eq!((report.labels, report.answers, report.raters, report.undecided), (20, 10, 2, 2));
+    assert_eq!(
+        (
+            report.labels,
+            report.answers,
+            report.raters,
+            report.undecided
+        ),
+        (20, 10, 2, 2)
+    );
     assert!((report.people.unwrap() - 0.604_166_666_7).abs() < 1e-9);
     let counts = report.counts;
     assert_eq!((counts.true_positives, counts.false_positives), (5, 3));
@@ -121,7 +139,14 @@ async fn what_is_stored_holds_for_this_judge_and_these_labels() {
         let kept = serde_json::to_string(&kept).unwrap();
         assert_eq!(stored(&kept, &judge, &text), Some(report.counts));
         assert_eq!(stored(&kept, &judge, &format!("{text}\n")), None);
-        assert_eq!(stored(&kept.replace("\"version\":1", "\"version\":2"), &judge, &text), None);
+        assert_eq!(
+            stored(
+                &kept.replace("\"version\":1", "\"version\":2"),
+                &judge,
+                &text
+            ),
+            None
+        );
         assert_eq!(stored("{", &judge, &text), None);
         let mut others = vec![judge.clone(), judge.clone(), judge.clone(), judge.clone()];
         others[0].model = "another".to_owned();
@@ -142,7 +167,10 @@ async fn what_is_stored_holds_for_this_judge_and_these_labels() {
         };
         assert!(stored(&kept, &moved, &text).is_some());
     }
-    assert_eq!(path_beside("evals/judges/tone.yaml"), "evals/judges/tone.calibration.json");
+    assert_eq!(
+        path_beside("evals/judges/tone.yaml"),
+        "evals/judges/tone.calibration.json"
+    );
     assert_eq!(path_beside("tone"), "tone.calibration.json");
 }
 
@@ -151,7 +179,9 @@ async fn the_identity_of_a_judge_is_the_hash_of_its_judgements() {
     for judge in [judge(&[]), judge(&["second", "third"])] {
         let mut desk = Desk::of("x");
         desk.judge = Some(judge.clone());
-        let grade = desk.decide(&assertion("llm-rubric", json!("JUDGE:pass-plain"))).await;
+        let grade = desk
+            .decide(&assertion("llm-rubric", json!("JUDGE:pass-plain")))
+            .await;
         assert_eq!(grade.judged.unwrap().judge_hash, identity(&judge));
     }
 }

@@ -37,7 +37,11 @@ impl Gateway for Liking {
     }
 }
 
-async fn select(assertion: &Assertion, texts: &[&str], gateway: Option<&dyn Gateway>) -> Vec<Grade> {
+async fn select(
+    assertion: &Assertion,
+    texts: &[&str],
+    gateway: Option<&dyn Gateway>,
+) -> Vec<Grade> {
     let desks: Vec<Desk> = texts.iter().map(|text| Desk::of(text)).collect();
     let outputs: Vec<Contender<'_>> = desks
         .iter()
@@ -70,7 +74,11 @@ async fn what_is_best_in_every_order_is_best() {
     ] {
         let grades = select(&assertion, &texts, Some(&liking)).await;
         for (text, grade) in texts.iter().zip(&grades) {
-            let expected = if *text == "cheese" { Mark::Pass } else { Mark::Fail };
+            let expected = if *text == "cheese" {
+                Mark::Pass
+            } else {
+                Mark::Fail
+            };
             assert_eq!(grade.mark, expected, "{texts:?} {grade:?}");
         }
         // It is paid once and told once.
@@ -87,8 +95,15 @@ async fn a_judge_that_looks_at_places_makes_a_tie() {
         ("JUDGE:best-zero", vec!["short", "longer"]),
     ] {
         let grades = select(&assertion("select-best", json!(value)), &texts, None).await;
-        assert!(grades.iter().all(|grade| grade.mark == Mark::Fail), "{grades:?}");
-        assert!(grades[0].reason.starts_with("a tie"), "{}", grades[0].reason);
+        assert!(
+            grades.iter().all(|grade| grade.mark == Mark::Fail),
+            "{grades:?}"
+        );
+        assert!(
+            grades[0].reason.starts_with("a tie"),
+            "{}",
+            grades[0].reason
+        );
     }
 }
 
@@ -104,7 +119,11 @@ async fn a_judge_that_names_no_output_is_an_error_for_all() {
         assert!(grades[0].reason.contains(expected), "{}", grades[0].reason);
     }
     let grades = select(&assertion("select-best", json!("x")), &["a"], None).await;
-    assert!(grades[0].reason.contains("at least two outputs"), "{}", grades[0].reason);
+    assert!(
+        grades[0].reason.contains("at least two outputs"),
+        "{}",
+        grades[0].reason
+    );
 }
 
 #[tokio::test]
@@ -125,7 +144,12 @@ fn max_scores(value: Value, others: Others) -> Vec<Grade> {
             let made = others.iter().enumerate().map(|(index, (kind, scores))| {
                 let mut grade = Grade::plain(0.5 < scores[place], "by hand");
                 grade.score = scores[place];
-                graders::place(index.to_string(), &assertion(kind, json!("x")), &Map::new(), grade)
+                graders::place(
+                    index.to_string(),
+                    &assertion(kind, json!("x")),
+                    &Map::new(),
+                    grade,
+                )
             });
             made.collect()
         })
@@ -153,14 +177,23 @@ fn scores_are_added_up_as_in_promptfoo() {
         (Value::Null, &[LENGTH], Some(1), 0.22),
         (json!({"method": "sum"}), &[LENGTH, THIRD], Some(2), 1.07),
         (json!({"threshold": 0.9}), &[THIRD, NOBODY], None, 0.5),
-        (json!({"weights": {"javascript": 5}}), &[LENGTH, SHORT], Some(0), 0.225),
+        (
+            json!({"weights": {"javascript": 5}}),
+            &[LENGTH, SHORT],
+            Some(0),
+            0.225,
+        ),
         (Value::Null, &[NOBODY], Some(0), 0.0),
         (json!({"weights": {"contains": 0}}), &[SHORT], Some(0), 0.0),
     ];
     for (value, others, winner, highest) in cases {
         let grades = max_scores(value.clone(), others);
         for (place, grade) in grades.iter().enumerate() {
-            let expected = if Some(place) == winner { Mark::Pass } else { Mark::Fail };
+            let expected = if Some(place) == winner {
+                Mark::Pass
+            } else {
+                Mark::Fail
+            };
             assert_eq!(grade.mark, expected, "{value} {grade:?}");
         }
         let found = grades.iter().map(|grade| grade.named_scores["maxScore"]);
@@ -172,7 +205,11 @@ fn scores_are_added_up_as_in_promptfoo() {
 #[test]
 fn scores_that_are_not_there_are_not_added_up() {
     for (value, others, expected) in [
-        (json!({"method": "median"}), &[("contains", [1.0; 3])] as Others, "`average` or `sum`"),
+        (
+            json!({"method": "median"}),
+            &[("contains", [1.0; 3])] as Others,
+            "`average` or `sum`",
+        ),
         (Value::Null, &[], "there are none"),
     ] {
         let grades = max_scores(value, others);
