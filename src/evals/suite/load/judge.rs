@@ -1,9 +1,13 @@
 //! The file of a judge: its model, parameters and instructions.
 
-use crate::evals::plan::{JudgePlan, Panelist};
+use crate::evals::judges::calibration;
+use crate::evals::plan::{Calibration, JudgePlan, Panelist};
 use crate::evals::suite::ModelSource;
+use crate::evals::suite::load::files::{parent, resolve};
 use crate::evals::suite::load::node::{Content, Node};
-use crate::evals::suite::load::reading::{Loader, sha256};
+use crate::evals::suite::load::problem::Problem;
+use crate::evals::suite::load::reading::{FILE, Loader, sha256};
+use crate::evals::suite::load::{JudgeFile, Source};
 use serde_json::{Value, json};
 
 /// Keys of a judge's file.
@@ -16,10 +20,43 @@ const KEYS: [&str; 6] = [
     "labels",
 ];
 
+/// The largest file of counts.
+const MAX_CALIBRATION: usize = 1 << 20;
+
+/// Reads the judge whose file is `path`, below the root of `source`.
+pub(super) fn load(source: &Source<'_>, path: &str) -> Result<JudgeFile, Vec<Problem>> {
+    // Names are relative to the directory of suites, as if a suite there named the judge.
+    let suite = format!("{}/suite.yaml", source.directory);
+    let loader = Loader::new(source, suite.trim_start_matches('/'));
+    let at = Node {
+        file: path.into(),
+        line: 0,
+        column: 0,
+        content: Content::Scalar(Value::Null),
+    };
+    let read = loader.judge_at(path, &at);
+    let (plan, labels) = loader.done(read)?;
+    Ok(JudgeFile { plan, labels })
+}
+
 impl Loader<'_> {
     /// Reads the judge that `reference` names; `at` is where.
     pub(super) fn judge(&self, reference: &str, at: &Node) -> Option<JudgePlan> {
+        self.judge_file(reference, at).map(|(plan, _)| plan)
+    }
+
+    /// The same, with the path and the text of its labels.
+    pub(super) fn judge_file(
+        &self,
+        reference: &str,
+        at: &Node,
+    ) -> Option<(JudgePlan, Option<(String, String)>)> {
         let path = self.path_of(reference, at)?;
+        self.judge_at(&path, at)
+    }
+
+    fn judge_at(&self, path: &str, at: &Node) -> Option<(JudgePlan, Option<(String, String)>)> {
+        let path = path.to_owned();
         let mut file = self.document(&path, at)?;
         self.fill_environment(&mut file);
         let fields = self.fields(&file, "a judge", &KEYS)?;
@@ -37,7 +74,9 @@ impl Loader<'_> {
             return None;
         };
         self.text_at(&fields, "description");
-        self.check_labels(fields.get("labels"));
+        let labels = fields
+            .get("labels")
+            .and_then(|node| self.labels(node, &path));
         let config = self.map_at(&fields, "config");
         let parameters = config.map(|config| self.parameters(config, "a judge"));
         let parameters = parameters.unwrap_or_default();
@@ -52,7 +91,7 @@ impl Loader<'_> {
         if let (false, Value::Object(identity)) = (panel.is_empty(), &mut identity) {
             identity.insert("panel".to_owned(), json!(panel));
         }
-        Some(JudgePlan {
+        let mut plan = JudgePlan {
             path,
             hash: sha256(identity.to_string().as_bytes()),
             model,
@@ -60,7 +99,26 @@ impl Loader<'_> {
             rubric_prompt,
             panel,
             calibration: None,
-        })
+        };
+        if let Some((_, labels)) = &labels {
+            plan.calibration = self.calibration(&plan, labels, &file);
+        }
+        Some((plan, labels))
+    }
+
+    /// The counts beside the judge's file, when they are those of this judge and these labels.
+    fn calibration(&self, plan: &JudgePlan, labels: &str, at: &Node) -> Option<Calibration> {
+        let path = calibration::path_beside(&plan.path);
+        self.source.files.read(&path, MAX_CALIBRATION).ok()?;
+        let found = calibration::stored(&self.text(&path, at)?, plan, labels);
+        if found.is_none() {
+            self.warn(format!(
+                "`{path}` is of another judge or of other labels, and says nothing: run \
+                 `promptgate evals calibrate {}`",
+                plan.path
+            ));
+        }
+        found
     }
 
     /// Of the judge of `metadata.promptgate.judge.model`.
@@ -94,7 +152,10 @@ impl Loader<'_> {
             );
             return Vec::new();
         };
-        items.iter().filter_map(|item| self.panelist(item)).collect()
+        items
+            .iter()
+            .filter_map(|item| self.panelist(item))
+            .collect()
     }
 
     fn panelist(&self, node: &Node) -> Option<Panelist> {
@@ -127,24 +188,28 @@ impl Loader<'_> {
         }
     }
 
-    /// What people said of answers: `{output, vars, label, rater}` on each line.
-    fn check_labels(&self, node: Option<&Node>) {
-        let Some(node) = node else { return };
+    /// What people said of answers: `{output, vars, label, rater}` on each line; the file's path and text.
+    /// Its name is relative to the judge's file, or, as all names in a suite, to the suite's.
+    fn labels(&self, node: &Node, judge: &str) -> Option<(String, String)> {
         let Some(reference) = node.text() else {
             self.wrong(
                 node,
                 "`labels` is no path",
                 "write `labels: NAME.labels.jsonl`",
             );
-            return;
+            return None;
         };
-        let Some(path) = self.path_of(reference, node) else {
-            return;
-        };
-        let Some(text) = self.text(&path, node) else {
-            return;
-        };
-        let lines = match crate::evals::dataset::json_lines(&text, &path) {
+        let name = reference.strip_prefix(FILE).unwrap_or(reference);
+        let beside = resolve(parent(judge), name);
+        let beside = beside.filter(|path| self.source.files.read(path, usize::MAX).is_ok());
+        let path = beside.or_else(|| self.path_of(reference, node))?;
+        let text = self.text(&path, node)?;
+        self.check_labels(&path, &text);
+        Some((path, text))
+    }
+
+    fn check_labels(&self, path: &str, text: &str) {
+        let lines = match crate::evals::dataset::json_lines(text, path) {
             Ok(lines) => lines,
             Err(problems) => {
                 return problems
