@@ -46,7 +46,10 @@ pub async fn post_json(
     let request = Request::post(uri)
         .header(CONTENT_TYPE, "application/json")
         .header(ACCEPT, "application/json")
-        .header(USER_AGENT, concat!("promptgate/", env!("CARGO_PKG_VERSION")))
+        .header(
+            USER_AGENT,
+            concat!("promptgate/", env!("CARGO_PKG_VERSION")),
+        )
         .body(body)
         .map_err(|error| unsendable(&error))?;
     let answering = async {
@@ -117,18 +120,36 @@ mod tests {
         let answer = "HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n{\"pass\":true}";
         let (answer, request) = ask(answer, 1024).await;
         assert_eq!(answer.unwrap(), "{\"pass\":true}");
-        assert!(request.starts_with("POST /hook?x=1 HTTP/1.1\r\n"), "{request}");
-        assert!(request.contains("content-type: application/json"), "{request}");
+        assert!(
+            request.starts_with("POST /hook?x=1 HTTP/1.1\r\n"),
+            "{request}"
+        );
+        assert!(
+            request.contains("content-type: application/json"),
+            "{request}"
+        );
         assert!(request.ends_with("\r\n\r\n{\"output\":1}"), "{request}");
-        assert!(!request.to_lowercase().contains("authorization"), "{request}");
+        assert!(
+            !request.to_lowercase().contains("authorization"),
+            "{request}"
+        );
     }
 
     #[tokio::test]
     async fn redirects_and_floods_are_refused() {
         for (answer, expected) in [
-            ("HTTP/1.1 302 Found\r\nlocation: http://x.test/\r\ncontent-length: 0\r\n\r\n", "redirect"),
-            ("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n", "answered 500"),
-            ("HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n{\"pass\":true}", "more than 12 bytes"),
+            (
+                "HTTP/1.1 302 Found\r\nlocation: http://x.test/\r\ncontent-length: 0\r\n\r\n",
+                "redirect",
+            ),
+            (
+                "HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n",
+                "answered 500",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n{\"pass\":true}",
+                "more than 12 bytes",
+            ),
         ] {
             let (answer, _) = ask(answer, 12).await;
             let error = answer.unwrap_err();
@@ -138,7 +159,11 @@ mod tests {
 
     #[tokio::test]
     async fn only_https_leaves_this_machine() {
-        for url in ["http://hooks.example.com/", "ftp://127.0.0.1/", "https://a:b@hooks.example.com/"] {
+        for url in [
+            "http://hooks.example.com/",
+            "ftp://127.0.0.1/",
+            "https://a:b@hooks.example.com/",
+        ] {
             let url = Url::parse(url).unwrap();
             let answer = post_json(&url, Bytes::new(), Duration::from_secs(1), 1).await;
             assert_eq!(answer.unwrap_err().kind(), "provider_config");

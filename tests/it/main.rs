@@ -27,6 +27,7 @@ mod evals;
 mod full_disk;
 mod health;
 mod import;
+mod judges;
 mod keys;
 mod limits;
 mod lint;

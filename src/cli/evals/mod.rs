@@ -1,5 +1,6 @@
 //! `promptgate evals …`: suites are read from files here, runs go on behind the admin plane.
 
+mod calibrate;
 mod check;
 mod import;
 mod list;
@@ -27,6 +28,8 @@ pub(crate) enum EvalsCommand {
     Show(show::ShowArguments),
     /// Check suites without asking anybody, and say what a run would take.
     Check(check::CheckArguments),
+    /// Hold a judge against what people say of the same answers.
+    Calibrate(calibrate::CalibrateArguments),
     /// Bring a suite of another tool here, exactly or not at all.
     Import(import::ImportArguments),
 }
@@ -42,6 +45,7 @@ pub(crate) async fn run(
         EvalsCommand::List(arguments) => list::run(&arguments, common, environment).await,
         EvalsCommand::Show(arguments) => show::run(&arguments, common, environment).await,
         EvalsCommand::Check(arguments) => check::run(&arguments, common, environment).await,
+        EvalsCommand::Calibrate(arguments) => calibrate::run(&arguments, common, environment).await,
         EvalsCommand::Import(arguments) => import::run(&arguments, common.json),
     }
 }

@@ -155,6 +155,25 @@ async fn one(
             "retry_errors": arguments.retry_errors,
         },
     });
+    let (end, rows) = carry_out(admin, &body).await?;
+    let (run, stopped) = (end.run, end.stopped);
+    let outcome = Outcome { plan, end, rows };
+    let code = present(&outcome, as_json)?;
+    if stopped.is_some_and(|stop| !stop.is_complete()) {
+        let more = match stopped {
+            Some(Stop::Budget) => " with a larger `--budget`",
+            Some(Stop::JudgeBudget) => " with a larger budget for judges",
+            _ => "",
+        };
+        output::say(&format!(
+            "hint: `promptgate evals run --resume {run}`{more} goes on where it stopped\n"
+        ));
+    }
+    Ok(code)
+}
+
+/// Carries out what `body` asks for, shows how far it is, and returns how it ended, with its rows.
+pub(crate) async fn carry_out(admin: &Admin, body: &Value) -> Result<(RunEnd, Vec<Row>), Failure> {
     let heard = Arc::new(Mutex::new(Heard::default()));
     let mut line = ProgressLine::of_stderr();
     let hearing = Arc::clone(&heard);
@@ -162,7 +181,7 @@ async fn one(
         let mut heard = hearing.lock().unwrap_or_else(PoisonError::into_inner);
         hear(&mut heard, text, &mut line);
     };
-    let result = follow(admin, &body, &heard, &mut on_line).await;
+    let result = follow(admin, body, &heard, &mut on_line).await;
     let heard = {
         let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *heard)
@@ -177,24 +196,7 @@ async fn one(
             .map(|run| format!("`promptgate evals run --resume {run}` goes on with it"));
         return Err(Failure::new("the run broke off").with_hint(hint));
     };
-    let (run, stopped) = (end.run, end.stopped);
-    let outcome = Outcome {
-        plan,
-        end,
-        rows: heard.rows,
-    };
-    let code = present(&outcome, as_json)?;
-    if stopped.is_some_and(|stop| !stop.is_complete()) {
-        let more = match stopped {
-            Some(Stop::Budget) => " with a larger `--budget`",
-            Some(Stop::JudgeBudget) => " with a larger budget for judges",
-            _ => "",
-        };
-        output::say(&format!(
-            "hint: `promptgate evals run --resume {run}`{more} goes on where it stopped\n"
-        ));
-    }
-    Ok(code)
+    Ok((end, heard.rows))
 }
 
 /// Reads the answer; an interruption stops the run, a second one does not wait for it.

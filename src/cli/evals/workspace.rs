@@ -109,7 +109,8 @@ impl Workspace {
             .collect()
     }
 
-    fn below_root(&self, path: &Path) -> Result<String, Failure> {
+    /// `path` as it is named below the root.
+    pub(crate) fn below_root(&self, path: &Path) -> Result<String, Failure> {
         let real = std::fs::canonicalize(path).map_err(|error| {
             Failure::usage(format!("`{}` cannot be read: {error}", path.display()))
         })?;
