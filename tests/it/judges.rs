@@ -55,7 +55,7 @@ async fn a_judge_is_calibrated_and_its_counts_lie_beside_it() {
     );
     write(&gateway, "evals/judges/tone.yaml", JUDGE);
     let done = gateway
-        .run_json(&["evals", "calibrate", "evals/judges/tone.yaml", "--json"])
+        .run_json(&["evals", "calibrate", "evals/judges/tone.yaml"])
         .await;
     let report = &done["report"];
     let counts = json!({
