@@ -49,6 +49,8 @@ pub struct Config {
     pub prices: Vec<PriceRow>,
     /// Logs and traces.
     pub telemetry: telemetry::Config,
+    /// Hosts that `webhook` assertions of suites may ask.
+    pub webhooks: Vec<String>,
 }
 
 impl Config {
@@ -66,6 +68,7 @@ impl Config {
                 ("store", format!("{:?}", config.store)),
                 ("prompts", format!("{:?}", (&config.prompts, &config.hooks))),
                 ("telemetry", format!("{:?}", config.telemetry)),
+                ("evals", format!("{:?}", config.webhooks)),
             ]
         };
         let pairs = of(self).into_iter().zip(of(next));
@@ -159,9 +162,24 @@ fn check(file: &File, origin: Origin) -> Result<Config, Error> {
         only_simulated,
         prices: prices(file)?,
         telemetry: telemetry_config(file, environment)?,
+        webhooks: webhooks(file)?,
         providers,
         origin,
     })
+}
+
+/// Each entry is a host, so that a URL by mistake does not look as if its path counted.
+fn webhooks(file: &File) -> Result<Vec<String>, Error> {
+    let hosts = &file.evals.webhooks;
+    let is_host = |host: &String| !host.is_empty() && !host.contains(['/', '@', '*', ' ', '?']);
+    match hosts.iter().find(|host| !is_host(host)) {
+        None => Ok(hosts.clone()),
+        Some(wrong) => Err(Error::ConfigValue {
+            key: "evals.webhooks".to_owned(),
+            problem: format!("`{wrong}` is no host"),
+            hint: Some("write `hooks.example.com`, or `127.0.0.1:9000` with a port".to_owned()),
+        }),
+    }
 }
 
 fn limits(file: &File) -> server::Limits {

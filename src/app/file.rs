@@ -28,6 +28,14 @@ pub(crate) struct File {
     pub(crate) models: toml::Table,
     pub(crate) prices: PricesTable,
     pub(crate) telemetry: TelemetryTable,
+    pub(crate) evals: EvalsTable,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct EvalsTable {
+    /// Hosts (with a port where it is not the usual) that `webhook` assertions may ask.
+    pub(crate) webhooks: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -126,7 +126,8 @@ impl App {
         let stopping = CancellationToken::new();
         let upstreams = Some(Arc::clone(&proxy.upstreams));
         let ledger = Arc::new(Ledger::new(Arc::clone(&store), upstreams, clock));
-        let evals = Runs::new(ledger, Arc::clone(&proxy), stopping.clone());
+        let evals = Runs::new(ledger, Arc::clone(&proxy), stopping.clone())
+            .with_webhooks(config.webhooks.clone());
         Ok(Self {
             config,
             store,

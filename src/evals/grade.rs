@@ -121,6 +121,9 @@ pub struct Judged {
     pub usage: TokenUsage,
     /// Whether the judgement came from the cache.
     pub is_cached: bool,
+    /// The model that answered, by its own account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_returned: Option<String>,
     /// What the judge returned.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub verdict: Value,

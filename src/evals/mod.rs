@@ -20,6 +20,7 @@ pub mod gateway;
 pub mod grade;
 pub mod graders;
 pub mod importers;
+pub mod judges;
 pub mod ledger;
 pub mod plan;
 pub mod planner;

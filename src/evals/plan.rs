@@ -140,8 +140,23 @@ pub struct JudgePlan {
     pub parameters: Map<String, Value>,
     /// Instructions in place of the built-in ones, text or messages.
     pub rubric_prompt: Option<Value>,
+    /// Further models that vote beside `model`: the majority decides whether an answer passes, the mean of
+    /// their scores is the score.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub panel: Vec<Panelist>,
     /// How it was measured against people; `None`: not yet.
     pub calibration: Option<Calibration>,
+}
+
+/// A further model of a judge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Panelist {
+    /// The model, as the gateway routes it.
+    pub model: String,
+    /// Its request parameters; without any, those of the judge.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub parameters: Map<String, Value>,
 }
 
 /// How a judge compares with people. Positive: people say the answer is good.

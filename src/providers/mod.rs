@@ -9,6 +9,7 @@ mod endpoint;
 mod error;
 #[cfg(test)]
 mod loopback_tests;
+mod post;
 mod preset;
 mod retry_after;
 mod simulated;
@@ -17,6 +18,7 @@ mod stream;
 pub use client::install_tls;
 pub use endpoint::Endpoint;
 pub use error::{Clock, Error, ErrorKind};
+pub use post::post_json;
 pub use preset::{AuthStyle, Facts, Preset, UnknownPreset};
 pub use stream::ByteStream;
 

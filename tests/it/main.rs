@@ -28,6 +28,7 @@ mod evals_reports;
 mod full_disk;
 mod health;
 mod import;
+mod judges;
 mod keys;
 mod limits;
 mod lint;

@@ -4,7 +4,7 @@
 
 use crate::app::{self, Environment};
 use crate::cli::evals::text;
-use crate::cli::evals::workspace::{Versions, Workspace, versions, versions_at};
+use crate::cli::evals::workspace::{Versions, Workspace, versions};
 use crate::cli::output::{self, Failure};
 use crate::cli::{Common, reach};
 use crate::domain::{Clock, PromptReference};
@@ -61,7 +61,7 @@ pub(crate) async fn run(
     let head = Side {
         name: "this directory".to_owned(),
         commit: None,
-        versions: versions(&suites, &config).await?,
+        versions: versions(&suites, &config, &Revision::Working).await?,
         suites: Vec::new(),
     };
     let base = match &arguments.base {
@@ -114,7 +114,7 @@ async fn base(
     config: &app::Config,
     environment: &Environment,
 ) -> Result<Side, Failure> {
-    let (workspace, commit) = workspace.at(reference)?;
+    let workspace = workspace.at(reference)?;
     let source = workspace.source(environment.variables());
     let mut suites = Vec::new();
     for path in paths {
@@ -131,8 +131,8 @@ async fn base(
     let revision = Revision::Reference(reference.to_owned());
     Ok(Side {
         name: reference.to_owned(),
-        commit: Some(commit),
-        versions: versions_at(&suites, config, &revision).await?,
+        commit: workspace.commit(),
+        versions: versions(&suites, config, &revision).await?,
         suites,
     })
 }

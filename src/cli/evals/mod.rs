@@ -1,6 +1,7 @@
 //! `promptgate evals …`: suites are read from files here, runs go on behind the admin plane.
 
 mod bless;
+mod calibrate;
 mod check;
 mod evidence;
 mod import;
@@ -31,6 +32,8 @@ pub(crate) enum EvalsCommand {
     Show(show::ShowArguments),
     /// Check suites without asking anybody, and say what a run would take.
     Check(check::CheckArguments),
+    /// Hold a judge against what people say of the same answers.
+    Calibrate(calibrate::CalibrateArguments),
     /// Bring a suite of another tool here, exactly or not at all.
     Import(import::ImportArguments),
     /// Show the report of a run, or write it in other forms.
@@ -53,6 +56,7 @@ pub(crate) async fn run(
         EvalsCommand::List(arguments) => list::run(&arguments, common, environment).await,
         EvalsCommand::Show(arguments) => show::run(&arguments, common, environment).await,
         EvalsCommand::Check(arguments) => check::run(&arguments, common, environment).await,
+        EvalsCommand::Calibrate(arguments) => calibrate::run(&arguments, common, environment).await,
         EvalsCommand::Import(arguments) => import::run(&arguments, common.json),
         EvalsCommand::Report(arguments) => report::run(arguments, common, environment).await,
         EvalsCommand::Bless(arguments) => bless::run(&arguments, common, environment).await,

@@ -12,6 +12,7 @@ use crate::domain::{PicoDollars, RunId};
 use crate::evals::ledger::{RunEnd, Stop};
 use crate::evals::plan::RunPlan;
 use crate::evals::report::RunReport;
+use crate::evals::row::Row;
 use crate::evals::run::Progress;
 use clap::Args;
 use http::Method;
@@ -93,6 +94,7 @@ fn dollars(text: &str) -> Result<PicoDollars, String> {
 enum Line {
     Begun { run: RunId, is_resumed: bool },
     Progress(Progress),
+    Row { row: Box<Row> },
     Ended(Box<RunEnd>),
     Error { error: Value },
 }
@@ -101,6 +103,7 @@ enum Line {
 #[derive(Debug, Default)]
 struct Heard {
     run: Option<RunId>,
+    rows: Vec<Row>,
     end: Option<RunEnd>,
     error: Option<Failure>,
 }
@@ -159,28 +162,7 @@ async fn one(
             "retry_errors": arguments.retry_errors,
         },
     });
-    let heard = Arc::new(Mutex::new(Heard::default()));
-    let mut line = ProgressLine::of_stderr();
-    let hearing = Arc::clone(&heard);
-    let mut on_line = move |text: &[u8]| {
-        let mut heard = hearing.lock().unwrap_or_else(PoisonError::into_inner);
-        hear(&mut heard, text, &mut line);
-    };
-    let result = follow(admin, &body, &heard, &mut on_line).await;
-    let heard = {
-        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *heard)
-    };
-    result?;
-    if let Some(error) = heard.error {
-        return Err(error);
-    }
-    let Some(end) = heard.end else {
-        let hint = heard
-            .run
-            .map(|run| format!("`promptgate evals run --resume {run}` goes on with it"));
-        return Err(Failure::new("the run broke off").with_hint(hint));
-    };
+    let (end, _) = carry_out(admin, &body).await?;
     let (run, stopped) = (end.run, end.stopped);
     let answer = admin.get(&format!("/api/evals/runs/{run}/report")).await?;
     let report: RunReport = serde_json::from_value(answer)
@@ -202,6 +184,33 @@ async fn one(
         ));
     }
     Ok(code)
+}
+
+/// Carries out what `body` asks for, shows how far it is, and returns how it ended, with its rows.
+pub(crate) async fn carry_out(admin: &Admin, body: &Value) -> Result<(RunEnd, Vec<Row>), Failure> {
+    let heard = Arc::new(Mutex::new(Heard::default()));
+    let mut line = ProgressLine::of_stderr();
+    let hearing = Arc::clone(&heard);
+    let mut on_line = move |text: &[u8]| {
+        let mut heard = hearing.lock().unwrap_or_else(PoisonError::into_inner);
+        hear(&mut heard, text, &mut line);
+    };
+    let result = follow(admin, body, &heard, &mut on_line).await;
+    let heard = {
+        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *heard)
+    };
+    result?;
+    if let Some(error) = heard.error {
+        return Err(error);
+    }
+    let Some(end) = heard.end else {
+        let hint = heard
+            .run
+            .map(|run| format!("`promptgate evals run --resume {run}` goes on with it"));
+        return Err(Failure::new("the run broke off").with_hint(hint));
+    };
+    Ok((end, heard.rows))
 }
 
 /// Reads the answer; an interruption stops the run, a second one does not wait for it.
@@ -247,6 +256,7 @@ fn hear(heard: &mut Heard, text: &[u8], line: &mut ProgressLine) {
             output::say(&format!("run {run} {what}\n"));
         }
         Ok(Line::Progress(progress)) => line.show(&progress),
+        Ok(Line::Row { row }) => heard.rows.push(*row),
         Ok(Line::Ended(end)) => {
             line.clear();
             heard.end = Some(*end);

@@ -19,6 +19,7 @@ pub(crate) struct Workspace {
     root: PathBuf,
     /// The directory of suites, below the root.
     directory: String,
+    commit: Option<String>,
     files: Files,
 }
 
@@ -42,24 +43,29 @@ impl Workspace {
         Ok(Self {
             directory: below(&root, &evals).unwrap_or_default(),
             root,
+            commit: None,
             files,
         })
     }
 
-    /// The same directory as it is in a commit, and which commit that is.
-    pub(crate) fn at(&self, reference: &str) -> Result<(Self, String), Failure> {
-        let unknown = |error: crate::git::Error| {
-            let hint = "name a branch, a tag or a commit of this repository".to_owned();
-            Failure::usage(format!("`{reference}` cannot be read: {error}")).with_hint(Some(hint))
-        };
-        let repository = Repository::discover(&self.root).map_err(unknown)?;
-        let commit = repository.resolve(reference).map_err(unknown)?;
-        let workspace = Self {
+    /// Returns the same tree as it is at a commit, read without a checkout.
+    pub(crate) fn at(&self, reference: &str) -> Result<Self, Failure> {
+        let repository = Repository::discover(&self.root)
+            .map_err(|error| Failure::usage(error.to_string()).with_hint(error.hint()))?;
+        let commit = repository
+            .resolve(reference)
+            .map_err(|error| Failure::usage(error.to_string()).with_hint(error.hint()))?;
+        Ok(Self {
             root: self.root.clone(),
             directory: self.directory.clone(),
+            commit: Some(commit.to_string()),
             files: Files::commit(repository, commit),
-        };
-        Ok((workspace, commit.to_string()))
+        })
+    }
+
+    /// The commit; `None` for files as they are.
+    pub(crate) fn commit(&self) -> Option<String> {
+        self.commit.clone()
     }
 
     /// Where suites are loaded from.
@@ -110,7 +116,8 @@ impl Workspace {
             .collect()
     }
 
-    fn below_root(&self, path: &Path) -> Result<String, Failure> {
+    /// `path` below the root.
+    pub(crate) fn below_root(&self, path: &Path) -> Result<String, Failure> {
         let real = std::fs::canonicalize(path).map_err(|error| {
             Failure::usage(format!("`{}` cannot be read: {error}", path.display()))
         })?;
@@ -133,13 +140,8 @@ fn below(root: &Path, path: &Path) -> Option<String> {
 pub(crate) type Versions = BTreeMap<String, Result<ResolvedVersion, String>>;
 
 /// Finds the versions that `suites` refer to. A reference without a label, and `latest`, mean what the
-/// tree has; all others what the registry says.
-pub(crate) async fn versions(suites: &[Suite], config: &Config) -> Result<Versions, Failure> {
-    versions_at(suites, config, &Revision::Working).await
-}
-
-/// The same, where the tree is that of a revision.
-pub(crate) async fn versions_at(
+/// tree of `revision` has; all others what the registry says.
+pub(crate) async fn versions(
     suites: &[Suite],
     config: &Config,
     revision: &Revision,

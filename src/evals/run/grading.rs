@@ -3,6 +3,7 @@
 
 use crate::evals::grade::{AssertionGrade, CaseGrade, Grade, Graded, Mark, Step};
 use crate::evals::graders;
+use crate::evals::judges::{self, JudgeContext};
 use crate::evals::plan::Subject;
 use crate::evals::row::Answer;
 use crate::evals::script;
@@ -109,7 +110,7 @@ pub(super) async fn transform_vars(case: &Case) -> Result<Map<String, Value>, St
 }
 
 /// Grades an answer.
-pub(super) async fn grade(work: Work) -> CaseGrade {
+pub(super) async fn grade(work: Work, context: &JudgeContext<'_>) -> CaseGrade {
     let work = Arc::new(work);
     let rules = Arc::clone(&work);
     let decided = spawn_blocking(move || by_rules(&rules)).await;
@@ -121,7 +122,7 @@ pub(super) async fn grade(work: Work) -> CaseGrade {
     for ((path, assertion), grade) in work.assertions().into_iter().zip(grades) {
         let grade = match grade {
             Some(grade) => grade,
-            None => by_judge(assertion, &work.graded()).await,
+            None => by_judge(assertion, &work.graded(), context).await,
         };
         placed.push(graders::place(path, assertion, &work.vars, grade));
     }
@@ -141,13 +142,15 @@ fn by_rules(work: &Work) -> Vec<Option<Grade>> {
     grades.collect()
 }
 
-/// Asks a judge.
-#[expect(clippy::unused_async, reason = "a judge is asked over the gateway")]
-async fn by_judge(assertion: &Assertion, _graded: &Graded<'_>) -> Grade {
-    error(format!(
-        "`{}`: judges are not part of this build",
-        assertion.kind.as_str()
-    ))
+/// Asks a judge. What compares outputs needs all of a case's, which a cell does not have.
+async fn by_judge(assertion: &Assertion, graded: &Graded<'_>, context: &JudgeContext<'_>) -> Grade {
+    match assertion.kind.decider() {
+        Decider::Model => judges::decide(assertion, graded, context).await,
+        _ => error(format!(
+            "`{}`: the outputs of a case are not compared yet",
+            assertion.kind.as_str()
+        )),
+    }
 }
 
 fn error(reason: String) -> Grade {

@@ -85,6 +85,8 @@ pub struct Runs {
     active: Mutex<HashMap<RunId, Active>>,
     /// One begins at a time, so that the same plan does not begin twice.
     beginning: Semaphore,
+    /// Hosts that suites may ask.
+    webhooks: Arc<[String]>,
 }
 
 /// A run that goes on in this process.
@@ -118,6 +120,16 @@ impl Runs {
             shutdown,
             active: Mutex::default(),
             beginning: Semaphore::new(1),
+            webhooks: Arc::default(),
+        }
+    }
+
+    /// Allows suites to ask services on these hosts.
+    #[must_use]
+    pub fn with_webhooks(self, hosts: Vec<String>) -> Self {
+        Self {
+            webhooks: hosts.into(),
+            ..self
         }
     }
 
@@ -354,7 +366,8 @@ impl Runs {
             runs: Arc::clone(self),
             run,
         };
-        let runner = Runner::new(Arc::clone(&self.ledger), door, begun, control, sender);
+        let runner = Runner::new(Arc::clone(&self.ledger), door, begun, control, sender)
+            .with_webhooks(Arc::clone(&self.webhooks));
         let recorder = &self.proxy.recorder;
         let task = async move {
             let _place = place;

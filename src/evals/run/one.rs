@@ -5,6 +5,7 @@ use crate::domain::{Cost, Purpose, RunId};
 use crate::evals::digest::digest;
 use crate::evals::gateway::{Ask, AskContent, AskError, Gateway, Reply};
 use crate::evals::grade::Step;
+use crate::evals::judges::{JudgeContext, Steps};
 use crate::evals::plan::{RunPlan, SubjectPrompt};
 use crate::evals::row::{Answer, Row};
 use crate::evals::run::cells::Cell;
@@ -24,6 +25,10 @@ pub(super) struct Common<'a> {
     pub(super) run: RunId,
     pub(super) plan: &'a RunPlan,
     pub(super) canary: &'a str,
+    /// Steps that judges planned.
+    pub(super) steps: &'a Steps,
+    /// Hosts that suites may ask.
+    pub(super) webhooks: &'a [String],
 }
 
 /// A cell that is filled, and its hash.
@@ -135,7 +140,19 @@ impl Ready<'_> {
         match grading::transform(work).await {
             Ok(work) => {
                 row.answer = Some(work.answer.clone());
-                row.grade = grading::grade(work).await;
+                let context = JudgeContext {
+                    gateway,
+                    run: common.run,
+                    cell: Some(&row.cell),
+                    judge: common.plan.judge.as_ref(),
+                    default_model: None,
+                    embedding_model: None,
+                    timeout: timeout_of(common.plan),
+                    salt: &common.plan.suite,
+                    steps: common.steps,
+                    allowed_webhooks: common.webhooks,
+                };
+                row.grade = grading::grade(work, &context).await;
             }
             Err((work, reason)) => {
                 row.answer = Some(work.answer);

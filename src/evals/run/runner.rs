@@ -3,6 +3,7 @@
 use crate::domain::{RunId, Timestamp};
 use crate::evals::gateway::{Gateway, Pending};
 use crate::evals::grade::Mark;
+use crate::evals::judges::Steps;
 use crate::evals::ledger::{Ledger, RunEnd, RunStart, Stop, paid_of};
 use crate::evals::plan::Side;
 use crate::evals::report::{RunReport, Spent};
@@ -67,6 +68,8 @@ pub struct Runner<G> {
     known: HashMap<CellKey, Row>,
     progress: watch::Sender<Progress>,
     state: Mutex<State>,
+    steps: Steps,
+    webhooks: Arc<[String]>,
     started: Instant,
 }
 
@@ -130,7 +133,15 @@ impl<G: Gateway> Runner<G> {
                 days: HashMap::new(),
             }),
             started: Instant::now(),
+            steps: Steps::default(),
+            webhooks: Arc::default(),
         }
+    }
+
+    /// Allows suites to ask services on these hosts.
+    #[must_use]
+    pub fn with_webhooks(self, webhooks: Arc<[String]>) -> Self {
+        Self { webhooks, ..self }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -245,6 +256,8 @@ impl<G: Gateway> Runner<G> {
             run: self.begun.run,
             plan: &start.plan,
             canary: &start.canary,
+            steps: &self.steps,
+            webhooks: &self.webhooks,
         };
         let ready = prepare(common, *cell, memory).await;
         if let Some(row) = self.known(cell, &ready.hash) {

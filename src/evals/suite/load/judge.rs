@@ -1,18 +1,62 @@
 //! The file of a judge: its model, parameters and instructions.
 
-use crate::evals::plan::JudgePlan;
+use crate::evals::judges::calibration;
+use crate::evals::plan::{Calibration, JudgePlan, Panelist};
 use crate::evals::suite::ModelSource;
+use crate::evals::suite::load::files::{parent, resolve};
 use crate::evals::suite::load::node::{Content, Node};
-use crate::evals::suite::load::reading::{Loader, sha256};
+use crate::evals::suite::load::problem::Problem;
+use crate::evals::suite::load::reading::{FILE, Loader, sha256};
+use crate::evals::suite::load::{JudgeFile, Source};
 use serde_json::{Value, json};
 
 /// Keys of a judge's file.
-const KEYS: [&str; 5] = ["description", "model", "config", "rubricPrompt", "labels"];
+const KEYS: [&str; 6] = [
+    "description",
+    "model",
+    "panel",
+    "config",
+    "rubricPrompt",
+    "labels",
+];
+
+/// The largest file of counts.
+const MAX_CALIBRATION: usize = 1 << 20;
+
+/// Reads the judge whose file is `path`, below the root of `source`.
+pub(super) fn load(source: &Source<'_>, path: &str) -> Result<JudgeFile, Vec<Problem>> {
+    // Names are relative to the directory of suites, as if a suite there named the judge.
+    let suite = format!("{}/suite.yaml", source.directory);
+    let loader = Loader::new(source, suite.trim_start_matches('/'));
+    let at = Node {
+        file: path.into(),
+        line: 0,
+        column: 0,
+        content: Content::Scalar(Value::Null),
+    };
+    let read = loader.judge_at(path, &at);
+    let (plan, labels) = loader.done(read)?;
+    Ok(JudgeFile { plan, labels })
+}
 
 impl Loader<'_> {
     /// Reads the judge that `reference` names; `at` is where.
     pub(super) fn judge(&self, reference: &str, at: &Node) -> Option<JudgePlan> {
+        self.judge_file(reference, at).map(|(plan, _)| plan)
+    }
+
+    /// The same, with the path and the text of its labels.
+    pub(super) fn judge_file(
+        &self,
+        reference: &str,
+        at: &Node,
+    ) -> Option<(JudgePlan, Option<(String, String)>)> {
         let path = self.path_of(reference, at)?;
+        self.judge_at(&path, at)
+    }
+
+    fn judge_at(&self, path: &str, at: &Node) -> Option<(JudgePlan, Option<(String, String)>)> {
+        let path = path.to_owned();
         let mut file = self.document(&path, at)?;
         self.fill_environment(&mut file);
         let fields = self.fields(&file, "a judge", &KEYS)?;
@@ -30,25 +74,51 @@ impl Loader<'_> {
             return None;
         };
         self.text_at(&fields, "description");
-        self.check_labels(fields.get("labels"));
+        let labels = fields
+            .get("labels")
+            .and_then(|node| self.labels(node, &path));
         let config = self.map_at(&fields, "config");
         let parameters = config.map(|config| self.parameters(config, "a judge"));
         let parameters = parameters.unwrap_or_default();
         let rubric = fields.get("rubricPrompt");
         let rubric_prompt = rubric.and_then(|node| self.rubric_prompt(node));
-        let identity = json!({
+        let panel = self.panel(fields.get("panel"));
+        let mut identity = json!({
             "model": model,
             "parameters": parameters,
             "rubric_prompt": rubric_prompt,
         });
-        Some(JudgePlan {
+        if let (false, Value::Object(identity)) = (panel.is_empty(), &mut identity) {
+            identity.insert("panel".to_owned(), json!(panel));
+        }
+        let mut plan = JudgePlan {
             path,
             hash: sha256(identity.to_string().as_bytes()),
             model,
             parameters,
             rubric_prompt,
+            panel,
             calibration: None,
-        })
+        };
+        if let Some((_, labels)) = &labels {
+            plan.calibration = self.calibration(&plan, labels, &file);
+        }
+        Some((plan, labels))
+    }
+
+    /// The counts beside the judge's file, when they are those of this judge and these labels.
+    fn calibration(&self, plan: &JudgePlan, labels: &str, at: &Node) -> Option<Calibration> {
+        let path = calibration::path_beside(&plan.path);
+        self.source.files.read(&path, MAX_CALIBRATION).ok()?;
+        let found = calibration::stored(&self.text(&path, at)?, plan, labels);
+        if found.is_none() {
+            self.warn(format!(
+                "`{path}` is of another judge or of other labels, and says nothing: run \
+                 `promptgate evals calibrate {}`",
+                plan.path
+            ));
+        }
+        found
     }
 
     /// Of the judge of `metadata.promptgate.judge.model`.
@@ -64,8 +134,49 @@ impl Loader<'_> {
             model,
             parameters: serde_json::Map::new(),
             rubric_prompt: None,
+            panel: Vec::new(),
             calibration: None,
         })
+    }
+
+    /// Further models: names, or `{model, config}`.
+    fn panel(&self, node: Option<&Node>) -> Vec<Panelist> {
+        let Some(node) = node else {
+            return Vec::new();
+        };
+        let Content::List(items) = &node.content else {
+            self.wrong(
+                node,
+                "`panel` is no list of models",
+                "write `panel: [gateway:openai/gpt-5-mini, ...]`",
+            );
+            return Vec::new();
+        };
+        items
+            .iter()
+            .filter_map(|item| self.panelist(item))
+            .collect()
+    }
+
+    fn panelist(&self, node: &Node) -> Option<Panelist> {
+        let (name, parameters) = match node.text() {
+            Some(name) => (name.to_owned(), serde_json::Map::new()),
+            None => {
+                let fields = self.fields(node, "a judge of a panel", &["model", "config"])?;
+                let Some(name) = self.text_at(&fields, "model") else {
+                    self.wrong(node, "the judge has no `model`", "write `model: MODEL`");
+                    return None;
+                };
+                let config = self.map_at(&fields, "config");
+                let config = config.map(|config| self.parameters(config, "a judge"));
+                (name, config.unwrap_or_default())
+            }
+        };
+        let ModelSource::Route(model) = self.judge_model(&name, node)? else {
+            self.wrong(node, format!("`{name}` cannot judge"), "name a model");
+            return None;
+        };
+        Some(Panelist { model, parameters })
     }
 
     /// A name without a colon is a route of the gateway already.
@@ -77,24 +188,28 @@ impl Loader<'_> {
         }
     }
 
-    /// What people said of answers: `{output, vars, label, rater}` on each line.
-    fn check_labels(&self, node: Option<&Node>) {
-        let Some(node) = node else { return };
+    /// What people said of answers: `{output, vars, label, rater}` on each line; the file's path and text.
+    /// Its name is relative to the judge's file, or, as all names in a suite, to the suite's.
+    fn labels(&self, node: &Node, judge: &str) -> Option<(String, String)> {
         let Some(reference) = node.text() else {
             self.wrong(
                 node,
                 "`labels` is no path",
                 "write `labels: NAME.labels.jsonl`",
             );
-            return;
+            return None;
         };
-        let Some(path) = self.path_of(reference, node) else {
-            return;
-        };
-        let Some(text) = self.text(&path, node) else {
-            return;
-        };
-        let lines = match crate::evals::dataset::json_lines(&text, &path) {
+        let name = reference.strip_prefix(FILE).unwrap_or(reference);
+        let beside = resolve(parent(judge), name);
+        let beside = beside.filter(|path| self.source.files.read(path, usize::MAX).is_ok());
+        let path = beside.or_else(|| self.path_of(reference, node))?;
+        let text = self.text(&path, node)?;
+        self.check_labels(&path, &text);
+        Some((path, text))
+    }
+
+    fn check_labels(&self, path: &str, text: &str) {
+        let lines = match crate::evals::dataset::json_lines(text, path) {
             Ok(lines) => lines,
             Err(problems) => {
                 return problems

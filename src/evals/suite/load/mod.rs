@@ -48,6 +48,7 @@ pub use problem::Problem;
 pub(in crate::evals) use node::{Content, Field, Node};
 pub(in crate::evals) use problem::listed;
 
+use crate::evals::plan::JudgePlan;
 use crate::evals::suite::Suite;
 use reading::Loader;
 use std::collections::BTreeMap;
@@ -61,6 +62,24 @@ pub struct Source<'a> {
     pub environment: &'a BTreeMap<String, String>,
     /// The directory of suites below the root, which their names leave out.
     pub directory: &'a str,
+}
+
+/// A judge, with what people said of answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JudgeFile {
+    /// The judge, with its calibration when that is its own.
+    pub plan: JudgePlan,
+    /// The path and the text of its labels.
+    pub labels: Option<(String, String)>,
+}
+
+/// Reads and checks the judge whose file is `path`, below the root of `source`.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, sorted by place.
+pub fn load_judge(source: &Source<'_>, path: &str) -> Result<JudgeFile, Vec<Problem>> {
+    judge::load(source, path)
 }
 
 /// Reads and checks the suite whose file is `path`, below the root of `source`.

@@ -104,6 +104,13 @@ impl<'a> Loader<'a> {
         Ok(suite)
     }
 
+    /// Hands out what was read, or the problems.
+    pub(super) fn done<T>(self, read: Option<T>) -> Result<T, Vec<Problem>> {
+        let problems = self.problems.into_inner();
+        read.filter(|_| problems.is_empty())
+            .ok_or_else(|| problem::sorted(problems))
+    }
+
     /// Reads the file at `path` below the root, once; `at` is where it is named.
     pub(super) fn bytes(&self, path: &str, at: &Node) -> Option<Rc<[u8]>> {
         if let Some(bytes) = self.read.borrow().get(path) {
