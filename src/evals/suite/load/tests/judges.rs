@@ -25,7 +25,11 @@ fn a_panel_is_several_models() {
     assert_eq!(judge.panel[1].parameters["temperature"], 0.5);
     let alone = [("evals/judges/tone.yaml", "model: gateway:a\n")];
     assert_ne!(good(SUITE, &alone).judge.unwrap().hash, judge.hash);
-    for broken in ["panel: b", "panel: [{config: {}}]", "panel: [gateway:default]"] {
+    for broken in [
+        "panel: b",
+        "panel: [{config: {}}]",
+        "panel: [gateway:default]",
+    ] {
         let judge = format!("model: gateway:a\n{broken}\n");
         let problems = load_with(SUITE, &[("evals/judges/tone.yaml", &judge)]).unwrap_err();
         assert_eq!(problems.len(), 1, "{}", shown(&problems));
