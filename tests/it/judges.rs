@@ -118,7 +118,7 @@ async fn a_suite_asks_its_judge_and_the_services_that_the_config_lists() {
     provider.always(judge);
     let hook = format!("http://{}/hook", provider.address);
     let allowed = format!("\n[evals]\nwebhooks = [\"{}\"]\n", provider.address);
-    for (is_allowed, passed) in [(true, 1), (false, 0)] {
+    for (is_allowed, mark) in [(true, "pass"), (false, "error")] {
         let mut setup = Setup::of(&provider);
         if is_allowed {
             setup = setup.config(&allowed);
@@ -144,7 +144,7 @@ async fn a_suite_asks_its_judge_and_the_services_that_the_config_lists() {
         let output = gateway.run(&["evals", "run", "tone", "--json"]).await;
         let done: Value = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{error}: {output:?}"));
-        assert_eq!(done["end"]["passed"], passed, "{done}");
+        assert_eq!(done["rows"][0]["grade"]["mark"], mark, "{done}");
         let grades = &done["rows"][0]["grade"]["assertions"];
         assert_eq!(
             (&grades[0]["mark"], &grades[0]["score"]),

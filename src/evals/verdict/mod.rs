@@ -25,7 +25,7 @@ use crate::evals::report::{
 };
 use crate::evals::row::{Row, RunId};
 use crate::evals::suite::{ModelSource, OnInconclusive};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use table::Table;
 
 /// A margin where no gate gives one: a drop of three points of a hundred.
@@ -74,6 +74,7 @@ pub fn of_run(plan: &RunPlan, rows: Vec<Row>, end: &RunEnd) -> RunReport {
     let mut rows = rows;
     plan.warnings.extend(end.warnings.iter().cloned());
     let baseline = compare_with_baseline(&mut plan, &mut rows);
+    in_order(&plan, &mut rows);
     let ending = match end.stopped {
         None => Ending::Complete,
         Some(stop) if stop.is_complete() => Ending::Decided,
@@ -94,6 +95,21 @@ pub fn of_run(plan: &RunPlan, rows: Vec<Row>, end: &RunEnd) -> RunReport {
         command: command(&plan),
         plan: &plan,
     })
+}
+
+/// Puts rows into the order of the plan: they came in that of the answers.
+fn in_order(plan: &RunPlan, rows: &mut [Row]) {
+    let mut places = HashMap::new();
+    for side in &plan.sides {
+        for (place, case) in side.cases.iter().enumerate() {
+            places.insert((side.side, case.id.clone()), place);
+        }
+    }
+    rows.sort_by_cached_key(|row| {
+        let cell = &row.cell;
+        let place = places.get(&(cell.side, cell.case.clone())).copied();
+        (cell.side, place, cell.subject.clone(), cell.repeat)
+    });
 }
 
 /// Takes the baseline for base; returns when it was asked. One that does not fit is told, and nothing is compared.
