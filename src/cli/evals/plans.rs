@@ -7,7 +7,7 @@ use crate::cli::evals::workspace::{self, Versions, Workspace};
 use crate::cli::output::{self, Failure, at};
 use crate::cli::reach::{Admin, escape};
 use crate::domain::{Clock, PromptReference};
-use crate::evals::baseline::Baseline;
+use crate::evals::baseline;
 use crate::evals::plan::RunPlan;
 use crate::evals::planner::{self, Figures, Filter, Request, ResolvedVersion, Tree};
 use crate::evals::suite::{self, Problem, Settings, Suite};
@@ -15,7 +15,6 @@ use crate::prompts::diff::Revision;
 use clap::Args;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
 use std::path::Path;
 
 #[derive(Debug, Default, Args)]
@@ -137,7 +136,11 @@ pub(crate) async fn read(
             Ok(mut plan) => {
                 plan.by = asked_by(arguments, environment);
                 if base.is_none() {
-                    plan.baseline = baseline(&arguments.evals, &plan.suite)?;
+                    let blessed = baseline::blessed(&arguments.evals, &plan.suite);
+                    plan.baseline = blessed.map_err(|error| {
+                        let hint = error.hint().to_owned();
+                        Failure::usage(error.to_string()).with_hint(Some(hint))
+                    })?;
                 }
                 plans.push(plan);
             }
@@ -255,26 +258,6 @@ fn asked_by(arguments: &RunArguments, environment: &Environment) -> Option<Strin
     let known = ["GITHUB_ACTOR", "GITLAB_USER_LOGIN"];
     let found = known.iter().find_map(|name| environment.get(name));
     arguments.by.clone().or_else(|| found.map(str::to_owned))
-}
-
-/// The results that were blessed for a suite; `None` when there are none.
-fn baseline(evals: &Path, suite: &str) -> Result<Option<(String, Box<Baseline>)>, Failure> {
-    let path = evals.join("baselines").join(format!("{suite}.json"));
-    let shown = path.display().to_string();
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            return Err(Failure::usage(format!("`{shown}` cannot be read: {error}")));
-        }
-    };
-    match Baseline::parse(&text, &shown) {
-        Ok(baseline) => Ok(Some((shown, Box::new(baseline)))),
-        Err(error) => {
-            let hint = error.hint().to_owned();
-            Err(Failure::usage(error.to_string()).with_hint(Some(hint)))
-        }
-    }
 }
 
 /// Reads a plan that is ready.
