@@ -15,6 +15,7 @@ mod schedules;
 mod show;
 mod terminal;
 mod text;
+mod touched;
 mod workspace;
 
 use crate::app::Environment;

@@ -3,6 +3,7 @@
 use crate::app::{self, Config, Environment};
 use crate::cli::evals::check::describe;
 use crate::cli::evals::run::RunArguments;
+use crate::cli::evals::touched::{Change, only_touched};
 use crate::cli::evals::workspace::{self, Versions, Workspace};
 use crate::cli::output::{self, Failure, at};
 use crate::cli::reach::{Admin, escape};
@@ -121,6 +122,22 @@ pub(crate) async fn read(
         }
         None => None,
     };
+    let touched = match &base {
+        Some(base) if arguments.suites.is_empty() => {
+            let change = Change {
+                heads: &heads,
+                bases: &base.suites,
+                absent: &base.absent,
+                base: &base.name,
+            };
+            Some(only_touched(&change, config)?)
+        }
+        _ => None,
+    };
+    let is_touched = |suite: &Suite| {
+        let mut touched = touched.iter();
+        touched.all(|touched| touched.contains(&suite.path))
+    };
     let book = app::price_book(config);
     let now = Clock::System.now();
     let figures = Figures {
@@ -128,7 +145,8 @@ pub(crate) async fn read(
         recorded_output: &|_| None,
     };
     let (mut plans, mut problems) = (Vec::new(), Vec::new());
-    for (index, suite) in heads.iter().enumerate() {
+    let suites = heads.iter().enumerate();
+    for (index, suite) in suites.filter(|(_, suite)| is_touched(suite)) {
         let trees = (suite, &versions);
         let base = base.as_ref();
         let base = base.and_then(|base| Some((base, base.suites.get(index)?)));
@@ -157,6 +175,8 @@ struct Base {
     commit: Option<String>,
     /// In the order of those at head.
     suites: Vec<Suite>,
+    /// The paths of those that are not there, or not readable.
+    absent: BTreeSet<String>,
     versions: Versions,
 }
 
@@ -169,7 +189,7 @@ async fn base(
     arguments: &RunArguments,
 ) -> Result<Base, Failure> {
     let before = head.at(reference)?;
-    let mut suites = Vec::new();
+    let (mut suites, mut absent) = (Vec::new(), BTreeSet::new());
     for suite in heads {
         let path = std::slice::from_ref(&suite.path);
         let (mut found, problems) = load(&before, path, environment, arguments);
@@ -178,13 +198,17 @@ async fn base(
                 "warning: the suite at `{reference}` is not used: {problem}\n"
             ));
         }
-        suites.push(found.pop().unwrap_or_else(|| suite.clone()));
+        suites.push(found.pop().unwrap_or_else(|| {
+            absent.insert(suite.path.clone());
+            suite.clone()
+        }));
     }
     let revision = Revision::Reference(reference.to_owned());
     Ok(Base {
         versions: workspace::versions(&suites, config, &revision).await?,
         name: reference.to_owned(),
         commit: before.commit(),
+        absent,
         suites,
     })
 }

@@ -236,8 +236,10 @@ impl Scheduler {
             let mut board = self.board();
             let entries = board.entries.iter_mut();
             entries
-                .filter(|(_, entry)| !std::mem::replace(&mut entry.is_taken_up, true))
                 .filter_map(|(name, entry)| {
+                    if std::mem::replace(&mut entry.is_taken_up, true) {
+                        return None;
+                    }
                     let pending = entry.kept.pending.or_else(|| entry.kept.next())?;
                     entry.is_running = true;
                     Some((name.clone(), pending))
