@@ -3,9 +3,8 @@
 use crate::server::error::ApiError;
 use crate::server::layers::Door;
 use crate::server::routes::{
-    audit, calls, chat, embeddings, evals, health, history, keys, models, prompts, releases, schedules,
-    sync,
-    usage,
+    audit, calls, chat, embeddings, evals, health, history, keys, models, prompts, releases,
+    schedules, sync, usage,
 };
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;

@@ -34,7 +34,9 @@ pub(crate) async fn run(
     let answer = admin.get("/api/evals/schedules").await;
     admin.close().await?;
     let answer = answer?;
-    let schedules = at(&answer, "data").as_array().map_or(&[][..], Vec::as_slice);
+    let schedules = at(&answer, "data")
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
     if common.json {
         output::put(&format!("{answer}\n"))?;
     } else if schedules.is_empty() {
@@ -56,8 +58,12 @@ pub(crate) async fn run(
 /// What is certain counts before what is not.
 fn code(schedules: &[Value]) -> Option<u8> {
     let has = |wanted: &[&str]| {
-        let verdicts = schedules.iter().filter_map(|one| at(one, "verdict").as_str());
-        verdicts.into_iter().any(|verdict| wanted.contains(&verdict))
+        let verdicts = schedules
+            .iter()
+            .filter_map(|one| at(one, "verdict").as_str());
+        verdicts
+            .into_iter()
+            .any(|verdict| wanted.contains(&verdict))
     };
     if has(&["failed"]) {
         return Some(FAILED);
@@ -80,7 +86,11 @@ fn row(schedule: &Value) -> Vec<String> {
     let text = |name: &str| at(schedule, name).as_str().unwrap_or("-").to_owned();
     let moment = |name: &str| {
         let value = at(schedule, name);
-        if value.is_null() { "-".to_owned() } else { time(value) }
+        if value.is_null() {
+            "-".to_owned()
+        } else {
+            time(value)
+        }
     };
     let state = if at(schedule, "is_running").as_bool() == Some(true) {
         "running".to_owned()

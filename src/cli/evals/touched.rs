@@ -62,9 +62,8 @@ pub(crate) fn only_touched(
 fn changed_suites(change: &Change<'_>) -> BTreeSet<String> {
     let mut changed = change.absent.clone();
     for (head, base) in change.heads.iter().zip(change.bases) {
-        let by_path = |suite: &Suite| -> BTreeMap<String, String> {
-            suite.files.iter().cloned().collect()
-        };
+        let by_path =
+            |suite: &Suite| -> BTreeMap<String, String> { suite.files.iter().cloned().collect() };
         let (now, before) = (by_path(head), by_path(base));
         let paths = now.keys().chain(before.keys());
         let is_other = |path: &&String| now.get(*path) != before.get(*path);
@@ -116,7 +115,10 @@ fn say(change: &Change<'_>, found: &[Touched]) {
             }
             Some(touched) => {
                 let reasons: Vec<String> = touched.because.iter().map(words).collect();
-                output::say(&format!("{path}: run, other than at `{base}`: {}\n", reasons.join(", ")));
+                output::say(&format!(
+                    "{path}: run, other than at `{base}`: {}\n",
+                    reasons.join(", ")
+                ));
             }
             None => output::say(&format!(
                 "{path}: left out, nothing that it is made from is other than at `{base}`\n"

@@ -42,7 +42,11 @@ pub(super) async fn tell(
             continue;
         }
         if let Err(fault) = send(&alert.webhook, &message.text, environment).await {
-            tracing::error!(webhook = alert.webhook, problem = fault, "an alert cannot be sent");
+            tracing::error!(
+                webhook = alert.webhook,
+                problem = fault,
+                "an alert cannot be sent"
+            );
             faults.push(format!("`{}`: {fault}", alert.webhook));
         }
     }
@@ -79,7 +83,8 @@ fn url_of(reference: &str, environment: &BTreeMap<String, String>) -> Result<Url
         return Err("it is no reference to a URL: `env:NAME`, `file:PATH`".to_owned());
     };
     // The error of the parser says nothing of what was parsed.
-    Url::parse(secret.reveal().trim()).map_err(|error| format!("what it refers to is no URL: {error}"))
+    Url::parse(secret.reveal().trim())
+        .map_err(|error| format!("what it refers to is no URL: {error}"))
 }
 
 /// So that nothing that a suite or a model says becomes a link, or calls a whole channel.
@@ -110,7 +115,12 @@ mod tests {
             ("WRONG".to_owned(), ["canary", " no url"].concat()),
         ]);
         assert_eq!(url_of("env:HOOK", &environment).unwrap().as_str(), canary);
-        for wrong in ["env:WRONG", "env:NONE", "file:/none/hook", "https://x.test/canary"] {
+        for wrong in [
+            "env:WRONG",
+            "env:NONE",
+            "file:/none/hook",
+            "https://x.test/canary",
+        ] {
             let error = url_of(wrong, &environment).unwrap_err();
             assert!(!error.contains("canary"), "{error}");
         }
@@ -126,7 +136,10 @@ mod tests {
         assert_eq!(tell(&alerts, &message, &BTreeMap::new()).await, None);
         let alerts = [alert("env:NONE", &["passed"])];
         let fault = tell(&alerts, &message, &BTreeMap::new()).await.unwrap();
-        assert!(fault.contains("`env:NONE`: the environment has no `NONE`"), "{fault}");
+        assert!(
+            fault.contains("`env:NONE`: the environment has no `NONE`"),
+            "{fault}"
+        );
     }
 
     #[test]

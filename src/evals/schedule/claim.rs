@@ -119,7 +119,9 @@ fn is_held_by(path: &Path, holder: &str) -> bool {
         return false;
     };
     let claim: Option<serde_json::Value> = serde_json::from_reader(file.take(MAX_BYTES)).ok();
-    let found = claim.as_ref().and_then(|claim| claim.get("holder")?.as_str());
+    let found = claim
+        .as_ref()
+        .and_then(|claim| claim.get("holder")?.as_str());
     found == Some(holder)
 }
 

@@ -60,7 +60,12 @@ mod tests {
     }
 
     #[track_caller]
-    fn assert_decision(cron: &str, (handled, now): (&str, &str), catches_up: bool, expected: Decision) {
+    fn assert_decision(
+        cron: &str,
+        (handled, now): (&str, &str),
+        catches_up: bool,
+        expected: Decision,
+    ) {
         let times = Times::parse(cron, "UTC").unwrap();
         let found = decide(&times, at(handled), at(now), catches_up);
         assert_eq!(found, expected, "{cron} {handled} {now}");
@@ -100,7 +105,11 @@ mod tests {
     #[test]
     fn a_clock_that_jumps_back_makes_nothing_due_again() {
         let handled = "2026-11-26T03:17:00Z";
-        for now in ["2026-11-26T03:16:59Z", "2026-11-26T03:00:00Z", "2026-11-25T03:17:30Z"] {
+        for now in [
+            "2026-11-26T03:16:59Z",
+            "2026-11-26T03:00:00Z",
+            "2026-11-25T03:17:30Z",
+        ] {
             assert_decision("17 3 * * *", (handled, now), true, Decision::Nothing);
         }
         // It stood in another year, and is right now.

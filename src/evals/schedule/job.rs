@@ -40,7 +40,11 @@ impl Scheduler {
         let is_left = || stopping.is_cancelled();
         let report = match begun {
             Err(fault) if is_left() => {
-                tracing::info!(suite = name, problem = fault, "a scheduled run is left for later");
+                tracing::info!(
+                    suite = name,
+                    problem = fault,
+                    "a scheduled run is left for later"
+                );
                 return;
             }
             Err(fault) => Err(fault),
@@ -187,7 +191,11 @@ impl Scheduler {
             return;
         };
         if let Err(fault) = &report {
-            tracing::error!(suite = name, problem = fault, "a scheduled run says nothing");
+            tracing::error!(
+                suite = name,
+                problem = fault,
+                "a scheduled run says nothing"
+            );
         }
         let key = match &report {
             Ok(report) if is_sentinel => self.key_of(report.run).await,
@@ -246,7 +254,9 @@ fn message(name: &str, report: &Result<RunReport, String>, drift: Option<&str>) 
         }
         Err(fault) => (
             word(Verdict::Invalid),
-            format!("promptgate: suite `{name}` did not run: {fault}\nagain: `promptgate evals run {name}`"),
+            format!(
+                "promptgate: suite `{name}` did not run: {fault}\nagain: `promptgate evals run {name}`"
+            ),
         ),
     };
     let mut kinds = vec![kind];

@@ -222,9 +222,7 @@ impl Scheduler {
             is_taken_up: false,
         });
         (entry.suite, entry.times) = (Arc::new(suite), times);
-        let is_other = entry
-            .kept
-            .take_up(&schedule.cron, &schedule.time_zone, now);
+        let is_other = entry.kept.take_up(&schedule.cron, &schedule.time_zone, now);
         entry.schedule = schedule;
         // To look is to change nothing.
         is_other && board.is_firing
@@ -267,27 +265,29 @@ impl Scheduler {
                 Decision::Nothing => continue,
                 Decision::Due(due) => self.claim(&name, due, now, stage).await,
                 Decision::Missed(due) => {
-                    tracing::warn!(suite = name, due = due.unix_seconds(), "a scheduled run was missed");
+                    tracing::warn!(
+                        suite = name,
+                        due = due.unix_seconds(),
+                        "a scheduled run was missed"
+                    );
                     self.change(&name, |kept| {
                         (kept.handled_until, kept.missed) = (Some(due), Some(due));
                     })
                     .await;
                 }
                 Decision::CountFromNow => {
-                    tracing::warn!(suite = name, "the clock was ahead by more than a day: the schedule counts from now");
-                    self.change(&name, |kept| kept.handled_until = Some(now)).await;
+                    tracing::warn!(
+                        suite = name,
+                        "the clock was ahead by more than a day: the schedule counts from now"
+                    );
+                    self.change(&name, |kept| kept.handled_until = Some(now))
+                        .await;
                 }
             }
         }
     }
 
-    async fn claim(
-        self: &Arc<Self>,
-        name: &str,
-        due: Timestamp,
-        now: Timestamp,
-        stage: &Stage,
-    ) {
+    async fn claim(self: &Arc<Self>, name: &str, due: Timestamp, now: Timestamp, stage: &Stage) {
         if stage.stopping.is_cancelled() {
             return;
         }
@@ -310,7 +310,11 @@ impl Scheduler {
                 let fault = format!("`{dir}` takes no claim, so nothing is run: {error}");
                 self.entry(name, |entry| {
                     if entry.kept.error.as_ref() != Some(&fault) {
-                        tracing::error!(suite = name, problem = fault, "a scheduled run cannot begin");
+                        tracing::error!(
+                            suite = name,
+                            problem = fault,
+                            "a scheduled run cannot begin"
+                        );
                     }
                     entry.kept.error = Some(fault);
                 });
@@ -328,9 +332,14 @@ impl Scheduler {
         self.keep(name).await;
         match turn {
             Some(Turn::Begin(pending)) => self.start(name.to_owned(), pending, false, stage),
-            Some(Turn::Wait) => tracing::info!(suite = name, "a scheduled run waits for the one before"),
-            Some(Turn::Skip) => tracing::warn!(suite = name, due = due.unix_seconds(),
-                "a scheduled run is left out: the one before is not over"),
+            Some(Turn::Wait) => {
+                tracing::info!(suite = name, "a scheduled run waits for the one before")
+            }
+            Some(Turn::Skip) => tracing::warn!(
+                suite = name,
+                due = due.unix_seconds(),
+                "a scheduled run is left out: the one before is not over"
+            ),
             None => {}
         }
     }
@@ -339,7 +348,10 @@ impl Scheduler {
     async fn take_waiting(self: &Arc<Self>, stage: &Stage) {
         let waiting: Vec<(String, Pending)> = {
             let mut board = self.board();
-            let idle = board.entries.iter_mut().filter(|(_, entry)| !entry.is_running);
+            let idle = board
+                .entries
+                .iter_mut()
+                .filter(|(_, entry)| !entry.is_running);
             idle.filter_map(|(name, entry)| {
                 let pending = entry.kept.next()?;
                 entry.is_running = true;
@@ -361,7 +373,9 @@ impl Scheduler {
         };
         stage.tasks.spawn(async move {
             let _place = place;
-            scheduler.carry_out(&name, pending, goes_on, &stopping).await;
+            scheduler
+                .carry_out(&name, pending, goes_on, &stopping)
+                .await;
         });
     }
 
@@ -418,7 +432,8 @@ impl Entry {
 
     /// The first due time after `now` that is not dealt with.
     fn next(&self, now: Timestamp) -> Option<Timestamp> {
-        self.times.after(self.kept.handled_until.unwrap_or(now).max(now))
+        self.times
+            .after(self.kept.handled_until.unwrap_or(now).max(now))
     }
 
     fn view(&self, now: Timestamp) -> View {

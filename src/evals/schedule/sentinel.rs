@@ -170,7 +170,13 @@ mod tests {
         stopped.spent.stopped = Some("it was stopped".to_owned());
         assert_eq!(watched(&[invalid.clone(), stopped.clone()]), None);
         let good = report(0.9, "ok");
-        let watch = watched(&[invalid.clone(), good.clone(), stopped, invalid, report(0.88, "ok")]);
+        let watch = watched(&[
+            invalid.clone(),
+            good.clone(),
+            stopped,
+            invalid,
+            report(0.88, "ok"),
+        ]);
         let watch = watch.unwrap();
         assert_eq!((watch.reference, watch.rates.len()), (good.run, 2));
         assert_eq!(watch.drift, None);

@@ -102,7 +102,11 @@ impl Shelf {
 
     fn tell(&mut self, path: &str, fault: &str) {
         if self.told.get(path).is_none_or(|told| told != fault) {
-            tracing::error!(suite = path, problem = fault, "a suite cannot be read, its schedule stays as it was");
+            tracing::error!(
+                suite = path,
+                problem = fault,
+                "a suite cannot be read, its schedule stays as it was"
+            );
             self.told.insert(path.to_owned(), fault.to_owned());
         }
     }
@@ -179,9 +183,17 @@ mod tests {
         assert!(shelf.look().is_none(), "there is still no directory");
         fs::create_dir(&evals).unwrap();
         fs::write(evals.join("night.yaml"), suite("17 3 * * *")).unwrap();
-        fs::write(evals.join("plain.yaml"), "prompts: [a]\nproviders: [echo]\n").unwrap();
+        fs::write(
+            evals.join("plain.yaml"),
+            "prompts: [a]\nproviders: [echo]\n",
+        )
+        .unwrap();
         let found = shelf.look().unwrap();
-        let names: Vec<&str> = found.scheduled.iter().map(|one| one.suite.name.as_str()).collect();
+        let names: Vec<&str> = found
+            .scheduled
+            .iter()
+            .map(|one| one.suite.name.as_str())
+            .collect();
         assert_eq!(names, ["night"]);
         assert!(shelf.look().is_none());
         fs::write(evals.join("night.yaml"), suite("17 3 * * * *")).unwrap();

@@ -23,7 +23,10 @@ pub(crate) fn metrics(listing: &Listing) -> String {
     let mut page = String::new();
     for (name, help) in [
         ("ok", "Whether the last scheduled run of a suite passed."),
-        ("drift", "Whether a sentinel sees another provider than before."),
+        (
+            "drift",
+            "Whether a sentinel sees another provider than before.",
+        ),
     ] {
         let mut lines = String::new();
         for schedule in &listing.schedules {
@@ -35,7 +38,10 @@ pub(crate) fn metrics(listing: &Listing) -> String {
             let suite = schedule.suite.replace('\\', "\\\\").replace('"', "\\\"");
             let value = u8::from(value);
             // Writing to a string cannot fail.
-            let _ = writeln!(lines, "promptgate_eval_schedule_{name}{{suite=\"{suite}\"}} {value}");
+            let _ = writeln!(
+                lines,
+                "promptgate_eval_schedule_{name}{{suite=\"{suite}\"}} {value}"
+            );
         }
         if !lines.is_empty() {
             let _ = write!(
