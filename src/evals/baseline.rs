@@ -5,6 +5,7 @@
 
 use crate::domain::Timestamp;
 use crate::evals::grade::{CaseGrade, Mark, MetricScore};
+use crate::evals::judges::calibration;
 use crate::evals::plan::{RunPlan, Side, SidePlan, Subject, SubjectPrompt};
 use crate::evals::report::RunReport;
 use crate::evals::row::{Answer, CellKey, Row, RunId};
@@ -263,8 +264,8 @@ impl Baseline {
     ///
     /// When it was judged by another judge than the plan's.
     pub fn into_base(self, plan: &mut RunPlan, path: &str) -> Result<Vec<Row>, BaselineError> {
-        let judge = plan.judge.as_ref().map(|judge| &judge.hash);
-        if let (Some(now), Some(then)) = (judge, &self.judge)
+        let judge = plan.judge.as_ref().map(calibration::identity);
+        if let (Some(now), Some(then)) = (&judge, &self.judge)
             && now != then
         {
             let path = path.to_owned();

@@ -80,6 +80,11 @@ async fn a_judge_is_calibrated_and_its_counts_lie_beside_it() {
         (&kept["counts"], &kept["judge_hash"]),
         (&counts, &report["judge_hash"])
     );
+    told(&gateway).await;
+}
+
+/// The same for people, and what a judge without labels is told.
+async fn told(gateway: &TestGateway) {
     let output = gateway
         .run(&["evals", "calibrate", "evals/judges/tone.yaml"])
         .await;
@@ -93,7 +98,7 @@ async fn a_judge_is_calibrated_and_its_counts_lie_beside_it() {
         assert!(text.contains(part), "{part}: {text}");
     }
     write(
-        &gateway,
+        gateway,
         "evals/judges/bare.yaml",
         "model: gateway:openai/gpt-4o-mini\n",
     );

@@ -145,7 +145,8 @@ fn by_rules(work: &Work) -> Vec<Option<Grade>> {
 /// Asks a judge. What compares outputs needs all of a case's, which a cell does not have.
 async fn by_judge(assertion: &Assertion, graded: &Graded<'_>, context: &JudgeContext<'_>) -> Grade {
     match assertion.kind.decider() {
-        Decider::Model => judges::decide(assertion, graded, context).await,
+        // Its parts are many, and a run holds many of it.
+        Decider::Model => Box::pin(judges::decide(assertion, graded, context)).await,
         _ => error(format!(
             "`{}`: the outputs of a case are not compared yet",
             assertion.kind.as_str()

@@ -374,7 +374,7 @@ impl Runs {
         let recorder = &self.proxy.recorder;
         let task = async move {
             let _place = place;
-            let end = runner.run().await;
+            let end = Box::pin(runner.run()).await;
             tracing::info!(%run, stopped = ?end.stopped, passed = end.passed, failed = end.failed,
                 errors = end.errors, "a run of evals has ended");
         };

@@ -7,7 +7,7 @@ use crate::evals::gateway::{Ask, AskContent, AskError, Gateway, Reply};
 use crate::evals::grade::Step;
 use crate::evals::judges::{JudgeContext, Steps};
 use crate::evals::plan::{RunPlan, SubjectPrompt};
-use crate::evals::row::{Answer, Row};
+use crate::evals::row::{Answer, CellKey, Row};
 use crate::evals::run::cells::Cell;
 use crate::evals::run::filling::{Filled, Memory, as_text, fill_cell};
 use crate::evals::run::grading::{self, Work, unjudged};
@@ -29,6 +29,25 @@ pub(super) struct Common<'a> {
     pub(super) steps: &'a Steps,
     /// Hosts that suites may ask.
     pub(super) webhooks: &'a [String],
+}
+
+impl<'a> Common<'a> {
+    /// What judging a cell needs. The borders around texts are drawn from the suite's name, so that the same
+    /// judgement in another run is the same question.
+    fn judging(self, gateway: &'a dyn Gateway, cell: &'a CellKey) -> JudgeContext<'a> {
+        JudgeContext {
+            gateway,
+            run: self.run,
+            cell: Some(cell),
+            judge: self.plan.judge.as_ref(),
+            default_model: None,
+            embedding_model: None,
+            timeout: timeout_of(self.plan),
+            salt: &self.plan.suite,
+            steps: self.steps,
+            allowed_webhooks: self.webhooks,
+        }
+    }
 }
 
 /// A cell that is filled, and its hash.
@@ -140,18 +159,7 @@ impl Ready<'_> {
         match grading::transform(work).await {
             Ok(work) => {
                 row.answer = Some(work.answer.clone());
-                let context = JudgeContext {
-                    gateway,
-                    run: common.run,
-                    cell: Some(&row.cell),
-                    judge: common.plan.judge.as_ref(),
-                    default_model: None,
-                    embedding_model: None,
-                    timeout: timeout_of(common.plan),
-                    salt: &common.plan.suite,
-                    steps: common.steps,
-                    allowed_webhooks: common.webhooks,
-                };
+                let context = common.judging(gateway, &row.cell);
                 row.grade = grading::grade(work, &context).await;
             }
             Err((work, reason)) => {

@@ -167,8 +167,7 @@ impl<G: Gateway> Runner<G> {
         let cells = Cells::of(&start.plan);
         let deadline = start.plan.settings.deadline_ms.map(Duration::from_millis);
         let deadline = deadline.map(|limit| self.started + limit);
-        let work = self.carry_out(&cells);
-        tokio::pin!(work);
+        let mut work = Box::pin(self.carry_out(&cells));
         let ended = tokio::select! {
             () = &mut work => None,
             stop = self.stopped(deadline) => Some(stop),

@@ -14,7 +14,7 @@ pub use case::{Case, CaseId, CaseOptions, GroupMember, Place};
 pub use load::{Files, Ground, JudgeFile, Problem, Source, below, find, load, load_judge};
 pub use settings::{
     Alert, Budget, Counterfactual, Gate, GateKind, JudgeRules, OnExceed, OnInconclusive, Overlap,
-    Schedule, Settings, Stopping,
+    Pack, Schedule, Settings, Stopping,
 };
 
 use crate::domain::PromptReference;

@@ -446,6 +446,7 @@ fn a_judge_that_nobody_measured_may_not_gate() {
         false_positives: 15,
     };
     made.plan.judge = Some(JudgePlan {
+        panel: Vec::new(),
         path: "evals/judges/helpful.yaml".to_owned(),
         hash: "j".to_owned(),
         model: "openai/gpt-4.1".to_owned(),
