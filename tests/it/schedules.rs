@@ -28,7 +28,8 @@ fn question(request: &Received) -> String {
 
 /// A suite that is due every minute.
 fn every_minute() -> String {
-    let case = |n| format!("  - {{vars: {{x: good {n}}}, assert: [{{type: contains, value: good}}]}}\n");
+    let case =
+        |n| format!("  - {{vars: {{x: good {n}}}, assert: [{{type: contains, value: good}}]}}\n");
     let cases: String = (0..CASES).map(case).collect();
     format!(
         "prompts: [\"say {{{{x}}}}\"]\nproviders: [gateway:openai/gpt-4o-mini]\ntests:\n{cases}\
@@ -58,9 +59,7 @@ async fn within_a_minute<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) 
 #[tokio::test]
 async fn of_gateways_that_share_claims_one_runs_and_goes_on_after_a_kill() {
     let (provider, hook) = (FakeProvider::start().await, FakeProvider::start().await);
-    provider.always(|request| {
-        Answer::reply(&question(request)).delay(Duration::from_millis(150))
-    });
+    provider.always(|request| Answer::reply(&question(request)).delay(Duration::from_millis(150)));
     hook.always(|_| Answer::json(&json!({"ok": true})));
     let claims = tempfile::tempdir().unwrap();
     let secret = ["hook", "canary", "4f1d"].concat();
@@ -68,7 +67,10 @@ async fn of_gateways_that_share_claims_one_runs_and_goes_on_after_a_kill() {
     for _ in 0..2 {
         let more = format!("[evals]\nclaims_dir = \"{}\"\n", claims.path().display());
         let url = format!("http://{}/services/{secret}", hook.address);
-        let mut gateway = Setup::of(&provider).config(&more).env("HOOK", &url).prepare();
+        let mut gateway = Setup::of(&provider)
+            .config(&more)
+            .env("HOOK", &url)
+            .prepare();
         write(&gateway, "evals/night.yaml", &every_minute());
         gateway.restart().await;
         gateways.push(gateway);
@@ -98,7 +100,10 @@ async fn of_gateways_that_share_claims_one_runs_and_goes_on_after_a_kill() {
 
     let elsewhere = schedule(&gateways[other]).await;
     assert!(elsewhere["claimed_elsewhere"].is_i64(), "{elsewhere}");
-    assert_eq!((&elsewhere["run"], &elsewhere["verdict"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (&elsewhere["run"], &elsewhere["verdict"]),
+        (&Value::Null, &Value::Null)
+    );
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for request in provider.journal() {
         *counts.entry(question(&request)).or_default() += 1;
@@ -109,8 +114,15 @@ async fn of_gateways_that_share_claims_one_runs_and_goes_on_after_a_kill() {
 
     let shown = gateways[winner].run_json(&["evals", "schedules"]).await;
     assert_eq!(shown["data"][0]["verdict"], "passed");
-    let page = gateways[winner].anonymous_admin().get("/metrics").await.text();
-    assert!(page.contains("promptgate_eval_schedule_ok{suite=\"night\"} 1"), "{page}");
+    let page = gateways[winner]
+        .anonymous_admin()
+        .get("/metrics")
+        .await
+        .text();
+    assert!(
+        page.contains("promptgate_eval_schedule_ok{suite=\"night\"} 1"),
+        "{page}"
+    );
     for gateway in &gateways {
         assert!(!gateway.stderr().contains(&secret), "the URL is in the log");
     }
@@ -123,8 +135,14 @@ async fn schedules_are_shown_without_a_server_and_begin_nothing() {
     let shown = gateway.run_json(&["evals", "schedules"]).await;
     assert_eq!(shown["is_firing"], false);
     let schedule = &shown["data"][0];
-    assert_eq!((&schedule["suite"], &schedule["cron"]), (&json!("night"), &json!("* * * * *")));
-    assert!(schedule["next_due"].is_i64() && schedule["verdict"].is_null(), "{schedule}");
+    assert_eq!(
+        (&schedule["suite"], &schedule["cron"]),
+        (&json!("night"), &json!("* * * * *"))
+    );
+    assert!(
+        schedule["next_due"].is_i64() && schedule["verdict"].is_null(),
+        "{schedule}"
+    );
     assert_eq!(gateway.run_json(&["evals", "list"]).await, json!([]));
 }
 
@@ -139,11 +157,20 @@ fn repository() -> TestGateway {
         .prompt("_end.prompt", "now {{name}}")
         .prepare();
     let echo = "providers: [echo]\ntests: [{vars: {x: a}}]\n";
-    let of_prompt = "prompts: [prompt://bye]\nproviders: [gateway:default]\ntests: [{vars: {name: a}}]\n";
+    let of_prompt =
+        "prompts: [prompt://bye]\nproviders: [gateway:default]\ntests: [{vars: {name: a}}]\n";
     write(&gateway, "evals/bye.yaml", of_prompt);
-    write(&gateway, "evals/file.yaml", &format!("prompts: [file://texts/x.txt]\n{echo}"));
+    write(
+        &gateway,
+        "evals/file.yaml",
+        &format!("prompts: [file://texts/x.txt]\n{echo}"),
+    );
     write(&gateway, "evals/texts/x.txt", "say {{x}}");
-    write(&gateway, "evals/plain.yaml", &format!("prompts: [\"say {{{{x}}}}\"]\n{echo}"));
+    write(
+        &gateway,
+        "evals/plain.yaml",
+        &format!("prompts: [\"say {{{{x}}}}\"]\n{echo}"),
+    );
     let root = gateway.path();
     git(root, &["init", "-q", "-b", "main"]);
     git(root, &["add", "evals", "prompts"]);
@@ -162,7 +189,11 @@ async fn of_all_suites_those_are_run_that_a_change_touches() {
 
     write(&gateway, "prompts/_end.prompt", "soon {{name}}");
     write(&gateway, "evals/texts/x.txt", "tell {{x}}");
-    write(&gateway, "evals/new.yaml", "prompts: [a]\nproviders: [echo]\ntests: [{vars: {x: a}}]\n");
+    write(
+        &gateway,
+        "evals/new.yaml",
+        "prompts: [a]\nproviders: [echo]\ntests: [{vars: {x: a}}]\n",
+    );
     let output = run(&gateway, &["--base", "main"]).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let said = text(&output.stderr);
@@ -206,7 +237,11 @@ async fn offline_nobody_is_asked_and_what_is_left_out_is_told() {
     // Online it goes on with what was left out.
     let output = run(&gateway, &["asked"]).await;
     assert!(text(&output.stderr).contains("goes on"), "{output:?}");
-    let asked = provider.journal().iter().filter(|request| question(request) == "say good").count();
+    let asked = provider
+        .journal()
+        .iter()
+        .filter(|request| question(request) == "say good")
+        .count();
     assert_eq!(asked, 1);
     assert_eq!(provider.journal().len(), 2);
 }

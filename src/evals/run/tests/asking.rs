@@ -208,9 +208,15 @@ async fn offline_only_answers_that_are_there_are_judged() {
     bench.is_offline = true;
     let (end, rows) = bench.run(&plan(cases(5)), &gateway).await;
     assert_eq!(gateway.asked().len(), 3);
-    assert_eq!((end.stopped, end.passed, end.errors), (Some(Stop::Offline), 3, 0));
+    assert_eq!(
+        (end.stopped, end.passed, end.errors),
+        (Some(Stop::Offline), 3, 0)
+    );
     assert_eq!(rows.len(), 3);
-    let told = end.warnings.iter().any(|warning| warning.contains("2 of 5 cells"));
+    let told = end
+        .warnings
+        .iter()
+        .any(|warning| warning.contains("2 of 5 cells"));
     assert!(told, "{:?}", end.warnings);
     // Later it goes on.
     bench.is_offline = false;
