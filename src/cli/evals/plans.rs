@@ -8,7 +8,7 @@ use crate::cli::evals::workspace::{self, Versions, Workspace};
 use crate::cli::output::{self, Failure, at};
 use crate::cli::reach::{Admin, escape};
 use crate::domain::{Clock, PromptReference};
-use crate::evals::baseline;
+use crate::evals::baseline::{self, Named};
 use crate::evals::plan::RunPlan;
 use crate::evals::planner::{self, Figures, Filter, Request, ResolvedVersion, Tree};
 use crate::evals::suite::{self, Problem, Settings, Suite};
@@ -102,12 +102,7 @@ pub(crate) async fn read(
     environment: &Environment,
 ) -> Result<Vec<RunPlan>, Failure> {
     if !arguments.plans.is_empty() {
-        let plans = arguments.plans.iter().map(|path| from_file(path));
-        let mut plans = plans.collect::<Result<Vec<_>, _>>()?;
-        plans
-            .iter_mut()
-            .for_each(|plan| arguments.overlay(&mut plan.settings));
-        return Ok(plans);
+        return from_files(arguments);
     }
     let filter = arguments.filters.filter(admin).await?;
     let head = Workspace::open(&arguments.evals)?;
@@ -122,21 +117,9 @@ pub(crate) async fn read(
         }
         None => None,
     };
-    let touched = match &base {
-        Some(base) if arguments.suites.is_empty() => {
-            let change = Change {
-                heads: &heads,
-                bases: &base.suites,
-                absent: &base.absent,
-                base: &base.name,
-            };
-            Some(only_touched(&change, config)?)
-        }
-        _ => None,
-    };
-    let is_touched = |suite: &Suite| {
-        let mut touched = touched.iter();
-        touched.all(|touched| touched.contains(&suite.path))
+    let wanted = match &base {
+        Some(base) if arguments.suites.is_empty() => base.touched(&heads, config)?,
+        _ => paths.into_iter().collect(),
     };
     let book = app::price_book(config);
     let now = Clock::System.now();
@@ -146,7 +129,7 @@ pub(crate) async fn read(
     };
     let (mut plans, mut problems) = (Vec::new(), Vec::new());
     let suites = heads.iter().enumerate();
-    for (index, suite) in suites.filter(|(_, suite)| is_touched(suite)) {
+    for (index, suite) in suites.filter(|(_, suite)| wanted.contains(&suite.path)) {
         let trees = (suite, &versions);
         let base = base.as_ref();
         let base = base.and_then(|base| Some((base, base.suites.get(index)?)));
@@ -154,11 +137,7 @@ pub(crate) async fn read(
             Ok(mut plan) => {
                 plan.by = asked_by(arguments, environment);
                 if base.is_none() {
-                    let blessed = baseline::blessed(&arguments.evals, &plan.suite);
-                    plan.baseline = blessed.map_err(|error| {
-                        let hint = error.hint().to_owned();
-                        Failure::usage(error.to_string()).with_hint(Some(hint))
-                    })?;
+                    plan.baseline = blessed(&arguments.evals, &plan.suite)?;
                 }
                 plans.push(plan);
             }
@@ -178,6 +157,19 @@ struct Base {
     /// The paths of those that are not there, or not readable.
     absent: BTreeSet<String>,
     versions: Versions,
+}
+
+impl Base {
+    /// Returns the paths of the suites at head that are other than here.
+    fn touched(&self, heads: &[Suite], config: &Config) -> Result<BTreeSet<String>, Failure> {
+        let change = Change {
+            heads,
+            bases: &self.suites,
+            absent: &self.absent,
+            base: &self.name,
+        };
+        only_touched(&change, config)
+    }
 }
 
 /// Reads base. A suite that is not there, or not readable, is asked as it is at head, with base's prompts.
@@ -282,6 +274,24 @@ fn asked_by(arguments: &RunArguments, environment: &Environment) -> Option<Strin
     let known = ["GITHUB_ACTOR", "GITLAB_USER_LOGIN"];
     let found = known.iter().find_map(|name| environment.get(name));
     arguments.by.clone().or_else(|| found.map(str::to_owned))
+}
+
+/// The results that were blessed for a suite.
+fn blessed(evals: &Path, suite: &str) -> Result<Option<Named>, Failure> {
+    baseline::blessed(evals, suite).map_err(|error| {
+        let hint = error.hint().to_owned();
+        Failure::usage(error.to_string()).with_hint(Some(hint))
+    })
+}
+
+/// Reads the plans that are ready.
+fn from_files(arguments: &RunArguments) -> Result<Vec<RunPlan>, Failure> {
+    let plans = arguments.plans.iter().map(|path| from_file(path));
+    let mut plans = plans.collect::<Result<Vec<_>, _>>()?;
+    for plan in &mut plans {
+        arguments.overlay(&mut plan.settings);
+    }
+    Ok(plans)
 }
 
 /// Reads a plan that is ready.

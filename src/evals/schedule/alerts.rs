@@ -38,7 +38,7 @@ pub(super) async fn tell(
     let mut faults = Vec::new();
     for alert in alerts {
         let is_wanted = |kind: &&'static str| alert.on.iter().any(|on| on == kind);
-        if !message.kinds.iter().any(|kind| is_wanted(&kind)) {
+        if !message.kinds.iter().any(is_wanted) {
             continue;
         }
         if let Err(fault) = send(&alert.webhook, &message.text, environment).await {

@@ -333,7 +333,7 @@ impl Scheduler {
         match turn {
             Some(Turn::Begin(pending)) => self.start(name.to_owned(), pending, false, stage),
             Some(Turn::Wait) => {
-                tracing::info!(suite = name, "a scheduled run waits for the one before")
+                tracing::info!(suite = name, "a scheduled run waits for the one before");
             }
             Some(Turn::Skip) => tracing::warn!(
                 suite = name,
