@@ -9,6 +9,7 @@ mod subjects;
 #[cfg(test)]
 mod tests;
 mod touched;
+mod version;
 
 pub use filter::Filter;
 pub use forecast::{Counts, Figures};

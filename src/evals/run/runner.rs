@@ -1,7 +1,7 @@
 //! Carries a plan out: cells side by side in their order, each kept when it is done.
 
 use crate::domain::{RunId, Timestamp};
-use crate::evals::gateway::{Gateway, Pending};
+use crate::evals::gateway::{Gateway, OFFLINE, Pending};
 use crate::evals::grade::Mark;
 use crate::evals::judges::Steps;
 use crate::evals::ledger::{Ledger, RunEnd, RunStart, Stop, paid_of};
@@ -144,6 +144,13 @@ impl<G: Gateway> Runner<G> {
         Self { webhooks, ..self }
     }
 
+    /// Asks nobody, when `is_offline`: what has no answer yet is left out.
+    #[must_use]
+    pub fn offline(mut self, is_offline: bool) -> Self {
+        self.till.set_offline(is_offline);
+        self
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -271,6 +278,10 @@ impl<G: Gateway> Runner<G> {
         if self.halt.is_cancelled() && row.grade.mark == Mark::Error {
             return None;
         }
+        if self.till.is_offline() && was_not_asked(&row) {
+            self.state().stop.get_or_insert(Stop::Offline);
+            return None;
+        }
         if let Err(error) = self.ledger.keep(&row).await {
             tracing::error!(run = %row.run, %error, "a row of a run cannot be kept, the run stops");
             self.halt(Stop::Unrecorded);
@@ -323,7 +334,14 @@ impl<G: Gateway> Runner<G> {
         let stopped = state.stop.filter(|_| progress.done < progress.total);
         let (case_calls, judge_calls) = self.till.calls();
         let unpriced = progress.unpriced;
-        let warnings = warnings(&state.days, unpriced, self.begun.start.plan.settings.budget);
+        let mut warnings = warnings(&state.days, unpriced, self.begun.start.plan.settings.budget);
+        if stopped == Some(Stop::Offline) {
+            warnings.push(format!(
+                "offline: {} of {} cells were not asked or not judged, for no answer was given or kept",
+                progress.total - progress.done,
+                progress.total
+            ));
+        }
         RunEnd {
             version: 1,
             run: self.begun.run,
@@ -349,6 +367,14 @@ impl<G: Gateway> Runner<G> {
             report: None,
         }
     }
+}
+
+/// Whether a row lacks an answer, of the case or of a judge, because nobody was asked.
+fn was_not_asked(row: &Row) -> bool {
+    let mut assertions = row.grade.assertions.iter();
+    row.grade.mark == Mark::Error
+        && (row.grade.reason.contains(OFFLINE)
+            || assertions.any(|assertion| assertion.grade.reason.contains(OFFLINE)))
 }
 
 /// What should be known of the rows together.
