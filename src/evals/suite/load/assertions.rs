@@ -55,15 +55,19 @@ impl Loader<'_> {
             );
             return None;
         };
+        let config = self.map_at(&fields, "config").map(to_map);
         let asserts = items.iter().filter_map(|item| {
             if item.get("type").and_then(Node::text) == Some(SET) {
                 let hint = "put its assertions into the outer set";
                 self.wrong(item, "a set of assertions stands inside another", hint);
                 return None;
             }
-            self.assertion(item, models)
+            let mut assertion = self.assertion(item, models)?;
+            if item.get("config").is_none() {
+                assertion.config = config.clone().unwrap_or_default();
+            }
+            Some(assertion)
         });
-        let config = self.map_at(&fields, "config").map(to_map);
         Some(AssertSet {
             asserts: asserts.collect(),
             weight: self.weight(&fields),

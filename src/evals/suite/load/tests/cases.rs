@@ -1,7 +1,7 @@
 //! Cases: from where they stand to what is asked.
 
 use super::{cases_of, good, load_with, shown};
-use crate::evals::suite::Case;
+use crate::evals::suite::{AssertNode, Case};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -149,6 +149,20 @@ tests:
         );
     }
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_set_hands_its_config_to_assertions_without_one() {
+    let tests = "tests:\n- assert:\n  - type: assert-set\n    config: {strict: true}\n    assert:\n    \
+        - {type: contains, value: a}\n    - {type: contains, value: b, config: {own: 1}}\n  \
+        - {type: contains, value: c}\n";
+    let cases = cases_of(tests, &[]);
+    let [AssertNode::Set(set), AssertNode::One(outside)] = cases[0].asserts.as_slice() else {
+        panic!("{:?}", cases[0].asserts);
+    };
+    let configs: Vec<Value> = set.asserts.iter().map(|one| json!(one.config)).collect();
+    assert_eq!(configs, [json!({"strict": true}), json!({"own": 1})]);
+    assert_eq!(json!(outside.config), json!({}));
 }
 
 #[test]
