@@ -25,7 +25,7 @@ use crate::evals::report::{
 };
 use crate::evals::row::{Row, RunId};
 use crate::evals::suite::{ModelSource, OnInconclusive};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use table::Table;
 
 /// A margin where no gate gives one: a drop of three points of a hundred.
@@ -74,6 +74,7 @@ pub fn of_run(plan: &RunPlan, rows: Vec<Row>, end: &RunEnd) -> RunReport {
     let mut rows = rows;
     plan.warnings.extend(end.warnings.iter().cloned());
     let baseline = compare_with_baseline(&mut plan, &mut rows);
+    order(&plan, &mut rows);
     let ending = match end.stopped {
         None => Ending::Complete,
         Some(stop) if stop.is_complete() => Ending::Decided,
@@ -94,6 +95,26 @@ pub fn of_run(plan: &RunPlan, rows: Vec<Row>, end: &RunEnd) -> RunReport {
         command: command(&plan),
         plan: &plan,
     })
+}
+
+/// Puts rows into the order of the plan: they come in as they were answered.
+fn order(plan: &RunPlan, rows: &mut [Row]) {
+    let mut places: HashMap<(Side, &str), usize> = HashMap::new();
+    for side in &plan.sides {
+        let cases = side.cases.iter().map(|case| case.id.0.as_str());
+        places.extend(cases.enumerate().map(|(place, id)| ((side.side, id), place)));
+    }
+    let labels = plan.sides.iter().flat_map(|side| &side.subjects);
+    let labels: Vec<&str> = labels.map(|subject| subject.label.as_str()).collect();
+    rows.sort_by_cached_key(|row| {
+        let cell = &row.cell;
+        (
+            cell.side,
+            places.get(&(cell.side, cell.case.0.as_str())).copied(),
+            labels.iter().position(|label| *label == cell.subject),
+            cell.repeat,
+        )
+    });
 }
 
 /// Takes the baseline for base; returns when it was asked. One that does not fit is told, and nothing is compared.

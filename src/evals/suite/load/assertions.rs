@@ -79,8 +79,8 @@ impl Loader<'_> {
     }
 
     fn weight(&self, fields: &Fields<'_>) -> f64 {
-        self.number_at(fields, "weight", (0.0, f64::INFINITY))
-            .unwrap_or(1.0)
+        // A weight below 0 makes a score count against the case, as in promptfoo.
+        self.number_at(fields, "weight", ANY).unwrap_or(1.0)
     }
 
     fn assertion(&self, node: &Node, models: &[NamedModel]) -> Option<Assertion> {
@@ -103,7 +103,7 @@ impl Loader<'_> {
             self.wrong(node, format!("`{name}` has no `value`"), hint);
         }
         // Without weight it is a figure, which nothing has to reach.
-        if threshold.is_none() && needs_threshold(kind) && 0.0 < weight {
+        if threshold.is_none() && needs_threshold(kind) && weight != 0.0 {
             let unit = match kind {
                 AssertionKind::Latency => "in milliseconds",
                 _ => "in dollars",
