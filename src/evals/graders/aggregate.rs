@@ -94,7 +94,7 @@ impl Outcome {
     fn compare(&mut self, grade: &AssertionGrade) {
         let is_worse = match grade.grade.mark {
             Mark::Pass => false,
-            Mark::Fail => self.mark == Mark::Pass,
+            Mark::Fail => self.mark != Mark::Error,
             Mark::Error => self.mark != Mark::Error,
         };
         if is_worse {

@@ -43,6 +43,12 @@ impl Cell<'_> {
         }
     }
 
+    /// Returns the place of its subject on its side.
+    pub(super) fn place(&self) -> Option<usize> {
+        let mut subjects = self.side.subjects.iter();
+        subjects.position(|subject| subject.label == self.subject.label)
+    }
+
     /// Whether another cell is of the same case and repeat: the two may be compared.
     pub(super) fn is_beside(&self, other: &Self) -> bool {
         self.case.id == other.case.id && self.repeat == other.repeat

@@ -91,7 +91,7 @@ pub(super) async fn transform(mut work: Work) -> Result<Work, (Box<Work>, String
     transformed.await.unwrap_or_else(failed)
 }
 
-/// Returns the case's variables as its script leaves them.
+/// Returns the case's variables, with those that its script returns laid over them.
 ///
 /// # Errors
 ///
@@ -104,7 +104,11 @@ pub(super) async fn transform_vars(case: &Case) -> Result<Map<String, Value>, St
     let transformed = spawn_blocking(move || script::transform_vars(&script, &vars, &json!({})));
     let transformed = transformed.await.map_err(|error| error.to_string())?;
     match transformed.map_err(|error| format!("`transformVars`: {error}"))? {
-        Value::Object(vars) => Ok(vars),
+        Value::Object(changed) => {
+            let mut vars = case.vars.clone();
+            vars.extend(changed);
+            Ok(vars)
+        }
         _ => Err("`transformVars` returned no object of variables".to_owned()),
     }
 }

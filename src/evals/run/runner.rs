@@ -313,6 +313,8 @@ impl<G: Gateway> Runner<G> {
         for mut group in [base, head] {
             let is_compared = group.first().is_some_and(|asked| compares(asked.cell.case));
             if is_compared && group.iter().any(|asked| !asked.is_kept) {
+                // Of equals the first wins: in the order of the suite, not of the calls.
+                group.sort_by_key(|asked| asked.cell.place());
                 group = comparing::compare(self.common(), &self.till, group).await;
             }
             for asked in group {

@@ -96,9 +96,12 @@ impl Loader<'_> {
         let (kind, is_negated) = self.kind(&name, fields.get("type").unwrap_or(node))?;
         let value = fields.get("value");
         let asserted = value.map(|value| self.asserted(kind, value));
+        // An answer may be held against `null`; for all else that is no value.
+        let is_null = kind == AssertionKind::Equals && fields.key("value").is_some();
+        let null = is_null.then_some(AssertionValue::Json(Value::Null));
         let weight = self.weight(&fields);
         let threshold = self.number_at(&fields, "threshold", ANY);
-        if value.is_none() && needs_value(kind) {
+        if value.is_none() && null.is_none() && needs_value(kind) {
             let hint = "say under `value` what the answer is held against";
             self.wrong(node, format!("`{name}` has no `value`"), hint);
         }
@@ -120,7 +123,7 @@ impl Loader<'_> {
         Some(Assertion {
             kind,
             is_negated,
-            value: asserted.flatten(),
+            value: asserted.unwrap_or(null),
             threshold,
             weight,
             metric: self.text_at(&fields, "metric"),
@@ -188,6 +191,11 @@ impl Loader<'_> {
             self.wrong(node, message, "name a `.js` file");
             return None;
         }
+        // The line end that editors put at the end of a file is no part of what is wanted.
+        let value = match value {
+            Value::String(text) => text.trim().into(),
+            other => other,
+        };
         Some(AssertionValue::Json(value))
     }
 
