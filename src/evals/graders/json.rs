@@ -311,6 +311,8 @@ mod tests {
         );
         assert_eq!(objects_in("{\"a\":{\"b\":1}} {\"c\":2}").unwrap().len(), 2);
         assert_eq!(objects_in("{ \"a\": tru, {\"b\": 2}").unwrap().len(), 1);
+        assert!(objects_in("{").unwrap().is_empty());
+        assert_eq!(objects_in("{\"a\":1").unwrap().len(), 1);
         assert!(objects_in(&"{".repeat(1_000_000)).is_err());
     }
 

@@ -151,19 +151,6 @@ fn tokens<'a>(text: &'a str, close: &str) -> Outcome<(Vec<Token>, &'a str, bool)
     Err(format!("`{close}` is missing"))
 }
 
-/// The length of the `e3` behind a number; 0 without one.
-fn exponent(rest: &str) -> usize {
-    let Some(digits) = rest.strip_prefix(['e', 'E']) else {
-        return 0;
-    };
-    let signed = digits.strip_prefix(['+', '-']).unwrap_or(digits);
-    let count = signed.bytes().take_while(u8::is_ascii_digit).count();
-    if count == 0 {
-        return 0;
-    }
-    rest.len() - signed.len() + count
-}
-
 fn token(text: &str, first: char) -> Outcome<(Token, usize)> {
     if matches!(first, '"' | '\'') {
         return quoted(text, first);
@@ -183,7 +170,6 @@ fn token(text: &str, first: char) -> Outcome<(Token, usize)> {
         } else {
             digits
         };
-        let length = length + exponent(text.get(length..).unwrap_or_default());
         let number = text.get(..length).unwrap_or_default();
         let number = number
             .parse()

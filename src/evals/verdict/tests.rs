@@ -451,6 +451,7 @@ fn a_judge_that_nobody_measured_may_not_gate() {
         model: "openai/gpt-4.1".to_owned(),
         parameters: Map::new(),
         rubric_prompt: None,
+        panel: Vec::new(),
         calibration: Some(calibration),
     });
     let report = made.report();
