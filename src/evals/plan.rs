@@ -89,7 +89,7 @@ pub struct Subject {
     pub prompt: SubjectPrompt,
     /// Who answers.
     pub model: ModelSource,
-    /// Request parameters of the prompt with the model's laid over.
+    /// Request parameters of the model with the prompt's laid over.
     pub parameters: Map<String, Value>,
     /// What is done to each answer first.
     pub transform: Option<Script>,

@@ -94,7 +94,7 @@ impl Outcome {
     fn compare(&mut self, grade: &AssertionGrade) {
         let is_worse = match grade.grade.mark {
             Mark::Pass => false,
-            Mark::Fail => self.mark == Mark::Pass,
+            Mark::Fail => self.mark != Mark::Error,
             Mark::Error => self.mark != Mark::Error,
         };
         if is_worse {
@@ -167,7 +167,7 @@ impl Total {
         grades: &[AssertionGrade],
         metrics: &mut Metrics,
     ) {
-        let name = set.metric.as_deref().map(|name| metric(name, vars));
+        let name = set.metric.as_deref().and_then(|name| metric(name, vars));
         let mut inner = Self::new(set.threshold);
         for (place, assertion) in set.asserts.iter().enumerate() {
             let found = graded_at(grades, &format!("{index}.{place}"));
@@ -551,6 +551,10 @@ mod tests {
         ))));
         assert_eq!(aggregate(&case, grades.clone()).mark, Mark::Pass);
         grades.push(graded("1".to_owned(), "select-best", FAIL));
+        let grade = aggregate(&case, grades.clone());
+        assert_eq!((grade.mark, grade.score), (Mark::Fail, 0.0));
+        // Also of a case that failed already.
+        grades[0].grade.mark = Mark::Fail;
         let grade = aggregate(&case, grades);
         assert_eq!((grade.mark, grade.score), (Mark::Fail, 0.0));
     }

@@ -85,8 +85,11 @@ fn objects_in(text: &str) -> Result<Vec<Value>, CannotJudge> {
                 "the output has too many braces to look for JSON",
             ));
         }
+        // A brace alone at the end begins nothing.
+        let is_bare = 0 < open && end == start + 1;
         let object = text
             .get(start..end)
+            .filter(|_| !is_bare)
             .and_then(|text| lenient(&format!("{text}{}", "}".repeat(open))));
         match object {
             Some(object) if object.is_object() => {
@@ -308,6 +311,8 @@ mod tests {
         );
         assert_eq!(objects_in("{\"a\":{\"b\":1}} {\"c\":2}").unwrap().len(), 2);
         assert_eq!(objects_in("{ \"a\": tru, {\"b\": 2}").unwrap().len(), 1);
+        assert!(objects_in("{").unwrap().is_empty());
+        assert_eq!(objects_in("{\"a\":1").unwrap().len(), 1);
         assert!(objects_in(&"{".repeat(1_000_000)).is_err());
     }
 

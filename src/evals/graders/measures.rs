@@ -89,14 +89,25 @@ fn mean_log_probability(ready: &Ready<'_>) -> Result<f64, CannotJudge> {
     Ok(log_probs.iter().sum::<f64>() / f64::from(count))
 }
 
-/// The model stopped for the reason that `value` names, whatever the case.
+/// Returns the common word for why a model stopped; each provider has its own.
+fn common_reason(reason: &str) -> String {
+    let reason = reason.to_lowercase();
+    match reason.as_str() {
+        "end_turn" | "stop_sequence" => "stop".to_owned(),
+        "max_tokens" => "length".to_owned(),
+        "tool_use" | "function_call" => "tool_calls".to_owned(),
+        _ => reason,
+    }
+}
+
+/// The model stopped for the reason that `value` names, by its common word and whatever the case.
 pub(super) fn finish_reason(ready: &Ready<'_>) -> Judged {
     let wanted = ready.needed_text()?;
     match &ready.graded.answer.finish_reason {
         None => ready.plain(false, "the provider gave no finish reason"),
         Some(reason) => {
             let found = format!("the finish reason is `{reason}`, held against `{wanted}`");
-            ready.plain(reason.to_lowercase() == wanted.to_lowercase(), found)
+            ready.plain(common_reason(reason) == wanted.to_lowercase(), found)
         }
     }
 }
@@ -197,6 +208,21 @@ mod tests {
             bench.grade(&assertion("guardrails", json!(null))).mark,
             Mark::Pass
         );
+        for (reason, common) in [
+            ("end_turn", "stop"),
+            ("MAX_TOKENS", "length"),
+            ("function_call", "tool_calls"),
+        ] {
+            bench.answer.finish_reason = Some(reason.to_owned());
+            assert_eq!(
+                bench.grade(&finish("finish-reason", common)).mark,
+                Mark::Pass
+            );
+            assert_eq!(
+                bench.grade(&finish("finish-reason", reason)).mark,
+                Mark::Fail
+            );
+        }
         bench.answer.finish_reason = Some("content_filter".to_owned());
         assert_eq!(
             bench.grade(&assertion("guardrails", json!(null))).mark,

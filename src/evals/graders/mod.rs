@@ -77,16 +77,20 @@ pub fn place(
         path,
         kind: assertion.kind,
         is_negated: assertion.is_negated,
-        metric: assertion.metric.as_deref().map(|name| metric(name, vars)),
+        metric: assertion
+            .metric
+            .as_deref()
+            .and_then(|name| metric(name, vars)),
         weight: assertion.weight,
         expected: expected(assertion, vars),
         grade,
     }
 }
 
-/// Returns the name of a metric, filled; as it stands when it cannot be filled.
-fn metric(name: &str, vars: &Map<String, Value>) -> String {
-    template::fill(name, vars).unwrap_or_else(|_| name.to_owned())
+/// Returns the name of a metric, filled; as it stands when it cannot be filled, `None` when it is empty.
+fn metric(name: &str, vars: &Map<String, Value>) -> Option<String> {
+    let filled = template::fill(name, vars).unwrap_or_else(|_| name.to_owned());
+    (!filled.is_empty()).then_some(filled)
 }
 
 fn expected(assertion: &Assertion, vars: &Map<String, Value>) -> Option<String> {

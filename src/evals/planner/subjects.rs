@@ -71,8 +71,8 @@ pub(super) fn subjects(
 }
 
 fn subject(entry: &PromptEntry, prompt: &SubjectPrompt, model: &ModelEntry) -> Subject {
-    let mut parameters = entry.config.clone();
-    parameters.extend(model.config.clone());
+    let mut parameters = model.config.clone();
+    parameters.extend(entry.config.clone());
     Subject {
         label: format!("[{}] {}", model.label, entry.label),
         prompt_label: entry.label.clone(),

@@ -4,6 +4,7 @@
 use crate::evals::digest::digest;
 use crate::evals::plan::{RunPlan, Side, SidePlan, Subject, SubjectPrompt};
 use crate::evals::row::CellKey;
+use crate::evals::run::comparing::compares;
 use crate::evals::suite::Case;
 use std::collections::HashMap;
 
@@ -42,8 +43,19 @@ impl Cell<'_> {
         }
     }
 
-    /// The chain it belongs to; `None` when it waits for nothing.
-    fn chain(&self, stores_from: Option<usize>, place: usize) -> Option<String> {
+    /// Returns the place of its subject on its side.
+    pub(super) fn place(&self) -> Option<usize> {
+        let mut subjects = self.side.subjects.iter();
+        subjects.position(|subject| subject.label == self.subject.label)
+    }
+
+    /// Whether another cell is of the same case and repeat: the two may be compared.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        self.case.id == other.case.id && self.repeat == other.repeat
+    }
+
+    /// The chain it belongs to; `None` when it waits for nothing. `is_shared`: all subjects are in one.
+    fn chain(&self, stores_from: Option<usize>, place: usize, is_shared: bool) -> Option<String> {
         let is_told = uses_conversation(self.subject) && !self.case.options.is_without_conversation;
         let has_stored = stores_from.is_some_and(|from| from <= place);
         // What a case stores is for all cases behind it, whatever conversation they are in.
@@ -55,10 +67,12 @@ impl Cell<'_> {
                 .get("conversationId")
                 .and_then(|id| id.as_str())
                 .unwrap_or_default()
+        } else if compares(self.case) {
+            return Some(digest(&("compared", &self.case.id, self.repeat)));
         } else {
             return None;
         };
-        let label = &self.subject.label;
+        let label = Some(&self.subject.label).filter(|_| !is_shared);
         Some(digest(&(
             self.side.side,
             label,
@@ -149,6 +163,8 @@ impl<'a> Cells<'a> {
     fn chained(order: Vec<Placed<'a>>) -> Self {
         let mut cells = Self::default();
         let mut chains: HashMap<String, usize> = HashMap::new();
+        // Conversations in which outputs are compared go on side by side.
+        let is_shared = order.iter().any(|placed| compares(placed.cell.case));
         for placed in order {
             let cell = placed.cell;
             if cell.case.options.is_serial {
@@ -156,7 +172,7 @@ impl<'a> Cells<'a> {
                 continue;
             }
             let next = cells.beside.len();
-            let index = match cell.chain(placed.stores_from, placed.own) {
+            let index = match cell.chain(placed.stores_from, placed.own, is_shared) {
                 None => next,
                 Some(name) => *chains.entry(name).or_insert(next),
             };

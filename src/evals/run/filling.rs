@@ -60,7 +60,9 @@ pub(super) fn fill_cell(
             let (prefix, suffix) = (prefix.unwrap_or_default(), suffix.unwrap_or_default());
             let text = fill(&format!("{prefix}{template}{suffix}"), &context);
             let text = text.map_err(|error| format!("the prompt: {error}"))?;
-            let messages = vec![json!({"role": "user", "content": text})];
+            let messages = messages_in(template, &text);
+            let messages =
+                messages.unwrap_or_else(|| vec![json!({"role": "user", "content": text})]);
             (Some(text), AskContent::Messages(messages))
         }
         SubjectPrompt::Chat { .. } | SubjectPrompt::Version { .. } if has_affix => {
@@ -93,6 +95,17 @@ pub(super) fn fill_cell(
         content,
         model,
     })
+}
+
+/// The messages that a filled text is, when it is a JSON list of them. A list that begins in a variable is
+/// data: it must not decide who says what.
+fn messages_in(template: &str, text: &str) -> Option<Vec<Value>> {
+    if template.trim_start().starts_with("{{") {
+        return None;
+    }
+    let messages: Vec<Value> = serde_json::from_str(text).ok()?;
+    let is_message = |message: &Value| message.get("role").is_some_and(Value::is_string);
+    (!messages.is_empty() && messages.iter().all(is_message)).then_some(messages)
 }
 
 /// Returns messages as assertions see a prompt: the text of a single one, else JSON.
@@ -142,7 +155,7 @@ fn fill_vars(
 
 #[cfg(test)]
 mod tests {
-    use super::{as_text, fill_vars};
+    use super::{as_text, fill_vars, messages_in};
     use serde_json::{Map, Value, json};
 
     fn map(value: &Value) -> Map<String, Value> {
@@ -171,6 +184,23 @@ mod tests {
         let broken = map(&json!({"a": "{{ b"}));
         let error = fill_vars(&broken, &Map::new()).unwrap_err();
         assert!(error.starts_with("variable `a`: "), "{error}");
+    }
+
+    #[test]
+    fn a_filled_text_is_messages_when_the_author_wrote_a_list() {
+        let list = r#" [{"role": "user", "content": "hi"}] "#;
+        let messages = Some(vec![json!({"role": "user", "content": "hi"})]);
+        for (template, text, expected) in [
+            (list, list, messages.clone()),
+            ("{% for turn in x %}{% endfor %}[", list, messages),
+            ("{{x}}", list, None),
+            ("[1]", "[1]", None),
+            ("[]", "[]", None),
+            ("[{", "[{", None),
+            ("hi", "hi", None),
+        ] {
+            assert_eq!(messages_in(template, text), expected, "{template}");
+        }
     }
 
     #[test]

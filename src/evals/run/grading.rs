@@ -29,7 +29,7 @@ pub(super) struct Work {
 }
 
 impl Work {
-    fn graded(&self) -> Graded<'_> {
+    pub(super) fn graded(&self) -> Graded<'_> {
         Graded {
             answer: &self.answer,
             log_probs: self.log_probs.as_deref(),
@@ -45,7 +45,7 @@ impl Work {
     }
 
     /// Returns the assertions with their places.
-    fn assertions(&self) -> Vec<(String, &Assertion)> {
+    pub(super) fn assertions(&self) -> Vec<(String, &Assertion)> {
         let mut all = Vec::new();
         for (index, node) in self.case.asserts.iter().enumerate() {
             match node {
@@ -91,7 +91,7 @@ pub(super) async fn transform(mut work: Work) -> Result<Work, (Box<Work>, String
     transformed.await.unwrap_or_else(failed)
 }
 
-/// Returns the case's variables as its script leaves them.
+/// Returns the case's variables, with those that its script returns laid over them.
 ///
 /// # Errors
 ///
@@ -104,15 +104,20 @@ pub(super) async fn transform_vars(case: &Case) -> Result<Map<String, Value>, St
     let transformed = spawn_blocking(move || script::transform_vars(&script, &vars, &json!({})));
     let transformed = transformed.await.map_err(|error| error.to_string())?;
     match transformed.map_err(|error| format!("`transformVars`: {error}"))? {
-        Value::Object(vars) => Ok(vars),
+        Value::Object(changed) => {
+            let mut vars = case.vars.clone();
+            vars.extend(changed);
+            Ok(vars)
+        }
         _ => Err("`transformVars` returned no object of variables".to_owned()),
     }
 }
 
-/// Grades an answer.
-pub(super) async fn grade(work: Work, context: &JudgeContext<'_>) -> CaseGrade {
-    let work = Arc::new(work);
-    let rules = Arc::clone(&work);
+/// Grades an answer. What compares it with others of its case is left out: see [`comparing`].
+///
+/// [`comparing`]: crate::evals::run::comparing
+pub(super) async fn grade(work: &Arc<Work>, context: &JudgeContext<'_>) -> CaseGrade {
+    let rules = Arc::clone(work);
     let decided = spawn_blocking(move || by_rules(&rules)).await;
     let grades = match decided {
         Ok(grades) => grades,
@@ -122,12 +127,18 @@ pub(super) async fn grade(work: Work, context: &JudgeContext<'_>) -> CaseGrade {
     for ((path, assertion), grade) in work.assertions().into_iter().zip(grades) {
         let grade = match grade {
             Some(grade) => grade,
-            None => by_judge(assertion, &work.graded(), context).await,
+            None if assertion.kind.decider() == Decider::Comparison => continue,
+            None => judges::decide(assertion, &work.graded(), context).await,
         };
         placed.push(graders::place(path, assertion, &work.vars, grade));
     }
-    let summed = Arc::clone(&work);
-    let sum = move || graders::aggregate_with(&summed.case, &summed.vars, placed);
+    sum(work, placed).await
+}
+
+/// Returns what the assertions of a case come to.
+pub(super) async fn sum(work: &Arc<Work>, placed: Vec<AssertionGrade>) -> CaseGrade {
+    let work = Arc::clone(work);
+    let sum = move || graders::aggregate_with(&work.case, &work.vars, placed);
     let sum = spawn_blocking(sum).await;
     sum.unwrap_or_else(|error| unjudged(format!("a grader failed: {error}")))
 }
@@ -140,29 +151,6 @@ fn by_rules(work: &Work) -> Vec<Option<Grade>> {
         Decider::Model | Decider::Comparison => None,
     });
     grades.collect()
-}
-
-/// Asks a judge. What compares outputs needs all of a case's, which a cell does not have.
-async fn by_judge(assertion: &Assertion, graded: &Graded<'_>, context: &JudgeContext<'_>) -> Grade {
-    match assertion.kind.decider() {
-        // Its parts are many, and a run holds many of it.
-        Decider::Model => Box::pin(judges::decide(assertion, graded, context)).await,
-        _ => error(format!(
-            "`{}`: the outputs of a case are not compared yet",
-            assertion.kind.as_str()
-        )),
-    }
-}
-
-fn error(reason: String) -> Grade {
-    Grade {
-        mark: Mark::Error,
-        score: 0.0,
-        reason,
-        named_scores: BTreeMap::new(),
-        judged: None,
-        findings: Vec::new(),
-    }
 }
 
 /// The grade of a case that could not be judged at all.

@@ -15,6 +15,7 @@
 mod asks;
 mod budget;
 mod cells;
+mod comparing;
 mod door;
 mod error;
 mod filling;

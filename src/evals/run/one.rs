@@ -14,6 +14,7 @@ use crate::evals::run::grading::{self, Work, unjudged};
 use crate::evals::run::reply;
 use crate::evals::suite::ModelSource;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a call may take when the suite does not say it.
@@ -29,25 +30,6 @@ pub(super) struct Common<'a> {
     pub(super) steps: &'a Steps,
     /// Hosts that suites may ask.
     pub(super) webhooks: &'a [String],
-}
-
-impl<'a> Common<'a> {
-    /// What judging a cell needs. The borders around texts are drawn from the suite's name, so that the same
-    /// judgement in another run is the same question.
-    fn judging(self, gateway: &'a dyn Gateway, cell: &'a CellKey) -> JudgeContext<'a> {
-        JudgeContext {
-            gateway,
-            run: self.run,
-            cell: Some(cell),
-            judge: self.plan.judge.as_ref(),
-            default_model: None,
-            embedding_model: None,
-            timeout: timeout_of(self.plan),
-            salt: &self.plan.suite,
-            steps: self.steps,
-            allowed_webhooks: self.webhooks,
-        }
-    }
 }
 
 /// A cell that is filled, and its hash.
@@ -112,13 +94,13 @@ fn hash_of(common: Common<'_>, cell: &Cell<'_>, filled: &Result<Filled, String>)
 }
 
 impl Ready<'_> {
-    /// Asks and grades. The row is not kept yet.
+    /// Asks and grades, and returns what was graded too, when something was. The row is not kept yet.
     pub(super) async fn carry_out<G: Gateway>(
         self,
         common: Common<'_>,
         gateway: &G,
         at: Timestamp,
-    ) -> Row {
+    ) -> (Row, Option<Arc<Work>>) {
         let mut row = Row {
             version: 1,
             run: common.run,
@@ -142,7 +124,7 @@ impl Ready<'_> {
                     is_retryable: false,
                     retry_after_ms: None,
                 });
-                return row;
+                return (row, None);
             }
         };
         row.vars.clone_from(&filled.vars);
@@ -151,7 +133,7 @@ impl Ready<'_> {
             Err(error) => {
                 row.grade = unjudged(error.to_string());
                 row.error = Some(error);
-                return row;
+                return (row, None);
             }
         };
         let work = work(common, &self.cell, filled, reply);
@@ -159,15 +141,35 @@ impl Ready<'_> {
         match grading::transform(work).await {
             Ok(work) => {
                 row.answer = Some(work.answer.clone());
+                let work = Arc::new(work);
                 let context = common.judging(gateway, &row.cell);
-                row.grade = grading::grade(work, &context).await;
+                row.grade = grading::grade(&work, &context).await;
+                (row, Some(work))
             }
             Err((work, reason)) => {
                 row.answer = Some(work.answer);
                 row.grade = unjudged(format!("`transform`: {reason}"));
+                (row, None)
             }
         }
-        row
+    }
+}
+
+impl<'a> Common<'a> {
+    /// Returns what judges need for a cell.
+    pub(super) fn judging(self, gateway: &'a dyn Gateway, cell: &'a CellKey) -> JudgeContext<'a> {
+        JudgeContext {
+            gateway,
+            run: self.run,
+            cell: Some(cell),
+            judge: self.plan.judge.as_ref(),
+            default_model: None,
+            embedding_model: None,
+            timeout: timeout_of(self.plan),
+            salt: &self.plan.suite,
+            steps: self.steps,
+            allowed_webhooks: self.webhooks,
+        }
     }
 }
 
@@ -202,10 +204,17 @@ async fn answered<G: Gateway>(
         judge_hash: None,
         content: filled.content.clone(),
         model: filled.model.clone(),
-        parameters: cell.subject.parameters.clone(),
+        parameters: parameters(cell),
         timeout: timeout_of(common.plan),
     };
     gateway.ask(&ask).await
+}
+
+/// The request parameters of a cell: what its case says wins over prompt and model.
+fn parameters(cell: &Cell<'_>) -> Map<String, Value> {
+    let mut parameters = cell.subject.parameters.clone();
+    parameters.extend(cell.case.options.other.clone());
+    parameters
 }
 
 fn unasked(text: String, filled: &Filled) -> Reply {
@@ -231,7 +240,7 @@ fn unasked(text: String, filled: &Filled) -> Reply {
 fn work(common: Common<'_>, cell: &Cell<'_>, filled: Filled, reply: Reply) -> Work {
     let output = match &cell.case.given_output {
         Some(output) => output.clone(),
-        None => reply::output(&reply, &cell.subject.parameters),
+        None => reply::output(&reply, &parameters(cell)),
     };
     let sent = match &filled.content {
         AskContent::Messages(messages) if reply.sent.is_empty() => messages.clone(),
@@ -294,6 +303,26 @@ fn steps(message: &Value) -> Vec<Step> {
         })
     };
     calls.filter_map(step).collect()
+}
+
+/// What was graded in a row that is known already; `None` when nothing could be.
+pub(super) fn known_work(cell: &Cell<'_>, row: &Row) -> Option<Work> {
+    let answer = row.answer.clone()?;
+    if row.grade.assertions.is_empty() {
+        return None;
+    }
+    Some(Work {
+        steps: steps(&answer.message),
+        answer,
+        log_probs: None,
+        case: cell.case.clone(),
+        subject: graded_subject(cell),
+        vars: row.vars.clone(),
+        prompt: as_text(&row.sent),
+        sent: row.sent.clone(),
+        canary: None,
+        repeat: cell.repeat,
+    })
 }
 
 /// Remembers what a row leaves to the cells behind it.

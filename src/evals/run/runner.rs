@@ -10,8 +10,9 @@ use crate::evals::report::{RunReport, Spent};
 use crate::evals::row::{CellKey, Row};
 use crate::evals::run::budget::Budget;
 use crate::evals::run::cells::{Cell, Cells, Chain};
+use crate::evals::run::comparing::{self, Asked, compares};
 use crate::evals::run::filling::Memory;
-use crate::evals::run::one::{Common, prepare, remember, timeout_of};
+use crate::evals::run::one::{Common, known_work, prepare, remember, timeout_of};
 use crate::evals::run::pace::Paces;
 use crate::evals::run::progress::Progress;
 use crate::evals::run::stopping::Watch;
@@ -241,54 +242,106 @@ impl<G: Gateway> Runner<G> {
         }
     }
 
-    /// Carries out cells one after another.
+    /// Carries out cells one after another. Those whose outputs are compared stand beside each other, and
+    /// are kept together.
     async fn chain(&self, chain: &Chain<'_>) {
-        let mut memory = Memory::default();
-        for cell in chain {
+        let mut memories: HashMap<(Side, &str), Memory> = HashMap::new();
+        let mut waiting = Vec::new();
+        for (index, cell) in chain.iter().enumerate() {
             if self.halt.is_cancelled() {
                 return;
             }
-            let Some(row) = self.cell(cell, &memory).await else {
+            let of_subject = (cell.side.side, cell.subject.label.as_str());
+            let memory = memories.entry(of_subject).or_default();
+            let Some(asked) = self.ask(cell, memory).await else {
                 return;
             };
-            remember(&mut memory, cell, &row);
+            remember(memory, cell, &asked.row);
+            waiting.push(asked);
+            let next = chain.get(index + 1);
+            if compares(cell.case) && next.is_some_and(|next| next.is_beside(cell)) {
+                continue;
+            }
+            if !self.settle(std::mem::take(&mut waiting)).await {
+                return;
+            }
         }
     }
 
-    /// Returns the row of a cell, known or new; `None` when the run ends before there is one.
-    async fn cell(&self, cell: &Cell<'_>, memory: &Memory) -> Option<Row> {
+    /// Returns a cell's row, known or new; `None` when the run ends before there is one.
+    async fn ask<'a>(&self, cell: &Cell<'a>, memory: &Memory) -> Option<Asked<'a>> {
+        let ready = prepare(self.common(), *cell, memory).await;
+        if let Some(row) = self.known(cell, &ready.hash) {
+            let work = known_work(cell, &row).map(Arc::new);
+            return Some(Asked {
+                cell: *cell,
+                row,
+                work,
+                is_kept: true,
+            });
+        }
+        let at = self.ledger.now();
+        let (row, work) = ready.carry_out(self.common(), &self.till, at).await;
+        let asked = Asked {
+            cell: *cell,
+            row,
+            work,
+            is_kept: false,
+        };
+        self.is_answered(&asked.row).then_some(asked)
+    }
+
+    fn common(&self) -> Common<'_> {
         let start = &self.begun.start;
-        let common = Common {
+        Common {
             run: self.begun.run,
             plan: &start.plan,
             canary: &start.canary,
             steps: &self.steps,
             webhooks: &self.webhooks,
-        };
-        let ready = prepare(common, *cell, memory).await;
-        if let Some(row) = self.known(cell, &ready.hash) {
-            self.note(&row, true);
-            return Some(row);
         }
-        let row = ready.carry_out(common, &self.till, self.ledger.now()).await;
+    }
+
+    /// Whether a row says something: a question that was not asked, of the case or of a judge, because the
+    /// run ends, is none that was answered.
+    fn is_answered(&self, row: &Row) -> bool {
         if let Some(stop) = self.till.stop() {
             self.halt(stop);
         }
-        // A question that was not asked, of the case or of a judge, is none that was answered.
-        if self.halt.is_cancelled() && row.grade.mark == Mark::Error {
-            return None;
+        !(self.halt.is_cancelled() && row.grade.mark == Mark::Error)
+    }
+
+    /// Compares what is to be compared and keeps the rows; whether the run goes on.
+    async fn settle(&self, asked: Vec<Asked<'_>>) -> bool {
+        let (base, head): (Vec<_>, Vec<_>) = asked
+            .into_iter()
+            .partition(|asked| asked.cell.side.side == Side::Base);
+        for mut group in [base, head] {
+            let is_compared = group.first().is_some_and(|asked| compares(asked.cell.case));
+            if is_compared && group.iter().any(|asked| !asked.is_kept) {
+                // Of equals the first wins: in the order of the suite, not of the calls.
+                group.sort_by_key(|asked| asked.cell.place());
+                group = comparing::compare(self.common(), &self.till, group).await;
+            }
+            for asked in group {
+                if self.till.is_offline() && was_not_asked(&asked.row) {
+                    self.state().stop.get_or_insert(Stop::Offline);
+                    continue;
+                }
+                if !asked.is_kept && !self.is_answered(&asked.row) {
+                    return false;
+                }
+                if !asked.is_kept
+                    && let Err(error) = self.ledger.keep(&asked.row).await
+                {
+                    tracing::error!(run = %asked.row.run, %error, "a row of a run cannot be kept, the run stops");
+                    self.halt(Stop::Unrecorded);
+                    return false;
+                }
+                self.note(&asked.row, asked.is_kept);
+            }
         }
-        if self.till.is_offline() && was_not_asked(&row) {
-            self.state().stop.get_or_insert(Stop::Offline);
-            return None;
-        }
-        if let Err(error) = self.ledger.keep(&row).await {
-            tracing::error!(run = %row.run, %error, "a row of a run cannot be kept, the run stops");
-            self.halt(Stop::Unrecorded);
-            return None;
-        }
-        self.note(&row, false);
-        Some(row)
+        true
     }
 
     fn known(&self, cell: &Cell<'_>, hash: &str) -> Option<Row> {

@@ -74,7 +74,7 @@ pub fn of_run(plan: &RunPlan, rows: Vec<Row>, end: &RunEnd) -> RunReport {
     let mut rows = rows;
     plan.warnings.extend(end.warnings.iter().cloned());
     let baseline = compare_with_baseline(&mut plan, &mut rows);
-    in_order(&plan, &mut rows);
+    order(&plan, &mut rows);
     let ending = match end.stopped {
         None => Ending::Complete,
         Some(stop) if stop.is_complete() => Ending::Decided,
@@ -97,18 +97,27 @@ pub fn of_run(plan: &RunPlan, rows: Vec<Row>, end: &RunEnd) -> RunReport {
     })
 }
 
-/// Puts rows into the order of the plan: they came in that of the answers.
-fn in_order(plan: &RunPlan, rows: &mut [Row]) {
-    let mut places = HashMap::new();
+/// Puts rows into the order of the plan: they come in as they were answered.
+fn order(plan: &RunPlan, rows: &mut [Row]) {
+    let mut places: HashMap<(Side, &str), usize> = HashMap::new();
     for side in &plan.sides {
-        for (place, case) in side.cases.iter().enumerate() {
-            places.insert((side.side, case.id.clone()), place);
-        }
+        let cases = side.cases.iter().map(|case| case.id.0.as_str());
+        places.extend(
+            cases
+                .enumerate()
+                .map(|(place, id)| ((side.side, id), place)),
+        );
     }
+    let labels = plan.sides.iter().flat_map(|side| &side.subjects);
+    let labels: Vec<&str> = labels.map(|subject| subject.label.as_str()).collect();
     rows.sort_by_cached_key(|row| {
         let cell = &row.cell;
-        let place = places.get(&(cell.side, cell.case.clone())).copied();
-        (cell.side, place, cell.subject.clone(), cell.repeat)
+        (
+            cell.side,
+            places.get(&(cell.side, cell.case.0.as_str())).copied(),
+            labels.iter().position(|label| *label == cell.subject),
+            cell.repeat,
+        )
     });
 }
 

@@ -1,6 +1,7 @@
 //! Runs against a gateway that does as it is told, with a real store.
 
 mod asking;
+mod comparing;
 mod going_on;
 
 use crate::domain::{CallId, Clock, Cost, CostQuality, PicoDollars, RunId};

@@ -55,15 +55,19 @@ impl Loader<'_> {
             );
             return None;
         };
+        let config = self.map_at(&fields, "config").map(to_map);
         let asserts = items.iter().filter_map(|item| {
             if item.get("type").and_then(Node::text) == Some(SET) {
                 let hint = "put its assertions into the outer set";
                 self.wrong(item, "a set of assertions stands inside another", hint);
                 return None;
             }
-            self.assertion(item, models)
+            let mut assertion = self.assertion(item, models)?;
+            if item.get("config").is_none() {
+                assertion.config = config.clone().unwrap_or_default();
+            }
+            Some(assertion)
         });
-        let config = self.map_at(&fields, "config").map(to_map);
         Some(AssertSet {
             asserts: asserts.collect(),
             weight: self.weight(&fields),
@@ -75,8 +79,8 @@ impl Loader<'_> {
     }
 
     fn weight(&self, fields: &Fields<'_>) -> f64 {
-        self.number_at(fields, "weight", (0.0, f64::INFINITY))
-            .unwrap_or(1.0)
+        // A weight below 0 makes a score count against the case, as in promptfoo.
+        self.number_at(fields, "weight", ANY).unwrap_or(1.0)
     }
 
     fn assertion(&self, node: &Node, models: &[NamedModel]) -> Option<Assertion> {
@@ -92,14 +96,17 @@ impl Loader<'_> {
         let (kind, is_negated) = self.kind(&name, fields.get("type").unwrap_or(node))?;
         let value = fields.get("value");
         let asserted = value.map(|value| self.asserted(kind, value));
+        // An answer may be held against `null`; for all else that is no value.
+        let is_null = kind == AssertionKind::Equals && fields.key("value").is_some();
+        let null = is_null.then_some(AssertionValue::Json(Value::Null));
         let weight = self.weight(&fields);
         let threshold = self.number_at(&fields, "threshold", ANY);
-        if value.is_none() && needs_value(kind) {
+        if value.is_none() && null.is_none() && needs_value(kind) {
             let hint = "say under `value` what the answer is held against";
             self.wrong(node, format!("`{name}` has no `value`"), hint);
         }
         // Without weight it is a figure, which nothing has to reach.
-        if threshold.is_none() && needs_threshold(kind) && 0.0 < weight {
+        if threshold.is_none() && needs_threshold(kind) && weight != 0.0 {
             let unit = match kind {
                 AssertionKind::Latency => "in milliseconds",
                 _ => "in dollars",
@@ -116,7 +123,7 @@ impl Loader<'_> {
         Some(Assertion {
             kind,
             is_negated,
-            value: asserted.flatten(),
+            value: asserted.unwrap_or(null),
             threshold,
             weight,
             metric: self.text_at(&fields, "metric"),
@@ -184,6 +191,11 @@ impl Loader<'_> {
             self.wrong(node, message, "name a `.js` file");
             return None;
         }
+        // The line end that editors put at the end of a file is no part of what is wanted.
+        let value = match value {
+            Value::String(text) => text.trim().into(),
+            other => other,
+        };
         Some(AssertionValue::Json(value))
     }
 

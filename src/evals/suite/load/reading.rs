@@ -225,6 +225,12 @@ impl<'a> Loader<'a> {
 
     /// Reads and parses a YAML or JSON file, references in it resolved.
     pub(super) fn document(&self, path: &str, at: &Node) -> Option<Node> {
+        self.parsed(path, at)
+            .map(|node| self.with_references(&node))
+    }
+
+    /// Reads and parses a YAML or JSON file as it stands.
+    pub(super) fn parsed(&self, path: &str, at: &Node) -> Option<Node> {
         let text = self.text(path, at)?;
         let parsed = if extension(path) == "json" {
             Node::json(&text, path)
@@ -232,7 +238,7 @@ impl<'a> Loader<'a> {
             Node::yaml(&text, path)
         };
         match parsed {
-            Ok(node) => Some(self.with_references(&node)),
+            Ok(node) => Some(node),
             Err(problem) => {
                 self.problem(problem);
                 None

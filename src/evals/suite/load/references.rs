@@ -1,4 +1,4 @@
-//! `$ref: '#/assertionTemplates/polite'`: a part of a file that stands somewhere else in it.
+//! `$ref: '#/assertionTemplates/polite'`: a part of a file that stands somewhere else in it, or in another.
 
 use crate::evals::suite::load::node::{Content, Field, Node};
 use crate::evals::suite::load::problem::Problem;
@@ -24,6 +24,8 @@ struct Walk<'a> {
     added: usize,
     /// References that are being followed.
     open: Vec<String>,
+    /// Whether the root is a file that was referred to: it refers to no others.
+    is_referred: bool,
 }
 
 impl Loader<'_> {
@@ -33,6 +35,7 @@ impl Loader<'_> {
             root,
             added: 0,
             open: Vec::new(),
+            is_referred: false,
         };
         let mut resolved = root.clone();
         self.resolve(&mut walk, &mut resolved, false);
@@ -64,14 +67,27 @@ impl Loader<'_> {
         let Some(pointer) = node.get("$ref").and_then(Node::text).map(str::to_owned) else {
             return true;
         };
-        let target = pointer
-            .strip_prefix('#')
-            .and_then(|path| find(walk.root, path));
+        let (file, path) = pointer.split_once('#').unwrap_or((&pointer, ""));
+        let target = if file.is_empty() {
+            find(walk.root, path).cloned()
+        } else if is_foreign || walk.is_referred {
+            None
+        } else {
+            match self.referred(file, node) {
+                Some(root) => find(&root, path).cloned(),
+                None => return false,
+            }
+        };
         let Some(target) = target else {
             if is_foreign {
                 return true;
             }
-            let message = format!("`$ref: {pointer}` leads nowhere in this file");
+            let place = if file.is_empty() {
+                "in this file"
+            } else {
+                "there"
+            };
+            let message = format!("`$ref: {pointer}` leads nowhere {place}");
             let hint = "write `#/assertionTemplates/NAME`, and the assertion under that key";
             self.problem(Problem::new(node.place(), message).hint(hint));
             return false;
@@ -92,7 +108,7 @@ impl Loader<'_> {
         if MAX_NODES < walk.added {
             return fail(format!("references make more than {MAX_NODES} nodes"));
         }
-        let mut replaced = target.clone();
+        let mut replaced = target;
         if let (Content::Map(own), Content::Map(fields)) = (&node.content, &mut replaced.content) {
             let own = own.iter().filter(|field| field.name != "$ref");
             overlay(fields, own);
@@ -102,6 +118,21 @@ impl Loader<'_> {
         walk.open.pop();
         *node = replaced;
         false
+    }
+
+    /// Reads a file that is referred to, the references within it resolved.
+    fn referred(&self, file: &str, at: &Node) -> Option<Node> {
+        let path = self.path_of(file, at)?;
+        let root = self.parsed(&path, at)?;
+        let mut walk = Walk {
+            root: &root,
+            added: 0,
+            open: Vec::new(),
+            is_referred: true,
+        };
+        let mut resolved = root.clone();
+        self.resolve(&mut walk, &mut resolved, false);
+        Some(resolved)
     }
 }
 
@@ -118,6 +149,9 @@ pub(super) fn overlay<'a>(fields: &mut Vec<Field>, own: impl Iterator<Item = &'a
 /// What a JSON pointer leads to.
 fn find<'a>(root: &'a Node, pointer: &str) -> Option<&'a Node> {
     let mut node = root;
+    if pointer.is_empty() || pointer == "/" {
+        return Some(root);
+    }
     for part in pointer.strip_prefix('/')?.split('/') {
         let part = part.replace("~1", "/").replace("~0", "~");
         node = match &node.content {

@@ -1,7 +1,7 @@
 //! Cases: from where they stand to what is asked.
 
 use super::{cases_of, good, load_with, shown};
-use crate::evals::suite::Case;
+use crate::evals::suite::{AssertNode, AssertionValue, Case};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -149,6 +149,59 @@ tests:
         );
     }
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_set_hands_its_config_to_assertions_without_one() {
+    let tests = "tests:\n- assert:\n  - type: assert-set\n    config: {strict: true}\n    assert:\n    \
+        - {type: contains, value: a}\n    - {type: contains, value: b, config: {own: 1}}\n  \
+        - {type: contains, value: c}\n";
+    let cases = cases_of(tests, &[]);
+    let [AssertNode::Set(set), AssertNode::One(outside)] = cases[0].asserts.as_slice() else {
+        panic!("{:?}", cases[0].asserts);
+    };
+    let configs: Vec<Value> = set.asserts.iter().map(|one| json!(one.config)).collect();
+    assert_eq!(configs, [json!({"strict": true}), json!({"own": 1})]);
+    assert_eq!(json!(outside.config), json!({}));
+}
+
+#[test]
+fn a_case_may_stand_in_a_file_that_is_referred_to() {
+    let file = "{\"all\": [{\"vars\": {\"q\": \"a\"}, \"assert\": [{\"$ref\": \"#/one\"}]}], \
+        \"one\": {\"type\": \"equals\", \"value\": null}}";
+    let others = [
+        ("evals/more.json", file),
+        ("evals/far.json", "{\"$ref\": \"more.json#/all/0\"}"),
+    ];
+    let cases = cases_of("tests:\n- $ref: 'more.json#/all/0'\n", &others);
+    assert_eq!(vars(&cases), [json!({"q": "a"})]);
+    let [AssertNode::One(one)] = cases[0].asserts.as_slice() else {
+        panic!("{:?}", cases[0].asserts);
+    };
+    assert_eq!(one.value, Some(AssertionValue::Json(Value::Null)));
+    for (reference, message) in [
+        (
+            "more.json#/none",
+            "`$ref: more.json#/none` leads nowhere there",
+        ),
+        ("far.json", "`$ref: more.json#/all/0` leads nowhere there"),
+        ("gone.json", "there is no file `evals/gone.json`"),
+    ] {
+        let suite = format!("prompts: [x]\nproviders: [echo]\ntests:\n- $ref: {reference}\n");
+        let problems = load_with(&suite, &others).unwrap_err();
+        assert_eq!(problems[0].message, message);
+    }
+}
+
+#[test]
+fn a_file_of_text_is_a_value_without_its_last_line_end() {
+    let tests = "tests: [{assert: [{type: equals, value: file://w.txt, weight: -1}]}]\n";
+    let cases = cases_of(tests, &[("evals/w.txt", "word\n")]);
+    let [AssertNode::One(one)] = cases[0].asserts.as_slice() else {
+        panic!("{:?}", cases[0].asserts);
+    };
+    assert_eq!(one.value, Some(AssertionValue::Json(json!("word"))));
+    assert!(one.weight < 0.0, "a weight may count against the case");
 }
 
 #[test]

@@ -51,7 +51,7 @@ const AFTER_HEAD: [(&str, &str); 48] = [
     ),
     (
         "weights",
-        "tests: [{assert: [{type: is-json, weight: -1, threshold: high}]}]\n",
+        "tests: [{assert: [{type: is-json, weight: heavy, threshold: high}]}]\n",
     ),
     (
         "empty set",
