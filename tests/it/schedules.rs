@@ -224,7 +224,7 @@ async fn offline_nobody_is_asked_and_what_is_left_out_is_told() {
     write(&gateway, "evals/given.yaml", given);
     let asked = format!(
         "{given}  - {{vars: {{x: good}}, assert: [{{type: contains, value: good}}]}}\n  \
-         - {{vars: {{x: b}}, providerOutput: good, assert: [{{type: llm-rubric, value: is good, provider: "gateway:openai/gpt-4o"}}]}}\n"
+         - {{vars: {{x: b}}, providerOutput: good, assert: [{{type: llm-rubric, value: is good, provider: \"gateway:openai/gpt-4o\"}}]}}\n"
     );
     write(&gateway, "evals/asked.yaml", &asked);
     let output = run(&gateway, &["given", "--offline"]).await;
