@@ -4,8 +4,10 @@ use crate::support::{Answer, FakeProvider, Received, Setup, TestGateway, eventua
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::Output;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const CASES: usize = 6;
 
@@ -56,18 +58,18 @@ async fn within_a_minute<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) 
     }
 }
 
-#[tokio::test]
-async fn of_gateways_that_share_claims_one_runs_and_goes_on_after_a_kill() {
-    let (provider, hook) = (FakeProvider::start().await, FakeProvider::start().await);
-    provider.always(|request| Answer::reply(&question(request)).delay(Duration::from_millis(150)));
-    hook.always(|_| Answer::json(&json!({"ok": true})));
-    let claims = tempfile::tempdir().unwrap();
-    let secret = ["hook", "canary", "4f1d"].concat();
+/// Two gateways with data of their own that claim in one directory.
+async fn pair(
+    provider: &FakeProvider,
+    hook: &FakeProvider,
+    claims: &Path,
+    secret: &str,
+) -> Vec<TestGateway> {
     let mut gateways = Vec::new();
     for _ in 0..2 {
-        let more = format!("[evals]\nclaims_dir = \"{}\"\n", claims.path().display());
+        let more = format!("[evals]\nclaims_dir = \"{}\"\n", claims.display());
         let url = format!("http://{}/services/{secret}", hook.address);
-        let mut gateway = Setup::of(&provider)
+        let mut gateway = Setup::of(provider)
             .config(&more)
             .env("HOOK", &url)
             .prepare();
@@ -75,6 +77,17 @@ async fn of_gateways_that_share_claims_one_runs_and_goes_on_after_a_kill() {
         gateway.restart().await;
         gateways.push(gateway);
     }
+    gateways
+}
+
+#[tokio::test]
+async fn of_gateways_that_share_claims_one_runs_and_goes_on_after_a_kill() {
+    let (provider, hook) = (FakeProvider::start().await, FakeProvider::start().await);
+    provider.always(|request| Answer::reply(&question(request)).delay(Duration::from_millis(150)));
+    hook.always(|_| Answer::json(&json!({"ok": true})));
+    let claims = tempfile::tempdir().unwrap();
+    let secret = ["hook", "canary", "4f1d"].concat();
+    let mut gateways = pair(&provider, &hook, claims.path(), &secret).await;
     let asked = || (2 <= provider.journal().len()).then_some(());
     within_a_minute("run begins", asked).await;
     let first = schedule(&gateways[0]).await;

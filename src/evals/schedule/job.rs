@@ -245,9 +245,9 @@ fn message(name: &str, report: &Result<RunReport, String>, drift: Option<&str>) 
     let (kind, mut text) = match report {
         Ok(report) => {
             let kind = word(report.verdict);
-            let (run, command) = (report.run, &report.command);
+            let (run, path) = (report.run, &report.suite.path);
             let text = format!(
-                "promptgate: suite `{name}`: {kind}\n{}\nrun {run}: `promptgate evals report {run}`\nagain: `{command}`",
+                "promptgate: suite `{name}`: {kind}\n{}\nrun {run}: `promptgate evals report {run}`\nagain: `promptgate evals run {path}`",
                 report.summary
             );
             (kind, text)
