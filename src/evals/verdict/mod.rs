@@ -73,6 +73,7 @@ pub fn of_run(plan: &RunPlan, rows: Vec<Row>, end: &RunEnd) -> RunReport {
     let mut plan = plan.clone();
     let mut rows = rows;
     plan.warnings.extend(end.warnings.iter().cloned());
+    let command = command(&plan);
     let baseline = compare_with_baseline(&mut plan, &mut rows);
     order(&plan, &mut rows);
     let ending = match end.stopped {
@@ -92,7 +93,7 @@ pub fn of_run(plan: &RunPlan, rows: Vec<Row>, end: &RunEnd) -> RunReport {
             ..end.spent.clone()
         },
         ending,
-        command: command(&plan),
+        command,
         plan: &plan,
     })
 }
@@ -140,7 +141,6 @@ fn compare_with_baseline(plan: &mut RunPlan, rows: &mut Vec<Row>) -> Option<Time
 
 fn command(plan: &RunPlan) -> String {
     let base = plan.sides.iter().find(|side| side.side == Side::Base);
-    let base = base.filter(|_| plan.baseline.is_none());
     let base = base
         .map(|base| format!(" --base {}", base.name))
         .unwrap_or_default();
