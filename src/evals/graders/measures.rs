@@ -214,8 +214,14 @@ mod tests {
             ("function_call", "tool_calls"),
         ] {
             bench.answer.finish_reason = Some(reason.to_owned());
-            assert_eq!(bench.grade(&finish("finish-reason", common)).mark, Mark::Pass);
-            assert_eq!(bench.grade(&finish("finish-reason", reason)).mark, Mark::Fail);
+            assert_eq!(
+                bench.grade(&finish("finish-reason", common)).mark,
+                Mark::Pass
+            );
+            assert_eq!(
+                bench.grade(&finish("finish-reason", reason)).mark,
+                Mark::Fail
+            );
         }
         bench.answer.finish_reason = Some("content_filter".to_owned());
         assert_eq!(

@@ -94,7 +94,11 @@ async fn grade_anew(asked: &mut Asked<'_>, found: Vec<AssertionGrade>) {
     let mut grades = asked.row.grade.assertions.clone();
     grades.retain(|grade| grade.kind.decider() != Decider::Comparison);
     grades.extend(found);
-    let order: Vec<String> = work.assertions().into_iter().map(|(path, _)| path).collect();
+    let order: Vec<String> = work
+        .assertions()
+        .into_iter()
+        .map(|(path, _)| path)
+        .collect();
     grades.sort_by_key(|grade| order.iter().position(|path| *path == grade.path));
     let grade = grading::sum(work, grades).await;
     asked.is_kept &= grade == asked.row.grade;

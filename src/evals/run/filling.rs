@@ -61,7 +61,8 @@ pub(super) fn fill_cell(
             let text = fill(&format!("{prefix}{template}{suffix}"), &context);
             let text = text.map_err(|error| format!("the prompt: {error}"))?;
             let messages = messages_in(template, &text);
-            let messages = messages.unwrap_or_else(|| vec![json!({"role": "user", "content": text})]);
+            let messages =
+                messages.unwrap_or_else(|| vec![json!({"role": "user", "content": text})]);
             (Some(text), AskContent::Messages(messages))
         }
         SubjectPrompt::Chat { .. } | SubjectPrompt::Version { .. } if has_affix => {

@@ -102,7 +102,11 @@ fn order(plan: &RunPlan, rows: &mut [Row]) {
     let mut places: HashMap<(Side, &str), usize> = HashMap::new();
     for side in &plan.sides {
         let cases = side.cases.iter().map(|case| case.id.0.as_str());
-        places.extend(cases.enumerate().map(|(place, id)| ((side.side, id), place)));
+        places.extend(
+            cases
+                .enumerate()
+                .map(|(place, id)| ((side.side, id), place)),
+        );
     }
     let labels = plan.sides.iter().flat_map(|side| &side.subjects);
     let labels: Vec<&str> = labels.map(|subject| subject.label.as_str()).collect();

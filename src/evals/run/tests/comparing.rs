@@ -23,7 +23,10 @@ fn compared(id: &str) -> Case {
 /// Two prompts, of which the first in the order of names is the second of the suite.
 fn two(cases: Vec<Case>) -> RunPlan {
     let mut plan = plan(cases);
-    plan.sides[0].subjects = vec![subject("[m] z", "first {{x}}"), subject("[m] a", "second {{x}}")];
+    plan.sides[0].subjects = vec![
+        subject("[m] z", "first {{x}}"),
+        subject("[m] a", "second {{x}}"),
+    ];
     plan
 }
 
@@ -108,7 +111,10 @@ async fn what_a_case_says_wins_over_prompt_and_model() {
     let gateway = Scripted::parrot();
     bench.run(&plan, &gateway).await;
     let asked = gateway.asked.lock().unwrap();
-    assert_eq!(json!(asked[0].parameters), json!({"temperature": 0.5, "seed": 1}));
+    assert_eq!(
+        json!(asked[0].parameters),
+        json!({"temperature": 0.5, "seed": 1})
+    );
     let AskContent::Messages(messages) = &asked[0].content else {
         panic!("a version was asked")
     };

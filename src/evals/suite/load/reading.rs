@@ -225,7 +225,8 @@ impl<'a> Loader<'a> {
 
     /// Reads and parses a YAML or JSON file, references in it resolved.
     pub(super) fn document(&self, path: &str, at: &Node) -> Option<Node> {
-        self.parsed(path, at).map(|node| self.with_references(&node))
+        self.parsed(path, at)
+            .map(|node| self.with_references(&node))
     }
 
     /// Reads and parses a YAML or JSON file as it stands.

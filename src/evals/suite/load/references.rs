@@ -82,7 +82,11 @@ impl Loader<'_> {
             if is_foreign {
                 return true;
             }
-            let place = if file.is_empty() { "in this file" } else { "there" };
+            let place = if file.is_empty() {
+                "in this file"
+            } else {
+                "there"
+            };
             let message = format!("`$ref: {pointer}` leads nowhere {place}");
             let hint = "write `#/assertionTemplates/NAME`, and the assertion under that key";
             self.problem(Problem::new(node.place(), message).hint(hint));

@@ -180,7 +180,10 @@ fn a_case_may_stand_in_a_file_that_is_referred_to() {
     };
     assert_eq!(one.value, Some(AssertionValue::Json(Value::Null)));
     for (reference, message) in [
-        ("more.json#/none", "`$ref: more.json#/none` leads nowhere there"),
+        (
+            "more.json#/none",
+            "`$ref: more.json#/none` leads nowhere there",
+        ),
         ("far.json", "`$ref: more.json#/all/0` leads nowhere there"),
         ("gone.json", "there is no file `evals/gone.json`"),
     ] {
