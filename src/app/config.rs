@@ -51,6 +51,10 @@ pub struct Config {
     pub telemetry: telemetry::Config,
     /// Hosts that `webhook` assertions of suites may ask.
     pub webhooks: Vec<String>,
+    /// The directory of suites.
+    pub evals: PathBuf,
+    /// Where due times of schedules are claimed.
+    pub claims: PathBuf,
 }
 
 impl Config {
@@ -68,7 +72,10 @@ impl Config {
                 ("store", format!("{:?}", config.store)),
                 ("prompts", format!("{:?}", (&config.prompts, &config.hooks))),
                 ("telemetry", format!("{:?}", config.telemetry)),
-                ("evals", format!("{:?}", config.webhooks)),
+                ("evals", {
+                    let places = (&config.evals, &config.claims);
+                    format!("{:?} {places:?}", config.webhooks)
+                }),
             ]
         };
         let pairs = of(self).into_iter().zip(of(next));
@@ -157,6 +164,16 @@ fn check(file: &File, origin: Origin) -> Result<Config, Error> {
             .map_or(Duration::from_secs(600), |span| span.0),
         prompts: source::prompts(file, &origin, &store.dir)?,
         hooks: source::hooks(&file.prompts, environment)?,
+        evals: overrides
+            .evals
+            .clone()
+            .or_else(|| file.evals.dir.clone())
+            .unwrap_or_else(|| PathBuf::from("evals")),
+        claims: file
+            .evals
+            .claims_dir
+            .clone()
+            .unwrap_or_else(|| store.dir.join("claims")),
         store,
         models: models(file, &providers)?,
         only_simulated,

@@ -34,6 +34,10 @@ pub(crate) struct File {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct EvalsTable {
+    /// The directory of suites.
+    pub(crate) dir: Option<PathBuf>,
+    /// Where due times of schedules are claimed; shared by gateways that run each of them once.
+    pub(crate) claims_dir: Option<PathBuf>,
     /// Hosts (with a port where it is not the usual) that `webhook` assertions may ask.
     pub(crate) webhooks: Vec<String>,
 }

@@ -26,6 +26,7 @@ use crate::app::archive::Archive;
 use crate::domain::{Clock, Secret};
 use crate::evals::ledger::Ledger;
 use crate::evals::run::Runs;
+use crate::evals::schedule::{self, Scheduler};
 use crate::metering::Tokens;
 use crate::prompts::Prompts;
 use crate::providers;
@@ -55,6 +56,7 @@ pub struct App {
     telemetry: Arc<Telemetry>,
     token: Arc<Secret>,
     evals: Arc<Runs>,
+    schedules: Arc<Scheduler>,
     tasks: TaskTracker,
     stopping: CancellationToken,
     cut: CancellationToken,
@@ -128,6 +130,17 @@ impl App {
         let ledger = Arc::new(Ledger::new(Arc::clone(&store), upstreams, clock));
         let evals = Runs::new(ledger, Arc::clone(&proxy), stopping.clone())
             .with_webhooks(config.webhooks.clone());
+        let evals = Arc::new(evals);
+        let schedules = Scheduler::new(
+            schedule::Config {
+                evals: config.evals.clone(),
+                claims: config.claims.clone(),
+                environment: config.origin.environment.variables().clone(),
+            },
+            Arc::clone(&evals),
+            Arc::clone(&proxy),
+            clock,
+        );
         Ok(Self {
             config,
             store,
@@ -136,7 +149,8 @@ impl App {
             keys,
             telemetry,
             token,
-            evals: Arc::new(evals),
+            evals,
+            schedules: Arc::new(schedules),
             tasks,
             stopping,
             cut,
@@ -173,6 +187,7 @@ impl App {
             hooks: Arc::new(self.config.hooks.clone()),
             bundles: Arc::new(Semaphore::new(1)),
             evals: Arc::clone(&self.evals),
+            schedules: Arc::clone(&self.schedules),
         }
     }
 

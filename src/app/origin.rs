@@ -75,6 +75,8 @@ pub struct Overrides {
     pub data_dir: Option<PathBuf>,
     /// `--prompts`.
     pub prompts: Option<PathBuf>,
+    /// `--evals`.
+    pub evals: Option<PathBuf>,
     /// `--durability`.
     pub durability: Option<Durability>,
 }

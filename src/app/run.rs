@@ -167,6 +167,10 @@ impl App {
         let stopping = self.stopping.clone();
         self.tasks
             .spawn(async move { prompts.end_overrides(stopping).await });
+        let schedules = Arc::clone(&self.schedules);
+        let (tasks, stopping) = (self.tasks.clone(), self.stopping.clone());
+        self.tasks
+            .spawn(async move { schedules.run(tasks, stopping).await });
     }
 
     /// Serves the data plane on a thread for each core.

@@ -89,7 +89,7 @@ enum DurabilityArgument {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve prompts and models.
-    Serve,
+    Serve(serve::ServeArguments),
     /// Check config and prompts without serving.
     Check,
     /// Read the records of calls.
@@ -120,6 +120,7 @@ impl Common {
             admin_listen: self.admin_listen,
             data_dir: self.data_dir.clone(),
             prompts: self.prompts.clone(),
+            evals: None,
             durability: self.durability.map(|level| match level {
                 DurabilityArgument::Os => Durability::Os,
                 DurabilityArgument::Disk => Durability::Disk,
@@ -162,7 +163,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), output::Failure> {
     let Arguments { common, command } = arguments;
     let environment = Environment::of_process();
     match command {
-        Command::Serve => serve::run(&common, &environment).await,
+        Command::Serve(arguments) => serve::run(&arguments, &common, &environment).await,
         Command::Check => check::run(&common, &environment),
         Command::Calls(command) => calls::run(command, &common, &environment).await,
         Command::Keys(command) => keys::run(command, &common, &environment).await,

@@ -1,6 +1,6 @@
 //! Reaches the admin plane: a running server's, or, when none runs, that of this process.
 
-use crate::app::{self, App, Config, Environment, Rendezvous};
+use crate::app::{self, App, Config, Environment, Overrides, Rendezvous};
 use crate::cli::Common;
 use crate::cli::output::Failure;
 use crate::cli::output::at;
@@ -18,7 +18,15 @@ pub(crate) struct Admin {
 impl Admin {
     /// Opens the store, or finds the server that holds it.
     pub(crate) fn reach(common: &Common, environment: &Environment) -> Result<Self, Failure> {
-        let config = app::load(&common.overrides(), environment)?;
+        Self::with_overrides(&common.overrides(), environment)
+    }
+
+    /// The same with more than every command may say.
+    pub(crate) fn with_overrides(
+        overrides: &Overrides,
+        environment: &Environment,
+    ) -> Result<Self, Failure> {
+        let config = app::load(overrides, environment)?;
         let dir = config.store.dir.clone();
         match App::build_offline(config) {
             Ok(app) => Ok(Self {

@@ -4,11 +4,26 @@ use crate::app::{self, App, Environment, Reload, Running, Shutdown};
 use crate::cli::Common;
 use crate::cli::output::{self, Failure};
 use crate::telemetry;
+use clap::Args;
+use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    /// The directory of suites, which run by themselves when they have a schedule (default: ./evals).
+    #[arg(long, env = "PROMPTGATE_EVALS", value_name = "DIR")]
+    evals: Option<PathBuf>,
+}
+
 /// Serves until a signal says otherwise.
-pub(crate) async fn run(common: &Common, environment: &Environment) -> Result<(), Failure> {
-    let config = app::load(&common.overrides(), environment)?;
+pub(crate) async fn run(
+    arguments: &ServeArguments,
+    common: &Common,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let mut overrides = common.overrides();
+    overrides.evals.clone_from(&arguments.evals);
+    let config = app::load(&overrides, environment)?;
     let logs = telemetry::init_logs(&config.telemetry);
     logs.map_err(|error| Failure::usage(format!("the log cannot be set up: {error}")))?;
     let running = App::build(config)?.bind().await?;

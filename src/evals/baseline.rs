@@ -5,6 +5,7 @@
 
 use crate::domain::Timestamp;
 use crate::evals::grade::{CaseGrade, Mark, MetricScore};
+use crate::evals::judges::calibration;
 use crate::evals::plan::{RunPlan, Side, SidePlan, Subject, SubjectPrompt};
 use crate::evals::report::RunReport;
 use crate::evals::row::{Answer, CellKey, Row, RunId};
@@ -12,6 +13,9 @@ use crate::evals::suite::CaseId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::Path;
 
 /// The layout of the file.
 const VERSION: u32 = 1;
@@ -124,6 +128,31 @@ impl BaselineError {
     }
 }
 
+/// Returns the results that were blessed for a suite, with their file below the directory of suites; `None`
+/// when there are none.
+///
+/// # Errors
+///
+/// When the file cannot be read, or is no baseline.
+pub fn blessed(evals: &Path, suite: &str) -> Result<Option<Named>, BaselineError> {
+    let path = evals.join("baselines").join(format!("{suite}.json"));
+    let shown = path.display().to_string();
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let baseline = Baseline::parse(&text, &shown)?;
+            Ok(Some((shown, Box::new(baseline))))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(BaselineError::Unreadable {
+            path: shown,
+            reason: error.to_string(),
+        }),
+    }
+}
+
+/// A baseline, and where it is from.
+pub type Named = (String, Box<Baseline>);
+
 impl Baseline {
     /// Makes a baseline of the head of a run.
     ///
@@ -235,8 +264,8 @@ impl Baseline {
     ///
     /// When it was judged by another judge than the plan's.
     pub fn into_base(self, plan: &mut RunPlan, path: &str) -> Result<Vec<Row>, BaselineError> {
-        let judge = plan.judge.as_ref().map(|judge| &judge.hash);
-        if let (Some(now), Some(then)) = (judge, &self.judge)
+        let judge = plan.judge.as_ref().map(calibration::identity);
+        if let (Some(now), Some(then)) = (&judge, &self.judge)
             && now != then
         {
             let path = path.to_owned();

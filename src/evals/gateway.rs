@@ -130,4 +130,12 @@ pub trait Gateway: Send + Sync + fmt::Debug {
         model: &'a str,
         texts: &'a [String],
     ) -> Pending<'a, Result<Embedded, AskError>>;
+
+    /// Whether nobody is asked, so that services beside the gateway are not either.
+    fn is_offline(&self) -> bool {
+        false
+    }
 }
+
+/// What is said where nobody was asked; a row with it lacks an answer, and is none.
+pub const OFFLINE: &str = "not asked: the run is offline, and no answer is given or kept";

@@ -50,6 +50,8 @@ pub enum Stop {
     Precise,
     /// Rows can no longer be kept.
     Unrecorded,
+    /// It was to ask nobody, and not all answers were there.
+    Offline,
 }
 
 impl Stop {
@@ -65,6 +67,7 @@ impl Stop {
             Self::Decided => "what is left cannot change the verdict",
             Self::Precise => "the figures are precise enough",
             Self::Unrecorded => "its rows can no longer be kept",
+            Self::Offline => "it ran offline, and not all answers were there",
         }
     }
 
@@ -366,6 +369,37 @@ impl Ledger {
             }
         })
         .await
+    }
+
+    /// Returns what is kept under `name` in the settings; `None` when there is nothing, or nothing that can be read
+    /// as such.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::setting`].
+    pub async fn setting<T: for<'de> Deserialize<'de>>(
+        &self,
+        name: &str,
+    ) -> Result<Option<T>, store::Error> {
+        let name = name.to_owned();
+        let found = self.blocking(move |store| store.setting(&name)).await?;
+        Ok(found.and_then(|text| serde_json::from_str(text.get()).ok()))
+    }
+
+    /// Keeps a small value under `name`, durably.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::put_setting`].
+    pub async fn put_setting<T: Serialize>(
+        &self,
+        name: &str,
+        value: &T,
+    ) -> Result<(), store::Error> {
+        let name = name.to_owned();
+        let value = to_raw_value(value).map_err(|source| store::Error::Encode { source })?;
+        self.blocking(move |store| store.put_setting(&name, &value))
+            .await
     }
 
     /// Returns the answer that is kept under `key`, and when it was asked.

@@ -38,7 +38,7 @@ pub struct RunReport {
     pub ended: Timestamp,
     /// What it comes to.
     pub verdict: Verdict,
-    /// The verdict in a sentence.
+    /// Why, in a sentence.
     pub summary: String,
     /// Base first, when there is one.
     pub sides: Vec<SideLine>,

@@ -14,8 +14,10 @@ use url::Url;
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Posts JSON to `url` and returns the answer's body. The service is asked over `https`, or over `http` on
-/// this machine; a redirect is an error, and so is an answer of more than `max_bytes` or after `limit`.
+/// Posts JSON to `url` and returns the answer's body.
+///
+/// The service is asked over `https`, or over `http` on this machine. A redirect is an error, and so is an
+/// answer of more than `max_bytes` or after `limit`.
 ///
 /// # Errors
 ///

@@ -27,6 +27,7 @@ pub use workers::Workers;
 use crate::access::KeyRing;
 use crate::domain::{Clock, Secret, Timestamp};
 use crate::evals::run::Runs;
+use crate::evals::schedule::Scheduler;
 use crate::prompts::Prompts;
 use crate::proxy::{CurrentUpstreams, Proxy};
 use crate::store::Store;
@@ -86,6 +87,8 @@ pub struct AdminState {
     pub bundles: Arc<Semaphore>,
     /// Runs of evals.
     pub evals: Arc<Runs>,
+    /// Runs that begin by themselves.
+    pub schedules: Arc<Scheduler>,
 }
 
 /// What there is to be called.

@@ -3,8 +3,8 @@
 use crate::server::error::ApiError;
 use crate::server::layers::Door;
 use crate::server::routes::{
-    audit, calls, chat, embeddings, evals, health, history, keys, models, prompts, releases, sync,
-    usage,
+    audit, calls, chat, embeddings, evals, health, history, keys, models, prompts, releases,
+    schedules, sync, usage,
 };
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;
@@ -81,6 +81,7 @@ pub fn admin(state: AdminState) -> Router {
         .route("/evals/runs/{id}", get(evals::show).delete(evals::cancel))
         .route("/evals/runs/{id}/report", get(evals::report))
         .route("/evals/runs/{id}/rows", get(evals::rows))
+        .route("/evals/schedules", get(schedules::list))
         .route("/store/gaps", get(calls::gaps))
         .route("/store/rebuild", post(calls::rebuild))
         .layer(from_fn_with_state(

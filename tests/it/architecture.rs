@@ -22,7 +22,7 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Each outside thing has one room. hyper is two things: a server and a client.
-const OWNERS: [(&str, &str); 27] = [
+const OWNERS: [(&str, &str); 28] = [
     ("axum", "server"),
     ("tower", "server"),
     ("tower_http", "server"),
@@ -47,6 +47,7 @@ const OWNERS: [(&str, &str); 27] = [
     ("regex", "safety"),
     ("gix", "git"),
     ("rquickjs", "evals"),
+    ("cronexpr", "evals"),
     ("toml", "app"),
     ("clap", "cli"),
     ("terminal_size", "cli"),

@@ -80,6 +80,11 @@ async fn a_judge_is_calibrated_and_its_counts_lie_beside_it() {
         (&kept["counts"], &kept["judge_hash"]),
         (&counts, &report["judge_hash"])
     );
+    told(&gateway).await;
+}
+
+/// The same for people, and what a judge without labels is told.
+async fn told(gateway: &TestGateway) {
     let output = gateway
         .run(&["evals", "calibrate", "evals/judges/tone.yaml"])
         .await;
@@ -93,7 +98,7 @@ async fn a_judge_is_calibrated_and_its_counts_lie_beside_it() {
         assert!(text.contains(part), "{part}: {text}");
     }
     write(
-        &gateway,
+        gateway,
         "evals/judges/bare.yaml",
         "model: gateway:openai/gpt-4o-mini\n",
     );
@@ -113,7 +118,7 @@ async fn a_suite_asks_its_judge_and_the_services_that_the_config_lists() {
     provider.always(judge);
     let hook = format!("http://{}/hook", provider.address);
     let allowed = format!("\n[evals]\nwebhooks = [\"{}\"]\n", provider.address);
-    for (is_allowed, passed) in [(true, 1), (false, 0)] {
+    for (is_allowed, mark) in [(true, "pass"), (false, "error")] {
         let mut setup = Setup::of(&provider);
         if is_allowed {
             setup = setup.config(&allowed);
@@ -139,7 +144,7 @@ async fn a_suite_asks_its_judge_and_the_services_that_the_config_lists() {
         let output = gateway.run(&["evals", "run", "tone", "--json"]).await;
         let done: Value = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{error}: {output:?}"));
-        assert_eq!(done["end"]["passed"], passed, "{done}");
+        assert_eq!(done["rows"][0]["grade"]["mark"], mark, "{done}");
         let grades = &done["rows"][0]["grade"]["assertions"];
         assert_eq!(
             (&grades[0]["mark"], &grades[0]["score"]),

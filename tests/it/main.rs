@@ -41,6 +41,7 @@ mod prompts;
 mod pushes;
 mod releases;
 mod reload;
+mod schedules;
 mod secrets;
 mod shutdown;
 mod sources;

@@ -11,7 +11,8 @@ use crate::cli::output::{self, Align, Failure, table};
 use crate::cli::reach::Admin;
 use crate::domain::Clock;
 use crate::evals::judges::calibration::{
-    self, CalibrationReport, Label, StoredCalibration, opinions, path_beside, read_labels,
+    self, CalibrationReport, Disagreement, Label, StoredCalibration, opinions, path_beside,
+    read_labels,
 };
 use crate::evals::suite::{self, JudgeFile, JudgeRules};
 use crate::stats::Estimate;
@@ -114,42 +115,44 @@ fn write(judge: &Path, report: &CalibrationReport, labels: &str) -> Result<Strin
 
 fn show(report: &CalibrationReport, written: &str) -> String {
     let mut out = String::new();
+    figures(&mut out, report);
+    remarks(&mut out, report);
+    for one in report.disagreements.iter().take(SHOWN) {
+        disagreement(&mut out, one);
+    }
+    let rest = report.disagreements.len().saturating_sub(SHOWN);
+    if 0 < rest {
+        let _ = writeln!(out, "\n{rest} more disagreements: see `--json`");
+    }
+    let _ = writeln!(out, "\nwritten to {written}");
+    out
+}
+
+fn figures(out: &mut String, report: &CalibrationReport) {
     let counts = report.counts;
+    let row = |people: &str, pass: u64, fail: u64| {
+        vec![people.to_owned(), pass.to_string(), fail.to_string()]
+    };
     let rows = [
-        ("good", counts.true_positives, counts.false_negatives),
-        ("bad", counts.false_positives, counts.true_negatives),
+        row("good", counts.true_positives, counts.false_negatives),
+        row("bad", counts.false_positives, counts.true_negatives),
     ];
-    let rows: Vec<Vec<String>> = rows
-        .iter()
-        .map(|(people, pass, fail)| vec![(*people).to_owned(), pass.to_string(), fail.to_string()])
-        .collect();
     let headings = [
         ("PEOPLE SAY", Align::Left),
         ("JUDGE PASSES", Align::Right),
         ("JUDGE FAILS", Align::Right),
     ];
-    let _ = writeln!(out, "{}: {}\n", report.judge, report.models.join(", "));
-    out.push_str(&table(&headings, &rows));
-    let _ = writeln!(
-        out,
-        "\ngood answers known as good  {}",
-        rate(report.true_positive_rate)
-    );
-    let _ = writeln!(
-        out,
-        "bad answers known as bad    {}",
-        rate(report.true_negative_rate)
-    );
     let number = |value: Option<f64>| {
         value.map_or_else(|| "not defined".to_owned(), |value| format!("{value:.3}"))
     };
-    let kappa = report.kappa.map(|kappa| kappa.kappa.value);
-    let _ = writeln!(
-        out,
-        "agreement beyond chance     kappa {}, AC1 {}",
-        number(kappa),
-        number(report.ac1)
-    );
+    let kappa = number(report.kappa.map(|kappa| kappa.kappa.value));
+    let (good, bad) = (report.true_positive_rate, report.true_negative_rate);
+    let _ = writeln!(out, "{}: {}\n", report.judge, report.models.join(", "));
+    out.push_str(&table(&headings, &rows));
+    let _ = writeln!(out, "\ngood answers known as good  {}", rate(good));
+    let _ = writeln!(out, "bad answers known as bad    {}", rate(bad));
+    let ac1 = number(report.ac1);
+    let _ = writeln!(out, "agreement beyond chance     kappa {kappa}, AC1 {ac1}");
     if let Some(people) = report.people {
         let _ = writeln!(out, "people among themselves     alpha {people:.3}");
     }
@@ -161,31 +164,26 @@ fn show(report: &CalibrationReport, written: &str) -> String {
         report.calls,
         output::clean(&report.models_returned.join(", ")),
     );
-    remarks(&mut out, report);
-    for one in report.disagreements.iter().take(SHOWN) {
-        let (people, judge) = if one.people {
-            ("good", "fails")
-        } else {
-            ("bad", "passes")
-        };
-        let _ = writeln!(
-            out,
-            "\nline {}: people say {people}, the judge {judge} it ({})\n  {}\n  judge: {}",
-            one.line,
-            one.score,
-            output::clean(&one.output).replace('\n', "\n  "),
-            output::clean(&one.reason).replace('\n', "\n  "),
-        );
-        for note in &one.notes {
-            let _ = writeln!(out, "  note: {}", output::clean(note));
-        }
+}
+
+fn disagreement(out: &mut String, one: &Disagreement) {
+    let (people, judge) = if one.people {
+        ("good", "fails")
+    } else {
+        ("bad", "passes")
+    };
+    let text = |text: &str| output::clean(text).replace('\n', "\n  ");
+    let _ = writeln!(
+        out,
+        "\nline {}: people say {people}, the judge {judge} it ({})\n  {}\n  judge: {}",
+        one.line,
+        one.score,
+        text(&one.output),
+        text(&one.reason),
+    );
+    for note in &one.notes {
+        let _ = writeln!(out, "  note: {}", text(note));
     }
-    let rest = report.disagreements.len().saturating_sub(SHOWN);
-    if 0 < rest {
-        let _ = writeln!(out, "\n{rest} more disagreements: see `--json`");
-    }
-    let _ = writeln!(out, "\nwritten to {written}");
-    out
 }
 
 fn rate(estimate: Option<Estimate>) -> String {

@@ -11,9 +11,11 @@ mod plans;
 mod progress;
 mod report;
 mod run;
+mod schedules;
 mod show;
 mod terminal;
 mod text;
+mod touched;
 mod workspace;
 
 use crate::app::Environment;
@@ -30,6 +32,9 @@ pub(crate) enum EvalsCommand {
     List(list::ListArguments),
     /// Show a run, or one of its cases whole.
     Show(show::ShowArguments),
+    /// Show what runs by itself, when next, and what came of it last.
+    #[command(after_help = schedules::HELP)]
+    Schedules(schedules::SchedulesArguments),
     /// Check suites without asking anybody, and say what a run would take.
     Check(check::CheckArguments),
     /// Hold a judge against what people say of the same answers.
@@ -55,6 +60,7 @@ pub(crate) async fn run(
         EvalsCommand::Run(arguments) => run::run(&arguments, common, environment).await,
         EvalsCommand::List(arguments) => list::run(&arguments, common, environment).await,
         EvalsCommand::Show(arguments) => show::run(&arguments, common, environment).await,
+        EvalsCommand::Schedules(arguments) => schedules::run(&arguments, common, environment).await,
         EvalsCommand::Check(arguments) => check::run(&arguments, common, environment).await,
         EvalsCommand::Calibrate(arguments) => calibrate::run(&arguments, common, environment).await,
         EvalsCommand::Import(arguments) => import::run(&arguments, common.json),

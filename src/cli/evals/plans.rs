@@ -3,11 +3,12 @@
 use crate::app::{self, Config, Environment};
 use crate::cli::evals::check::describe;
 use crate::cli::evals::run::RunArguments;
+use crate::cli::evals::touched::{Change, only_touched};
 use crate::cli::evals::workspace::{self, Versions, Workspace};
 use crate::cli::output::{self, Failure, at};
 use crate::cli::reach::{Admin, escape};
 use crate::domain::{Clock, PromptReference};
-use crate::evals::baseline::Baseline;
+use crate::evals::baseline::{self, Named};
 use crate::evals::plan::RunPlan;
 use crate::evals::planner::{self, Figures, Filter, Request, ResolvedVersion, Tree};
 use crate::evals::suite::{self, Problem, Settings, Suite};
@@ -15,7 +16,6 @@ use crate::prompts::diff::Revision;
 use clap::Args;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
 use std::path::Path;
 
 #[derive(Debug, Default, Args)]
@@ -102,12 +102,7 @@ pub(crate) async fn read(
     environment: &Environment,
 ) -> Result<Vec<RunPlan>, Failure> {
     if !arguments.plans.is_empty() {
-        let plans = arguments.plans.iter().map(|path| from_file(path));
-        let mut plans = plans.collect::<Result<Vec<_>, _>>()?;
-        plans
-            .iter_mut()
-            .for_each(|plan| arguments.overlay(&mut plan.settings));
-        return Ok(plans);
+        return from_files(arguments);
     }
     let filter = arguments.filters.filter(admin).await?;
     let head = Workspace::open(&arguments.evals)?;
@@ -122,6 +117,10 @@ pub(crate) async fn read(
         }
         None => None,
     };
+    let wanted = match &base {
+        Some(base) if arguments.suites.is_empty() => base.touched(&heads, config)?,
+        _ => paths.into_iter().collect(),
+    };
     let book = app::price_book(config);
     let now = Clock::System.now();
     let figures = Figures {
@@ -129,7 +128,8 @@ pub(crate) async fn read(
         recorded_output: &|_| None,
     };
     let (mut plans, mut problems) = (Vec::new(), Vec::new());
-    for (index, suite) in heads.iter().enumerate() {
+    let suites = heads.iter().enumerate();
+    for (index, suite) in suites.filter(|(_, suite)| wanted.contains(&suite.path)) {
         let trees = (suite, &versions);
         let base = base.as_ref();
         let base = base.and_then(|base| Some((base, base.suites.get(index)?)));
@@ -137,7 +137,7 @@ pub(crate) async fn read(
             Ok(mut plan) => {
                 plan.by = asked_by(arguments, environment);
                 if base.is_none() {
-                    plan.baseline = baseline(&arguments.evals, &plan.suite)?;
+                    plan.baseline = blessed(&arguments.evals, &plan.suite)?;
                 }
                 plans.push(plan);
             }
@@ -154,7 +154,22 @@ struct Base {
     commit: Option<String>,
     /// In the order of those at head.
     suites: Vec<Suite>,
+    /// The paths of those that are not there, or not readable.
+    absent: BTreeSet<String>,
     versions: Versions,
+}
+
+impl Base {
+    /// Returns the paths of the suites at head that are other than here.
+    fn touched(&self, heads: &[Suite], config: &Config) -> Result<BTreeSet<String>, Failure> {
+        let change = Change {
+            heads,
+            bases: &self.suites,
+            absent: &self.absent,
+            base: &self.name,
+        };
+        only_touched(&change, config)
+    }
 }
 
 /// Reads base. A suite that is not there, or not readable, is asked as it is at head, with base's prompts.
@@ -166,7 +181,7 @@ async fn base(
     arguments: &RunArguments,
 ) -> Result<Base, Failure> {
     let before = head.at(reference)?;
-    let mut suites = Vec::new();
+    let (mut suites, mut absent) = (Vec::new(), BTreeSet::new());
     for suite in heads {
         let path = std::slice::from_ref(&suite.path);
         let (mut found, problems) = load(&before, path, environment, arguments);
@@ -175,13 +190,17 @@ async fn base(
                 "warning: the suite at `{reference}` is not used: {problem}\n"
             ));
         }
-        suites.push(found.pop().unwrap_or_else(|| suite.clone()));
+        suites.push(found.pop().unwrap_or_else(|| {
+            absent.insert(suite.path.clone());
+            suite.clone()
+        }));
     }
     let revision = Revision::Reference(reference.to_owned());
     Ok(Base {
         versions: workspace::versions(&suites, config, &revision).await?,
         name: reference.to_owned(),
         commit: before.commit(),
+        absent,
         suites,
     })
 }
@@ -257,24 +276,22 @@ fn asked_by(arguments: &RunArguments, environment: &Environment) -> Option<Strin
     arguments.by.clone().or_else(|| found.map(str::to_owned))
 }
 
-/// The results that were blessed for a suite; `None` when there are none.
-fn baseline(evals: &Path, suite: &str) -> Result<Option<(String, Box<Baseline>)>, Failure> {
-    let path = evals.join("baselines").join(format!("{suite}.json"));
-    let shown = path.display().to_string();
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            return Err(Failure::usage(format!("`{shown}` cannot be read: {error}")));
-        }
-    };
-    match Baseline::parse(&text, &shown) {
-        Ok(baseline) => Ok(Some((shown, Box::new(baseline)))),
-        Err(error) => {
-            let hint = error.hint().to_owned();
-            Err(Failure::usage(error.to_string()).with_hint(Some(hint)))
-        }
+/// The results that were blessed for a suite.
+fn blessed(evals: &Path, suite: &str) -> Result<Option<Named>, Failure> {
+    baseline::blessed(evals, suite).map_err(|error| {
+        let hint = error.hint().to_owned();
+        Failure::usage(error.to_string()).with_hint(Some(hint))
+    })
+}
+
+/// Reads the plans that are ready.
+fn from_files(arguments: &RunArguments) -> Result<Vec<RunPlan>, Failure> {
+    let plans = arguments.plans.iter().map(|path| from_file(path));
+    let mut plans = plans.collect::<Result<Vec<_>, _>>()?;
+    for plan in &mut plans {
+        arguments.overlay(&mut plan.settings);
     }
+    Ok(plans)
 }
 
 /// Reads a plan that is ready.

@@ -29,7 +29,8 @@ pub(crate) const HELP: &str = "Exit codes: 0 passed, 100 failed, 101 inconclusiv
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
-    /// Suites: files, or names below the directory of suites.
+    /// Suites: files, or names below the directory of suites (default: all; with `--base` those that the change
+    /// touches).
     #[arg(value_name = "SUITE")]
     pub(crate) suites: Vec<String>,
     /// The directory of suites.
@@ -57,6 +58,9 @@ pub(crate) struct RunArguments {
     /// Take no answer of an earlier run.
     #[arg(long)]
     pub(crate) no_cache: bool,
+    /// Ask nobody: judge the answers that are given or kept from earlier runs, and say what was left out.
+    #[arg(long, conflicts_with = "no_cache")]
+    offline: bool,
     /// Begin anew, also when a run of the same was cut.
     #[arg(long, conflicts_with = "resume")]
     fresh: bool,
@@ -114,11 +118,9 @@ pub(crate) async fn run(
     common: &Common,
     environment: &Environment,
 ) -> Result<(), Failure> {
-    let has_plans = !arguments.suites.is_empty() || !arguments.plans.is_empty();
-    if !has_plans && arguments.resume.is_none() {
-        let hint = "name a suite, or go on with `--resume`".to_owned();
-        return Err(Failure::usage("there is nothing to run").with_hint(Some(hint)));
-    }
+    let is_named = !arguments.suites.is_empty() || !arguments.plans.is_empty();
+    // To go on needs no files.
+    let has_plans = is_named || arguments.resume.is_none();
     let config = reach::config(common, environment)?;
     let admin = Admin::reach(common, environment)?;
     let work = async {
@@ -160,6 +162,7 @@ async fn one(
             "fresh": arguments.fresh,
             "resume": arguments.resume,
             "retry_errors": arguments.retry_errors,
+            "offline": arguments.offline,
         },
     });
     let (end, _) = carry_out(admin, &body).await?;

@@ -5,10 +5,10 @@ use crate::cli::output::{self, Failure};
 use crate::cli::prompts::failure;
 use crate::domain::{Caller, PromptReference, Selector};
 use crate::evals::planner::ResolvedVersion;
-use crate::evals::suite::{Files, PromptSource, Source, Suite};
+use crate::evals::suite::{Files, Ground, PromptSource, Source, Suite, below};
 use crate::git::Repository;
-use crate::prompts::diff::{Revision, Side, Tree};
-use crate::prompts::{Bundle, Prompts};
+use crate::prompts::Prompts;
+use crate::prompts::diff::{Revision, Tree};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
@@ -26,25 +26,14 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Finds the root of the files, in which `evals` is the directory of suites.
     pub(crate) fn open(evals: &Path) -> Result<Self, Failure> {
-        let here = std::fs::canonicalize(".").map_err(|error| {
-            Failure::new(format!("the working directory is not there: {error}"))
-        })?;
-        let repository = Repository::discover(&here).ok();
-        let root = repository.and_then(|repository| repository.work_dir());
-        let root = root.and_then(|root| std::fs::canonicalize(root).ok());
-        let mut root = root.unwrap_or_else(|| here.clone());
-        let evals = std::fs::canonicalize(evals).unwrap_or_else(|_| here.join(evals));
-        if !evals.starts_with(&root) {
-            root = evals.parent().unwrap_or(&evals).to_owned();
-        }
-        let files = Files::directory(&root).map_err(|error| {
-            Failure::usage(format!("`{}` cannot be read: {error}", root.display()))
+        let ground = Ground::find(evals).map_err(|error| {
+            Failure::usage(format!("`{}` cannot be read: {error}", evals.display()))
         })?;
         Ok(Self {
-            directory: below(&root, &evals).unwrap_or_default(),
-            root,
+            root: ground.root,
+            directory: ground.directory,
             commit: None,
-            files,
+            files: ground.files,
         })
     }
 
@@ -130,12 +119,6 @@ impl Workspace {
     }
 }
 
-/// `path` below `root`, with `/`.
-fn below(root: &Path, path: &Path) -> Option<String> {
-    let rest = path.strip_prefix(root).ok()?.to_str()?;
-    Some(rest.replace(std::path::MAIN_SEPARATOR, "/"))
-}
-
 /// The versions that suites refer to, found once.
 pub(crate) type Versions = BTreeMap<String, Result<ResolvedVersion, String>>;
 
@@ -188,7 +171,7 @@ async fn version(
             prompts.side_of(resolved.map_err(|error| error.to_string())?)
         }
     };
-    resolved(&side)
+    ResolvedVersion::of(&side.key, &side.bundle, side.version())
 }
 
 fn absent(tree: &Tree, reference: &PromptReference) -> String {
@@ -202,34 +185,4 @@ fn absent(tree: &Tree, reference: &PromptReference) -> String {
         Some(near) => format!("there is no such prompt; did you mean `{near}`?"),
         None => "there is no such prompt".to_owned(),
     }
-}
-
-fn resolved(side: &Side) -> Result<ResolvedVersion, String> {
-    let bundle: &Bundle = &side.bundle;
-    let stored = bundle
-        .to_json(std::slice::from_ref(&side.key))
-        .map_err(|error| error.to_string())?;
-    let bound: Vec<&str> = bundle
-        .bindings()
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect();
-    let variables = bundle.variables().into_iter();
-    let partials: String = bundle.partials().map(|(_, text)| text).collect();
-    let limit = ["max_tokens", "maxOutputTokens", "max_completion_tokens"];
-    Ok(ResolvedVersion {
-        key: side.key.clone(),
-        hash: bundle.hash(),
-        bundle: serde_json::from_slice(&stored).map_err(|error| error.to_string())?,
-        version: side.version(),
-        model: bundle.model().map(str::to_owned),
-        variables: variables
-            .map(|(name, is_required)| (name.to_owned(), is_required && !bound.contains(&name)))
-            .collect(),
-        is_strict: bundle.is_strict(),
-        text: [bundle.template(), &partials].concat(),
-        max_output: limit
-            .iter()
-            .find_map(|key| bundle.config().get(*key)?.as_u64()),
-    })
 }

@@ -138,14 +138,7 @@ impl Question<'_> {
             for name in part.names {
                 match name.strip_suffix("[]") {
                     None => drop(context.insert((*name).to_owned(), shown.clone().into())),
-                    Some(name) => {
-                        let list = context
-                            .entry(name)
-                            .or_insert_with(|| Value::Array(Vec::new()));
-                        if let Value::Array(list) = list {
-                            list.push(shown.clone().into());
-                        }
-                    }
+                    Some(name) => push(&mut context, name, &shown),
                 }
             }
         }
@@ -199,6 +192,16 @@ impl Question<'_> {
             _ => messages.insert(0, json!({"role": "system", "content": borders})),
         }
         Ok(messages)
+    }
+}
+
+/// Puts `text` at the end of the list at `name`.
+fn push(context: &mut Map<String, Value>, name: &str, text: &str) {
+    let list = context
+        .entry(name)
+        .or_insert_with(|| Value::Array(Vec::new()));
+    if let Value::Array(list) = list {
+        list.push(text.into());
     }
 }
 

@@ -57,7 +57,7 @@ impl Scripted {
         for found in everything.split("JUDGE:").skip(1) {
             let is_key = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             let end = found.find(|c| !is_key(c)).unwrap_or(found.len());
-            let key = &found[..end];
+            let key = found.get(..end).unwrap();
             if table.get(key).is_some() && best.is_none_or(|best| best.len() < key.len()) {
                 best = Some(key);
             }
@@ -207,7 +207,7 @@ impl Desk {
     }
 
     /// The same with variables.
-    pub(super) fn with_vars(output: &str, vars: Value) -> Self {
+    pub(super) fn with_vars(output: &str, vars: &Value) -> Self {
         let mut desk = Self::of(output);
         desk.vars = vars.as_object().unwrap().clone();
         desk

@@ -1,5 +1,6 @@
 //! `webhook`: a service of the author's decides. Only hosts that the config lists are asked.
 
+use crate::evals::gateway::OFFLINE;
 use crate::evals::grade::Grade;
 use crate::evals::judges::context::JudgeContext;
 use crate::evals::judges::reading::number;
@@ -18,6 +19,9 @@ const MAX_ANSWER: u64 = 1 << 20;
 ///
 /// In words, when it is not allowed, cannot be asked, or says nothing usable.
 pub(super) async fn decide(ready: &Ready<'_>, context: &JudgeContext<'_>) -> Result<Grade, String> {
+    if context.gateway.is_offline() {
+        return Err(OFFLINE.to_owned());
+    }
     let text = ready.needed_text()?;
     let url = Url::parse(text.trim()).map_err(|error| format!("`{text}` is no URL: {error}"))?;
     let host = url.host_str().unwrap_or_default();

@@ -9,6 +9,7 @@ mod subjects;
 #[cfg(test)]
 mod tests;
 mod touched;
+mod version;
 
 pub use filter::Filter;
 pub use forecast::{Counts, Figures};
@@ -247,6 +248,10 @@ fn unpaired(sides: &[SidePlan]) -> Vec<String> {
             .collect()
     };
     let (base, head) = (labels(base), labels(head));
+    if base.len() == 1 && head.len() == 1 {
+        // The only ones are compared, whatever they are called.
+        return Vec::new();
+    }
     let only = base.symmetric_difference(&head);
     only.map(|label| {
         let side = if head.contains(label) { "head" } else { "base" };

@@ -75,6 +75,8 @@ pub struct Options {
     pub retry_errors: bool,
     /// Stops when the one who began it leaves.
     pub stops_with_client: bool,
+    /// Asks nobody: takes answers that are given or kept, and leaves out the rest.
+    pub offline: bool,
 }
 
 /// All runs of a process.
@@ -196,7 +198,7 @@ impl Runs {
             (None, Some(plan)) => self.begin_anew(plan).await?,
             (None, None) => return Err(Error::NothingToResume),
         };
-        self.spawn(begun).await
+        self.spawn(begun, options.offline).await
     }
 
     /// Joins a run that goes on, when it is the one that is meant.
@@ -340,7 +342,7 @@ impl Runs {
         }
     }
 
-    async fn spawn(self: &Arc<Self>, begun: Begun) -> Result<Watched, Error> {
+    async fn spawn(self: &Arc<Self>, begun: Begun, is_offline: bool) -> Result<Watched, Error> {
         let run = begun.run;
         let is_resumed = !begun.rows.is_empty() || !begun.paid.is_empty();
         let (proxy, start) = (Arc::clone(&self.proxy), Arc::clone(&begun.start));
@@ -368,11 +370,12 @@ impl Runs {
             run,
         };
         let runner = Runner::new(Arc::clone(&self.ledger), door, begun, control, sender)
-            .with_webhooks(Arc::clone(&self.webhooks));
+            .with_webhooks(Arc::clone(&self.webhooks))
+            .offline(is_offline);
         let recorder = &self.proxy.recorder;
         let task = async move {
             let _place = place;
-            let end = runner.run().await;
+            let end = Box::pin(runner.run()).await;
             tracing::info!(%run, stopped = ?end.stopped, passed = end.passed, failed = end.failed,
                 errors = end.errors, "a run of evals has ended");
         };

@@ -1,7 +1,7 @@
 //! Carries a plan out: cells side by side in their order, each kept when it is done.
 
 use crate::domain::{RunId, Timestamp};
-use crate::evals::gateway::{Gateway, Pending};
+use crate::evals::gateway::{Gateway, OFFLINE, Pending};
 use crate::evals::grade::Mark;
 use crate::evals::judges::Steps;
 use crate::evals::ledger::{Ledger, RunEnd, RunStart, Stop, paid_of};
@@ -145,6 +145,13 @@ impl<G: Gateway> Runner<G> {
         Self { webhooks, ..self }
     }
 
+    /// Asks nobody, when `is_offline`: what has no answer yet is left out.
+    #[must_use]
+    pub fn offline(mut self, is_offline: bool) -> Self {
+        self.till.set_offline(is_offline);
+        self
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -161,8 +168,7 @@ impl<G: Gateway> Runner<G> {
         let cells = Cells::of(&start.plan);
         let deadline = start.plan.settings.deadline_ms.map(Duration::from_millis);
         let deadline = deadline.map(|limit| self.started + limit);
-        let work = self.carry_out(&cells);
-        tokio::pin!(work);
+        let mut work = Box::pin(self.carry_out(&cells));
         let ended = tokio::select! {
             () = &mut work => None,
             stop = self.stopped(deadline) => Some(stop),
@@ -318,6 +324,10 @@ impl<G: Gateway> Runner<G> {
                 group = comparing::compare(self.common(), &self.till, group).await;
             }
             for asked in group {
+                if self.till.is_offline() && was_not_asked(&asked.row) {
+                    self.state().stop.get_or_insert(Stop::Offline);
+                    continue;
+                }
                 if !asked.is_kept && !self.is_answered(&asked.row) {
                     return false;
                 }
@@ -377,7 +387,14 @@ impl<G: Gateway> Runner<G> {
         let stopped = state.stop.filter(|_| progress.done < progress.total);
         let (case_calls, judge_calls) = self.till.calls();
         let unpriced = progress.unpriced;
-        let warnings = warnings(&state.days, unpriced, self.begun.start.plan.settings.budget);
+        let mut warnings = warnings(&state.days, unpriced, self.begun.start.plan.settings.budget);
+        if stopped == Some(Stop::Offline) {
+            warnings.push(format!(
+                "offline: {} of {} cells were not asked or not judged, for no answer was given or kept",
+                progress.total - progress.done,
+                progress.total
+            ));
+        }
         RunEnd {
             version: 1,
             run: self.begun.run,
@@ -403,6 +420,14 @@ impl<G: Gateway> Runner<G> {
             report: None,
         }
     }
+}
+
+/// Whether a row lacks an answer, of the case or of a judge, because nobody was asked.
+fn was_not_asked(row: &Row) -> bool {
+    let mut assertions = row.grade.assertions.iter();
+    row.grade.mark == Mark::Error
+        && (row.grade.reason.contains(OFFLINE)
+            || assertions.any(|assertion| assertion.grade.reason.contains(OFFLINE)))
 }
 
 /// What should be known of the rows together.

@@ -3,7 +3,9 @@
 //! for, and the gateway is asked.
 
 use crate::domain::{Cost, Purpose, RunId, Timestamp};
-use crate::evals::gateway::{Ask, AskContent, AskError, Embedded, Gateway, Pending, Reply};
+use crate::evals::gateway::{
+    Ask, AskContent, AskError, Embedded, Gateway, OFFLINE, Pending, Reply,
+};
 use crate::evals::ledger::{Ledger, Stop};
 use crate::evals::run::asks::{ask_key, cache_key, vectors_key};
 use crate::evals::run::budget::{Budget, Exceeded, Reservation};
@@ -40,6 +42,8 @@ pub(super) struct Till<G> {
     halt: CancellationToken,
     /// How long texts may take to be embedded.
     embed_timeout: Duration,
+    /// Whether nobody is asked.
+    is_offline: bool,
     counts: Counts,
 }
 
@@ -74,8 +78,14 @@ impl<G: Gateway> Till<G> {
             paid: Mutex::new(paid),
             halt,
             embed_timeout,
+            is_offline: false,
             counts: Counts::default(),
         }
+    }
+
+    /// Asks nobody from now on, when `is_offline`.
+    pub(super) const fn set_offline(&mut self, is_offline: bool) {
+        self.is_offline = is_offline;
     }
 
     /// Returns why the budget ends the run, if it does.
@@ -144,6 +154,9 @@ impl<G: Gateway> Till<G> {
     }
 
     async fn reserve(&self, purpose: Purpose, model: &str) -> Result<Reservation<'_>, AskError> {
+        if self.is_offline {
+            return Err(offline());
+        }
         tokio::select! {
             biased;
             () = self.halt.cancelled() => Err(halted()),
@@ -240,6 +253,10 @@ impl<G: Gateway> Gateway for Till<G> {
     ) -> Pending<'a, Result<Embedded, AskError>> {
         Box::pin(self.vectors(run, model, texts))
     }
+
+    fn is_offline(&self) -> bool {
+        self.is_offline
+    }
 }
 
 /// The name whose pace a question goes by: its model, or the prompt that names one.
@@ -248,6 +265,16 @@ fn model_of(ask: &Ask) -> String {
         (Some(model), _) => model.clone(),
         (None, AskContent::Version { key, .. }) => format!("prompt:{key}"),
         (None, AskContent::Messages(_)) => String::new(),
+    }
+}
+
+fn offline() -> AskError {
+    AskError {
+        code: "offline".to_owned(),
+        message: OFFLINE.to_owned(),
+        call: None,
+        is_retryable: true,
+        retry_after_ms: None,
     }
 }
 

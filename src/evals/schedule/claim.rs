@@ -7,11 +7,14 @@ use crate::domain::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Claims older than this are taken away, in microseconds: nothing looks back so far.
 const KEPT_US: i64 = 40 * 24 * 3_600 * 1_000_000;
+
+/// The most bytes of a claim that are read.
+const MAX_BYTES: u64 = 4_096;
 
 /// Where claims are kept.
 #[derive(Debug, Clone)]
@@ -19,10 +22,22 @@ pub struct Claims {
     dir: PathBuf,
 }
 
+/// Whose a due time is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claimed {
+    /// It is the asker's, from now on.
+    Now,
+    /// The asker has it from before.
+    Before,
+    /// Somebody else has it.
+    Elsewhere,
+}
+
 /// Who has claimed a due time; for people who look into the directory.
 #[derive(Debug, Serialize)]
 struct Claim<'a> {
     suite: &'a str,
+    holder: &'a str,
     due: Timestamp,
     claimed: Timestamp,
     pid: u32,
@@ -35,32 +50,45 @@ impl Claims {
         Self { dir }
     }
 
-    /// Claims the due time of a suite; `false` when somebody has it.
+    /// Claims the due time of a suite for `holder`, a name that no other gateway has.
     ///
     /// # Errors
     ///
     /// When the directory cannot be written: then nobody may run, for anybody could.
-    pub fn claim(&self, suite: &str, due: Timestamp, now: Timestamp) -> io::Result<bool> {
+    pub fn claim(
+        &self,
+        suite: &str,
+        due: Timestamp,
+        now: Timestamp,
+        holder: &str,
+    ) -> io::Result<Claimed> {
         fs::create_dir_all(&self.dir)?;
         let path = self.path(suite, due);
         let mut file = match fs::File::create_new(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Ok(if is_held_by(&path, holder) {
+                    Claimed::Before
+                } else {
+                    Claimed::Elsewhere
+                });
+            }
             Err(error) => return Err(error),
         };
         let claim = Claim {
             suite,
+            holder,
             due,
             claimed: now,
             pid: std::process::id(),
         };
-        // The file's name is the claim; what is in it is for people.
+        // The file's name is the claim; what is in it tells whose it is after a restart.
         let text = serde_json::to_string(&claim).unwrap_or_default();
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::File::open(&self.dir)?.sync_all()?;
         self.forget_before(now.0.saturating_sub(KEPT_US));
-        Ok(true)
+        Ok(Claimed::Now)
     }
 
     fn path(&self, suite: &str, due: Timestamp) -> PathBuf {
@@ -86,6 +114,17 @@ impl Claims {
     }
 }
 
+fn is_held_by(path: &Path, holder: &str) -> bool {
+    let Ok(file) = fs::File::open(path) else {
+        return false;
+    };
+    let claim: Option<serde_json::Value> = serde_json::from_reader(file.take(MAX_BYTES)).ok();
+    let found = claim
+        .as_ref()
+        .and_then(|claim| claim.get("holder")?.as_str());
+    found == Some(holder)
+}
+
 fn due_of(path: &Path) -> Option<i64> {
     let name = path.file_name()?.to_str()?;
     let (due, rest) = name.split_once('-')?;
@@ -94,7 +133,7 @@ fn due_of(path: &Path) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::Claims;
+    use super::{Claimed, Claims};
     use crate::domain::Timestamp;
     use std::fs;
     use std::sync::Barrier;
@@ -105,13 +144,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let barrier = Barrier::new(16);
         let won = thread::scope(|scope| {
+            let (dir, barrier) = (&dir, &barrier);
             let threads: Vec<_> = (0..16)
-                .map(|_| {
-                    scope.spawn(|| {
+                .map(|n| {
+                    scope.spawn(move || {
                         let claims = Claims::new(dir.path().join("claims"));
                         barrier.wait();
                         claims
-                            .claim("support", Timestamp(60), Timestamp(61))
+                            .claim("support", Timestamp(60), Timestamp(61), &n.to_string())
                             .unwrap()
                     })
                 })
@@ -119,7 +159,7 @@ mod tests {
             threads
                 .into_iter()
                 .map(|thread| thread.join().unwrap())
-                .filter(|won| *won)
+                .filter(|won| *won == Claimed::Now)
                 .count()
         });
         assert_eq!(won, 1);
@@ -130,12 +170,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let claims = Claims::new(dir.path().to_owned());
         let now = Timestamp(1);
-        assert!(claims.claim("support", Timestamp(60), now).unwrap());
-        assert!(claims.claim("support", Timestamp(120), now).unwrap());
-        assert!(claims.claim("safety/pii", Timestamp(60), now).unwrap());
-        assert!(!claims.claim("support", Timestamp(60), now).unwrap());
+        let claim = |suite: &str, due: i64, now: Timestamp, holder: &str| {
+            claims.claim(suite, Timestamp(due), now, holder).unwrap()
+        };
+        assert_eq!(claim("support", 60, now, "a"), Claimed::Now);
+        assert_eq!(claim("support", 120, now, "a"), Claimed::Now);
+        assert_eq!(claim("safety/pii", 60, now, "b"), Claimed::Now);
+        assert_eq!(claim("support", 60, now, "a"), Claimed::Before);
+        assert_eq!(claim("support", 60, now, "b"), Claimed::Elsewhere);
         let later = Timestamp(41 * 24 * 3_600 * 1_000_000);
-        assert!(claims.claim("support", later, later).unwrap());
+        assert_eq!(claim("support", later.0, later, "b"), Claimed::Now);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
@@ -143,6 +187,7 @@ mod tests {
     fn without_a_place_for_claims_nobody_runs() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let claims = Claims::new(file.path().join("claims"));
-        assert!(claims.claim("support", Timestamp(0), Timestamp(0)).is_err());
+        let claimed = claims.claim("support", Timestamp(0), Timestamp(0), "a");
+        assert!(claimed.is_err());
     }
 }

@@ -11,10 +11,10 @@ pub use assertion::{
     AssertNode, AssertSet, Assertion, AssertionKind, AssertionValue, Decider, Script,
 };
 pub use case::{Case, CaseId, CaseOptions, GroupMember, Place};
-pub use load::{Files, JudgeFile, Problem, Source, find, load, load_judge};
+pub use load::{Files, Ground, JudgeFile, Problem, Source, below, find, load, load_judge};
 pub use settings::{
     Alert, Budget, Counterfactual, Gate, GateKind, JudgeRules, OnExceed, OnInconclusive, Overlap,
-    Schedule, Settings, Stopping,
+    Pack, Schedule, Settings, Stopping,
 };
 
 use crate::domain::PromptReference;

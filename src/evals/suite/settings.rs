@@ -34,6 +34,9 @@ pub struct Settings {
     pub stopping: Stopping,
     /// Groups that must be treated alike.
     pub counterfactual: Option<Counterfactual>,
+    /// Which pack of cases the suite is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pack: Option<Pack>,
     /// With a larger share of errors than this the run is invalid (0 to 1).
     pub max_error_share: f64,
 }
@@ -54,6 +57,7 @@ impl Default for Settings {
             schedule: None,
             stopping: Stopping::All,
             counterfactual: None,
+            pack: None,
             max_error_share: 0.02,
         }
     }
@@ -231,4 +235,15 @@ pub struct Counterfactual {
     pub groups: BTreeMap<String, Vec<String>>,
     /// Whether each group is asked a second time, so that the noise is known.
     pub has_control: bool,
+}
+
+/// A pack of cases, versioned as one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pack {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The version of the list that its categories are mapped by.
+    pub taxonomy: Option<String>,
 }

@@ -98,7 +98,7 @@ fn change<'a>(table: &Table<'a>, subject: &'a Subject, case: &Case, kind: Kind) 
         base_output: base.and_then(output_of),
         head_output: head.and_then(output_of),
         replay: format!(
-            "promptgate evals run {} --filter-case {}",
+            "promptgate evals run {} --case {}",
             table.plan.path, case.id.0
         ),
     }

@@ -9,9 +9,8 @@ use crate::stats::{
 };
 
 const CONFIDENCE: f64 = 0.95;
-/// The share of cases that change when none has so far, for what could have been seen.
-const LEAST_DISCORDANCE: f64 = 0.05;
-/// The share of cases that are taken to change where nothing was compared.
+/// The share of cases that are taken to change where nothing was compared, and at least, for what could
+/// have been seen: that none changed so far is no promise.
 pub(super) const ASSUMED_DISCORDANCE: f64 = 0.10;
 /// Chance in the report comes from here: the same rows give the same report.
 const SEED: u64 = 0;
@@ -106,7 +105,7 @@ fn of_outcomes(pairs: &[Pair<'_>], margin: f64, alpha: f64) -> Option<Comparison
             .map(|p_value| ("McNemar exact".to_owned(), p_value)),
         detectable: detectable_difference(
             outcomes.total,
-            discordance.max(LEAST_DISCORDANCE),
+            discordance.max(ASSUMED_DISCORDANCE),
             Errors::default(),
         ),
         needed: verdict.needed_cases,

@@ -32,7 +32,11 @@ pub(super) fn lines(table: &Table<'_>, metrics: &[MetricLine]) -> Vec<GateLine> 
                 .filter(|line| line.subject == subject.label && covers(&gate.metric, &line.metric))
                 .map(|line| line.metric.as_str())
                 .collect();
-            if covered.is_empty() {
+            // What another subject of the suite says is no gap of this one.
+            let is_said = metrics
+                .iter()
+                .any(|line| covers(&gate.metric, &line.metric));
+            if covered.is_empty() && !is_said {
                 lines.push(uncovered(gate, subject));
             }
             for metric in covered {
@@ -364,9 +368,10 @@ fn of_measure(line: Option<&MetricLine>, kind: &GateKind) -> (Verdict, String) {
         return (Verdict::Invalid, "no answer has this figure".to_owned());
     };
     let held = match *kind {
-        GateKind::Ratio { max } => match line.delta {
-            Some(ratio) => held_ratio(ratio.value, ratio.low, max),
-            None => {
+        GateKind::Ratio { max } => match (line.delta, line.base) {
+            (Some(ratio), _) => held_ratio(ratio.value, ratio.low, max),
+            (None, Some(base)) if base.value == 0.0 => held_from_nothing(line),
+            _ => {
                 let reason = "there is no base with this figure to compare with";
                 return (Verdict::Invalid, reason.to_owned());
             }
@@ -390,6 +395,16 @@ fn of_measure(line: Option<&MetricLine>, kind: &GateKind) -> (Verdict, String) {
         Held::Yes(reason) => (Verdict::Passed, reason),
         Held::No(reason) => (Verdict::Failed, reason),
         Held::Unclear(reason) => (Verdict::Inconclusive, reason),
+    }
+}
+
+/// Nothing has no multiple but itself.
+fn held_from_nothing(line: &MetricLine) -> Held {
+    let value = line.head.value;
+    if value == 0.0 {
+        Held::Yes("0 on both sides".to_owned())
+    } else {
+        Held::No(format!("{value:.6} {}, and base had 0", line.unit))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The verdict in a sentence.
+//! Why the verdict is what it is, in a sentence.
 
 use crate::evals::plan::Side;
 use crate::evals::report::{GateLine, MetricLine, Verdict};
@@ -11,36 +11,28 @@ pub(super) fn sentence(
     metrics: &[MetricLine],
     gates: &[GateLine],
 ) -> String {
-    let suite = &table.plan.suite;
     let counts = table.counts();
-    let start = match verdict {
-        Verdict::Passed => "passed",
-        Verdict::Failed => "failed",
-        Verdict::Inconclusive => "inconclusive",
-        Verdict::Invalid => "invalid",
-    };
     if let Some(reason) = table.is_invalid() {
-        return format!("{suite}: {start}: {reason}");
+        return reason;
     }
     if let Some(stopped) = &table.finished.spent.stopped
         && verdict == Verdict::Inconclusive
     {
         return format!(
-            "{suite}: {start}: {stopped}; {} of {} cases were asked",
+            "{stopped}; {} of {} cases were asked",
             counts.cells.saturating_sub(counts.missing),
             counts.cells
         );
     }
     let telling = gates.iter().find(|gate| gate.verdict == verdict);
-    let detail = match telling.filter(|_| verdict != Verdict::Passed) {
+    match telling.filter(|_| verdict != Verdict::Passed) {
         Some(gate) => {
             let change = line_of(metrics, &gate.subject, &gate.metric).map(changed);
             let change = change.unwrap_or_default();
             format!("`{}` {}{change}", gate.metric, gate.reason)
         }
         None => overall(table, metrics),
-    };
-    format!("{suite}: {start}: {detail}")
+    }
 }
 
 /// What a passed suite says: how many cases pass, and against what.

@@ -28,7 +28,9 @@ pub use messages::{MessageChange, MessageDiff};
 pub use rule::{Finding, Rule, Verdict};
 pub use schema::{Subset, is_subset};
 pub use settings::SettingDiff;
-pub use trees::{Pair, Revision, SharedFile, Side, Tree, WORKING, pairs, shared_files};
+pub use trees::{
+    Pair, Revision, SharedFile, Side, Tree, WORKING, changed_files, pairs, shared_files,
+};
 pub use usage::{CallerUsage, Senders, USAGE_DAYS, Usage};
 pub use variables::{Variable, VariableDiff, variables};
 

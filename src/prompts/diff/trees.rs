@@ -219,6 +219,17 @@ impl Tree {
         good.chain(self.snapshot.failed().iter().cloned()).collect()
     }
 
+    /// Returns the files that a prompt is made from, below the directory of the prompts; none when it is not there
+    /// or has problems.
+    #[must_use]
+    pub fn files_of(&self, key: &PromptKey) -> BTreeSet<String> {
+        let prompt = self.snapshot.get(key);
+        prompt.map_or_else(BTreeSet::new, |prompt| {
+            let own = prompt.path.clone();
+            prompt.files.iter().cloned().chain([own]).collect()
+        })
+    }
+
     fn of(&self, key: &PromptKey, prompt: &Prompt) -> Side {
         Side {
             key: key.clone(),
@@ -313,6 +324,14 @@ fn renamed(found: &mut Vec<Pair>) {
             None => index += 1,
         }
     }
+}
+
+/// Returns the files of the prompts that differ, are new or are gone, below their directory.
+#[must_use]
+pub fn changed_files(base: &Tree, head: &Tree) -> BTreeSet<String> {
+    let paths = base.contents.keys().chain(head.contents.keys());
+    let is_other = |path: &&String| base.contents.get(*path) != head.contents.get(*path);
+    paths.filter(is_other).cloned().collect()
 }
 
 /// Returns the partials, schemas and tools that differ, with the prompts that are made from them.

@@ -1,9 +1,10 @@
 //! Health: whether the process lives, and whether it should get traffic. Never asks a provider.
 
+use crate::evals::schedule::Scheduler;
 use crate::prompts::Drift;
 use crate::proxy::Proxy;
 use crate::server::Readiness;
-use crate::server::routes::sync;
+use crate::server::routes::{schedules, sync};
 use crate::telemetry::Telemetry;
 use axum::Json;
 use axum::extract::State;
@@ -65,6 +66,7 @@ pub(crate) async fn ready(State(readiness): State<Readiness>) -> Response {
 pub(crate) async fn metrics(
     State(telemetry): State<Arc<Telemetry>>,
     State(proxy): State<Arc<Proxy>>,
+    State(scheduler): State<Arc<Scheduler>>,
 ) -> Response {
     let headers = [(
         header::CONTENT_TYPE,
@@ -72,5 +74,6 @@ pub(crate) async fn metrics(
     )];
     let mut page = telemetry.metrics().render_prometheus();
     page.push_str(&sync::metrics(&proxy.prompts.sync_status()));
+    page.push_str(&schedules::metrics(&scheduler.list().await));
     (headers, page).into_response()
 }

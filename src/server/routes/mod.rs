@@ -11,5 +11,6 @@ pub(super) mod keys;
 pub(crate) mod models;
 pub(crate) mod prompts;
 pub(crate) mod releases;
+pub(crate) mod schedules;
 pub(crate) mod sync;
 pub(crate) mod usage;

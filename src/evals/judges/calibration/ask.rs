@@ -62,8 +62,10 @@ pub async fn calibrate(
     report(judge, labels, &opinions)
 }
 
-/// Returns the labelled answers as a run: a case for each, in the order of the file, whose answer is given
-/// and whose only assertion is the judge's. The first assertion of row n is the opinion of answer n.
+/// Returns the labelled answers as a run.
+///
+/// It has a case for each, in the order of the file, whose answer is given and whose only assertion is the
+/// judge's: [`opinions`] reads its rows.
 #[must_use]
 pub fn plan(judge: &JudgePlan, labels: &[Label]) -> RunPlan {
     let answers = labelled(labels);

@@ -2,7 +2,7 @@
 
 use crate::domain::{Cost, TokenUsage};
 use crate::evals::grade::{Grade, Mark};
-use crate::evals::judges::calibration::labels::{Label, labelled};
+use crate::evals::judges::calibration::labels::{Label, Labelled, labelled};
 use crate::evals::judges::calibration::stored::identity;
 use crate::evals::judges::session::{add, sum};
 use crate::evals::plan::{Calibration, JudgePlan};
@@ -94,52 +94,58 @@ pub struct Unjudged {
 /// What the judge says of one answer; `None` when it was not asked.
 pub type Opinion = Option<Grade>;
 
-/// Returns the report from the judge's opinions, one for each labelled answer in the order of the file.
-#[must_use]
-pub fn report(judge: &JudgePlan, labels: &[Label], opinions: &[Opinion]) -> CalibrationReport {
-    let answers = labelled(labels);
-    let mut confusion = Confusion::default();
-    let (mut unjudged, mut disagreements, mut undecided) = (Vec::new(), Vec::new(), 0);
-    for (place, answer) in answers.iter().enumerate() {
+/// Where judge and people stand on all answers.
+#[derive(Debug, Default)]
+struct Compared {
+    confusion: Confusion,
+    undecided: u64,
+    unjudged: Vec<Unjudged>,
+    disagreements: Vec<Disagreement>,
+}
+
+impl Compared {
+    fn add(&mut self, answer: &Labelled<'_>, grade: Option<&Grade>) {
         let line = answer.first.line;
         let Some(people) = answer.truth() else {
-            undecided += 1;
-            continue;
+            self.undecided += 1;
+            return;
         };
-        let grade = opinions.get(place).and_then(Option::as_ref);
         let Some(grade) = grade.filter(|grade| grade.mark != Mark::Error) else {
-            let reason = grade
-                .map_or("it was not asked", |grade| grade.reason.as_str())
-                .to_owned();
-            unjudged.push(Unjudged { line, reason });
-            continue;
+            let reason = grade.map_or("it was not asked", |grade| grade.reason.as_str());
+            let reason = reason.to_owned();
+            self.unjudged.push(Unjudged { line, reason });
+            return;
         };
         let judge = grade.mark == Mark::Pass;
-        *cell(&mut confusion, people, judge) += 1;
+        *cell(&mut self.confusion, people, judge) += 1;
         if people != judge {
-            disagreements.push(Disagreement {
+            let notes = answer.labels.iter().filter_map(|label| label.note.clone());
+            self.disagreements.push(Disagreement {
                 line,
                 output: shown(&values::text_of(&answer.first.output)),
                 people,
                 judge,
                 score: grade.score,
                 reason: grade.reason.clone(),
-                notes: answer
-                    .labels
-                    .iter()
-                    .filter_map(|label| label.note.clone())
-                    .collect(),
+                notes: notes.collect(),
             });
         }
     }
-    let ratings: Vec<Vec<bool>> = answers
-        .iter()
-        .map(|answer| answer.labels.iter().map(|label| label.label).collect())
-        .collect();
-    let raters: BTreeSet<&str> = labels
-        .iter()
-        .filter_map(|label| label.rater.as_deref())
-        .collect();
+}
+
+/// Returns the report from the judge's opinions, one for each labelled answer in the order of the file.
+#[must_use]
+pub fn report(judge: &JudgePlan, labels: &[Label], opinions: &[Opinion]) -> CalibrationReport {
+    let answers = labelled(labels);
+    let mut compared = Compared::default();
+    for (place, answer) in answers.iter().enumerate() {
+        compared.add(answer, opinions.get(place).and_then(Option::as_ref));
+    }
+    let said = |answer: &Labelled<'_>| answer.labels.iter().map(|label| label.label).collect();
+    let ratings: Vec<Vec<bool>> = answers.iter().map(said).collect();
+    let raters = labels.iter().filter_map(|label| label.rater.as_deref());
+    let raters: BTreeSet<&str> = raters.collect();
+    let confusion = compared.confusion;
     let table = confusion.table();
     let taken = taken(opinions);
     let panel = judge.panel.iter().map(|panelist| panelist.model.clone());
@@ -150,8 +156,8 @@ pub fn report(judge: &JudgePlan, labels: &[Label], opinions: &[Opinion]) -> Cali
         labels: count(labels.len()),
         answers: count(answers.len()),
         raters: count(raters.len()),
-        undecided,
-        unjudged,
+        undecided: compared.undecided,
+        unjudged: compared.unjudged,
         counts: Calibration {
             true_positives: confusion.true_positive,
             false_negatives: confusion.false_negative,
@@ -163,7 +169,7 @@ pub fn report(judge: &JudgePlan, labels: &[Label], opinions: &[Opinion]) -> Cali
         kappa: cohen_kappa(&table, Weights::Unweighted, CONFIDENCE),
         ac1: gwet_ac1(&table),
         people: krippendorff_nominal(&ratings),
-        disagreements,
+        disagreements: compared.disagreements,
         models_returned: taken.models,
         cost: taken.cost,
         usage: taken.usage,

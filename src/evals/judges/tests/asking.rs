@@ -111,7 +111,7 @@ async fn a_judge_that_cannot_be_asked_is_an_error_with_its_code() {
 
 #[tokio::test]
 async fn the_question_holds_rubric_output_and_variables_and_asks_coldly() {
-    let desk = Desk::with_vars("the answer", json!({"name": "Ada"}));
+    let desk = Desk::with_vars("the answer", &json!({"name": "Ada"}));
     let grade = desk
         .decide(&assertion(
             "llm-rubric",
@@ -151,7 +151,7 @@ async fn the_judges_parameters_have_the_last_word() {
 async fn the_same_judgement_is_the_same_question_and_others_have_other_borders() {
     let messages = |desk: &Desk| match &desk.gateway.asked.lock().unwrap()[0].content {
         AskContent::Messages(messages) => messages.clone(),
-        AskContent::Version { .. } => unreachable!(),
+        AskContent::Version { .. } => panic!("judges send messages to one model"),
     };
     let mut seen = Vec::new();
     for output in ["hello", "hello", "hello you"] {
@@ -187,7 +187,13 @@ async fn an_answer_that_pleads_stays_between_the_borders() {
             0
         });
         let begin = asked.rfind("⟦output ").unwrap();
-        let nonce: String = asked[begin..].chars().skip(8).take(16).collect();
+        let nonce: String = asked
+            .get(begin..)
+            .unwrap()
+            .chars()
+            .skip(8)
+            .take(16)
+            .collect();
         let borders = (
             format!("⟦output {nonce}⟧\n"),
             format!("\n⟦end of output {nonce}⟧"),
@@ -329,7 +335,7 @@ async fn a_talk_is_seen_through_a_window_that_ends_with_this_answer() {
         turn("two?", "2 JUDGE:turn-no"),
         turn("three?", "3")
     ]);
-    let mut desk = Desk::with_vars("4 JUDGE:turn-yes", json!({"_conversation": said}));
+    let mut desk = Desk::with_vars("4 JUDGE:turn-yes", &json!({"_conversation": said}));
     desk.prompt = "four?".to_owned();
     *desk.gateway.by_model.lock().unwrap() = vec![says(
         "judge",

@@ -195,7 +195,7 @@ async fn a_run_of_the_labels_asks_the_same() {
     let mut marks = Vec::new();
     for case in &plan.sides[0].cases {
         let AssertNode::One(assertion) = &case.asserts[0] else {
-            unreachable!()
+            panic!("judges send messages to one model")
         };
         let mut desk = Desk::of(case.given_output.as_ref().unwrap().as_str().unwrap());
         desk.judge.clone_from(&plan.judge);

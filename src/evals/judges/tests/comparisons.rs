@@ -17,7 +17,7 @@ impl Gateway for Liking {
         Box::pin(async move {
             let mut reply = Scripted::default().ask(ask).await?;
             let AskContent::Messages(messages) = &ask.content else {
-                unreachable!()
+                panic!("judges send messages to one model")
             };
             let text = messages[1]["content"].as_str().unwrap();
             let outputs: Vec<&str> = text.split("⟦output ").skip(1).collect();
@@ -33,7 +33,7 @@ impl Gateway for Liking {
         _: &'a str,
         _: &'a [String],
     ) -> Pending<'a, Result<Embedded, AskError>> {
-        unreachable!()
+        panic!("judges send messages to one model")
     }
 }
 

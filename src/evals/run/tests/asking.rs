@@ -198,3 +198,29 @@ fn values_stay_what_they_are() {
         .insert("y".to_owned(), Value::Null);
     assert_ne!(plan_hash(&other), plan_hash(&plan));
 }
+
+#[tokio::test(start_paused = true)]
+async fn offline_only_answers_that_are_there_are_judged() {
+    let mut bench = Bench::new();
+    let gateway = Scripted::parrot();
+    bench.run(&plan(cases(3)), &gateway).await;
+    bench.run = RunId::fresh();
+    bench.is_offline = true;
+    let (end, rows) = bench.run(&plan(cases(5)), &gateway).await;
+    assert_eq!(gateway.asked().len(), 3);
+    assert_eq!(
+        (end.stopped, end.passed, end.errors),
+        (Some(Stop::Offline), 3, 0)
+    );
+    assert_eq!(rows.len(), 3);
+    let told = end
+        .warnings
+        .iter()
+        .any(|warning| warning.contains("2 of 5 cells"));
+    assert!(told, "{:?}", end.warnings);
+    // Later it goes on.
+    bench.is_offline = false;
+    let (end, _) = bench.run(&plan(cases(5)), &gateway).await;
+    assert_eq!((end.stopped, end.passed), (None, 5));
+    assert_eq!(gateway.asked().len(), 5);
+}

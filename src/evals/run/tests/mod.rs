@@ -235,6 +235,7 @@ struct Bench {
     run: RunId,
     paid: Paid,
     retries_errors: bool,
+    is_offline: bool,
     control: Control,
     _dir: TempDir,
 }
@@ -252,6 +253,7 @@ impl Bench {
             run: RunId::fresh(),
             paid: Paid::new(),
             retries_errors: false,
+            is_offline: false,
             control: Control::default(),
             _dir: dir,
         }
@@ -276,6 +278,7 @@ impl Bench {
         let (progress, told) = watch::channel(first);
         let (ledger, control) = (Arc::clone(&self.ledger), self.control.clone());
         let end = Runner::new(ledger, gateway.clone(), begun, control, progress)
+            .offline(self.is_offline)
             .run()
             .await;
         assert_eq!(told.borrow().done, end.passed + end.failed + end.errors);

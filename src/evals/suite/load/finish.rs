@@ -13,6 +13,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 pub(super) struct Paths {
     pub(super) cluster: Option<Node>,
     pub(super) slices: Vec<Node>,
+    pub(super) pairs: Option<PairPaths>,
+}
+
+/// Where cases that are written out already say to which pair and group they belong.
+#[derive(Debug, Clone)]
+pub(super) struct PairPaths {
+    pub(super) pair: Node,
+    pub(super) group: Node,
+    pub(super) has_control: bool,
 }
 
 impl Loader<'_> {
@@ -30,7 +39,12 @@ impl Loader<'_> {
     }
 
     /// Hands the value at a path to each case that has one; none anywhere is a problem.
-    fn set_from(&self, cases: &mut [Case], path: &Node, set: impl Fn(&mut Case, &str, String)) {
+    pub(super) fn set_from(
+        &self,
+        cases: &mut [Case],
+        path: &Node,
+        set: impl Fn(&mut Case, &str, String),
+    ) {
         let Some(text) = scalar_text(path) else {
             self.wrong(path, "a path is text", "write `metadata.language`");
             return;

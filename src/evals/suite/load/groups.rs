@@ -1,6 +1,7 @@
 //! `counterfactual`: each case once for every value of every group, all else the same.
 
 use crate::evals::suite::load::expand::MAX_CASES;
+use crate::evals::suite::load::finish::PairPaths;
 use crate::evals::suite::load::node::Node;
 use crate::evals::suite::load::reading::Loader;
 use crate::evals::suite::{Case, CaseId, Counterfactual, GroupMember};
@@ -41,6 +42,45 @@ impl Loader<'_> {
             );
         }
         grouped
+    }
+}
+
+impl Loader<'_> {
+    /// Reads the groups of cases that are written out already, and asks each a second time where the noise
+    /// is to be known.
+    pub(super) fn paired(&self, mut cases: Vec<Case>, paths: &PairPaths) -> Vec<Case> {
+        self.set_from(&mut cases, &paths.pair, |case, _, pair| {
+            case.group = Some(GroupMember {
+                pair,
+                group: String::new(),
+                is_control: false,
+            });
+        });
+        self.set_from(&mut cases, &paths.group, |case, _, group| {
+            if let Some(member) = &mut case.group {
+                member.group = group;
+            }
+        });
+        let mut paired = Vec::new();
+        for mut case in cases {
+            case.group = case.group.filter(|member| !member.group.is_empty());
+            if let Some(member) = &case.group {
+                let cluster = case.cluster.clone().unwrap_or_else(|| member.pair.clone());
+                case.cluster = Some(cluster);
+            }
+            let control = case.group.clone().filter(|_| paths.has_control);
+            let control = control.map(|member| Case {
+                id: CaseId(format!("{}-control", case.id.0)),
+                group: Some(GroupMember {
+                    is_control: true,
+                    ..member
+                }),
+                ..case.clone()
+            });
+            paired.push(case);
+            paired.extend(control);
+        }
+        paired
     }
 }
 

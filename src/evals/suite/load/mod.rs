@@ -23,6 +23,7 @@ mod fields;
 mod files;
 mod finish;
 mod glob;
+mod ground;
 mod groups;
 mod judge;
 mod kinds;
@@ -43,6 +44,7 @@ mod tests;
 mod top;
 
 pub use files::Files;
+pub use ground::{Ground, below};
 pub use problem::Problem;
 
 pub(in crate::evals) use node::{Content, Field, Node};

@@ -4,20 +4,20 @@ use crate::domain::PicoDollars;
 use crate::evals::suite::load::assertions::ANY;
 use crate::evals::suite::load::cron;
 use crate::evals::suite::load::fields::Fields;
-use crate::evals::suite::load::finish::Paths;
+use crate::evals::suite::load::finish::{PairPaths, Paths};
 use crate::evals::suite::load::node::{Content, Node};
 use crate::evals::suite::load::problem::Problem;
 use crate::evals::suite::load::reading::Loader;
 use crate::evals::suite::{
     Alert, Budget, Counterfactual, Gate, GateKind, JudgeRules, OnExceed, OnInconclusive, Overlap,
-    Schedule, Settings, Stopping,
+    Pack, Schedule, Settings, Stopping,
 };
 use crate::metering::pico_per_token;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Keys under `metadata.promptgate`.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "version",
     "repeat",
     "concurrency",
@@ -34,6 +34,7 @@ const KEYS: [&str; 16] = [
     "stopping",
     "timeout_ms",
     "deadline_ms",
+    "pack",
 ];
 /// A share.
 const SHARE: (f64, f64) = (0.0, 1.0);
@@ -84,7 +85,13 @@ impl Loader<'_> {
             settings.stopping = self.stopping(node);
         }
         let groups = fields.get("counterfactual");
-        settings.counterfactual = groups.and_then(|node| self.counterfactual(node));
+        let is_written_out = groups.is_some_and(|node| node.get("pair").is_some());
+        if is_written_out {
+            paths.pairs = groups.and_then(|node| self.pairs(node));
+        } else {
+            settings.counterfactual = groups.and_then(|node| self.counterfactual(node));
+        }
+        settings.pack = fields.get("pack").and_then(|node| self.pack(node));
         for (key, what) in [
             ("promote", "a verdict moves no label"),
             ("online", "live calls are not scored"),
@@ -413,21 +420,58 @@ impl Loader<'_> {
             self.wrong(node, "the groups cannot be compared", hint);
             return None;
         }
-        let has_control = match fields.get("control").map(Node::to_value) {
-            None | Some(Value::Bool(true)) => true,
-            Some(Value::Bool(false)) => false,
-            Some(Value::String(text)) if text == "same_group_resample" => true,
-            Some(Value::String(text)) if text == "none" => false,
-            Some(_) => {
-                let hint = "write `same_group_resample` or `none`";
-                self.wrong(node, "`control` is no kind of control", hint);
-                return None;
-            }
-        };
         Some(Counterfactual {
             var,
             groups: by_group,
-            has_control,
+            has_control: self.control(node, &fields)?,
+        })
+    }
+
+    /// Of cases that are written out for each group already: where they say so.
+    fn pairs(&self, node: &Node) -> Option<PairPaths> {
+        let fields = self.fields(node, "`counterfactual`", &["pair", "group", "control"])?;
+        let (Some(pair), Some(group)) = (fields.get("pair"), fields.get("group")) else {
+            let hint = "write `{pair: metadata.pair, group: metadata.group}`";
+            self.wrong(node, "`counterfactual` wants `pair` and `group`", hint);
+            return None;
+        };
+        Some(PairPaths {
+            pair: pair.clone(),
+            group: group.clone(),
+            has_control: self.control(node, &fields)?,
+        })
+    }
+
+    fn control(&self, node: &Node, fields: &Fields<'_>) -> Option<bool> {
+        match fields.get("control").map(Node::to_value) {
+            None | Some(Value::Bool(true)) => Some(true),
+            Some(Value::Bool(false)) => Some(false),
+            Some(Value::String(text)) if text == "same_group_resample" => Some(true),
+            Some(Value::String(text)) if text == "none" => Some(false),
+            Some(_) => {
+                let hint = "write `same_group_resample` or `none`";
+                self.wrong(node, "`control` is no kind of control", hint);
+                None
+            }
+        }
+    }
+
+    /// What a pack is called, which of it this is, and by which list it is mapped.
+    fn pack(&self, node: &Node) -> Option<Pack> {
+        let fields = self.fields(node, "`pack`", &["name", "version", "taxonomy"])?;
+        let (Some(name), Some(version)) = (
+            self.text_at(&fields, "name"),
+            self.text_at(&fields, "version"),
+        ) else {
+            let hint = "write `{name: injection, version: \"1.0.0\"}`";
+            self.wrong(node, "`pack` wants `name` and `version`", hint);
+            return None;
+        };
+        let taxonomy = self.text_at(&fields, "taxonomy");
+        Some(Pack {
+            name,
+            version,
+            taxonomy,
         })
     }
 }

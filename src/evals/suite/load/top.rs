@@ -76,6 +76,9 @@ impl Loader<'_> {
         if let (Some(counterfactual), Some(at)) = (&settings.counterfactual, &groups_at) {
             cases = self.grouped(cases, counterfactual, at);
         }
+        if let Some(pairs) = &paths.pairs {
+            cases = self.paired(cases, pairs);
+        }
         Self::settle_models(&mut cases, &around);
         self.remark(&cases, judge.is_some());
         let extra = around.extra.into_inner();

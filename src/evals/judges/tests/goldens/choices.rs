@@ -70,7 +70,7 @@ async fn criteria_are_met_or_not_as_in_promptfoo() {
         )
     };
     hold(
-        &Desk::with_vars("Paris", json!({"c": "JUDGE:qa-n"})),
+        &Desk::with_vars("Paris", &json!({"c": "JUDGE:qa-n"})),
         vec![
             row("qa-y", (PASS, 1.0), Same),
             row("qa-n", (FAIL, 0.0), Same),

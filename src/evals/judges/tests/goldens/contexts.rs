@@ -20,7 +20,7 @@ async fn context_counts_as_in_promptfoo() {
     };
     let vars = json!({"query": "What?", "context": "Paris is big and old."});
     hold(
-        &Desk::with_vars("Paris", vars),
+        &Desk::with_vars("Paris", &vars),
         vec![
             recall("recall-all", None, (PASS, 1.0), Same),
             recall("recall-half", None, (PASS, 0.5), Same),
@@ -45,7 +45,7 @@ async fn context_counts_as_in_promptfoo() {
         "context": "Paris is big. It is old. It rains. We dance.",
     });
     hold(
-        &Desk::with_vars("Paris", vars),
+        &Desk::with_vars("Paris", &vars),
         vec![
             relevance(None, (PASS, 0.25)),
             relevance(Some(0.5), (FAIL, 0.25)),
@@ -55,7 +55,7 @@ async fn context_counts_as_in_promptfoo() {
     .await;
     let vars = json!({"query": "JUDGE:relevance-bad", "context": "Paris is big. It is old."});
     hold(
-        &Desk::with_vars("Paris", vars),
+        &Desk::with_vars("Paris", &vars),
         vec![
             relevance(None, (PASS, 0.0)),
             relevance(Some(0.1), (FAIL, 0.0)),
@@ -64,7 +64,7 @@ async fn context_counts_as_in_promptfoo() {
     .await;
     let vars = json!({"query": "JUDGE:relevance-lines", "context": "Paris is big.\nIt is old.\nIt rains."});
     hold(
-        &Desk::with_vars("Paris", vars),
+        &Desk::with_vars("Paris", &vars),
         vec![relevance(None, (PASS, 2.0 / 3.0))],
     )
     .await;
@@ -75,7 +75,7 @@ async fn answers_are_held_against_their_context_as_in_promptfoo() {
     let faithful = |threshold, ours| ("context-faithfulness", Value::Null, threshold, ours, Same);
     let vars = || json!({"query": "What?", "context": "Paris is big."});
     hold(
-        &Desk::with_vars("Paris is big JUDGE:faith", vars()),
+        &Desk::with_vars("Paris is big JUDGE:faith", &vars()),
         vec![
             faithful(None, (PASS, 0.5)),
             faithful(Some(0.4), (PASS, 0.5)),
@@ -83,14 +83,14 @@ async fn answers_are_held_against_their_context_as_in_promptfoo() {
         ],
     )
     .await;
-    let desk = Desk::with_vars("Paris JUDGE:faith-all", vars());
+    let desk = Desk::with_vars("Paris JUDGE:faith-all", &vars());
     hold(&desk, vec![faithful(None, (PASS, 1.0))]).await;
 }
 
 #[tokio::test]
 async fn a_context_may_be_made_and_must_be_there() {
     let vars = json!({"query": "x JUDGE:relevance-one", "docs": ["Paris is big.", "It is old."]});
-    let desk = Desk::with_vars("Paris", vars);
+    let desk = Desk::with_vars("Paris", &vars);
     let mut made = assertion("context-relevance", Value::Null);
     made.context_transform = Some(Script {
         code: "context.vars.docs.join(\"\\n\")".to_owned(),
@@ -107,7 +107,7 @@ async fn a_context_may_be_made_and_must_be_there() {
             "a variable `context`",
         ),
     ] {
-        let desk = Desk::with_vars("Paris", vars);
+        let desk = Desk::with_vars("Paris", &vars);
         let grade = desk
             .decide(&assertion("context-relevance", Value::Null))
             .await;

@@ -3,7 +3,7 @@
 use crate::evals::judges::testing::Desk;
 use crate::evals::judges::tests::goldens::Theirs::{Same, Was};
 use crate::evals::judges::tests::goldens::{ERROR, FAIL, PASS, hold, key};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn rubrics_are_read_as_promptfoo_does() {
@@ -93,97 +93,36 @@ async fn verdicts_are_found_in_what_models_write() {
 
 #[tokio::test]
 async fn rubrics_may_be_templates_objects_and_lists() {
+    let rubric = |value: Value, ours| ("llm-rubric", value, None, ours, Same);
     let vars = json!({"name": "Ada", "key": "fail-plain"});
-    hold(
-        &Desk::with_vars("hello", vars),
-        vec![
-            (
-                "llm-rubric",
-                json!("must mention {{name}} JUDGE:{{key}}"),
-                None,
-                (FAIL, 0.0),
-                Same,
-            ),
-            (
-                "llm-rubric",
-                json!({"criteria": "JUDGE:pass-plain"}),
-                None,
-                (PASS, 1.0),
-                Same,
-            ),
-            (
-                "llm-rubric",
-                json!(["kind JUDGE:pass-plain", "short"]),
-                None,
-                (PASS, 1.0),
-                Same,
-            ),
-        ],
-    )
-    .await;
+    let rows = vec![
+        rubric(json!("must mention {{name}} JUDGE:{{key}}"), (FAIL, 0.0)),
+        rubric(json!({"criteria": "JUDGE:pass-plain"}), (PASS, 1.0)),
+        rubric(json!(["kind JUDGE:pass-plain", "short"]), (PASS, 1.0)),
+    ];
+    hold(&Desk::with_vars("hello", &vars), rows).await;
     // The scripted judge reads the output too, which stands before the rubric.
-    hold(
-        &Desk::of("JUDGE:fail-plain says the answer"),
+    let rows = vec![
+        rubric(json!("be kind"), (FAIL, 0.0)),
+        rubric(json!("JUDGE:pass-plain"), (FAIL, 0.0)),
+    ];
+    hold(&Desk::of("JUDGE:fail-plain says the answer"), rows).await;
+    let both = || {
         vec![
-            ("llm-rubric", json!("be kind"), None, (FAIL, 0.0), Same),
-            (
-                "llm-rubric",
-                json!("JUDGE:pass-plain"),
-                None,
-                (FAIL, 0.0),
-                Same,
-            ),
-        ],
-    )
-    .await;
+            rubric(json!("JUDGE:pass-plain"), (PASS, 1.0)),
+            rubric(json!("JUDGE:fail-plain"), (FAIL, 0.0)),
+        ]
+    };
     let mut desk = Desk::of("");
-    hold(
-        &desk,
-        vec![
-            (
-                "llm-rubric",
-                json!("JUDGE:pass-plain"),
-                None,
-                (PASS, 1.0),
-                Same,
-            ),
-            (
-                "llm-rubric",
-                json!("JUDGE:fail-plain"),
-                None,
-                (FAIL, 0.0),
-                Same,
-            ),
-        ],
-    )
-    .await;
+    hold(&desk, both()).await;
     desk.answer.output = json!({"a": 1});
-    hold(
-        &desk,
-        vec![(
-            "llm-rubric",
-            json!("JUDGE:pass-plain"),
-            None,
-            (PASS, 1.0),
-            Same,
-        )],
-    )
-    .await;
+    hold(&desk, both()).await;
     desk.case.options.rubric_prompt = Some(json!("All by JUDGE:score-half {{output}} {{rubric}}"));
-    hold(
-        &desk,
-        vec![
-            ("llm-rubric", json!("x"), None, (PASS, 0.5), Same),
-            (
-                "llm-rubric",
-                json!("JUDGE:fail-plain"),
-                None,
-                (PASS, 0.5),
-                Same,
-            ),
-        ],
-    )
-    .await;
+    let rows = vec![
+        rubric(json!("x"), (PASS, 0.5)),
+        rubric(json!("JUDGE:fail-plain"), (PASS, 0.5)),
+    ];
+    hold(&desk, rows).await;
 }
 
 #[tokio::test]

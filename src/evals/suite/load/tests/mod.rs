@@ -1,6 +1,7 @@
 //! The loader as a whole: files in, suites or problems out.
 
 mod cases;
+mod judges;
 mod plain;
 mod problems;
 mod sources;
