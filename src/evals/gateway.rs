@@ -35,6 +35,8 @@ pub struct Ask {
     pub parameters: Map<String, Value>,
     /// How long it may take.
     pub timeout: Duration,
+    /// Whether its latency is asserted: an answer that was kept has none, so it is asked anew.
+    pub is_timed: bool,
 }
 
 /// What is sent.

@@ -91,6 +91,7 @@ impl<'a> Session<'a> {
             model: Some(self.judge.model.clone()),
             parameters: self.parameters.clone(),
             timeout: self.context.timeout,
+            is_timed: false,
         };
         let mut failure = String::new();
         for _ in 0..=RETRIES {

@@ -79,6 +79,7 @@ mod tests {
             model: Some("m".to_owned()),
             parameters: Map::new(),
             timeout: Duration::from_secs(1),
+            is_timed: false,
         }
     }
 

@@ -129,7 +129,8 @@ impl<G: Gateway> Till<G> {
         if let Some(reply) = self.take_paid(&ask_key(ask)) {
             return Ok(reply);
         }
-        let key = self.cached_before.map(|before| (before, cache_key(ask)));
+        let cached_before = self.cached_before.filter(|_| !ask.is_timed);
+        let key = cached_before.map(|before| (before, cache_key(ask)));
         if let Some((before, key)) = &key
             && let Some((at, reply)) = self.ledger.kept_answer::<Reply>(key).await
             && at < *before

@@ -1,11 +1,11 @@
 //! What is asked, in which order, and when it is over.
 
-use super::{Bench, SECOND, Scripted, case, cases, plan, reply, said, side, subject};
+use super::{Bench, SECOND, Scripted, case, cases, contains, plan, reply, said, side, subject};
 use crate::domain::{PicoDollars, RunId};
 use crate::evals::ledger::Stop;
 use crate::evals::plan::{RunPlan, Side};
 use crate::evals::run::{fresh_canary, plan_hash};
-use crate::evals::suite::{ModelSource, Stopping};
+use crate::evals::suite::{AssertNode, AssertionKind, ModelSource, Stopping};
 use serde_json::{Value, json};
 
 #[tokio::test(start_paused = true)]
@@ -89,6 +89,23 @@ async fn answers_are_kept_for_later_runs_by_repeat() {
     plan.settings.is_cached = false;
     let (end, _) = bench.run(&plan, &gateway).await;
     assert_eq!((end.spent.cached, gateway.asked().len()), (0, 12));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_timed_is_asked_anew() {
+    let mut bench = Bench::new();
+    let mut timed = case("a", "good");
+    timed.asserts = vec![contains("good")];
+    if let Some(AssertNode::One(assertion)) = timed.asserts.first_mut() {
+        (assertion.kind, assertion.threshold) = (AssertionKind::Latency, Some(60_000.0));
+    }
+    let plan = plan(vec![timed, case("b", "good")]);
+    let gateway = Scripted::parrot();
+    bench.run(&plan, &gateway).await;
+    bench.run = RunId::fresh();
+    let (end, _) = bench.run(&plan, &gateway).await;
+    assert_eq!((end.spent.cached, gateway.asked().len()), (1, 3));
+    assert_eq!((end.passed, end.errors), (2, 0));
 }
 
 #[tokio::test(start_paused = true)]
