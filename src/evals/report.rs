@@ -166,6 +166,9 @@ pub struct MetricLine {
     pub improved: u64,
     /// The p-value of the paired test, with its name.
     pub p_value: Option<(String, f64)>,
+    /// The same, corrected for the number of gated metrics (Holm); absent where no gate asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adjusted_p: Option<f64>,
     /// What has changed, in a word: `improved`, `ok`, `slightly_worse`, `regressed`, `inconclusive`, `insufficient_data`.
     pub change: Option<String>,
     /// The smallest drop it could have seen (80 % power, 5 % error).

@@ -5,7 +5,7 @@
 //! included; what merely looks like a credential is taken out of error texts and log fields, not out of
 //! bodies: a prompt may speak of keys.
 //!
-//! The second looks at the answers of models: [`scan`] says what it sees in a text, and changes nothing.
+//! The second looks at the answers of models: [`scan()`] says what it sees in a text, and changes nothing.
 //! [`mutate`] turns a request into the forms in which attacks arrive, and [`taxonomy`] says what a
 //! finding is called by those who ask for evidence.
 

@@ -20,6 +20,7 @@ mod door;
 mod error;
 mod filling;
 mod grading;
+mod history;
 mod one;
 mod pace;
 mod progress;
@@ -256,7 +257,8 @@ impl Runs {
         Ok(found)
     }
 
-    async fn begin_anew(&self, plan: RunPlan) -> Result<Begun, Error> {
+    async fn begin_anew(&self, mut plan: RunPlan) -> Result<Begun, Error> {
+        plan.quarantined.extend(self.flaky(&plan).await);
         let run = RunId::fresh();
         let start = RunStart {
             version: 1,

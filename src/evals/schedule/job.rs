@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// What reports call who asked.
-const BY: &str = "schedule";
+pub(in crate::evals) const BY: &str = "schedule";
 /// What reports call the tree of files.
 const TREE: &str = "the gateway's prompts";
 

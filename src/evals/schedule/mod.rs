@@ -23,6 +23,7 @@ mod times;
 mod view;
 
 pub use claim::{Claimed, Claims};
+pub(in crate::evals) use job::BY;
 pub use scheduler::{Config, Scheduler};
 pub use times::{Times, TimesError};
 pub use view::{Listing, SentinelView, View};

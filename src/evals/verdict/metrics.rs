@@ -8,7 +8,7 @@ use crate::evals::verdict::figures::{
 };
 use crate::evals::verdict::table::{PASS, Said, Score, Table};
 use crate::evals::verdict::{USUAL_MARGIN, cost, gates};
-use crate::stats::{Change, Errors, detectable_difference, pass_hat_k};
+use crate::stats::{Change, Errors, detectable_difference, holm, pass_hat_k};
 
 /// All lines.
 pub(super) fn lines(table: &Table<'_>) -> Vec<MetricLine> {
@@ -20,6 +20,25 @@ pub(super) fn lines(table: &Table<'_>) -> Vec<MetricLine> {
         lines.extend(cost::lines(table, subject));
     }
     lines
+}
+
+/// Corrects the p-values of metrics that gates ask about: of many looks one finds something by chance (Holm, 1979).
+pub(super) fn correct(table: &Table<'_>, lines: &mut [MetricLine]) {
+    let gates = &table.plan.settings.gates;
+    let is_gated = |line: &MetricLine| {
+        let covers = |gate: &crate::evals::suite::Gate| gates::covers(&gate.metric, &line.metric);
+        line.p_value.is_some() && gates.iter().any(covers)
+    };
+    let raw: Vec<f64> = lines
+        .iter()
+        .filter(|line| is_gated(line))
+        .filter_map(|line| line.p_value.as_ref().map(|(_, p_value)| *p_value))
+        .collect();
+    let Some(adjusted) = holm(&raw) else { return };
+    let gated = lines.iter_mut().filter(|line| is_gated(line));
+    for (line, adjusted) in gated.zip(adjusted) {
+        line.adjusted_p = Some(adjusted);
+    }
 }
 
 /// The line of `metric` over the cases that `is_wanted`; `None` when no case says anything of it.
@@ -167,6 +186,7 @@ pub(super) fn of_comparison(comparison: Option<Comparison>) -> MetricLine {
         regressed: 0,
         improved: 0,
         p_value,
+        adjusted_p: None,
         change: word,
         detectable_drop,
         needed_cases,

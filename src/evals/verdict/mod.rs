@@ -183,7 +183,8 @@ fn subject_lines(side: &SidePlan) -> Vec<SubjectLine> {
 pub fn report(finished: &Finished<'_>) -> RunReport {
     let plan = finished.plan;
     let table = Table::of(finished);
-    let metrics = metrics::lines(&table);
+    let mut metrics = metrics::lines(&table);
+    metrics::correct(&table, &mut metrics);
     let judges = judges::lines(&table);
     let gates = gates::lines(&table, &metrics);
     let mut warnings = plan.warnings.clone();

@@ -2,6 +2,7 @@
 
 use crate::evals::suite::load::expand::Around;
 use crate::evals::suite::load::fields::scalar_text;
+use crate::evals::suite::load::mutations::Mutations;
 use crate::evals::suite::load::node::Node;
 use crate::evals::suite::load::reading::Loader;
 use crate::evals::suite::{AssertNode, Case, CaseId, Decider};
@@ -14,6 +15,7 @@ pub(super) struct Paths {
     pub(super) cluster: Option<Node>,
     pub(super) slices: Vec<Node>,
     pub(super) pairs: Option<PairPaths>,
+    pub(super) mutations: Option<Mutations>,
 }
 
 /// Where cases that are written out already say to which pair and group they belong.

@@ -29,6 +29,7 @@ mod judge;
 mod kinds;
 mod model_names;
 mod models;
+mod mutations;
 mod node;
 mod options;
 mod own_keys;

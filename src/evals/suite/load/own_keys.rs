@@ -17,7 +17,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Keys under `metadata.promptgate`.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "version",
     "repeat",
     "concurrency",
@@ -35,6 +35,7 @@ const KEYS: [&str; 17] = [
     "timeout_ms",
     "deadline_ms",
     "pack",
+    "mutate",
 ];
 /// A share.
 const SHARE: (f64, f64) = (0.0, 1.0);
@@ -84,14 +85,7 @@ impl Loader<'_> {
         if let Some(node) = fields.get("stopping") {
             settings.stopping = self.stopping(node);
         }
-        let groups = fields.get("counterfactual");
-        let is_written_out = groups.is_some_and(|node| node.get("pair").is_some());
-        if is_written_out {
-            paths.pairs = groups.and_then(|node| self.pairs(node));
-        } else {
-            settings.counterfactual = groups.and_then(|node| self.counterfactual(node));
-        }
-        settings.pack = fields.get("pack").and_then(|node| self.pack(node));
+        let groups = self.groups_and_forms(&fields, &mut paths, settings);
         for (key, what) in [
             ("promote", "a verdict moves no label"),
             ("online", "live calls are not scored"),
@@ -103,7 +97,26 @@ impl Loader<'_> {
                 ));
             }
         }
-        (paths, groups.cloned())
+        (paths, groups)
+    }
+
+    /// Reads what makes cases of cases, and returns where the groups stand.
+    fn groups_and_forms(
+        &self,
+        fields: &Fields<'_>,
+        paths: &mut Paths,
+        settings: &mut Settings,
+    ) -> Option<Node> {
+        let groups = fields.get("counterfactual");
+        let is_written_out = groups.is_some_and(|node| node.get("pair").is_some());
+        if is_written_out {
+            paths.pairs = groups.and_then(|node| self.pairs(node));
+        } else {
+            settings.counterfactual = groups.and_then(|node| self.counterfactual(node));
+        }
+        paths.mutations = fields.get("mutate").and_then(|node| self.mutations(node));
+        settings.pack = fields.get("pack").and_then(|node| self.pack(node));
+        groups.cloned()
     }
 
     fn check_version(&self, fields: &Fields<'_>) {

@@ -4,6 +4,7 @@ use crate::evals::plan::JudgePlan;
 use crate::evals::suite::load::drafts::Draft;
 use crate::evals::suite::load::expand::Around;
 use crate::evals::suite::load::fields::Fields;
+use crate::evals::suite::load::finish::Paths;
 use crate::evals::suite::load::models::{NamedModel, is_meant};
 use crate::evals::suite::load::node::{Content, Field, Node};
 use crate::evals::suite::load::problem::Problem;
@@ -73,12 +74,7 @@ impl Loader<'_> {
             return None;
         }
         self.name_cases(&mut cases, &paths);
-        if let (Some(counterfactual), Some(at)) = (&settings.counterfactual, &groups_at) {
-            cases = self.grouped(cases, counterfactual, at);
-        }
-        if let Some(pairs) = &paths.pairs {
-            cases = self.paired(cases, pairs);
-        }
+        let mut cases = self.multiplied(cases, &settings, &paths, groups_at.as_ref());
         Self::settle_models(&mut cases, &around);
         self.remark(&cases, judge.is_some());
         let extra = around.extra.into_inner();
@@ -101,6 +97,26 @@ impl Loader<'_> {
             files: Vec::new(),
             judge,
         })
+    }
+
+    /// Cases again for each group, in each form, and for the noise, as the suite wants.
+    fn multiplied(
+        &self,
+        mut cases: Vec<Case>,
+        settings: &Settings,
+        paths: &Paths,
+        groups_at: Option<&Node>,
+    ) -> Vec<Case> {
+        if let (Some(counterfactual), Some(at)) = (&settings.counterfactual, groups_at) {
+            cases = self.grouped(cases, counterfactual, at);
+        }
+        if let Some(mutations) = &paths.mutations {
+            cases = self.mutated(cases, mutations);
+        }
+        if let Some(pairs) = &paths.pairs {
+            cases = self.paired(cases, pairs);
+        }
+        cases
     }
 
     /// The path without the directory of suites and its ending.

@@ -269,3 +269,63 @@ fn too_much_is_refused() {
         shown(&problems)
     );
 }
+
+#[test]
+fn forms_of_attacks_are_cases_of_their_own() {
+    let own = "metadata: {promptgate: {mutate: {var: q, by: [base64, reversed]}}}\n";
+    let text = format!(
+        "prompts: [a]\nproviders: [echo]\ntests: [{{metadata: {{id: c}}, vars: {{q: hello}}}}]\n{own}"
+    );
+    let cases = good(&text, &[]).cases;
+    let asked: Vec<(&str, &Value)> = cases
+        .iter()
+        .map(|case| (case.id.0.as_str(), &case.vars["q"]))
+        .collect();
+    assert_eq!(asked[0], ("c", &json!("hello")));
+    assert_eq!((asked[1].0, asked[2].0), ("c/base64", "c/reversed"));
+    assert!(
+        asked[1].1.as_str().unwrap().contains("aGVsbG8="),
+        "{asked:?}"
+    );
+    assert!(
+        cases[1..]
+            .iter()
+            .all(|case| case.cluster.as_deref() == Some("c"))
+    );
+    let wrong = text.replace("base64", "base46");
+    let problems = shown(&load_with(&wrong, &[]).unwrap_err());
+    assert!(problems.contains("did you mean `base64`?"), "{problems}");
+    let nowhere = text.replace("var: q", "var: z");
+    let problems = shown(&load_with(&nowhere, &[]).unwrap_err());
+    assert!(problems.contains("no case has a text in `z`"), "{problems}");
+}
+
+#[test]
+fn groups_that_are_written_out_name_their_pairs() {
+    let text = "prompts: [a]\nproviders: [echo]\ntests:\n\
+        - {vars: {q: 1}, metadata: {id: a1, pair: p1, group: a}}\n\
+        - {vars: {q: 2}, metadata: {id: b1, pair: p1, group: b}}\n\
+        metadata: {promptgate: {pack: {name: bias, version: 1.0.0}, \
+        counterfactual: {pair: metadata.pair, group: metadata.group}}}\n";
+    let suite = good(text, &[]);
+    let members: Vec<(String, String, bool)> = suite
+        .cases
+        .iter()
+        .map(|case| {
+            let member = case.group.clone().unwrap();
+            assert_eq!(member.pair, "p1");
+            (case.id.0.clone(), member.group, member.is_control)
+        })
+        .collect();
+    let expected = [
+        ("a1", "a", false),
+        ("a1-control", "a", true),
+        ("b1", "b", false),
+        ("b1-control", "b", true),
+    ];
+    assert_eq!(
+        members,
+        expected.map(|(id, group, is_control)| (id.to_owned(), group.to_owned(), is_control))
+    );
+    assert_eq!(suite.settings.pack.unwrap().version, "1.0.0");
+}
