@@ -17,12 +17,12 @@ pub(super) struct Mutations {
 }
 
 impl Loader<'_> {
-    /// Reads `{var: request, by: [base64, leetspeak]}`.
+    /// Reads `{var: request, by: [encode/base64, wrap/story]}`.
     pub(super) fn mutations(&self, node: &Node) -> Option<Mutations> {
         let fields = self.fields(node, "`mutate`", &["var", "by"])?;
         let (Some(var), Some(names)) = (self.text_at(&fields, "var"), self.texts_at(&fields, "by"))
         else {
-            let hint = "write `{var: request, by: [base64, leetspeak]}`";
+            let hint = "write `{var: request, by: [encode/base64, wrap/story]}`";
             self.wrong(node, "`mutate` wants `var` and `by`", hint);
             return None;
         };

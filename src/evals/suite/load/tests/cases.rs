@@ -272,7 +272,7 @@ fn too_much_is_refused() {
 
 #[test]
 fn forms_of_attacks_are_cases_of_their_own() {
-    let own = "metadata: {promptgate: {mutate: {var: q, by: [base64, reversed]}}}\n";
+    let own = "metadata: {promptgate: {mutate: {var: q, by: [encode/base64, encode/reversed]}}}\n";
     let text = format!(
         "prompts: [a]\nproviders: [echo]\ntests: [{{metadata: {{id: c}}, vars: {{q: hello}}}}]\n{own}"
     );
@@ -282,7 +282,10 @@ fn forms_of_attacks_are_cases_of_their_own() {
         .map(|case| (case.id.0.as_str(), &case.vars["q"]))
         .collect();
     assert_eq!(asked[0], ("c", &json!("hello")));
-    assert_eq!((asked[1].0, asked[2].0), ("c/base64", "c/reversed"));
+    assert_eq!(
+        (asked[1].0, asked[2].0),
+        ("c/encode/base64", "c/encode/reversed")
+    );
     assert!(
         asked[1].1.as_str().unwrap().contains("aGVsbG8="),
         "{asked:?}"
@@ -294,7 +297,10 @@ fn forms_of_attacks_are_cases_of_their_own() {
     );
     let wrong = text.replace("base64", "base46");
     let problems = shown(&load_with(&wrong, &[]).unwrap_err());
-    assert!(problems.contains("did you mean `base64`?"), "{problems}");
+    assert!(
+        problems.contains("did you mean `encode/base64`?"),
+        "{problems}"
+    );
     let nowhere = text.replace("var: q", "var: z");
     let problems = shown(&load_with(&nowhere, &[]).unwrap_err());
     assert!(problems.contains("no case has a text in `z`"), "{problems}");
