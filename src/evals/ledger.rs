@@ -204,6 +204,7 @@ impl Ledger {
             "suite": plan.suite,
             "path": plan.path,
             "plan_hash": plan_hash(plan),
+            "by": plan.by,
             "sides": sides,
             "cells": cells,
         });

@@ -23,12 +23,9 @@ impl Runs {
     pub(super) async fn flaky(&self, plan: &RunPlan) -> BTreeSet<String> {
         let today = self.ledger.now().unix_seconds().div_euclid(DAY_SECONDS);
         let mut days: BTreeMap<String, BTreeMap<i64, Passed>> = BTreeMap::new();
-        for (began, rows) in self.scheduled_runs(&plan.suite).await {
-            let age = today - began.unix_seconds().div_euclid(DAY_SECONDS);
-            for row in rows
-                .iter()
-                .filter(|row| row.cell.side == Side::Head && age < DAYS)
-            {
+        for (began, rows) in self.scheduled_runs(&plan.suite, today).await {
+            let age = age_of(began, today);
+            for row in rows.iter().filter(|row| row.cell.side == Side::Head) {
                 let of_case = days.entry(row.cell.case.0.clone()).or_default();
                 count(of_case.entry(age).or_default(), row.grade.mark);
             }
@@ -37,17 +34,19 @@ impl Runs {
         flaky.map(|(case, _)| case).collect()
     }
 
-    async fn scheduled_runs(&self, suite: &str) -> Vec<(Timestamp, Vec<Row>)> {
+    /// The runs of the last days that a schedule began, newest first.
+    async fn scheduled_runs(&self, suite: &str, today: i64) -> Vec<(Timestamp, Vec<Row>)> {
         let mut found = Vec::new();
         let runs = self.ledger.runs(None, LOOKED_THROUGH).await;
         for run in runs.unwrap_or_default() {
-            let is_ours = fact(run.plan.as_deref(), "suite").as_deref() == Some(suite);
+            let says =
+                |name: &str, value: &str| fact(run.plan.as_deref(), name).as_deref() == Some(value);
+            let is_ours = says("suite", suite) && says("by", schedule::BY);
             let (true, Some(_), Some(began)) = (is_ours, run.ended, run.began) else {
                 continue;
             };
-            let start = self.ledger.start(&run).await.ok().flatten();
-            if start.is_none_or(|start| start.plan.by.as_deref() != Some(schedule::BY)) {
-                continue;
+            if DAYS <= age_of(began, today) {
+                break;
             }
             if let Ok(rows) = self.ledger.rows(run.id).await {
                 found.push((began, rows));
@@ -58,6 +57,11 @@ impl Runs {
         }
         found
     }
+}
+
+/// How many days before `today`, counted since 1970.
+const fn age_of(began: Timestamp, today: i64) -> i64 {
+    today - began.unix_seconds().div_euclid(DAY_SECONDS)
 }
 
 /// Whether a case that ran on these days, by their age, is flaky.
