@@ -287,10 +287,7 @@ fn price_judges(
 }
 
 fn assertions(case: &Case) -> impl Iterator<Item = &Assertion> {
-    case.asserts.iter().flat_map(|node| match node {
-        AssertNode::One(assertion) => std::slice::from_ref(&**assertion),
-        AssertNode::Set(set) => set.asserts.as_slice(),
-    })
+    case.asserts.iter().flat_map(AssertNode::assertions)
 }
 
 /// The model that decides: the assertion's own, the case's, or the suite's.

@@ -29,10 +29,8 @@ fn is_comparison(assertion: &Assertion) -> bool {
 
 /// Whether the outputs of a case are compared with each other.
 pub(super) fn compares(case: &Case) -> bool {
-    case.asserts.iter().any(|node| match node {
-        AssertNode::One(assertion) => is_comparison(assertion),
-        AssertNode::Set(set) => set.asserts.iter().any(is_comparison),
-    })
+    let mut assertions = case.asserts.iter().flat_map(AssertNode::assertions);
+    assertions.any(is_comparison)
 }
 
 /// Compares the outputs of a case on one side, and grades each row anew with what comes of it.

@@ -12,7 +12,7 @@ use crate::evals::run::cells::Cell;
 use crate::evals::run::filling::{Filled, Memory, as_text, fill_cell};
 use crate::evals::run::grading::{self, Work, unjudged};
 use crate::evals::run::reply;
-use crate::evals::suite::{AssertNode, Assertion, AssertionKind, Case, ModelSource};
+use crate::evals::suite::{AssertNode, AssertionKind, Case, ModelSource};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -212,11 +212,8 @@ async fn answered<G: Gateway>(
 }
 
 fn asserts_latency(case: &Case) -> bool {
-    let is_latency = |assertion: &Assertion| assertion.kind == AssertionKind::Latency;
-    case.asserts.iter().any(|node| match node {
-        AssertNode::One(assertion) => is_latency(assertion),
-        AssertNode::Set(set) => set.asserts.iter().any(is_latency),
-    })
+    let mut assertions = case.asserts.iter().flat_map(AssertNode::assertions);
+    assertions.any(|assertion| assertion.kind == AssertionKind::Latency)
 }
 
 /// The request parameters of a cell: what its case says wins over prompt and model.

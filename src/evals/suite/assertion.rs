@@ -14,6 +14,17 @@ pub enum AssertNode {
     Set(AssertSet),
 }
 
+impl AssertNode {
+    /// Returns the assertions in it.
+    #[must_use]
+    pub fn assertions(&self) -> &[Assertion] {
+        match self {
+            Self::One(assertion) => std::slice::from_ref(assertion),
+            Self::Set(set) => &set.asserts,
+        }
+    }
+}
+
 /// Several assertions with a score of their own: promptfoo's `assert-set`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AssertSet {

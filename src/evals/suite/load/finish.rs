@@ -129,10 +129,7 @@ fn needs_judge(node: &AssertNode) -> bool {
         };
         asks && assertion.grader.is_none()
     };
-    match node {
-        AssertNode::One(assertion) => asks(assertion),
-        AssertNode::Set(set) => set.asserts.iter().any(asks),
-    }
+    node.assertions().iter().any(asks)
 }
 
 /// The value at a path as text; a list as its items with commas between.
