@@ -1,4 +1,4 @@
-//! Hashes over what is JSON: the names under which questions, cells and plans are known again.
+//! Hashes: the names under which questions, cells, plans and files are known again.
 
 use crate::domain::BundleHash;
 use serde::Serialize;
@@ -6,12 +6,14 @@ use sha2::{Digest as _, Sha256};
 
 /// Returns the SHA-256 of a value's JSON, as 64 hex digits.
 pub(super) fn digest<T: Serialize>(value: &T) -> String {
-    let mut hash = Sha256::new();
     // What is hashed here has string keys and finite numbers, so that writing it cannot fail; if it did,
     // the hash would be that of what was written so far.
-    let json = serde_json::to_vec(value).unwrap_or_default();
-    hash.update(&json);
-    BundleHash(hash.finalize().into()).to_hex()
+    sha256(&serde_json::to_vec(value).unwrap_or_default())
+}
+
+/// Returns the SHA-256 of bytes, as 64 hex digits.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    BundleHash(Sha256::digest(bytes).into()).to_hex()
 }
 
 #[cfg(test)]

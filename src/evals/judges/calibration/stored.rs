@@ -3,14 +3,14 @@
 //! They hold for the judge and the labels that they were made with: another model, parameter, instruction or
 //! label makes them worthless, and so does a release that words the built-in instructions anew.
 
-use crate::domain::{BundleHash, Timestamp};
+use crate::domain::Timestamp;
+use crate::evals::digest::sha256;
 use crate::evals::judges::calibration::report::CalibrationReport;
 use crate::evals::judges::rubric::RUBRIC;
 use crate::evals::judges::{panel, session};
 use crate::evals::plan::{Calibration, JudgePlan};
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
-use sha2::{Digest as _, Sha256};
 
 /// The layout.
 const VERSION: u32 = 1;
@@ -41,7 +41,7 @@ impl StoredCalibration {
         Self {
             version: VERSION,
             judge_hash: report.judge_hash.clone(),
-            labels_sha256: sha256(labels),
+            labels_sha256: sha256(labels.as_bytes()),
             counts: report.counts,
             unjudged: u64::try_from(report.unjudged.len()).unwrap_or(u64::MAX),
             at,
@@ -65,7 +65,7 @@ pub fn stored(text: &str, judge: &JudgePlan, labels: &str) -> Option<Calibration
     let stored: StoredCalibration = serde_json::from_str(text).ok()?;
     let is_same = stored.version == VERSION
         && stored.judge_hash == identity(judge)
-        && stored.labels_sha256 == sha256(labels);
+        && stored.labels_sha256 == sha256(labels.as_bytes());
     is_same.then_some(stored.counts)
 }
 
@@ -92,8 +92,4 @@ pub fn identity(judge: &JudgePlan) -> String {
     }));
     let hashes: Vec<&str> = hashes.iter().map(String::as_str).collect();
     panel::hash_of(&hashes)
-}
-
-fn sha256(text: &str) -> String {
-    BundleHash(Sha256::digest(text.as_bytes()).into()).to_hex()
 }

@@ -11,6 +11,7 @@ mod verify;
 
 pub use verify::{Verified, verify};
 
+use crate::evals::digest::sha256;
 use crate::evals::grade::Mark;
 use crate::evals::plan::Side;
 use crate::evals::render::lists;
@@ -19,7 +20,6 @@ use crate::evals::row::Row;
 use clauses::CLAUSES;
 use serde::Serialize;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -206,13 +206,4 @@ impl Chain {
         self.previous = hash;
         self.sequence += 1;
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
 }

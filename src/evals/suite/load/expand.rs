@@ -1,11 +1,12 @@
 //! Drafts -> cases: defaults under them, lists of values written out, files of values read.
 
+use crate::evals::digest::sha256;
 use crate::evals::suite::load::drafts::Draft;
 use crate::evals::suite::load::files::extension;
 use crate::evals::suite::load::models::{NamedModel, is_meant};
 use crate::evals::suite::load::node::{Content, Field, Node};
 use crate::evals::suite::load::prompts::NamedPrompt;
-use crate::evals::suite::load::reading::{FILE, Loader, is_foreign_code, is_javascript, sha256};
+use crate::evals::suite::load::reading::{FILE, Loader, is_foreign_code, is_javascript};
 use crate::evals::suite::{AssertNode, Case, CaseId, CaseOptions};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

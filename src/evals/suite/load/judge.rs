@@ -1,12 +1,13 @@
 //! The file of a judge: its model, parameters and instructions.
 
+use crate::evals::digest::sha256;
 use crate::evals::judges::calibration;
 use crate::evals::plan::{Calibration, JudgePlan, Panelist};
 use crate::evals::suite::ModelSource;
 use crate::evals::suite::load::files::{parent, resolve};
 use crate::evals::suite::load::node::{Content, Node};
 use crate::evals::suite::load::problem::Problem;
-use crate::evals::suite::load::reading::{FILE, Loader, sha256};
+use crate::evals::suite::load::reading::{FILE, Loader};
 use crate::evals::suite::load::{JudgeFile, Source};
 use serde_json::{Value, json};
 

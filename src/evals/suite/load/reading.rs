@@ -1,11 +1,11 @@
 //! What a load has read so far, within its bounds, and what it has found wrong.
 
+use crate::evals::digest::sha256;
 use crate::evals::suite::load::files::{Unreadable, extension, join, parent, resolve};
 use crate::evals::suite::load::node::{Content, Node};
 use crate::evals::suite::load::problem::{self, Problem};
 use crate::evals::suite::load::{Source, glob};
 use crate::evals::suite::{Script, Suite};
-use sha2::{Digest as _, Sha256};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -326,13 +326,4 @@ pub(super) fn is_foreign_code(path: &str) -> bool {
         "ts", "tsx", "mts", "cts", "py", "rb", "sh", "bash", "exe", "bat", "cmd", "ps1", "pl", "go",
     ];
     endings.contains(&extension(path).as_str())
-}
-
-/// Returns SHA-256 as 64 hex digits.
-pub(in crate::evals) fn sha256(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
