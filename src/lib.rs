@@ -9,6 +9,7 @@ pub mod access;
 pub mod app;
 pub mod cli;
 pub mod domain;
+pub mod embeddings;
 pub mod evals;
 pub mod git;
 pub mod metering;

@@ -22,7 +22,7 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Each outside thing has one room. hyper is two things: a server and a client.
-const OWNERS: [(&str, &str); 28] = [
+const OWNERS: [(&str, &str); 31] = [
     ("axum", "server"),
     ("tower", "server"),
     ("tower_http", "server"),
@@ -37,6 +37,9 @@ const OWNERS: [(&str, &str); 28] = [
     ("sled", "store"),
     ("rustix", "store"),
     ("hnsw_rs", "embeddings"),
+    ("faer", "embeddings"),
+    ("half", "embeddings"),
+    ("csv", "embeddings"),
     ("tiktoken_rs", "metering"),
     ("opentelemetry", "telemetry"),
     ("opentelemetry_sdk", "telemetry"),

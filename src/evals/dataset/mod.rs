@@ -4,8 +4,8 @@
 //! checked here too.
 
 mod cells;
-mod csv;
 mod rows;
+mod tables;
 
-pub(in crate::evals) use csv::table;
 pub(in crate::evals) use rows::{json_lines, table_rows};
+pub(in crate::evals) use tables::table;

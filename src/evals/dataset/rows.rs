@@ -1,7 +1,7 @@
 //! Rows of tables and lines of JSON as cases.
 
 use crate::evals::dataset::cells;
-use crate::evals::dataset::csv::{Record, table};
+use crate::evals::dataset::tables::{Record, table};
 use crate::evals::suite::load::{Content, Field, Node};
 use crate::evals::suite::{Place, Problem};
 use serde_json::{Value, json};
