@@ -1,8 +1,8 @@
 //! `metadata.promptgate`: what promptfoo has no words for. It ignores `metadata`, so the file stays its.
 
 use crate::domain::PicoDollars;
+use crate::evals::schedule::Times;
 use crate::evals::suite::load::assertions::ANY;
-use crate::evals::suite::load::cron;
 use crate::evals::suite::load::fields::Fields;
 use crate::evals::suite::load::finish::{PairPaths, Paths};
 use crate::evals::suite::load::node::{Content, Node};
@@ -362,9 +362,8 @@ impl Loader<'_> {
                 .filter_map(|alert| self.alert(alert))
                 .collect();
         }
-        if let Some(fault) = cron::fault(&schedule.cron) {
-            let message = format!("`{}` is no time of cron: {fault}", schedule.cron);
-            self.problem(Problem::new(place.place(), message));
+        if let Err(error) = Times::parse(&schedule.cron, &schedule.time_zone) {
+            self.problem(Problem::new(place.place(), error.to_string()));
             return None;
         }
         Some(schedule)
