@@ -234,6 +234,7 @@ fn unasked(text: String, filled: &Filled) -> Reply {
         text,
         finish_reason: None,
         log_probs: None,
+        tokens: Value::Null,
         model_returned: None,
         usage: None,
         cost: Cost::default(),

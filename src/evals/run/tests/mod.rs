@@ -117,6 +117,7 @@ fn reply(text: &str, pico: u64) -> Reply {
         message: json!({"role": "assistant", "content": text}),
         finish_reason: Some("stop".to_owned()),
         log_probs: None,
+        tokens: serde_json::Value::Null,
         model_returned: None,
         usage: None,
         cost: Cost {
