@@ -8,6 +8,7 @@ use crate::evals::grade::Step;
 use crate::evals::judges::{JudgeContext, Steps};
 use crate::evals::plan::{RunPlan, SubjectPrompt};
 use crate::evals::row::{Answer, CellKey, Row};
+use crate::evals::run::Config;
 use crate::evals::run::cells::Cell;
 use crate::evals::run::filling::{Filled, Memory, as_text, fill_cell};
 use crate::evals::run::grading::{self, Work, unjudged};
@@ -28,8 +29,7 @@ pub(super) struct Common<'a> {
     pub(super) canary: &'a str,
     /// Steps that judges planned.
     pub(super) steps: &'a Steps,
-    /// Hosts that suites may ask.
-    pub(super) webhooks: &'a [String],
+    pub(super) config: &'a Config,
 }
 
 /// A cell that is filled, and its hash.
@@ -72,25 +72,32 @@ fn hash_of(common: Common<'_>, cell: &Cell<'_>, filled: &Result<Filled, String>)
     };
     let judge = common.plan.judge.as_ref().map(|judge| &judge.hash);
     let settings = &common.plan.settings.judge;
-    digest(&json!([
-        [
+    let mut parts = vec![
+        json!([
             json!(cell.key()),
             asked,
             json!(subject.model),
             json!(subject.parameters)
-        ],
-        [
+        ]),
+        json!([
             json!(subject.transform),
             json!(case.given_output),
             json!(case.options)
-        ],
-        [
+        ]),
+        json!([
             json!(case.asserts),
             json!(case.threshold),
             json!(case.scoring)
-        ],
-        [json!(judge), json!(settings)],
-    ]))
+        ]),
+        json!([json!(judge), json!(settings)]),
+    ];
+    // What few cells have is left out elsewhere: a row that is kept is known by its name.
+    let models = [&common.config.judge_model, &common.config.embedding_model];
+    if models.iter().any(|model| model.is_some()) {
+        parts.push(json!(models));
+    }
+    parts.extend(case.metadata.get(trajectory::SESSION).cloned());
+    digest(&parts)
 }
 
 impl Ready<'_> {
@@ -163,12 +170,12 @@ impl<'a> Common<'a> {
             run: self.run,
             cell: Some(cell),
             judge: self.plan.judge.as_ref(),
-            default_model: None,
-            embedding_model: None,
+            default_model: self.config.judge_model.as_deref(),
+            embedding_model: self.config.embedding_model.as_deref(),
             timeout: timeout_of(self.plan),
             salt: &self.plan.suite,
             steps: self.steps,
-            allowed_webhooks: self.webhooks,
+            allowed_webhooks: &self.config.webhooks,
         }
     }
 }

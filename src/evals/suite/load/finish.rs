@@ -114,7 +114,8 @@ impl Loader<'_> {
         if 0 < unjudged {
             self.warn(format!(
                 "{unjudged} assertions are judged by a model, and none is named: set \
-                 `metadata.promptgate.judge`, or `options.provider` in `defaultTest`"
+                 `metadata.promptgate.judge`, `options.provider` in `defaultTest`, or `judge_model` \
+                 under `[evals]` in promptgate.toml"
             ));
         }
     }
