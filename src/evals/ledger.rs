@@ -2,7 +2,7 @@
 //!
 //! Everything is freed of known secrets before it is written.
 
-use crate::domain::{CallRecord, CallState, Clock, PicoDollars, RunId, Timestamp};
+use crate::domain::{CallRecord, CallState, Clock, Operation, PicoDollars, RunId, Timestamp};
 use crate::evals::digest::digest;
 use crate::evals::plan::RunPlan;
 use crate::evals::report::{RunReport, Spent};
@@ -368,6 +368,38 @@ impl Ledger {
                     return Ok(records);
                 }
             }
+        })
+        .await
+    }
+
+    /// Returns the chat calls of a client's session in their order, with what was sent and answered; `None` when
+    /// there are more than `most`. Calls of runs and of shadows, which no client saw, are left out.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::calls`] and [`Store::record`].
+    pub async fn session(
+        &self,
+        session: &str,
+        most: usize,
+    ) -> Result<Option<Vec<CallRecord>>, store::Error> {
+        let filter = CallFilter {
+            session: Some(session.to_owned()),
+            operation: Some(Operation::Chat),
+            ..CallFilter::default()
+        };
+        self.blocking(move |store| {
+            let rows = store.calls(&filter, None, most.saturating_add(1))?;
+            if most < rows.len() {
+                return Ok(None);
+            }
+            let mut records = Vec::new();
+            for row in rows.iter().rev() {
+                records.extend(store.record(&row.id.to_string())?);
+            }
+            records
+                .retain(|record| record.intent.run.is_none() && record.intent.shadow_of.is_none());
+            Ok(Some(records))
         })
         .await
     }

@@ -211,7 +211,7 @@ pub(super) mod tests {
         pub(in crate::evals) case: Case,
         pub(in crate::evals) subject: Subject,
         pub(in crate::evals) vars: Map<String, Value>,
-        pub(in crate::evals) steps: Vec<Step>,
+        pub(in crate::evals) steps: Result<Vec<Step>, String>,
         pub(in crate::evals) canary: Option<String>,
     }
 
@@ -245,7 +245,7 @@ pub(super) mod tests {
                     delay_ms: 0,
                 },
                 vars: Map::new(),
-                steps: Vec::new(),
+                steps: Ok(Vec::new()),
                 canary: None,
             }
         }
@@ -259,7 +259,7 @@ pub(super) mod tests {
                 vars: &self.vars,
                 prompt: "hi",
                 sent: &[],
-                steps: &self.steps,
+                steps: self.steps.as_deref().map_err(String::as_str),
                 canary: self.canary.as_deref(),
                 repeat: 0,
             };

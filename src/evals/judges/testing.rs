@@ -235,7 +235,7 @@ impl Desk {
             vars: &self.vars,
             prompt: &self.prompt,
             sent: &[],
-            steps: &self.tools,
+            steps: Ok(&self.tools),
             canary: None,
             repeat: 0,
         }

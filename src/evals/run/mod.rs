@@ -28,6 +28,7 @@ mod reply;
 mod runner;
 mod stopping;
 mod till;
+mod trajectory;
 
 #[cfg(test)]
 mod tests;

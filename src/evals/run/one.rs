@@ -4,15 +4,15 @@ use crate::domain::Timestamp;
 use crate::domain::{Cost, Purpose, RunId};
 use crate::evals::digest::digest;
 use crate::evals::gateway::{Ask, AskContent, AskError, Gateway, Reply};
-use crate::evals::grade::Step;
 use crate::evals::judges::{JudgeContext, Steps};
+use crate::evals::ledger::Ledger;
 use crate::evals::plan::{RunPlan, SubjectPrompt};
 use crate::evals::row::{Answer, CellKey, Row};
 use crate::evals::run::Config;
 use crate::evals::run::cells::Cell;
 use crate::evals::run::filling::{Filled, Memory, as_text, fill_cell};
 use crate::evals::run::grading::{self, Work, unjudged};
-use crate::evals::run::reply;
+use crate::evals::run::{reply, trajectory};
 use crate::evals::suite::{AssertNode, AssertionKind, Case, ModelSource};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -26,6 +26,8 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 pub(super) struct Common<'a> {
     pub(super) run: RunId,
     pub(super) plan: &'a RunPlan,
+    /// Where sessions are recorded.
+    pub(super) ledger: &'a Ledger,
     pub(super) canary: &'a str,
     /// Steps that judges planned.
     pub(super) steps: &'a Steps,
@@ -143,7 +145,10 @@ impl Ready<'_> {
                 return (row, None);
             }
         };
-        let work = work(common, &self.cell, filled, reply);
+        let mut work = work(common, &self.cell, filled, reply);
+        if let Some(steps) = trajectory::of_session(common.ledger, &work).await {
+            work.steps = steps;
+        }
         row.sent.clone_from(&work.sent);
         match grading::transform(work).await {
             Ok(work) => {
@@ -266,7 +271,7 @@ fn work(common: Common<'_>, cell: &Cell<'_>, filled: Filled, reply: Reply) -> Wo
     };
     let canary = Some(common.canary).filter(planted).map(str::to_owned);
     Work {
-        steps: steps(&reply.message),
+        steps: Ok(trajectory::of_message(&reply.message)),
         answer: Answer {
             call: reply.call,
             output,
@@ -298,27 +303,6 @@ fn graded_subject(cell: &Cell<'_>) -> crate::evals::plan::Subject {
     subject
 }
 
-/// Returns the tools that a message calls.
-fn steps(message: &Value) -> Vec<Step> {
-    let calls = message.get("tool_calls").and_then(Value::as_array);
-    let calls = calls
-        .into_iter()
-        .flatten()
-        .filter_map(|call| call.get("function"));
-    let calls = calls.chain(message.get("function_call"));
-    let step = |function: &Value| {
-        let arguments = function.get("arguments").cloned().unwrap_or_default();
-        let parsed = arguments
-            .as_str()
-            .and_then(|text| serde_json::from_str(text).ok());
-        Some(Step {
-            name: function.get("name")?.as_str()?.to_owned(),
-            arguments: parsed.unwrap_or(arguments),
-        })
-    };
-    calls.filter_map(step).collect()
-}
-
 /// What was graded in a row that is known already; `None` when nothing could be.
 pub(super) fn known_work(cell: &Cell<'_>, row: &Row) -> Option<Work> {
     let answer = row.answer.clone()?;
@@ -326,7 +310,7 @@ pub(super) fn known_work(cell: &Cell<'_>, row: &Row) -> Option<Work> {
         return None;
     }
     Some(Work {
-        steps: steps(&answer.message),
+        steps: Ok(trajectory::of_message(&answer.message)),
         answer,
         log_probs: None,
         case: cell.case.clone(),

@@ -297,6 +297,7 @@ impl<G: Gateway> Runner<G> {
         Common {
             run: self.begun.run,
             plan: &start.plan,
+            ledger: &self.ledger,
             canary: &start.canary,
             steps: &self.steps,
             config: &self.config,

@@ -49,7 +49,7 @@ pub async fn calibrate(
                 vars: &case.vars,
                 prompt: "",
                 sent: &[],
-                steps: &[],
+                steps: Ok(&[]),
                 canary: None,
                 repeat: 0,
             };
