@@ -136,6 +136,7 @@ pub(crate) async fn read(
         match plan(trees, base, &filter, &figures) {
             Ok(mut plan) => {
                 plan.by = asked_by(arguments, environment);
+                plan.find_commit(head.root());
                 if base.is_none() {
                     plan.baseline = blessed(&arguments.evals.path, &plan.suite)?;
                 }

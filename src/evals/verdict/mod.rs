@@ -201,7 +201,9 @@ pub fn report(finished: &Finished<'_>) -> RunReport {
             path: plan.path.clone(),
             description: plan.description.clone(),
             hash: plan.suite_hash.clone(),
-            commit: None,
+            commit: plan.committed.as_ref().map(|found| found.commit.clone()),
+            has_uncommitted_changes: (plan.committed.as_ref())
+                .is_some_and(|found| found.has_uncommitted_changes),
             files: plan.files.clone(),
         },
         began: finished.began,

@@ -102,6 +102,7 @@ pub fn plan(judge: &JudgePlan, labels: &[Label]) -> RunPlan {
             ..Forecast::default()
         },
         files: Vec::new(),
+        committed: None,
         by: None,
         baseline: None,
         quarantined: std::collections::BTreeSet::new(),
