@@ -52,6 +52,8 @@ pub enum AskContent {
         hash: BundleHash,
         /// Its variables.
         variables: Map<String, Value>,
+        /// What a client says beside them.
+        messages: Vec<Value>,
     },
 }
 

@@ -67,8 +67,17 @@ fn hash_of(common: Common<'_>, cell: &Cell<'_>, filled: &Result<Filled, String>)
         Ok(filled) => match &filled.content {
             AskContent::Messages(messages) => json!(messages),
             AskContent::Version {
-                hash, variables, ..
-            } => json!([hash, variables]),
+                hash,
+                variables,
+                messages,
+                ..
+            } if messages.is_empty() => json!([hash, variables]),
+            AskContent::Version {
+                hash,
+                variables,
+                messages,
+                ..
+            } => json!([hash, variables, messages]),
         },
         Err(reason) => json!({ "reason": reason }),
     };
@@ -342,23 +351,4 @@ pub(super) fn remember(memory: &mut Memory, cell: &Cell<'_>, row: &Row) {
     );
     said.insert("output".to_owned(), answer.output.clone());
     memory.said.push(said.into());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::steps;
-    use serde_json::json;
-
-    #[test]
-    fn tool_calls_are_steps() {
-        let message = json!({"tool_calls": [
-            {"function": {"name": "find", "arguments": "{\"id\":1}"}},
-            {"function": {"name": "odd", "arguments": "{"}},
-            {"type": "custom"},
-        ]});
-        let found = steps(&message);
-        assert_eq!(found[0].arguments, json!({"id": 1}));
-        assert_eq!((found[1].name.as_str(), found.len()), ("odd", 2));
-        assert_eq!(found[1].arguments, json!("{"));
-    }
 }

@@ -171,6 +171,7 @@ fn case(place: usize, answer: &Labelled<'_>, judge: &JudgePlan) -> Case {
         given_output: Some(label.output.clone()),
         cluster: None,
         slices: BTreeMap::new(),
+        messages: None,
         group: None,
         place: at,
     }

@@ -17,12 +17,13 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Keys under `metadata.promptgate`.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "version",
     "repeat",
     "concurrency",
     "cluster",
     "slices",
+    "messages",
     "judge",
     "gates",
     "promote",
@@ -67,6 +68,7 @@ impl Loader<'_> {
             settings.max_error_share = share;
         }
         paths.cluster = fields.get("cluster").cloned();
+        paths.messages = fields.get("messages").cloned();
         paths.slices = match fields.get("slices") {
             Some(node) if node.text().is_some() => vec![node.clone()],
             Some(_) => self.list_at(&fields, "slices").unwrap_or_default().to_vec(),
