@@ -32,5 +32,7 @@ pub mod schedule;
 pub mod script;
 pub mod suite;
 pub mod template;
+#[cfg(test)]
+mod testing;
 pub mod values;
 pub mod verdict;
