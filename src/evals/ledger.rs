@@ -46,6 +46,8 @@ pub enum Stop {
     Shutdown,
     /// What is left cannot change the verdict.
     Decided,
+    /// A test that may be looked at all the time has decided.
+    Tested,
     /// The figures are as precise as was asked for.
     Precise,
     /// Rows can no longer be kept.
@@ -65,6 +67,7 @@ impl Stop {
             Self::Cancelled => "it was stopped",
             Self::Shutdown => "the server stopped",
             Self::Decided => "what is left cannot change the verdict",
+            Self::Tested => "an anytime-valid test has decided",
             Self::Precise => "the figures are precise enough",
             Self::Unrecorded => "its rows can no longer be kept",
             Self::Offline => "it ran offline, and not all answers were there",
@@ -74,7 +77,7 @@ impl Stop {
     /// Whether the run has said all it was to say.
     #[must_use]
     pub const fn is_complete(self) -> bool {
-        matches!(self, Self::Decided | Self::Precise)
+        matches!(self, Self::Decided | Self::Tested | Self::Precise)
     }
 }
 

@@ -30,6 +30,7 @@ pub mod row;
 pub mod run;
 pub mod schedule;
 pub mod script;
+mod sequential;
 pub mod suite;
 pub mod template;
 #[cfg(test)]

@@ -115,6 +115,21 @@ pub struct Subject {
     pub delay_ms: u64,
 }
 
+/// The variable that holds what was said so far.
+pub(super) const CONVERSATION: &str = "_conversation";
+
+impl Subject {
+    /// Whether the prompt wants to know what was said before.
+    #[must_use]
+    pub fn uses_conversation(&self) -> bool {
+        match &self.prompt {
+            SubjectPrompt::Text { template } => template.contains(CONVERSATION),
+            SubjectPrompt::Chat { messages } => messages.to_string().contains(CONVERSATION),
+            SubjectPrompt::Version { .. } => false,
+        }
+    }
+}
+
 /// The prompt of a subject.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -157,7 +157,7 @@ fn given(cell: &Cell<'_>, memory: &Memory, canary: &str) -> Map<String, Value> {
     let mut given = memory.stored.clone();
     given.insert("__repeatIndex".to_owned(), cell.repeat.into());
     given.insert(CANARY.to_owned(), canary.into());
-    if uses_conversation(cell.subject) && !cell.case.options.is_without_conversation {
+    if cell.subject.uses_conversation() && !cell.case.options.is_without_conversation {
         given.insert(CONVERSATION.to_owned(), memory.said.clone().into());
     }
     given

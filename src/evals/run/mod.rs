@@ -454,7 +454,7 @@ fn fact(facts: Option<&serde_json::value::RawValue>, name: &str) -> Option<Strin
 /// Whether a run has something left to ask: it was cut, or stopped before its time.
 fn is_cut(run: &StoredRun) -> bool {
     let stopped = fact(run.result.as_deref(), "stopped");
-    let is_complete = |stop: &str| ["decided", "precise"].contains(&stop);
+    let is_complete = |stop: &str| ["decided", "tested", "precise"].contains(&stop);
     run.ended.is_none() || stopped.is_some_and(|stop| !is_complete(&stop))
 }
 

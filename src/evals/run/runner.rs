@@ -116,8 +116,7 @@ impl<G: Gateway> Runner<G> {
             halt.clone(),
         );
         let cells = Cells::of(plan);
-        let heads = cells.iter().filter(|cell| cell.side.side == Side::Head);
-        let watch = Watch::new(settings, heads.map(|cell| cell.subject.label.clone()));
+        let watch = Watch::new(plan, &cells);
         Self {
             ledger,
             till,

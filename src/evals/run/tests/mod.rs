@@ -3,6 +3,7 @@
 mod asking;
 mod comparing;
 mod going_on;
+mod sequential;
 
 use crate::domain::{CallId, Clock, Cost, CostQuality, PicoDollars, RunId};
 use crate::evals::gateway::{Ask, AskContent, AskError, Embedded, Gateway, Pending, Reply};
