@@ -249,7 +249,7 @@ mod tests {
             calls(&[("b", "find"), ("c", "mail")]),
         );
         let turns = [
-            turn(&[user.clone()], Some(&first)),
+            turn(std::slice::from_ref(&user), Some(&first)),
             turn(
                 &[user.clone(), first.clone(), result("a", "7")],
                 Some(&second),

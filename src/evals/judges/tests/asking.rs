@@ -265,8 +265,9 @@ async fn a_judge_that_tells_no_probabilities_is_asked_without_from_then_on() {
     let mut desk = Desk::of("text");
     desk.gateway.refuses_log_probs = true;
     let assertion = assertion("g-eval", json!("Coherent? JUDGE:ge-eight"));
-    assert_eq!(desk.decide(&assertion).await.score, 0.8);
-    assert_eq!(desk.decide(&assertion).await.score, 0.8);
+    let first = desk.decide(&assertion).await;
+    let second = desk.decide(&assertion).await;
+    assert_eq!((first.score, second.score), (0.8, 0.8));
     let asked = desk.gateway.asked.lock().unwrap();
     let has: Vec<bool> = asked
         .iter()

@@ -1,6 +1,7 @@
 //! Runs that end because a test has decided.
 
 use super::{Bench, Scripted, case, plan, reply, said, side};
+use crate::evals::baseline::{Baseline, BaselineError};
 use crate::evals::ledger::{RunEnd, Stop};
 use crate::evals::plan::{RunPlan, Side};
 use crate::evals::report::{RunReport, Verdict};
@@ -53,7 +54,7 @@ async fn a_head_that_is_as_good_passes_before_all_is_asked() {
     let (end, report) = run(&plan, &bad_at(&[])).await;
     assert_eq!(end.stopped, Some(Stop::Tested));
     assert_eq!(report.verdict, Verdict::Passed, "{}", report.summary);
-    let stopped = report.spent.stopped.unwrap();
+    let stopped = report.spent.stopped.clone().unwrap();
     assert!(
         stopped.starts_with("an anytime-valid test has decided after "),
         "{stopped}"
@@ -77,6 +78,11 @@ async fn a_head_that_is_as_good_passes_before_all_is_asked() {
         .any(|warning| warning.starts_with("stopped early: "));
     assert!(warned, "{:?}", report.warnings);
     assert!(end.passed < 500, "{}", end.passed);
+    let refused = Baseline::of(&report).unwrap_err();
+    assert!(
+        matches!(refused, BaselineError::Stopped { .. }),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
