@@ -131,7 +131,7 @@ async fn what_a_client_says_goes_with_the_variables() {
     assert_eq!(
         sent(&journal[0]),
         [
-            pair("system", "You serve Ada."),
+            pair("system", "You serve Ada.\n"),
             pair("user", "where is Ada?")
         ]
     );
