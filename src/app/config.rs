@@ -5,8 +5,9 @@ use crate::app::file::{
     DurabilityName, File, LogFormatName, OnFullName, PriceTable, ProviderTable,
 };
 use crate::app::origin::{DEFAULT_FILE, Environment, Origin, Overrides};
-use crate::app::source;
+use crate::app::{evals, source};
 use crate::domain::{Durability, Secret, nearest_names};
+use crate::evals::run;
 use crate::metering::{self, PriceRow};
 use crate::proxy::WELL_KNOWN;
 use crate::{prompts, providers, server, store, telemetry};
@@ -49,8 +50,8 @@ pub struct Config {
     pub prices: Vec<PriceRow>,
     /// Logs and traces.
     pub telemetry: telemetry::Config,
-    /// Hosts that `webhook` assertions of suites may ask.
-    pub webhooks: Vec<String>,
+    /// What holds for runs of evals.
+    pub runs: run::Config,
     /// The directory of suites.
     pub evals: PathBuf,
     /// Where due times of schedules are claimed.
@@ -74,7 +75,7 @@ impl Config {
                 ("telemetry", format!("{:?}", config.telemetry)),
                 ("evals", {
                     let places = (&config.evals, &config.claims);
-                    format!("{:?} {places:?}", config.webhooks)
+                    format!("{:?} {places:?}", config.runs)
                 }),
             ]
         };
@@ -179,24 +180,10 @@ fn check(file: &File, origin: Origin) -> Result<Config, Error> {
         only_simulated,
         prices: prices(file)?,
         telemetry: telemetry_config(file, environment)?,
-        webhooks: webhooks(file)?,
+        runs: evals::runs(&file.evals)?,
         providers,
         origin,
     })
-}
-
-/// Each entry is a host, so that a URL by mistake does not look as if its path counted.
-fn webhooks(file: &File) -> Result<Vec<String>, Error> {
-    let hosts = &file.evals.webhooks;
-    let is_host = |host: &String| !host.is_empty() && !host.contains(['/', '@', '*', ' ', '?']);
-    match hosts.iter().find(|host| !is_host(host)) {
-        None => Ok(hosts.clone()),
-        Some(wrong) => Err(Error::ConfigValue {
-            key: "evals.webhooks".to_owned(),
-            problem: format!("`{wrong}` is no host"),
-            hint: Some("write `hooks.example.com`, or `127.0.0.1:9000` with a port".to_owned()),
-        }),
-    }
 }
 
 fn limits(file: &File) -> server::Limits {

@@ -40,6 +40,10 @@ pub(crate) struct EvalsTable {
     pub(crate) claims_dir: Option<PathBuf>,
     /// Hosts (with a port where it is not the usual) that `webhook` assertions may ask.
     pub(crate) webhooks: Vec<String>,
+    /// The model that judges where neither assertion, case nor suite name one.
+    pub(crate) judge_model: Option<String>,
+    /// The model that embeds where neither assertion nor case name one.
+    pub(crate) embedding_model: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -3,6 +3,7 @@
 mod archive;
 mod config;
 mod error;
+mod evals;
 mod file;
 mod origin;
 mod pricing;
@@ -129,7 +130,7 @@ impl App {
         let upstreams = Some(Arc::clone(&proxy.upstreams));
         let ledger = Arc::new(Ledger::new(Arc::clone(&store), upstreams, clock));
         let evals = Runs::new(ledger, Arc::clone(&proxy), stopping.clone())
-            .with_webhooks(config.webhooks.clone());
+            .with_config(config.runs.clone());
         let evals = Arc::new(evals);
         let schedules = Scheduler::new(
             schedule::Config {

@@ -91,6 +91,12 @@ pub enum BaselineError {
         /// How many.
         count: usize,
     },
+    /// A run that stopped early says nothing of the cases that were not asked.
+    #[error("the run stopped early ({reason}), so it cannot be a baseline")]
+    Stopped {
+        /// In words.
+        reason: String,
+    },
     /// The file is not one.
     #[error("`{path}` is not a baseline: {reason}")]
     Unreadable {
@@ -121,6 +127,7 @@ impl BaselineError {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::HasErrors { .. } => "run again with --retry-errors, then bless that run",
+            Self::Stopped { .. } => "run the suite with `stopping: all`, then bless that run",
             Self::Unreadable { .. } | Self::OtherLayout { .. } | Self::OtherJudge { .. } => {
                 "make it anew with `promptgate evals bless`, and have it reviewed"
             }
@@ -169,6 +176,9 @@ impl Baseline {
                 .count();
         if 0 < count {
             return Err(BaselineError::HasErrors { count });
+        }
+        if let Some(reason) = report.spent.stopped.clone() {
+            return Err(BaselineError::Stopped { reason });
         }
         let head = report.sides.iter().find(|side| side.side == Side::Head);
         let mut subjects: BTreeMap<String, BaselineSubject> = BTreeMap::new();

@@ -52,6 +52,8 @@ pub enum AskContent {
         hash: BundleHash,
         /// Its variables.
         variables: Map<String, Value>,
+        /// What a client says beside them.
+        messages: Vec<Value>,
     },
 }
 
@@ -68,6 +70,9 @@ pub struct Reply {
     pub finish_reason: Option<String>,
     /// Log probabilities of the tokens, when asked for and given.
     pub log_probs: Option<Vec<f64>>,
+    /// The same as they came, with what else stood to choose at each token; null without.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub tokens: Value,
     /// The model that answered, by its own account.
     pub model_returned: Option<String>,
     /// Tokens.

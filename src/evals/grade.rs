@@ -25,8 +25,9 @@ pub struct Graded<'a> {
     pub prompt: &'a str,
     /// The messages that were sent.
     pub sent: &'a [Value],
-    /// What was done on the way to the answer: the tool calls of the answer, or of the whole session.
-    pub steps: &'a [Step],
+    /// What was done on the way to the answer: the tool calls of the answer, or of the session that the case
+    /// names. In words, why that session tells of none.
+    pub steps: Result<&'a [Step], &'a str>,
     /// The canary that was planted, when the case uses one.
     pub canary: Option<&'a str>,
     /// Which repeat, from 0.
@@ -40,6 +41,9 @@ pub struct Step {
     pub name: String,
     /// Its arguments: JSON, or the text where it is none.
     pub arguments: Value,
+    /// What it returned, where a session tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
 }
 
 /// What came out.

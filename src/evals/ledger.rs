@@ -2,7 +2,7 @@
 //!
 //! Everything is freed of known secrets before it is written.
 
-use crate::domain::{CallRecord, CallState, Clock, PicoDollars, RunId, Timestamp};
+use crate::domain::{CallRecord, CallState, Clock, Operation, PicoDollars, RunId, Timestamp};
 use crate::evals::digest::digest;
 use crate::evals::plan::RunPlan;
 use crate::evals::report::{RunReport, Spent};
@@ -46,6 +46,8 @@ pub enum Stop {
     Shutdown,
     /// What is left cannot change the verdict.
     Decided,
+    /// A test that may be looked at all the time has decided.
+    Tested,
     /// The figures are as precise as was asked for.
     Precise,
     /// Rows can no longer be kept.
@@ -65,6 +67,7 @@ impl Stop {
             Self::Cancelled => "it was stopped",
             Self::Shutdown => "the server stopped",
             Self::Decided => "what is left cannot change the verdict",
+            Self::Tested => "an anytime-valid test has decided",
             Self::Precise => "the figures are precise enough",
             Self::Unrecorded => "its rows can no longer be kept",
             Self::Offline => "it ran offline, and not all answers were there",
@@ -74,7 +77,7 @@ impl Stop {
     /// Whether the run has said all it was to say.
     #[must_use]
     pub const fn is_complete(self) -> bool {
-        matches!(self, Self::Decided | Self::Precise)
+        matches!(self, Self::Decided | Self::Tested | Self::Precise)
     }
 }
 
@@ -368,6 +371,38 @@ impl Ledger {
                     return Ok(records);
                 }
             }
+        })
+        .await
+    }
+
+    /// Returns the chat calls of a client's session in their order, with what was sent and answered; `None` when
+    /// there are more than `most`. Calls of runs and of shadows, which no client saw, are left out.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::calls`] and [`Store::record`].
+    pub async fn session(
+        &self,
+        session: &str,
+        most: usize,
+    ) -> Result<Option<Vec<CallRecord>>, store::Error> {
+        let filter = CallFilter {
+            session: Some(session.to_owned()),
+            operation: Some(Operation::Chat),
+            ..CallFilter::default()
+        };
+        self.blocking(move |store| {
+            let rows = store.calls(&filter, None, most.saturating_add(1))?;
+            if most < rows.len() {
+                return Ok(None);
+            }
+            let mut records = Vec::new();
+            for row in rows.iter().rev() {
+                records.extend(store.record(&row.id.to_string())?);
+            }
+            records
+                .retain(|record| record.intent.run.is_none() && record.intent.shadow_of.is_none());
+            Ok(Some(records))
         })
         .await
     }

@@ -30,7 +30,10 @@ pub mod row;
 pub mod run;
 pub mod schedule;
 pub mod script;
+mod sequential;
 pub mod suite;
 pub mod template;
+#[cfg(test)]
+mod testing;
 pub mod values;
 pub mod verdict;

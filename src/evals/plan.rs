@@ -4,10 +4,13 @@
 
 use crate::domain::{BundleHash, PromptKey};
 use crate::evals::baseline::Baseline;
-use crate::evals::suite::{Case, DerivedMetric, ModelSource, Script, Settings};
+use crate::evals::suite::{
+    Case, Committed, DerivedMetric, ModelSource, Script, Settings, committed,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
+use std::path::Path;
 
 /// Everything that a run needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +40,9 @@ pub struct RunPlan {
     /// Every file the suite was read from, as `(path, SHA-256)`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<(String, String)>,
+    /// The commit that set the suite's thresholds; `None` when no commit has its file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed: Option<Committed>,
     /// Who asked for the run: a person, a workflow, a schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
@@ -59,6 +65,18 @@ pub enum Side {
     /// What is new, or all there is.
     #[default]
     Head,
+}
+
+impl RunPlan {
+    /// Notes which commit set the thresholds of the suite's file, which lies below `root`. Blocks.
+    pub fn find_commit(&mut self, root: &Path) {
+        match committed(root, &self.path) {
+            Ok(found) => self.committed = found,
+            Err(error) => self.warnings.push(format!(
+                "which commit set the thresholds is not known: {error}"
+            )),
+        }
+    }
 }
 
 /// One side: its tree of files, what is tested, and with which cases.
@@ -95,6 +113,21 @@ pub struct Subject {
     pub transform: Option<Script>,
     /// Milliseconds to wait between two calls.
     pub delay_ms: u64,
+}
+
+/// The variable that holds what was said so far.
+pub(super) const CONVERSATION: &str = "_conversation";
+
+impl Subject {
+    /// Whether the prompt wants to know what was said before.
+    #[must_use]
+    pub fn uses_conversation(&self) -> bool {
+        match &self.prompt {
+            SubjectPrompt::Text { template } => template.contains(CONVERSATION),
+            SubjectPrompt::Chat { messages } => messages.to_string().contains(CONVERSATION),
+            SubjectPrompt::Version { .. } => false,
+        }
+    }
 }
 
 /// The prompt of a subject.

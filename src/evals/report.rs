@@ -90,6 +90,9 @@ pub struct SuiteLine {
     /// The commit in which its thresholds were set: the last one that touched its file before the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+    /// Whether its file was changed since, without a commit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_uncommitted_changes: bool,
     /// Every file it was made from, as `(path, SHA-256)`; datasets are among them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<(String, String)>,

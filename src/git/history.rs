@@ -184,6 +184,44 @@ impl HistoryReader {
         Ok(Some(CommitId::of(parent.detach())))
     }
 
+    /// Returns the commit that last changed the file at `path`, along the first parents of `tip`, and the
+    /// file's content there; `None` when `tip` has no such file, or `limit` commits did not change it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ShallowHistory`] when the clone lacks older commits, [`Error::Object`].
+    pub fn last_change(
+        &self,
+        tip: CommitId,
+        path: &str,
+        limit: usize,
+    ) -> Result<Option<(CommitId, BlobId)>, Error> {
+        let Some(blob) = self.file_at(tip, path)? else {
+            return Ok(None);
+        };
+        let mut commit = tip;
+        for _ in 0..limit {
+            match self.first_parent(commit)? {
+                Some(parent) if self.file_at(parent, path)? == Some(blob) => commit = parent,
+                _ => return Ok(Some((commit, blob))),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The content of the file at `path`; `None` when a commit has no such file.
+    fn file_at(&self, commit: CommitId, path: &str) -> Result<Option<BlobId>, Error> {
+        let fail = |error: gix::Error| unreadable(commit.object_id(), &error);
+        let Some(tree) = self.tree_of(commit)? else {
+            return Ok(None);
+        };
+        let tree = self.repository.find_tree(tree).map_err(fail)?;
+        let parts = path.split('/').filter(|part| !part.is_empty());
+        let entry = tree.lookup_entry(parts).map_err(fail)?;
+        let file = entry.filter(|entry| entry.mode().is_blob());
+        Ok(file.map(|entry| BlobId(entry.object_id())))
+    }
+
     /// Returns what a commit says about itself. Text that is not UTF-8 is made so.
     ///
     /// # Errors

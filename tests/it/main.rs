@@ -24,6 +24,7 @@ mod cli;
 mod crash;
 mod diff;
 mod evals;
+mod evals_inputs;
 mod evals_reports;
 mod full_disk;
 mod health;

@@ -2,26 +2,20 @@
 
 use crate::app::Environment;
 use crate::cli::Common;
+use crate::cli::evals::directory::Directory;
 use crate::cli::evals::report;
 use crate::cli::output::{self, Failure};
 use crate::evals::baseline::Baseline;
 use clap::Args;
 use std::fs;
-use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(crate) struct BlessArguments {
     /// The id of a run, or its report as JSON.
     #[arg(value_name = "RUN|REPORT.json")]
     report: String,
-    /// The directory of suites; the baseline goes to `baselines/` below it.
-    #[arg(
-        long,
-        env = "PROMPTGATE_EVALS",
-        value_name = "DIR",
-        default_value = "evals"
-    )]
-    evals: PathBuf,
+    #[command(flatten)]
+    evals: Directory,
 }
 
 /// Runs the command.
@@ -35,7 +29,7 @@ pub(crate) async fn run(
         let hint = error.hint().to_owned();
         Failure::new(error.to_string()).with_hint(Some(hint))
     })?;
-    let path = arguments.evals.join("baselines");
+    let path = arguments.evals.path.join("baselines");
     let path = path.join(format!("{}.json", report.suite.name));
     let unwritable =
         |error| Failure::new(format!("`{}` cannot be written: {error}", path.display()));

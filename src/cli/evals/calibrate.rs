@@ -5,6 +5,7 @@
 
 use crate::app::Environment;
 use crate::cli::Common;
+use crate::cli::evals::directory::Directory;
 use crate::cli::evals::run::carry_out;
 use crate::cli::evals::workspace::Workspace;
 use crate::cli::output::{self, Align, Failure, table};
@@ -29,14 +30,8 @@ pub(crate) struct CalibrateArguments {
     /// The judge's file, which names its labels: `{output, rubric, vars, label, rater, note}` a line.
     #[arg(value_name = "JUDGE")]
     judge: PathBuf,
-    /// The directory of suites.
-    #[arg(
-        long,
-        env = "PROMPTGATE_EVALS",
-        value_name = "DIR",
-        default_value = "evals"
-    )]
-    evals: PathBuf,
+    #[command(flatten)]
+    evals: Directory,
 }
 
 /// Runs the command.
@@ -45,7 +40,7 @@ pub(crate) async fn run(
     common: &Common,
     environment: &Environment,
 ) -> Result<(), Failure> {
-    let workspace = Workspace::open(&arguments.evals)?;
+    let workspace = Workspace::open(&arguments.evals.path)?;
     let path = workspace.below_root(&arguments.judge)?;
     let source = workspace.source(environment.variables());
     let file = suite::load_judge(&source, &path).map_err(|problems| {

@@ -3,6 +3,7 @@
 //! Exit codes: 0 all suites are good, 1 problems, 2 wrong usage or config.
 
 use crate::app::{self, Environment};
+use crate::cli::evals::directory::Directory;
 use crate::cli::evals::text;
 use crate::cli::evals::workspace::{Versions, Workspace, versions};
 use crate::cli::output::{self, Failure};
@@ -14,21 +15,14 @@ use crate::evals::suite::{self, Problem, Suite};
 use crate::prompts::diff::Revision;
 use clap::Args;
 use serde_json::{Value, json};
-use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArguments {
     /// Suites: files, or names below the directory of suites (default: all there are).
     #[arg(value_name = "SUITE")]
     suites: Vec<String>,
-    /// The directory of suites.
-    #[arg(
-        long,
-        env = "PROMPTGATE_EVALS",
-        value_name = "DIR",
-        default_value = "evals"
-    )]
-    evals: PathBuf,
+    #[command(flatten)]
+    evals: Directory,
     /// Plan a comparison with a branch, a tag or a commit.
     #[arg(long, value_name = "REF")]
     base: Option<String>,
@@ -47,7 +41,7 @@ pub(crate) async fn run(
     common: &Common,
     environment: &Environment,
 ) -> Result<(), Failure> {
-    let workspace = Workspace::open(&arguments.evals)?;
+    let workspace = Workspace::open(&arguments.evals.path)?;
     let paths = workspace.suites(&arguments.suites, environment.variables())?;
     let source = workspace.source(environment.variables());
     let (mut suites, mut problems) = (Vec::new(), Vec::new());

@@ -3,6 +3,7 @@
 mod bless;
 mod calibrate;
 mod check;
+mod directory;
 mod evidence;
 mod import;
 mod list;

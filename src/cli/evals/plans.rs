@@ -105,7 +105,7 @@ pub(crate) async fn read(
         return from_files(arguments);
     }
     let filter = arguments.filters.filter(admin).await?;
-    let head = Workspace::open(&arguments.evals)?;
+    let head = Workspace::open(&arguments.evals.path)?;
     let paths = head.suites(&arguments.suites, environment.variables())?;
     let (heads, problems) = load(&head, &paths, environment, arguments);
     refuse(&problems)?;
@@ -136,8 +136,9 @@ pub(crate) async fn read(
         match plan(trees, base, &filter, &figures) {
             Ok(mut plan) => {
                 plan.by = asked_by(arguments, environment);
+                plan.find_commit(head.root());
                 if base.is_none() {
-                    plan.baseline = blessed(&arguments.evals, &plan.suite)?;
+                    plan.baseline = blessed(&arguments.evals.path, &plan.suite)?;
                 }
                 plans.push(plan);
             }

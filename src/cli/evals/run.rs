@@ -2,6 +2,7 @@
 
 use crate::app::Environment;
 use crate::cli::Common;
+use crate::cli::evals::directory::Directory;
 use crate::cli::evals::outcome::{self, INTERRUPTED};
 use crate::cli::evals::plans::{self, Filters};
 use crate::cli::evals::progress::ProgressLine;
@@ -33,14 +34,8 @@ pub(crate) struct RunArguments {
     /// touches).
     #[arg(value_name = "SUITE")]
     pub(crate) suites: Vec<String>,
-    /// The directory of suites.
-    #[arg(
-        long,
-        env = "PROMPTGATE_EVALS",
-        value_name = "DIR",
-        default_value = "evals"
-    )]
-    pub(crate) evals: PathBuf,
+    #[command(flatten)]
+    pub(crate) evals: Directory,
     /// Compare with this branch, tag or commit.
     #[arg(long, value_name = "REF")]
     pub(crate) base: Option<String>,

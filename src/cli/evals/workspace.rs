@@ -52,6 +52,11 @@ impl Workspace {
         })
     }
 
+    /// The root that paths are below.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The commit; `None` for files as they are.
     pub(crate) fn commit(&self) -> Option<String> {
         self.commit.clone()

@@ -33,7 +33,7 @@ pub(super) fn of_assertion(ready: &Ready<'_>) -> Value {
     );
     tell("providerResponse", response_of(graded));
     tell("metadata", json!(graded.case.metadata));
-    tell("steps", json!(graded.steps));
+    tell("steps", json!(graded.steps.ok()));
     tell("threshold", json!(assertion.threshold));
     if !assertion.config.is_empty() {
         tell("config", json!(assertion.config));

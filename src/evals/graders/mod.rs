@@ -195,14 +195,15 @@ pub(super) mod tests {
     use super::{Grade, Graded, decide};
     use crate::domain::Cost;
     use crate::evals::grade::{Mark, Step};
-    use crate::evals::plan::{Subject, SubjectPrompt};
+    use crate::evals::plan::Subject;
     use crate::evals::row::Answer;
     use crate::evals::suite::{
-        Assertion, AssertionKind, AssertionValue, Case, CaseId, CaseOptions, ModelSource, Place,
-        Script,
+        AssertNode, Assertion, AssertionKind, AssertionValue, Case, ModelSource, Script,
     };
+    use crate::evals::testing;
     use serde_json::{Map, Value, json};
-    use std::collections::BTreeMap;
+
+    pub(in crate::evals) use testing::assertion;
 
     /// Everything that is graded, to be changed by a test.
     pub(in crate::evals) struct Bench {
@@ -211,7 +212,7 @@ pub(super) mod tests {
         pub(in crate::evals) case: Case,
         pub(in crate::evals) subject: Subject,
         pub(in crate::evals) vars: Map<String, Value>,
-        pub(in crate::evals) steps: Vec<Step>,
+        pub(in crate::evals) steps: Result<Vec<Step>, String>,
         pub(in crate::evals) canary: Option<String>,
     }
 
@@ -233,19 +234,11 @@ pub(super) mod tests {
                 log_probs: None,
                 case: case(Vec::new()),
                 subject: Subject {
-                    label: "[m] p".to_owned(),
-                    prompt_label: "p".to_owned(),
-                    model_label: "m".to_owned(),
-                    prompt: SubjectPrompt::Text {
-                        template: "hi".to_owned(),
-                    },
                     model: ModelSource::Echo,
-                    parameters: Map::new(),
-                    transform: None,
-                    delay_ms: 0,
+                    ..testing::subject("[m] p", "hi")
                 },
                 vars: Map::new(),
-                steps: Vec::new(),
+                steps: Ok(Vec::new()),
                 canary: None,
             }
         }
@@ -259,7 +252,7 @@ pub(super) mod tests {
                 vars: &self.vars,
                 prompt: "hi",
                 sent: &[],
-                steps: &self.steps,
+                steps: self.steps.as_deref().map_err(String::as_str),
                 canary: self.canary.as_deref(),
                 repeat: 0,
             };
@@ -267,45 +260,10 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::evals) fn case(asserts: Vec<crate::evals::suite::AssertNode>) -> Case {
+    pub(in crate::evals) fn case(asserts: Vec<AssertNode>) -> Case {
         Case {
-            id: CaseId("c".to_owned()),
-            description: None,
-            vars: Map::new(),
             asserts,
-            threshold: None,
-            scoring: None,
-            options: CaseOptions::default(),
-            metadata: Map::new(),
-            models: Vec::new(),
-            prompts: Vec::new(),
-            given_output: None,
-            cluster: None,
-            slices: BTreeMap::new(),
-            group: None,
-            place: Place::default(),
-        }
-    }
-
-    /// An assertion by its name in suites, `not-` included.
-    pub(in crate::evals) fn assertion(name: &str, value: Value) -> Assertion {
-        let (kind, is_negated) = match name.strip_prefix("not-") {
-            Some(kind) => (kind, true),
-            None => (name, false),
-        };
-        Assertion {
-            kind: AssertionKind::parse(kind).unwrap(),
-            is_negated,
-            value: (!value.is_null()).then_some(AssertionValue::Json(value)),
-            threshold: None,
-            weight: 1.0,
-            metric: None,
-            grader: None,
-            rubric_prompt: None,
-            transform: None,
-            context_transform: None,
-            config: Map::new(),
-            place: Place::default(),
+            ..testing::case("c")
         }
     }
 

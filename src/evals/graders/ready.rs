@@ -1,6 +1,6 @@
 //! An assertion made ready: the answer transformed, the value filled or computed.
 
-use crate::evals::grade::{Grade, Graded};
+use crate::evals::grade::{Grade, Graded, Step};
 use crate::evals::graders::{CannotJudge, Judged, context};
 use crate::evals::script::{self, Purpose, ScriptArguments};
 use crate::evals::suite::{Assertion, AssertionKind, AssertionValue, Script};
@@ -76,6 +76,11 @@ impl<'a> Ready<'a> {
             context: &context,
         };
         script::run(script, &arguments).map_err(|error| CannotJudge::because(error.to_string()))
+    }
+
+    /// The tools that were called on the way to the answer.
+    pub(super) fn steps(&self) -> Result<&'a [Step], CannotJudge> {
+        self.graded.steps.map_err(CannotJudge::because)
     }
 
     /// The value, which must be there.

@@ -196,7 +196,7 @@ pub(super) fn tool_policy(ready: &Ready<'_>) -> Judged {
         allow,
         arguments: argument_rules(settings.0)?,
     };
-    let steps = ready.graded.steps;
+    let steps = ready.steps()?;
     let calls: Vec<ToolCall<'_>> = steps
         .iter()
         .map(|step| ToolCall {
@@ -534,7 +534,8 @@ mod tests {
         let mut bench = Bench::of(json!("done"));
         let none = assertion("promptgate:tool-policy", json!({"allow": []}));
         assert_eq!(bench.grade(&none).mark, Mark::Pass);
-        bench.steps.push(Step {
+        bench.steps.as_mut().unwrap().push(Step {
+            result: None,
             name: "send_mail".to_owned(),
             arguments: json!({"to": "a@b.c"}),
         });

@@ -1,7 +1,8 @@
 //! `trajectory:*`: which tools were called on the way to the answer, in which order, with what.
 //!
-//! The steps are tool calls; other kinds of steps that promptfoo reads from traces (commands, searches,
-//! messages) are not recorded, and an assertion that asks for them cannot be judged.
+//! The steps are tool calls: those of the answer, or of the whole session that `metadata.session` names.
+//! Other kinds of steps that promptfoo reads from traces (commands, searches, messages) are not recorded,
+//! and an assertion that asks for them cannot be judged.
 
 use crate::evals::grade::Step;
 use crate::evals::graders::ready::Ready;
@@ -12,7 +13,7 @@ use serde_json::{Map, Value};
 /// The tools were called: all of a list, or one as often as `min` and `max` say.
 /// `not-` with a list: none of them was called.
 pub(super) fn tool_used(ready: &Ready<'_>) -> Judged {
-    let steps = ready.graded.steps;
+    let steps = ready.steps()?;
     let patterns = match ready.needed()? {
         Value::Object(fields) => return tool_count(ready, fields),
         Value::String(pattern) => vec![pattern.as_str()],
@@ -50,7 +51,7 @@ pub(super) fn tool_used(ready: &Ready<'_>) -> Judged {
 
 fn tool_count(ready: &Ready<'_>, fields: &Map<String, Value>) -> Judged {
     let matcher = Matcher::of(fields)?.named()?;
-    let count = matcher.count(ready.graded.steps);
+    let count = matcher.count(ready.steps()?);
     let low = bound(fields, "min").unwrap_or(1.0);
     let high = bound(fields, "max");
     let holds = low <= count && high.is_none_or(|high| count <= high);
@@ -98,7 +99,7 @@ pub(super) fn tool_sequence(ready: &Ready<'_>) -> Judged {
             "its `value` must have at least one step",
         ));
     }
-    let called = ready.graded.steps;
+    let called = ready.steps()?;
     let holds = if is_exact {
         called.len() == wanted.len()
             && wanted
@@ -152,8 +153,7 @@ pub(super) fn tool_args_match(ready: &Ready<'_>) -> Judged {
     };
     let wanted = without(wanted, &ignored, None);
     let calls: Vec<&Step> = ready
-        .graded
-        .steps
+        .steps()?
         .iter()
         .filter(|step| matcher.fits(step))
         .collect();
@@ -192,7 +192,7 @@ pub(super) fn step_count(ready: &Ready<'_>) -> Judged {
     if low.is_none() && high.is_none() {
         return Err(CannotJudge::because("its `value` must have `min` or `max`"));
     }
-    let count = matcher.count(ready.graded.steps);
+    let count = matcher.count(ready.steps()?);
     let holds = low.is_none_or(|low| low <= count) && high.is_none_or(|high| count <= high);
     let wanted: Vec<String> = [("at least", low), ("at most", high)]
         .iter()
@@ -357,7 +357,7 @@ mod tests {
 
     fn mark(name: &str, value: Value) -> Mark {
         let mut bench = Bench::of(json!("done"));
-        bench.steps = [
+        let steps = [
             (
                 "search_docs",
                 json!({"query": "refund", "limit": 5, "trace_id": "x"}),
@@ -369,8 +369,10 @@ mod tests {
         .map(|(name, arguments)| Step {
             name: name.to_owned(),
             arguments,
+            result: None,
         })
         .collect();
+        bench.steps = Ok(steps);
         bench.grade(&assertion(name, value)).mark
     }
 

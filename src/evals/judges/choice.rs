@@ -27,10 +27,11 @@ pub(super) struct Bench {
     pub(super) rubric_prompt: Option<Value>,
 }
 
-const NO_JUDGE: &str = "no judge is named: write `provider: MODEL` at the assertion, or \
-    `metadata.promptgate.judge.model` in the suite";
+const NO_JUDGE: &str = "no judge is named: write `provider: MODEL` at the assertion, \
+    `metadata.promptgate.judge.model` in the suite, or `judge_model` under `[evals]` in promptgate.toml";
 const NO_EMBEDDING: &str = "no model that embeds is named: write `provider: {embedding: MODEL}` at the \
-    assertion, or `options.provider.embedding` for all cases";
+    assertion, `options.provider.embedding` for all cases, or `embedding_model` under `[evals]` in \
+    promptgate.toml";
 
 /// Returns who is asked for a judgement.
 ///

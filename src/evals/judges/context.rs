@@ -4,8 +4,8 @@ use crate::domain::RunId;
 use crate::evals::gateway::Gateway;
 use crate::evals::plan::JudgePlan;
 use crate::evals::row::CellKey;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
@@ -35,10 +35,12 @@ pub struct JudgeContext<'a> {
     pub allowed_webhooks: &'a [String],
 }
 
-/// Steps that judges planned, by judge and criterion: each is planned once in a run.
+/// What judges have shown in a run: the steps they planned, by judge and criterion (each is planned once),
+/// and which of them tell no probabilities.
 #[derive(Debug, Default)]
 pub struct Steps {
     known: Mutex<HashMap<String, Plan>>,
+    without_log_probs: Mutex<HashSet<String>>,
 }
 
 /// Steps that are planned, or are being planned.
@@ -49,5 +51,21 @@ impl Steps {
     pub(super) fn of(&self, key: String) -> Plan {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(known.entry(key).or_default())
+    }
+
+    /// Whether a model has refused to tell the probabilities of its tokens.
+    pub(super) fn refuses_log_probs(&self, model: &str) -> bool {
+        self.refusals().contains(model)
+    }
+
+    /// Notes that a model refuses to tell the probabilities of its tokens.
+    pub(super) fn note_refusal(&self, model: &str) {
+        self.refusals().insert(model.to_owned());
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.without_log_probs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

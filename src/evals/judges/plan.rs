@@ -1,9 +1,9 @@
 //! `g-eval`: the judge first plans the steps by which it will judge, once for a criterion and run, then
 //! follows them and gives 0 to 10.
 //!
-//! Where the answer brings the probabilities of its tokens (`logprobs` with `top_logprobs`), the score is
-//! the mean of the scores weighted by their probabilities, as its authors do: a judge that wavers between
-//! 6 and 7 says so (Liu et al., 2023).
+//! The score is asked for with the probabilities of its tokens (`logprobs` with `top_logprobs`). Where they
+//! come, it is the mean of the scores weighted by them, as its authors do: a judge that wavers between 6
+//! and 7 says so (Liu et al., 2023). A model that refuses them is asked without, once for all in a run.
 
 use crate::evals::gateway::Reply;
 use crate::evals::judges::instructions::{Instructions, Part, Question};
@@ -18,6 +18,8 @@ use serde_json::{Map, Value, json};
 const MAX_SCORE: f64 = 10.0;
 /// What passes when nothing else is said.
 const THRESHOLD: f64 = 0.7;
+/// Tokens that stand to choose at a place: the most that the chat API tells.
+const TOP_LOG_PROBS: u32 = 20;
 /// What counts as probability: less is noise of rounding.
 const LEAST_WEIGHT: f64 = 1e-9;
 
@@ -110,6 +112,7 @@ async fn follow(
         shows_vars: true,
     };
     session
+        .with_log_probs(TOP_LOG_PROBS)
         .ask(FOLLOW, ready.phase("evaluate", 1), &question, read_score)
         .await
 }
@@ -121,7 +124,7 @@ fn read_score(reply: &Reply) -> Result<Verdict, String> {
     if !(0.0..=MAX_SCORE).contains(&said) {
         return Err(format!("`score` is {said}, which is not between 0 and 10"));
     }
-    let score = weighted(&reply.message, said).unwrap_or(said);
+    let score = weighted(&reply.tokens, said).unwrap_or(said);
     let reason = reason(&object).unwrap_or_else(|| format!("the judge gives {said} of 10"));
     Ok(Verdict {
         is_pass: true,
@@ -133,8 +136,8 @@ fn read_score(reply: &Reply) -> Result<Verdict, String> {
 
 /// Returns `Σ p(s)·s` over the scores that stood to choose where the answer says `said`; `None` when the
 /// answer does not tell.
-fn weighted(message: &Value, said: f64) -> Option<f64> {
-    let tokens = message.pointer("/logprobs/content")?.as_array()?;
+fn weighted(tokens: &Value, said: f64) -> Option<f64> {
+    let tokens = tokens.as_array()?;
     let mut text = String::new();
     let mut found = None;
     for token in tokens {
@@ -190,10 +193,6 @@ mod tests {
         json!({"token": text, "logprob": -0.1, "top_logprobs": choices})
     }
 
-    fn message(tokens: &[Value]) -> Value {
-        json!({"logprobs": {"content": tokens}})
-    }
-
     #[test]
     fn a_judge_that_wavers_is_heard() {
         let tokens = [
@@ -204,11 +203,11 @@ mod tests {
             token("}", &[]),
         ];
         // (0.6 * 7 + 0.2 * 6 + 0.1 * 8) / 0.9
-        let found = weighted(&message(&tokens), 7.0).unwrap();
+        let found = weighted(&json!(tokens), 7.0).unwrap();
         assert!((found - 6.2 / 0.9).abs() < 1e-9, "{found}");
-        assert_eq!(weighted(&message(&tokens), 8.0), None);
-        assert_eq!(weighted(&message(&tokens[..3]), 7.0), None);
-        assert_eq!(weighted(&json!({"content": "x"}), 7.0), None);
+        assert_eq!(weighted(&json!(tokens), 8.0), None);
+        assert_eq!(weighted(&json!(tokens[..3]), 7.0), None);
+        assert_eq!(weighted(&Value::Null, 7.0), None);
         assert_eq!(mean(&[1.0, 0.6]), Some(0.8));
     }
 }

@@ -143,6 +143,6 @@ fn context_of(graded: &Graded<'_>) -> Value {
         "vars": graded.vars,
         "prompt": {"label": graded.prompt, "raw": graded.prompt},
         "metadata": graded.case.metadata,
-        "steps": graded.steps,
+        "steps": graded.steps.ok(),
     })
 }

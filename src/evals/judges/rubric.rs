@@ -70,7 +70,7 @@ pub(super) async fn goal(ready: &Ready<'_>, session: &mut Session<'_>) -> Result
             Part::data(
                 "Steps",
                 &["trajectory"],
-                json!(ready.graded.steps).to_string(),
+                json!(ready.graded.steps?).to_string(),
             ),
             Part::data("Output", &["output"], ready.text.as_str()),
             Part::rule("Goal", &["goal"], goal),

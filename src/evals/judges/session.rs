@@ -13,6 +13,11 @@ use serde_json::{Map, Value, json};
 
 /// How often an unusable answer is asked for again.
 const RETRIES: usize = 2;
+/// Request parameters for the probabilities of tokens.
+const LOG_PROBS: &str = "logprobs";
+const TOP_LOG_PROBS: &str = "top_logprobs";
+/// The code of a request that the provider does not take.
+const REJECTED: &str = "provider_rejected";
 /// Characters of an unusable answer that are shown.
 const MAX_SHOWN: usize = 200;
 
@@ -23,6 +28,8 @@ pub(super) struct Session<'a> {
     graded: &'a Graded<'a>,
     judge: &'a Judge,
     parameters: Map<String, Value>,
+    /// How many tokens are to be told at each place of the next answer.
+    top_log_probs: Option<u32>,
     /// What the judge was told, over all questions: its hash names the judge.
     told: Vec<Value>,
     taken: Taken,
@@ -47,6 +54,7 @@ impl<'a> Session<'a> {
     ) -> Self {
         Self {
             parameters: parameters(&judge.parameters),
+            top_log_probs: None,
             context,
             graded,
             judge,
@@ -58,6 +66,14 @@ impl<'a> Session<'a> {
     /// Returns what judging needs.
     pub(super) const fn context(&self) -> &'a JudgeContext<'a> {
         self.context
+    }
+
+    /// Wants the next answer with the probabilities of its tokens, unless the judge's parameters say
+    /// something of them. They are no part of the judge's hash: what is judged stays the same.
+    pub(super) fn with_log_probs(&mut self, top: u32) -> &mut Self {
+        let is_said = self.parameters.contains_key(LOG_PROBS);
+        self.top_log_probs = Some(top).filter(|_| !is_said);
+        self
     }
 
     /// Asks, and reads the answer with `read`, which says in words what is wrong with an unusable one.
@@ -89,13 +105,13 @@ impl<'a> Session<'a> {
             judge_hash: Some(hash),
             content: AskContent::Messages(messages.clone()),
             model: Some(self.judge.model.clone()),
-            parameters: self.parameters.clone(),
+            parameters: self.asked_parameters(),
             timeout: self.context.timeout,
             is_timed: false,
         };
         let mut failure = String::new();
         for _ in 0..=RETRIES {
-            let reply = self.reply(&ask).await?;
+            let reply = self.reply(&mut ask).await?;
             let complaint = match read(&reply) {
                 Ok(verdict) => return Ok(verdict),
                 Err(complaint) => complaint,
@@ -124,8 +140,35 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn reply(&mut self, ask: &Ask) -> Result<Reply, String> {
-        let reply = self.context.gateway.ask(ask).await;
+    /// The parameters of the next question.
+    fn asked_parameters(&mut self) -> Map<String, Value> {
+        let mut parameters = self.parameters.clone();
+        let top = self.top_log_probs.take();
+        if let Some(top) = top.filter(|_| !self.context.steps.refuses_log_probs(&self.judge.model))
+        {
+            parameters.insert(LOG_PROBS.to_owned(), true.into());
+            parameters.insert(TOP_LOG_PROBS.to_owned(), top.into());
+        }
+        parameters
+    }
+
+    /// Asks; without the probabilities of tokens where a model takes no such question.
+    async fn reply(&mut self, ask: &mut Ask) -> Result<Reply, String> {
+        let mut reply = self.context.gateway.ask(ask).await;
+        let has_asked =
+            ask.parameters.contains_key(TOP_LOG_PROBS) && !self.parameters.contains_key(LOG_PROBS);
+        if let Err(error) = &reply
+            && error.code == REJECTED
+            && has_asked
+        {
+            self.taken.calls.extend(error.call);
+            ask.parameters.remove(LOG_PROBS);
+            ask.parameters.remove(TOP_LOG_PROBS);
+            reply = self.context.gateway.ask(ask).await;
+            if reply.is_ok() {
+                self.context.steps.note_refusal(&self.judge.model);
+            }
+        }
         let reply = reply.map_err(|error| {
             let model = &self.judge.model;
             self.taken.calls.extend(error.call);

@@ -29,6 +29,10 @@ pub(super) struct Scripted {
     pub(super) message: Value,
     /// The error of every question.
     pub(super) error: Option<AskError>,
+    /// The probabilities of the tokens of every answer.
+    pub(super) tokens: Value,
+    /// Whether a question for probabilities is refused.
+    pub(super) refuses_log_probs: bool,
 }
 
 impl Scripted {
@@ -91,14 +95,23 @@ impl Scripted {
 impl Gateway for Scripted {
     fn ask<'a>(&'a self, ask: &'a Ask) -> Pending<'a, Result<Reply, AskError>> {
         self.asked.lock().unwrap().push(ask.clone());
-        let reply = match &self.error {
-            Some(error) => Err(error.clone()),
+        let refused =
+            (self.refuses_log_probs && ask.parameters.contains_key("logprobs")).then(|| AskError {
+                code: "provider_rejected".to_owned(),
+                message: "logprobs are not supported".to_owned(),
+                call: Some(CallId::fresh()),
+                is_retryable: false,
+                retry_after_ms: None,
+            });
+        let reply = match self.error.clone().or(refused) {
+            Some(error) => Err(error),
             None => Ok(Reply {
                 call: Some(CallId::fresh()),
                 text: self.answer(ask),
                 message: self.message.clone(),
                 finish_reason: Some("stop".to_owned()),
                 log_probs: None,
+                tokens: self.tokens.clone(),
                 model_returned: ask.model.clone(),
                 usage: Some(TokenUsage {
                     input: 10,
@@ -222,7 +235,7 @@ impl Desk {
             vars: &self.vars,
             prompt: &self.prompt,
             sent: &[],
-            steps: &self.tools,
+            steps: Ok(&self.tools),
             canary: None,
             repeat: 0,
         }

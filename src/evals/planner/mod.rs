@@ -147,6 +147,7 @@ pub fn plan(request: &Request<'_>) -> Result<RunPlan, Vec<Problem>> {
         warnings,
         forecast: crate::evals::plan::Forecast::default(),
         files: suite.files.clone(),
+        committed: None,
         by: None,
         baseline: None,
         quarantined: BTreeSet::new(),

@@ -190,11 +190,11 @@ fn check_variables(
                 .iter()
                 .map(|(name, _)| name.as_str())
                 .collect();
-            for name in case
-                .vars
-                .keys()
-                .filter(|name| !known.contains(&name.as_str()))
-            {
+            let said = case.messages.as_deref();
+            let said = said.and_then(|path| path.strip_prefix("vars."));
+            let unknown =
+                |name: &&String| !known.contains(&name.as_str()) && said != Some(name.as_str());
+            for name in case.vars.keys().filter(unknown) {
                 let message = format!("the prompt `{}` has no variable `{name}`", entry.label);
                 problems.push(Problem::unknown(case.place.clone(), message, name, &known));
             }

@@ -48,7 +48,15 @@ fn content(ask: &Ask) -> Value {
             key,
             hash,
             variables,
-        } => json!({"key": key, "hash": hash, "variables": variables}),
+            messages,
+        } => {
+            let mut content = json!({"key": key, "hash": hash, "variables": variables});
+            // Without messages the name is what it was before there were any.
+            if let Some(content) = content.as_object_mut().filter(|_| !messages.is_empty()) {
+                content.insert("messages".to_owned(), messages.clone().into());
+            }
+            content
+        }
     }
 }
 

@@ -2,14 +2,12 @@
 //! other, so that both meet the same weather; what must wait for something else is in one chain with it.
 
 use crate::evals::digest::digest;
-use crate::evals::plan::{RunPlan, Side, SidePlan, Subject, SubjectPrompt};
+use crate::evals::plan::{RunPlan, Side, SidePlan, Subject};
 use crate::evals::row::CellKey;
 use crate::evals::run::comparing::compares;
+use crate::evals::sequential::{is_sequential, order as order_of};
 use crate::evals::suite::Case;
 use std::collections::HashMap;
-
-/// The variable that holds what was said so far.
-pub(super) const CONVERSATION: &str = "_conversation";
 
 /// One question of a run.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +54,8 @@ impl Cell<'_> {
 
     /// The chain it belongs to; `None` when it waits for nothing. `is_shared`: all subjects are in one.
     fn chain(&self, stores_from: Option<usize>, place: usize, is_shared: bool) -> Option<String> {
-        let is_told = uses_conversation(self.subject) && !self.case.options.is_without_conversation;
+        let is_told =
+            self.subject.uses_conversation() && !self.case.options.is_without_conversation;
         let has_stored = stores_from.is_some_and(|from| from <= place);
         // What a case stores is for all cases behind it, whatever conversation they are in.
         let conversation = if has_stored {
@@ -80,15 +79,6 @@ impl Cell<'_> {
             conversation,
             has_stored,
         )))
-    }
-}
-
-/// Whether the prompt wants to know what was said before.
-pub(super) fn uses_conversation(subject: &Subject) -> bool {
-    match &subject.prompt {
-        SubjectPrompt::Text { template } => template.contains(CONVERSATION),
-        SubjectPrompt::Chat { messages } => messages.to_string().contains(CONVERSATION),
-        SubjectPrompt::Version { .. } => false,
     }
 }
 
@@ -123,9 +113,16 @@ struct Placed<'a> {
 impl<'a> Cells<'a> {
     /// Returns the cells of a plan in their order.
     pub(super) fn of(plan: &'a RunPlan) -> Self {
-        // The side with the new cases leads; cases that only the other has come last.
+        // The side with the new cases leads; cases that only the other has come last. Where pairs may
+        // decide early, their order is drawn: a suite may begin with what is easy.
+        let drawn = if is_sequential(plan) {
+            order_of(plan)
+        } else {
+            Vec::new()
+        };
         let mut places: HashMap<&str, usize> = HashMap::new();
-        for case in plan.sides.iter().rev().flat_map(|side| &side.cases) {
+        let written = plan.sides.iter().rev().flat_map(|side| &side.cases);
+        for case in drawn.into_iter().chain(written) {
             let next = places.len();
             places.entry(case.id.0.as_str()).or_insert(next);
         }

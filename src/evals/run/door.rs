@@ -103,6 +103,7 @@ impl Door {
                 key,
                 hash,
                 variables,
+                messages,
             } => {
                 let prompt = self.prompts.get(&(key.clone(), *hash)).ok_or_else(|| {
                     let message =
@@ -115,7 +116,11 @@ impl Door {
                         retry_after_ms: None,
                     }
                 })?;
-                let variables = declared(prompt, variables);
+                let mut variables = declared(prompt, variables);
+                if !messages.is_empty() {
+                    say_once(prompt, &mut variables, messages);
+                    body.insert("messages".to_owned(), messages.clone().into());
+                }
                 let named = json!({"id": key, "version": hash, "variables": variables});
                 body.insert("prompt".to_owned(), named);
                 Some(prompt)
@@ -243,6 +248,19 @@ fn declared(prompt: &ResolvedPrompt, variables: &Map<String, Value>) -> Map<Stri
     taken
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
+}
+
+/// Leaves out the variables that the version fills with the last user message when they say the same: the
+/// message is then taken for them, as it is for a client that sends it alone.
+fn say_once(prompt: &ResolvedPrompt, variables: &mut Map<String, Value>, messages: &[Value]) {
+    let is_of_user = |message: &&Value| message.get("role") == Some(&"user".into());
+    let last = messages.iter().rev().find(is_of_user);
+    let said = last.and_then(|message| message.get("content"));
+    for (name, _) in prompt.bundle.bindings() {
+        if variables.get(name) == said {
+            variables.remove(name);
+        }
+    }
 }
 
 fn refused(failure: &Failure, arrival: &Arrival) -> AskError {

@@ -3,9 +3,9 @@
 //! Only what an author wrote is a template. What a model said before comes in as data, and is never parsed.
 
 use crate::evals::gateway::AskContent;
-use crate::evals::plan::SubjectPrompt;
-use crate::evals::run::cells::{CONVERSATION, Cell, uses_conversation};
-use crate::evals::suite::ModelSource;
+use crate::evals::plan::{CONVERSATION, SubjectPrompt};
+use crate::evals::run::cells::Cell;
+use crate::evals::suite::{Case, ModelSource};
 use crate::evals::template::{fill, fill_value};
 use serde_json::{Map, Value, json};
 
@@ -80,6 +80,7 @@ pub(super) fn fill_cell(
             let content = AskContent::Version {
                 key: key.clone(),
                 hash: *hash,
+                messages: client_messages(cell.case, &vars, &context)?,
                 variables: context,
             };
             (None, content)
@@ -97,6 +98,40 @@ pub(super) fn fill_cell(
     })
 }
 
+/// What a client says beside the variables: the text or the messages at the place that the suite names.
+fn client_messages(
+    case: &Case,
+    vars: &Map<String, Value>,
+    context: &Map<String, Value>,
+) -> Result<Vec<Value>, String> {
+    let Some(path) = &case.messages else {
+        return Ok(Vec::new());
+    };
+    let mut parts = path.split('.');
+    let is_variable = parts.next() == Some("vars");
+    let map = if is_variable { vars } else { &case.metadata };
+    let first = parts.next().and_then(|name| map.get(name));
+    let found = parts.try_fold(first, |value, part| Some(value?.get(part)));
+    let found = found
+        .flatten()
+        .ok_or_else(|| format!("the case has no `{path}`"))?;
+    let said = if is_variable {
+        found.clone()
+    } else {
+        fill_value(found, context).map_err(|error| format!("`{path}`: {error}"))?
+    };
+    match said {
+        Value::String(text) => Ok(vec![json!({"role": "user", "content": text})]),
+        Value::Array(messages) if is_messages(&messages) => Ok(messages),
+        _ => Err(format!("`{path}` is neither text nor a list of messages")),
+    }
+}
+
+fn is_messages(items: &[Value]) -> bool {
+    let is_message = |item: &Value| item.get("role").is_some_and(Value::is_string);
+    !items.is_empty() && items.iter().all(is_message)
+}
+
 /// The messages that a filled text is, when it is a JSON list of them. A list that begins in a variable is
 /// data: it must not decide who says what.
 fn messages_in(template: &str, text: &str) -> Option<Vec<Value>> {
@@ -104,8 +139,7 @@ fn messages_in(template: &str, text: &str) -> Option<Vec<Value>> {
         return None;
     }
     let messages: Vec<Value> = serde_json::from_str(text).ok()?;
-    let is_message = |message: &Value| message.get("role").is_some_and(Value::is_string);
-    (!messages.is_empty() && messages.iter().all(is_message)).then_some(messages)
+    is_messages(&messages).then_some(messages)
 }
 
 /// Returns messages as assertions see a prompt: the text of a single one, else JSON.
@@ -123,7 +157,7 @@ fn given(cell: &Cell<'_>, memory: &Memory, canary: &str) -> Map<String, Value> {
     let mut given = memory.stored.clone();
     given.insert("__repeatIndex".to_owned(), cell.repeat.into());
     given.insert(CANARY.to_owned(), canary.into());
-    if uses_conversation(cell.subject) && !cell.case.options.is_without_conversation {
+    if cell.subject.uses_conversation() && !cell.case.options.is_without_conversation {
         given.insert(CONVERSATION.to_owned(), memory.said.clone().into());
     }
     given
@@ -155,7 +189,8 @@ fn fill_vars(
 
 #[cfg(test)]
 mod tests {
-    use super::{as_text, fill_vars, messages_in};
+    use super::{as_text, client_messages, fill_vars, messages_in};
+    use crate::evals::graders::tests::case;
     use serde_json::{Map, Value, json};
 
     fn map(value: &Value) -> Map<String, Value> {
@@ -201,6 +236,33 @@ mod tests {
         ] {
             assert_eq!(messages_in(template, text), expected, "{template}");
         }
+    }
+
+    #[test]
+    fn a_client_says_what_the_suite_points_at() {
+        let turns = json!([{"role": "user", "content": "hi {{name}}"}]);
+        let vars = map(&json!({"question": "where is it?", "name": "Ada", "odd": {"deep": 7}}));
+        let said = |path: &str| {
+            let mut case = case(Vec::new());
+            case.metadata = map(&json!({ "turns": turns, "none": [] }));
+            case.messages = Some(path.to_owned());
+            client_messages(&case, &vars, &vars)
+        };
+        let user = |text: &str| Ok(vec![json!({"role": "user", "content": text})]);
+        assert_eq!(said("vars.question"), user("where is it?"));
+        assert_eq!(said("metadata.turns"), user("hi Ada"));
+        assert_eq!(
+            said("vars.gone"),
+            Err("the case has no `vars.gone`".to_owned())
+        );
+        for path in ["vars.odd", "vars.odd.deep", "metadata.none"] {
+            let error = format!("`{path}` is neither text nor a list of messages");
+            assert_eq!(said(path), Err(error));
+        }
+        assert_eq!(
+            client_messages(&case(Vec::new()), &vars, &vars),
+            Ok(Vec::new())
+        );
     }
 
     #[test]

@@ -23,7 +23,8 @@ pub(super) struct Work {
     pub(super) vars: Map<String, Value>,
     pub(super) prompt: String,
     pub(super) sent: Vec<Value>,
-    pub(super) steps: Vec<Step>,
+    /// In words, why the case's session tells of none.
+    pub(super) steps: Result<Vec<Step>, String>,
     pub(super) canary: Option<String>,
     pub(super) repeat: u32,
 }
@@ -38,7 +39,7 @@ impl Work {
             vars: &self.vars,
             prompt: &self.prompt,
             sent: &self.sent,
-            steps: &self.steps,
+            steps: self.steps.as_deref().map_err(String::as_str),
             canary: self.canary.as_deref(),
             repeat: self.repeat,
         }

@@ -28,6 +28,7 @@ mod reply;
 mod runner;
 mod stopping;
 mod till;
+mod trajectory;
 
 #[cfg(test)]
 mod tests;
@@ -89,8 +90,18 @@ pub struct Runs {
     active: Mutex<HashMap<RunId, Active>>,
     /// One begins at a time, so that the same plan does not begin twice.
     beginning: Semaphore,
+    config: Config,
+}
+
+/// What holds for all runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
     /// Hosts that suites may ask.
-    webhooks: Arc<[String]>,
+    pub webhooks: Arc<[String]>,
+    /// Who judges where neither assertion, case nor suite name one.
+    pub judge_model: Option<String>,
+    /// Who embeds where neither assertion nor case name one.
+    pub embedding_model: Option<String>,
 }
 
 /// A run that goes on in this process.
@@ -124,17 +135,14 @@ impl Runs {
             shutdown,
             active: Mutex::default(),
             beginning: Semaphore::new(1),
-            webhooks: Arc::default(),
+            config: Config::default(),
         }
     }
 
-    /// Allows suites to ask services on these hosts.
+    /// Takes over what the config says of runs.
     #[must_use]
-    pub fn with_webhooks(self, hosts: Vec<String>) -> Self {
-        Self {
-            webhooks: hosts.into(),
-            ..self
-        }
+    pub fn with_config(self, config: Config) -> Self {
+        Self { config, ..self }
     }
 
     /// Returns what is kept of runs.
@@ -372,7 +380,7 @@ impl Runs {
             run,
         };
         let runner = Runner::new(Arc::clone(&self.ledger), door, begun, control, sender)
-            .with_webhooks(Arc::clone(&self.webhooks))
+            .with_config(self.config.clone())
             .offline(is_offline);
         let recorder = &self.proxy.recorder;
         let task = async move {
@@ -446,7 +454,7 @@ fn fact(facts: Option<&serde_json::value::RawValue>, name: &str) -> Option<Strin
 /// Whether a run has something left to ask: it was cut, or stopped before its time.
 fn is_cut(run: &StoredRun) -> bool {
     let stopped = fact(run.result.as_deref(), "stopped");
-    let is_complete = |stop: &str| ["decided", "precise"].contains(&stop);
+    let is_complete = |stop: &str| ["decided", "tested", "precise"].contains(&stop);
     run.ended.is_none() || stopped.is_some_and(|stop| !is_complete(&stop))
 }
 

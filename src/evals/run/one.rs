@@ -4,14 +4,15 @@ use crate::domain::Timestamp;
 use crate::domain::{Cost, Purpose, RunId};
 use crate::evals::digest::digest;
 use crate::evals::gateway::{Ask, AskContent, AskError, Gateway, Reply};
-use crate::evals::grade::Step;
 use crate::evals::judges::{JudgeContext, Steps};
+use crate::evals::ledger::Ledger;
 use crate::evals::plan::{RunPlan, SubjectPrompt};
 use crate::evals::row::{Answer, CellKey, Row};
+use crate::evals::run::Config;
 use crate::evals::run::cells::Cell;
 use crate::evals::run::filling::{Filled, Memory, as_text, fill_cell};
 use crate::evals::run::grading::{self, Work, unjudged};
-use crate::evals::run::reply;
+use crate::evals::run::{reply, trajectory};
 use crate::evals::suite::{AssertNode, AssertionKind, Case, ModelSource};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -25,11 +26,12 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 pub(super) struct Common<'a> {
     pub(super) run: RunId,
     pub(super) plan: &'a RunPlan,
+    /// Where sessions are recorded.
+    pub(super) ledger: &'a Ledger,
     pub(super) canary: &'a str,
     /// Steps that judges planned.
     pub(super) steps: &'a Steps,
-    /// Hosts that suites may ask.
-    pub(super) webhooks: &'a [String],
+    pub(super) config: &'a Config,
 }
 
 /// A cell that is filled, and its hash.
@@ -65,32 +67,48 @@ fn hash_of(common: Common<'_>, cell: &Cell<'_>, filled: &Result<Filled, String>)
         Ok(filled) => match &filled.content {
             AskContent::Messages(messages) => json!(messages),
             AskContent::Version {
-                hash, variables, ..
-            } => json!([hash, variables]),
+                hash,
+                variables,
+                messages,
+                ..
+            } if messages.is_empty() => json!([hash, variables]),
+            AskContent::Version {
+                hash,
+                variables,
+                messages,
+                ..
+            } => json!([hash, variables, messages]),
         },
         Err(reason) => json!({ "reason": reason }),
     };
     let judge = common.plan.judge.as_ref().map(|judge| &judge.hash);
     let settings = &common.plan.settings.judge;
-    digest(&json!([
-        [
+    let mut parts = vec![
+        json!([
             json!(cell.key()),
             asked,
             json!(subject.model),
             json!(subject.parameters)
-        ],
-        [
+        ]),
+        json!([
             json!(subject.transform),
             json!(case.given_output),
             json!(case.options)
-        ],
-        [
+        ]),
+        json!([
             json!(case.asserts),
             json!(case.threshold),
             json!(case.scoring)
-        ],
-        [json!(judge), json!(settings)],
-    ]))
+        ]),
+        json!([json!(judge), json!(settings)]),
+    ];
+    // What few cells have is left out elsewhere: a row that is kept is known by its name.
+    let models = [&common.config.judge_model, &common.config.embedding_model];
+    if models.iter().any(|model| model.is_some()) {
+        parts.push(json!(models));
+    }
+    parts.extend(case.metadata.get(trajectory::SESSION).cloned());
+    digest(&parts)
 }
 
 impl Ready<'_> {
@@ -136,7 +154,10 @@ impl Ready<'_> {
                 return (row, None);
             }
         };
-        let work = work(common, &self.cell, filled, reply);
+        let mut work = work(common, &self.cell, filled, reply);
+        if let Some(steps) = trajectory::of_session(common.ledger, &work).await {
+            work.steps = steps;
+        }
         row.sent.clone_from(&work.sent);
         match grading::transform(work).await {
             Ok(work) => {
@@ -163,12 +184,12 @@ impl<'a> Common<'a> {
             run: self.run,
             cell: Some(cell),
             judge: self.plan.judge.as_ref(),
-            default_model: None,
-            embedding_model: None,
+            default_model: self.config.judge_model.as_deref(),
+            embedding_model: self.config.embedding_model.as_deref(),
             timeout: timeout_of(self.plan),
             salt: &self.plan.suite,
             steps: self.steps,
-            allowed_webhooks: self.webhooks,
+            allowed_webhooks: &self.config.webhooks,
         }
     }
 }
@@ -234,6 +255,7 @@ fn unasked(text: String, filled: &Filled) -> Reply {
         text,
         finish_reason: None,
         log_probs: None,
+        tokens: Value::Null,
         model_returned: None,
         usage: None,
         cost: Cost::default(),
@@ -258,7 +280,7 @@ fn work(common: Common<'_>, cell: &Cell<'_>, filled: Filled, reply: Reply) -> Wo
     };
     let canary = Some(common.canary).filter(planted).map(str::to_owned);
     Work {
-        steps: steps(&reply.message),
+        steps: Ok(trajectory::of_message(&reply.message)),
         answer: Answer {
             call: reply.call,
             output,
@@ -290,27 +312,6 @@ fn graded_subject(cell: &Cell<'_>) -> crate::evals::plan::Subject {
     subject
 }
 
-/// Returns the tools that a message calls.
-fn steps(message: &Value) -> Vec<Step> {
-    let calls = message.get("tool_calls").and_then(Value::as_array);
-    let calls = calls
-        .into_iter()
-        .flatten()
-        .filter_map(|call| call.get("function"));
-    let calls = calls.chain(message.get("function_call"));
-    let step = |function: &Value| {
-        let arguments = function.get("arguments").cloned().unwrap_or_default();
-        let parsed = arguments
-            .as_str()
-            .and_then(|text| serde_json::from_str(text).ok());
-        Some(Step {
-            name: function.get("name")?.as_str()?.to_owned(),
-            arguments: parsed.unwrap_or(arguments),
-        })
-    };
-    calls.filter_map(step).collect()
-}
-
 /// What was graded in a row that is known already; `None` when nothing could be.
 pub(super) fn known_work(cell: &Cell<'_>, row: &Row) -> Option<Work> {
     let answer = row.answer.clone()?;
@@ -318,7 +319,7 @@ pub(super) fn known_work(cell: &Cell<'_>, row: &Row) -> Option<Work> {
         return None;
     }
     Some(Work {
-        steps: steps(&answer.message),
+        steps: Ok(trajectory::of_message(&answer.message)),
         answer,
         log_probs: None,
         case: cell.case.clone(),
@@ -350,23 +351,4 @@ pub(super) fn remember(memory: &mut Memory, cell: &Cell<'_>, row: &Row) {
     );
     said.insert("output".to_owned(), answer.output.clone());
     memory.said.push(said.into());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::steps;
-    use serde_json::json;
-
-    #[test]
-    fn tool_calls_are_steps() {
-        let message = json!({"tool_calls": [
-            {"function": {"name": "find", "arguments": "{\"id\":1}"}},
-            {"function": {"name": "odd", "arguments": "{"}},
-            {"type": "custom"},
-        ]});
-        let found = steps(&message);
-        assert_eq!(found[0].arguments, json!({"id": 1}));
-        assert_eq!((found[1].name.as_str(), found.len()), ("odd", 2));
-        assert_eq!(found[1].arguments, json!("{"));
-    }
 }

@@ -21,6 +21,10 @@ pub(super) fn read(body: &[u8]) -> Result<Reply, String> {
         text: text_of(message.get("content")),
         finish_reason: text(choice.get("finish_reason")),
         log_probs: log_probs(choice),
+        tokens: choice
+            .pointer("/logprobs/content")
+            .cloned()
+            .unwrap_or_default(),
         model_returned: text(answer.get("model")),
         usage: None,
         cost: crate::domain::Cost::default(),
@@ -149,6 +153,7 @@ mod tests {
         assert_eq!(reply.model_returned.as_deref(), Some("m-1"));
         assert_eq!(reply.finish_reason.as_deref(), Some("stop"));
         assert_eq!(reply.log_probs, Some(vec![-0.5]));
+        assert_eq!(reply.tokens, json!([{"token": "a", "logprob": -0.5}]));
         for body in [
             "",
             "{}",

@@ -8,6 +8,7 @@ use crate::evals::ledger::{Ledger, RunEnd, RunStart, Stop, paid_of};
 use crate::evals::plan::Side;
 use crate::evals::report::{RunReport, Spent};
 use crate::evals::row::{CellKey, Row};
+use crate::evals::run::Config;
 use crate::evals::run::budget::Budget;
 use crate::evals::run::cells::{Cell, Cells, Chain};
 use crate::evals::run::comparing::{self, Asked, compares};
@@ -70,7 +71,7 @@ pub struct Runner<G> {
     progress: watch::Sender<Progress>,
     state: Mutex<State>,
     steps: Steps,
-    webhooks: Arc<[String]>,
+    config: Config,
     started: Instant,
 }
 
@@ -115,8 +116,7 @@ impl<G: Gateway> Runner<G> {
             halt.clone(),
         );
         let cells = Cells::of(plan);
-        let heads = cells.iter().filter(|cell| cell.side.side == Side::Head);
-        let watch = Watch::new(settings, heads.map(|cell| cell.subject.label.clone()));
+        let watch = Watch::new(plan, &cells);
         Self {
             ledger,
             till,
@@ -135,14 +135,14 @@ impl<G: Gateway> Runner<G> {
             }),
             started: Instant::now(),
             steps: Steps::default(),
-            webhooks: Arc::default(),
+            config: Config::default(),
         }
     }
 
-    /// Allows suites to ask services on these hosts.
+    /// Takes over what the config says of runs.
     #[must_use]
-    pub fn with_webhooks(self, webhooks: Arc<[String]>) -> Self {
-        Self { webhooks, ..self }
+    pub fn with_config(self, config: Config) -> Self {
+        Self { config, ..self }
     }
 
     /// Asks nobody, when `is_offline`: what has no answer yet is left out.
@@ -296,9 +296,10 @@ impl<G: Gateway> Runner<G> {
         Common {
             run: self.begun.run,
             plan: &start.plan,
+            ledger: &self.ledger,
             canary: &start.canary,
             steps: &self.steps,
-            webhooks: &self.webhooks,
+            config: &self.config,
         }
     }
 

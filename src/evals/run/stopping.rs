@@ -1,12 +1,15 @@
-//! Whether a run may end before all is asked: because what is left cannot change the verdict, or because
-//! the figures are as precise as was asked for.
+//! Whether a run may end before all is asked: because what is left cannot change the verdict, because a
+//! test that may be looked at all the time has decided, or because the figures are as precise as was asked
+//! for.
 
 use crate::evals::grade::Mark;
 use crate::evals::ledger::Stop;
-use crate::evals::plan::Side;
+use crate::evals::plan::{RunPlan, Side};
 use crate::evals::row::Row;
-use crate::evals::suite::{Gate, GateKind, Settings, Stopping};
-use std::collections::HashMap;
+use crate::evals::run::cells::Cells;
+use crate::evals::sequential::Trials;
+use crate::evals::suite::{Gate, GateKind, Stopping};
+use std::collections::{BTreeSet, HashMap};
 
 /// Cells that a subject must have before its precision counts.
 const LEAST_CELLS: u64 = 20;
@@ -27,6 +30,9 @@ pub(super) struct Watch {
     stopping: Stopping,
     gates: Vec<Gate>,
     subjects: HashMap<String, Tally>,
+    quarantined: BTreeSet<String>,
+    has_base: bool,
+    trials: Trials,
 }
 
 /// What can be said of a gate before all is known.
@@ -38,22 +44,32 @@ enum Sight {
 }
 
 impl Watch {
-    /// Begins with the subjects of the cells at head, one entry for each cell.
-    pub(super) fn new(settings: &Settings, subjects: impl Iterator<Item = String>) -> Self {
+    /// Begins with the cells of a plan. Cases that are too flaky to gate decide nothing.
+    pub(super) fn new(plan: &RunPlan, cells: &Cells<'_>) -> Self {
         let mut tallies: HashMap<String, Tally> = HashMap::new();
-        for subject in subjects {
-            tallies.entry(subject).or_default().total += 1;
+        let heads = cells.iter().filter(|cell| {
+            cell.side.side == Side::Head && !plan.quarantined.contains(&cell.case.id.0)
+        });
+        for cell in heads {
+            tallies.entry(cell.subject.label.clone()).or_default().total += 1;
         }
         Self {
-            stopping: settings.stopping,
-            gates: settings.gates.clone(),
+            stopping: plan.settings.stopping,
+            gates: plan.settings.gates.clone(),
             subjects: tallies,
+            quarantined: plan.quarantined.clone(),
+            has_base: plan.sides.iter().any(|side| side.side == Side::Base),
+            trials: Trials::of(plan),
         }
     }
 
     /// Counts a row, and says why the run may end, if it may. An error is neither passed nor failed: its
     /// cell stays open.
     pub(super) fn note(&mut self, row: &Row) -> Option<Stop> {
+        if self.quarantined.contains(&row.cell.case.0) {
+            return None;
+        }
+        self.trials.note(row);
         if row.cell.side == Side::Head
             && let Some(tally) = self.subjects.get_mut(&row.cell.subject)
         {
@@ -65,33 +81,51 @@ impl Watch {
         }
         match self.stopping {
             Stopping::All => None,
-            Stopping::Decided => self.is_decided().then_some(Stop::Decided),
+            Stopping::Decided => self.decided(),
             Stopping::Precision(half) => self.is_precise(half).then_some(Stop::Precise),
         }
     }
 
-    /// Without gates every cell must pass, so that one failure decides.
-    fn is_decided(&self) -> bool {
-        let mut tallies = self.subjects.values();
+    /// What is certain is no matter of a test.
+    fn decided(&self) -> Option<Stop> {
         if self.gates.is_empty() {
-            return tallies.any(|tally| 0 < tally.failed);
+            return self.has_failed().then_some(Stop::Decided);
         }
-        let sights = self.gates.iter().map(|gate| {
-            let sights: Vec<Sight> = self
-                .subjects
-                .values()
-                .map(|tally| sight(gate, tally))
-                .collect();
-            if sights.contains(&Sight::Fails) {
-                Sight::Fails
-            } else if sights.iter().all(|sight| *sight == Sight::Holds) {
-                Sight::Holds
-            } else {
-                Sight::Open
+        let certain = |_: usize, gate: &Gate, _: &str, tally: &Tally| sight(gate, tally);
+        let tested = |place: usize, gate: &Gate, subject: &str, tally: &Tally| match self
+            .trials
+            .decision(place, subject)
+        {
+            Some(decision) if decision.is_worse => Sight::Fails,
+            Some(_) => Sight::Holds,
+            None => sight(gate, tally),
+        };
+        if self.are_gates_decided(certain) {
+            return Some(Stop::Decided);
+        }
+        self.are_gates_decided(tested).then_some(Stop::Tested)
+    }
+
+    /// Without gates every case must pass; against a base, none that passed may fail.
+    fn has_failed(&self) -> bool {
+        if self.has_base {
+            return self.trials.has_regressed();
+        }
+        self.subjects.values().any(|tally| 0 < tally.failed)
+    }
+
+    fn are_gates_decided(&self, sight: impl Fn(usize, &Gate, &str, &Tally) -> Sight) -> bool {
+        let mut is_open = false;
+        for (place, gate) in self.gates.iter().enumerate() {
+            for (subject, tally) in &self.subjects {
+                match sight(place, gate, subject, tally) {
+                    Sight::Fails => return true,
+                    Sight::Open => is_open = true,
+                    Sight::Holds => {}
+                }
             }
-        });
-        let sights: Vec<Sight> = sights.collect();
-        sights.contains(&Sight::Fails) || sights.iter().all(|sight| *sight == Sight::Holds)
+        }
+        !is_open
     }
 
     fn is_precise(&self, half: f64) -> bool {

@@ -39,7 +39,9 @@ impl Times {
             cronexpr::parse_crontab(&format!("{cron} {time_zone}"))
                 .map_err(|error| one_line(&error))
         } else {
-            Err(format!("it has {fields} fields, and must have 5"))
+            Err(format!(
+                "it has {fields} fields, and must have 5: minute, hour, day of month, month, day of week"
+            ))
         };
         let hours = cron.split_whitespace().nth(1).unwrap_or_default();
         let names_hours = !hours.starts_with('*');
@@ -87,7 +89,7 @@ fn one_line(error: &cronexpr::Error) -> String {
     let text = error.to_string();
     let lines: Vec<&str> = text
         .lines()
-        .map(str::trim)
+        .map(|line| line.trim_matches([' ', '^']))
         .filter(|line| !line.is_empty())
         .collect();
     lines
@@ -188,12 +190,27 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_named() {
         for (cron, zone) in [
-            ("60 3 * * *", "UTC"),
+            ("", "UTC"),
             ("0 3 * *", "UTC"),
+            ("60 3 * * *", "UTC"),
+            ("0 24 * * *", "UTC"),
+            ("0 3 0 * *", "UTC"),
+            ("0 3 * 13 *", "UTC"),
+            ("0 3 * * 8", "UTC"),
+            ("*/0 3 * * *", "UTC"),
+            ("+5 3 * * *", "UTC"),
+            ("1,, 3 * * *", "UTC"),
             ("0 3 * * *", "Mars/Olympus"),
         ] {
             let error = Times::parse(cron, zone).unwrap_err().to_string();
             assert!(error.contains(cron) && error.contains(zone), "{error}");
+        }
+        for good in [
+            "*/15 0-6,22 1 jan-jun mon-fri",
+            "0 0 31 12 7",
+            "5-50/5 * * * SUN",
+        ] {
+            assert!(Times::parse(good, "UTC").is_ok(), "{good}");
         }
     }
 }

@@ -63,6 +63,9 @@ pub struct Case {
     pub cluster: Option<String>,
     /// What it is counted under: `language` -> `de`.
     pub slices: BTreeMap<String, String>,
+    /// Where it says what a client sends beside the variables of a prompt of the registry: `vars.question`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<String>,
     /// Its place in a counterfactual group.
     pub group: Option<GroupMember>,
     /// Where it stands.

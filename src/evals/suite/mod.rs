@@ -4,6 +4,7 @@
 
 mod assertion;
 mod case;
+mod committed;
 pub(in crate::evals) mod load;
 mod settings;
 
@@ -11,6 +12,7 @@ pub use assertion::{
     AssertNode, AssertSet, Assertion, AssertionKind, AssertionValue, Decider, Script,
 };
 pub use case::{Case, CaseId, CaseOptions, GroupMember, Place};
+pub use committed::{Committed, committed};
 pub use load::{Files, Ground, JudgeFile, Problem, Source, below, find, load, load_judge};
 pub use settings::{
     Alert, Budget, Counterfactual, Gate, GateKind, JudgeRules, OnExceed, OnInconclusive, Overlap,

@@ -58,6 +58,8 @@ fn kind_of<'a>(table: &Table<'a>, subject: &'a Subject, case: &Case) -> Option<K
         .and_then(|partner| passes(table.said(Side::Base, partner, case, PASS)));
     match head {
         Said::Error => Some(Kind::Error),
+        // What a test made needless needs no look.
+        Said::Missing if table.is_tested() => None,
         Said::Missing => Some(Kind::Missing),
         Said::Nothing => None,
         Said::Score(_) => match (base, passes(head).unwrap_or(false)) {

@@ -2,6 +2,7 @@
 
 use crate::evals::report::Figure;
 use crate::evals::verdict::table::Score;
+use crate::stats::anytime::{MeanBet, mean_sequence};
 use crate::stats::{
     Change, Errors, Estimate, Interval, Pairs, clustered, clustered_difference,
     detectable_difference, detectable_mean_difference, mean, needed_differences, sign_flip,
@@ -76,6 +77,46 @@ pub(super) fn compare(pairs: &[Pair<'_>], margin: f64, alpha: f64) -> Option<Com
         None if is_binary => of_outcomes(pairs, margin, alpha),
         None => of_scores(pairs, margin, alpha),
     }
+}
+
+/// The figure of one side, with an interval that holds whenever one stops. Scores beyond 0 and 1 have none.
+pub(super) fn anytime_figure(cases: &[Scored<'_>]) -> Option<Figure> {
+    let values: Vec<f64> = cases.iter().map(|case| case.score.mean).collect();
+    let interval = mean_sequence(&values, (0.0, 1.0), 1.0 - CONFIDENCE);
+    Some(with(mean(&values)?, interval))
+}
+
+/// Compares two sides by what holds whenever one stops; `None` for scores beyond 0 and 1.
+pub(super) fn compare_anytime(pairs: &[Pair<'_>], margin: f64) -> Option<Comparison> {
+    let differences = differences(pairs);
+    let interval = |alpha: f64| mean_sequence(&differences, (-1.0, 1.0), alpha);
+    let estimate = Estimate {
+        value: mean(&differences)?,
+        interval: interval(1.0 - CONFIDENCE)?,
+    };
+    let lower = interval(2.0 * (1.0 - CONFIDENCE))?.low;
+    let changed = differences.iter().filter(|value| **value != 0.0).count();
+    let counts = (as_u64(changed), as_u64(differences.len()));
+    let verdict = verdict_of_estimate(estimate, lower, counts, margin)?;
+    Some(Comparison {
+        delta: of_estimate(estimate),
+        lower,
+        change: verdict.change,
+        p_value: anytime_p_value(&differences)
+            .map(|p_value| ("anytime-valid bets".to_owned(), p_value)),
+        detectable: detectable_of(&differences),
+        needed: None,
+    })
+}
+
+/// That the sides are alike: one over the evidence, which is the mean of that of both directions.
+fn anytime_p_value(differences: &[f64]) -> Option<f64> {
+    let (mut below, mut above) = (MeanBet::below(0.0, 1.0)?, MeanBet::above(0.0, -1.0)?);
+    let mut evidence = 1.0;
+    for difference in differences {
+        evidence = f64::midpoint(below.observe(*difference)?, above.observe(*difference)?);
+    }
+    Some((1.0 / evidence).min(1.0))
 }
 
 /// The outcomes of pairs, counted.

@@ -7,6 +7,7 @@
 use crate::domain::matches_glob;
 use crate::evals::plan::{Side, Subject};
 use crate::evals::report::{GateLine, MetricLine, Verdict};
+use crate::evals::sequential::Decision;
 use crate::evals::suite::{Gate, GateKind, OnInconclusive, Place};
 use crate::evals::verdict::figures::{self, Pair, Scored, as_u64, compare};
 use crate::evals::verdict::table::{PASS, Said, Score, Table};
@@ -133,9 +134,19 @@ fn of_cases<'a>(
         let reason = "there is no base to compare with; give one with --base, or bless a baseline";
         return (Verdict::Invalid, reason.to_owned());
     }
+    if let Some(decision) = table.decision(gate, subject).filter(|_| metric == PASS) {
+        return of_test(decision, gate);
+    }
     let (worst, unknown) = Cases::of(table, subject, metric, Fill::Worst);
     let (best, _) = Cases::of(table, subject, metric, Fill::Best);
-    let (worst, best) = (worst.hold(&gate.kind), best.hold(&gate.kind));
+    let kind = match gate.kind {
+        GateKind::NonInferior { margin, alpha } => GateKind::NonInferior {
+            margin,
+            alpha: table.last_alpha(gate, alpha),
+        },
+        kind => kind,
+    };
+    let (worst, best) = (worst.hold(&kind), best.hold(&kind));
     let unsaid = if unknown == 0 {
         String::new()
     } else {
@@ -151,6 +162,26 @@ fn of_cases<'a>(
             (Verdict::Inconclusive, format!("{reason}{unsaid}"))
         }
     }
+}
+
+/// What a test on the way has decided, which the answers behind it change no more.
+fn of_test(decision: Decision, gate: &Gate) -> (Verdict, String) {
+    let margin = match gate.kind {
+        GateKind::NonInferior { margin, .. } => margin,
+        _ => 0.0,
+    };
+    let (verdict, found) = if decision.is_worse {
+        (Verdict::Failed, "worse than base".to_owned())
+    } else {
+        let margin = words::percent(margin);
+        (Verdict::Passed, format!("not worse than base by {margin}"))
+    };
+    let cases = words::cases(as_u64(decision.cases));
+    let reason = format!(
+        "{found} after {cases}, by an anytime-valid test: evidence {:.1}, {:.0} is enough",
+        decision.evidence, decision.enough
+    );
+    (verdict, reason)
 }
 
 /// Whether a gate holds, with the figures in words.

@@ -4,7 +4,7 @@ use crate::evals::plan::{Side, Subject};
 use crate::evals::report::{Figure, MetricLine};
 use crate::evals::suite::GateKind;
 use crate::evals::verdict::figures::{
-    self, ASSUMED_DISCORDANCE, Comparison, Pair, Scored, as_u64, compare, outcomes,
+    self, ASSUMED_DISCORDANCE, Comparison, Pair, Scored, as_u64, compare, compare_anytime, outcomes,
 };
 use crate::evals::verdict::table::{PASS, Said, Score, Table};
 use crate::evals::verdict::{USUAL_MARGIN, cost, gates};
@@ -49,9 +49,18 @@ pub(super) fn line<'a>(
     is_wanted: &dyn Fn(&crate::evals::suite::Case) -> bool,
 ) -> Option<MetricLine> {
     let gathered = Gathered::of(table, subject, metric, is_wanted);
-    let head = figures::figure(&gathered.head)?;
+    let figure = if table.is_tested() {
+        figures::anytime_figure
+    } else {
+        figures::figure
+    };
+    let head = figure(&gathered.head)?;
     let margin = margin_of(table, metric);
-    let comparison = compare(&gathered.pairs, margin, 0.05);
+    let comparison = if table.is_tested() {
+        compare_anytime(&gathered.pairs, margin)
+    } else {
+        compare(&gathered.pairs, margin, 0.05)
+    };
     let outcomes = outcomes(&gathered.pairs);
     let is_share = gathered.head.iter().all(|case| case.score.is_binary);
     Some(MetricLine {
@@ -60,7 +69,7 @@ pub(super) fn line<'a>(
         unit: if is_share { "share" } else { "score" }.to_owned(),
         cases: as_u64(gathered.head.len()),
         errors: gathered.errors,
-        base: figures::figure(&gathered.base),
+        base: figure(&gathered.base),
         head,
         detectable_drop: comparison
             .as_ref()

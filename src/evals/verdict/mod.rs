@@ -63,6 +63,8 @@ pub enum Ending {
     Complete,
     /// It stopped because the rest could not change what it says.
     Decided,
+    /// It stopped because a test that may be looked at all the time has decided.
+    Tested,
     /// It was stopped: by its budget, its deadline, or by hand.
     Cut,
 }
@@ -78,6 +80,7 @@ pub fn of_run(plan: &RunPlan, rows: Vec<Row>, end: &RunEnd) -> RunReport {
     order(&plan, &mut rows);
     let ending = match end.stopped {
         None => Ending::Complete,
+        Some(Stop::Tested) => Ending::Tested,
         Some(stop) if stop.is_complete() => Ending::Decided,
         Some(_) => Ending::Cut,
     };
@@ -201,7 +204,9 @@ pub fn report(finished: &Finished<'_>) -> RunReport {
             path: plan.path.clone(),
             description: plan.description.clone(),
             hash: plan.suite_hash.clone(),
-            commit: None,
+            commit: plan.committed.as_ref().map(|found| found.commit.clone()),
+            has_uncommitted_changes: (plan.committed.as_ref())
+                .is_some_and(|found| found.has_uncommitted_changes),
             files: plan.files.clone(),
         },
         began: finished.began,
@@ -221,7 +226,12 @@ pub fn report(finished: &Finished<'_>) -> RunReport {
         gates,
         judges,
         quarantined: table.quarantined().map(str::to_owned).collect(),
-        spent: finished.spent.clone(),
+        spent: Spent {
+            stopped: table
+                .tested_words()
+                .or_else(|| finished.spent.stopped.clone()),
+            ..finished.spent.clone()
+        },
         forecast: plan.forecast.clone(),
         warnings,
         command: finished.command.clone(),

@@ -52,7 +52,13 @@ fn overall(table: &Table<'_>, metrics: &[MetricLine]) -> String {
     let base = table
         .side(Side::Base)
         .map(|base| format!(", against {}", base.name));
-    format!("{}{}", lines.join("; "), base.unwrap_or_default())
+    let tested = table.tested_words().map(|words| format!("; {words}"));
+    format!(
+        "{}{}{}",
+        lines.join("; "),
+        base.unwrap_or_default(),
+        tested.unwrap_or_default()
+    )
 }
 
 /// ` (−6.0 pp, 28 newly fail, 10 newly pass, McNemar exact p .0051)`.

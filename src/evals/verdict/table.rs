@@ -1,9 +1,11 @@
 //! The rows of a run, found by side, subject and case, and what each case says of a metric.
 
 use crate::evals::grade::Mark;
+use crate::evals::ledger::Stop;
 use crate::evals::plan::{RunPlan, Side, SidePlan, Subject};
 use crate::evals::row::Row;
-use crate::evals::suite::{Case, CaseId};
+use crate::evals::sequential::{Decision, SHARE_OF_ALPHA, Trials, is_sequential, is_tested};
+use crate::evals::suite::{Case, CaseId, Gate};
 use crate::evals::verdict::{Ending, Finished};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,13 +42,29 @@ pub(super) struct Score {
 pub(super) struct Table<'a> {
     pub(super) finished: &'a Finished<'a>,
     pub(super) plan: &'a RunPlan,
+    /// The comparison that ended the run early.
+    trials: Option<Trials>,
     rows: BTreeMap<(Side, &'a str, &'a CaseId), Vec<&'a Row>>,
 }
 
 impl<'a> Table<'a> {
     pub(super) fn of(finished: &'a Finished<'a>) -> Self {
+        let trials = (finished.ending == Ending::Tested).then(|| {
+            let mut trials = Trials::of(finished.plan);
+            for row in &finished.rows {
+                trials.note(row);
+            }
+            trials
+        });
+        let looked_at = trials.as_ref().map(|trials| trials.looked_at().0);
+        // Answers that came in out of turn say nothing: the quick ones would be too many.
+        let is_in_turn = |row: &&Row| {
+            looked_at
+                .as_ref()
+                .is_none_or(|ids| ids.contains(row.cell.case.0.as_str()))
+        };
         let mut rows: BTreeMap<_, Vec<&Row>> = BTreeMap::new();
-        for row in &finished.rows {
+        for row in finished.rows.iter().filter(is_in_turn) {
             let cell = &row.cell;
             let key = (cell.side, cell.subject.as_str(), &cell.case);
             rows.entry(key).or_default().push(row);
@@ -54,7 +72,42 @@ impl<'a> Table<'a> {
         Self {
             finished,
             plan: finished.plan,
+            trials,
             rows,
+        }
+    }
+
+    /// Whether the run stopped because a test had decided, so that an interval must hold whenever one stops.
+    pub(super) const fn is_tested(&self) -> bool {
+        self.trials.is_some()
+    }
+
+    /// Why the run stopped, when a test had decided.
+    pub(super) fn tested_words(&self) -> Option<String> {
+        let trials = self.trials.as_ref()?;
+        let (looked_at, total) = trials.looked_at();
+        let (words, count) = (Stop::Tested.words(), looked_at.len());
+        Some(format!("{words} after {count} of {total} cases"))
+    }
+
+    /// Returns what a test has decided of a gate.
+    pub(super) fn decision(&self, gate: &Gate, subject: &Subject) -> Option<Decision> {
+        let trials = self.trials.as_ref()?;
+        let place = self
+            .plan
+            .settings
+            .gates
+            .iter()
+            .position(|other| other == gate)?;
+        trials.decision(place, &subject.label)
+    }
+
+    /// Returns the error rate that a gate has at the end: half of it, where a test on the way has the rest.
+    pub(super) fn last_alpha(&self, gate: &Gate, alpha: f64) -> f64 {
+        if is_tested(gate) && is_sequential(self.plan) {
+            alpha * SHARE_OF_ALPHA
+        } else {
+            alpha
         }
     }
 
@@ -200,6 +253,12 @@ impl<'a> Table<'a> {
 
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
+        if let Some(words) = self.tested_words() {
+            warnings.push(format!(
+                "stopped early: {words}; intervals and p-values of metrics hold whenever one stops, those \
+                 of money, time and groups are for a number of cases that was fixed before"
+            ));
+        }
         let count = self.quarantined().count();
         if 0 < count {
             warnings.push(format!("{count} flaky cases are shown but do not gate"));

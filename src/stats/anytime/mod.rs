@@ -7,15 +7,17 @@
 //! time.
 //!
 //! Which one: [`BlockProcess`] to take a canary back, [`non_inferiority_evidence`] to promote it,
-//! [`mcnemar_evidence`] for shadow traffic, which is paired, [`beta_binomial_sequence`] for one rate.
-//! Those are exact. The others rest on many data: with a plug-in variance and a small arm near 95 % they
+//! [`mcnemar_evidence`] for shadow traffic, which is paired, [`MeanBet`] for pairs with a margin or with
+//! scores, [`beta_binomial_sequence`] for one rate and [`mean_sequence`] for a mean. Those are exact. The others rest on many data: with a plug-in variance and a small arm near 95 % they
 //! were seen to raise 20 % of false alarms instead of 5; feed them [`smoothed_variance`].
 
+mod bets;
 mod block;
 mod evidence;
 mod release;
 mod sequence;
 
+pub use bets::{MeanBet, mean_sequence};
 pub use block::{BlockProcess, Direction};
 pub use evidence::{
     LikelihoodRatio, ToPromote, likelihood_ratio, mcnemar_evidence, mcnemar_regression_evidence,

@@ -49,7 +49,7 @@ pub async fn calibrate(
                 vars: &case.vars,
                 prompt: "",
                 sent: &[],
-                steps: &[],
+                steps: Ok(&[]),
                 canary: None,
                 repeat: 0,
             };
@@ -102,6 +102,7 @@ pub fn plan(judge: &JudgePlan, labels: &[Label]) -> RunPlan {
             ..Forecast::default()
         },
         files: Vec::new(),
+        committed: None,
         by: None,
         baseline: None,
         quarantined: std::collections::BTreeSet::new(),
@@ -170,6 +171,7 @@ fn case(place: usize, answer: &Labelled<'_>, judge: &JudgePlan) -> Case {
         given_output: Some(label.output.clone()),
         cluster: None,
         slices: BTreeMap::new(),
+        messages: None,
         group: None,
         place: at,
     }

@@ -223,6 +223,59 @@ async fn steps_are_planned_once_for_a_criterion() {
     assert_eq!(first.judge_hash, second.judge_hash);
 }
 
+/// The tokens of `{"score": 8}` where 8, 9 and 6 stood to choose.
+fn wavering() -> Value {
+    let choice = |token: &str, chance: f64| json!({"token": token, "logprob": chance.ln()});
+    let choices = [
+        choice("8", 0.5),
+        choice("9", 0.3),
+        choice(" 6", 0.1),
+        choice("}", 0.1),
+    ];
+    json!([
+        {"token": "{\"score\":", "logprob": -0.1, "top_logprobs": []},
+        {"token": " 8", "logprob": 0.5_f64.ln(), "top_logprobs": choices},
+        {"token": "}", "logprob": -0.1, "top_logprobs": []},
+    ])
+}
+
+#[tokio::test]
+async fn a_score_is_weighted_by_the_probabilities_that_are_asked_for() {
+    let mut desk = Desk::of("text");
+    desk.gateway.tokens = wavering();
+    let assertion = assertion("g-eval", json!("Coherent? JUDGE:ge-eight"));
+    let grade = desk.decide(&assertion).await;
+    // (0.5 * 8 + 0.3 * 9 + 0.1 * 6) / 0.9 = 8.111..., of 10.
+    assert!((grade.score - 7.3 / 9.0).abs() < 1e-9, "{}", grade.score);
+    let asked = desk.gateway.asked.lock().unwrap();
+    let told: Vec<_> = asked
+        .iter()
+        .map(|ask| ask.parameters.get("top_logprobs"))
+        .collect();
+    assert_eq!(
+        told,
+        [None, Some(&json!(20))],
+        "the steps are planned without"
+    );
+    assert_eq!(asked[1].parameters["logprobs"], json!(true));
+}
+
+#[tokio::test]
+async fn a_judge_that_tells_no_probabilities_is_asked_without_from_then_on() {
+    let mut desk = Desk::of("text");
+    desk.gateway.refuses_log_probs = true;
+    let assertion = assertion("g-eval", json!("Coherent? JUDGE:ge-eight"));
+    let first = desk.decide(&assertion).await;
+    let second = desk.decide(&assertion).await;
+    assert_eq!((first.score, second.score), (0.8, 0.8));
+    let asked = desk.gateway.asked.lock().unwrap();
+    let has: Vec<bool> = asked
+        .iter()
+        .map(|ask| ask.parameters.contains_key("logprobs"))
+        .collect();
+    assert_eq!(has, [false, true, false, false]);
+}
+
 #[tokio::test]
 async fn a_panel_decides_by_majority_and_tells_who_disagrees() {
     const YES: &str = r#"{"pass": true, "score": 0.9, "reason": "good"}"#;

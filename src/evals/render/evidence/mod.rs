@@ -84,12 +84,18 @@ fn who_and_what(chain: &mut Chain, report: &RunReport) {
     );
     for gate in &report.gates {
         // Set before the run: Git has the commit, and the commit has the threshold.
-        let body = json!({
+        let mut body = json!({
             "metric": gate.metric,
             "subject": gate.subject,
             "gate": gate.gate,
             "set_in_commit": report.suite.commit,
         });
+        if let Some(body) = body
+            .as_object_mut()
+            .filter(|_| report.suite.has_uncommitted_changes)
+        {
+            body.insert("has_uncommitted_changes".to_owned(), true.into());
+        }
         chain.add("threshold", &body);
     }
     for line in &report.subjects {

@@ -274,7 +274,12 @@ pub(super) fn foot(out: &mut String, report: &RunReport) {
     command(out, &report.command);
     let suite = &report.suite;
     let set = suite.commit.as_ref().map_or_else(String::new, |commit| {
-        format!(", thresholds set in <code>{}</code>", html(commit))
+        let since = if suite.has_uncommitted_changes {
+            " and changed since, without a commit"
+        } else {
+            ""
+        };
+        format!(", thresholds set in <code>{}</code>{since}", html(commit))
     });
     let _ = writeln!(
         out,

@@ -3,21 +3,19 @@
 mod asking;
 mod comparing;
 mod going_on;
+mod sequential;
 
 use crate::domain::{CallId, Clock, Cost, CostQuality, PicoDollars, RunId};
 use crate::evals::gateway::{Ask, AskContent, AskError, Embedded, Gateway, Pending, Reply};
 use crate::evals::ledger::{Ledger, RunEnd, RunStart};
-use crate::evals::plan::{Forecast, RunPlan, Side, SidePlan, Subject, SubjectPrompt};
+use crate::evals::plan::{RunPlan, Side, SidePlan};
 use crate::evals::row::Row;
 use crate::evals::run::till::Paid;
 use crate::evals::run::{Begun, Control, Progress, Runner, count};
-use crate::evals::suite::{
-    AssertNode, Assertion, AssertionKind, AssertionValue, Case, CaseId, CaseOptions, ModelSource,
-    Place, Settings,
-};
+use crate::evals::suite::{AssertNode, Case};
+use crate::evals::testing::{self, assertion, subject};
 use crate::store::{Config, Store};
-use serde_json::{Map, json};
-use std::collections::BTreeMap;
+use serde_json::json;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -117,6 +115,7 @@ fn reply(text: &str, pico: u64) -> Reply {
         message: json!({"role": "assistant", "content": text}),
         finish_reason: Some("stop".to_owned()),
         log_probs: None,
+        tokens: serde_json::Value::Null,
         model_returned: None,
         usage: None,
         cost: Cost {
@@ -141,86 +140,24 @@ fn failure(code: &str, retry_after_ms: Option<u64>) -> AskError {
 }
 
 fn contains(text: &str) -> AssertNode {
-    AssertNode::One(Box::new(Assertion {
-        kind: AssertionKind::Contains,
-        is_negated: false,
-        value: Some(AssertionValue::Json(json!(text))),
-        threshold: None,
-        weight: 1.0,
-        metric: None,
-        grader: None,
-        rubric_prompt: None,
-        transform: None,
-        context_transform: None,
-        config: Map::new(),
-        place: Place::default(),
-    }))
+    AssertNode::One(Box::new(assertion("contains", json!(text))))
 }
 
 /// A case with a variable `x`, whose answer must contain `good`.
 fn case(id: &str, x: &str) -> Case {
     Case {
-        id: CaseId(id.to_owned()),
-        description: None,
         vars: json!({ "x": x }).as_object().unwrap().clone(),
         asserts: vec![contains("good")],
-        threshold: None,
-        scoring: None,
-        options: CaseOptions::default(),
-        metadata: Map::new(),
-        models: Vec::new(),
-        prompts: Vec::new(),
-        given_output: None,
-        cluster: None,
-        slices: BTreeMap::new(),
-        group: None,
-        place: Place::default(),
-    }
-}
-
-fn subject(label: &str, template: &str) -> Subject {
-    Subject {
-        label: label.to_owned(),
-        prompt_label: "p".to_owned(),
-        model_label: "m".to_owned(),
-        prompt: SubjectPrompt::Text {
-            template: template.to_owned(),
-        },
-        model: ModelSource::Route("m".to_owned()),
-        parameters: Map::new(),
-        transform: None,
-        delay_ms: 0,
+        ..testing::case(id)
     }
 }
 
 fn side(side: Side, cases: Vec<Case>) -> SidePlan {
-    SidePlan {
-        side,
-        commit: None,
-        name: "tests".to_owned(),
-        subjects: vec![subject("[m] p", "say {{x}}")],
-        cases,
-    }
+    testing::side(side, subject("[m] p", "say {{x}}"), cases)
 }
 
 fn plan(cases: Vec<Case>) -> RunPlan {
-    RunPlan {
-        version: 1,
-        suite: "tests".to_owned(),
-        path: "tests.yaml".to_owned(),
-        description: None,
-        suite_hash: "0".repeat(64),
-        sides: vec![side(Side::Head, cases)],
-        derived_metrics: Vec::new(),
-        settings: Settings::default(),
-        judge: None,
-        warnings: Vec::new(),
-        forecast: Forecast::default(),
-        files: Vec::new(),
-        by: None,
-        baseline: None,
-        quarantined: std::collections::BTreeSet::new(),
-    }
+    testing::plan("tests", vec![side(Side::Head, cases)])
 }
 
 fn cases(count: usize) -> Vec<Case> {

@@ -66,6 +66,7 @@ impl Loader<'_> {
                 given_output: merged.given_output.clone(),
                 cluster: None,
                 slices: BTreeMap::new(),
+                messages: None,
                 group: None,
                 place: merged.node.place(),
             });

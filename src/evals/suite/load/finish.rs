@@ -4,8 +4,9 @@ use crate::evals::suite::load::expand::Around;
 use crate::evals::suite::load::fields::scalar_text;
 use crate::evals::suite::load::mutations::Mutations;
 use crate::evals::suite::load::node::Node;
+use crate::evals::suite::load::prompts::NamedPrompt;
 use crate::evals::suite::load::reading::Loader;
-use crate::evals::suite::{AssertNode, Case, CaseId, Decider};
+use crate::evals::suite::{AssertNode, Case, CaseId, Decider, PromptSource};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Paths {
     pub(super) cluster: Option<Node>,
+    pub(super) messages: Option<Node>,
     pub(super) slices: Vec<Node>,
     pub(super) pairs: Option<PairPaths>,
     pub(super) mutations: Option<Mutations>,
@@ -38,14 +40,50 @@ impl Loader<'_> {
                 case.slices.insert(name.to_owned(), value);
             });
         }
+        if let Some(path) = &paths.messages {
+            let text = scalar_text(path);
+            self.set_where(cases, path, |case, _, _| {
+                case.messages.clone_from(&text);
+                true
+            });
+        }
     }
 
-    /// Hands the value at a path to each case that has one; none anywhere is a problem.
+    /// What a client says is for prompts that a client names.
+    pub(super) fn check_messages(&self, paths: &Paths, prompts: &[NamedPrompt]) {
+        let is_of_registry =
+            |prompt: &NamedPrompt| matches!(prompt.entry.source, PromptSource::Registry(_));
+        if let Some(path) = &paths.messages
+            && !prompts.iter().any(is_of_registry)
+        {
+            let message = "`messages` is for prompts of the registry, and the suite has none";
+            self.wrong(
+                path,
+                message,
+                "write the message into the prompt, or name `prompt://NAME`",
+            );
+        }
+    }
+
+    /// Hands the value at a path, as text, to each case that has one; none anywhere is a problem.
     pub(super) fn set_from(
         &self,
         cases: &mut [Case],
         path: &Node,
         set: impl Fn(&mut Case, &str, String),
+    ) {
+        self.set_where(cases, path, |case, name, value| {
+            let text = text_of(&value);
+            text.map(|text| set(case, name, text)).is_some()
+        });
+    }
+
+    /// Hands the value at a path to each case that has one; none anywhere that is taken is a problem.
+    fn set_where(
+        &self,
+        cases: &mut [Case],
+        path: &Node,
+        set: impl Fn(&mut Case, &str, Value) -> bool,
     ) {
         let Some(text) = scalar_text(path) else {
             self.wrong(path, "a path is text", "write `metadata.language`");
@@ -66,9 +104,8 @@ impl Loader<'_> {
             } else {
                 &case.metadata
             };
-            if let Some(value) = at(map, rest) {
-                has_any = true;
-                set(case, name, value);
+            if let Some(value) = at(map, rest).cloned() {
+                has_any |= set(case, name, value);
             }
         }
         if !has_any && !cases.is_empty() {
@@ -114,7 +151,8 @@ impl Loader<'_> {
         if 0 < unjudged {
             self.warn(format!(
                 "{unjudged} assertions are judged by a model, and none is named: set \
-                 `metadata.promptgate.judge`, or `options.provider` in `defaultTest`"
+                 `metadata.promptgate.judge`, `options.provider` in `defaultTest`, or `judge_model` \
+                 under `[evals]` in promptgate.toml"
             ));
         }
     }
@@ -132,13 +170,18 @@ fn needs_judge(node: &AssertNode) -> bool {
     node.assertions().iter().any(asks)
 }
 
-/// The value at a path as text; a list as its items with commas between.
-fn at(map: &serde_json::Map<String, Value>, path: &[&str]) -> Option<String> {
+/// The value at a path.
+fn at<'a>(map: &'a serde_json::Map<String, Value>, path: &[&str]) -> Option<&'a Value> {
     let (first, rest) = path.split_first()?;
     let mut value = map.get(*first)?;
     for part in rest {
         value = value.get(part)?;
     }
+    Some(value)
+}
+
+/// A value as text; a list as its items with commas between.
+fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(_) | Value::Bool(_) => Some(value.to_string()),

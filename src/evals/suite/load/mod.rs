@@ -15,7 +15,6 @@
 //! - Nothing outside the root is read, nothing that is read is executed.
 
 mod assertions;
-mod cron;
 mod drafts;
 mod environment;
 mod expand;

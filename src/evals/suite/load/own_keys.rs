@@ -1,8 +1,8 @@
 //! `metadata.promptgate`: what promptfoo has no words for. It ignores `metadata`, so the file stays its.
 
 use crate::domain::PicoDollars;
+use crate::evals::schedule::Times;
 use crate::evals::suite::load::assertions::ANY;
-use crate::evals::suite::load::cron;
 use crate::evals::suite::load::fields::Fields;
 use crate::evals::suite::load::finish::{PairPaths, Paths};
 use crate::evals::suite::load::node::{Content, Node};
@@ -17,12 +17,13 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Keys under `metadata.promptgate`.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "version",
     "repeat",
     "concurrency",
     "cluster",
     "slices",
+    "messages",
     "judge",
     "gates",
     "promote",
@@ -67,6 +68,7 @@ impl Loader<'_> {
             settings.max_error_share = share;
         }
         paths.cluster = fields.get("cluster").cloned();
+        paths.messages = fields.get("messages").cloned();
         paths.slices = match fields.get("slices") {
             Some(node) if node.text().is_some() => vec![node.clone()],
             Some(_) => self.list_at(&fields, "slices").unwrap_or_default().to_vec(),
@@ -362,9 +364,8 @@ impl Loader<'_> {
                 .filter_map(|alert| self.alert(alert))
                 .collect();
         }
-        if let Some(fault) = cron::fault(&schedule.cron) {
-            let message = format!("`{}` is no time of cron: {fault}", schedule.cron);
-            self.problem(Problem::new(place.place(), message));
+        if let Err(error) = Times::parse(&schedule.cron, &schedule.time_zone) {
+            self.problem(Problem::new(place.place(), error.to_string()));
             return None;
         }
         Some(schedule)

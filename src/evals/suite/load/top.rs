@@ -74,6 +74,7 @@ impl Loader<'_> {
             return None;
         }
         self.name_cases(&mut cases, &paths);
+        self.check_messages(&paths, &prompts);
         let mut cases = self.multiplied(cases, &settings, &paths, groups_at.as_ref());
         Self::settle_models(&mut cases, &around);
         self.remark(&cases, judge.is_some());

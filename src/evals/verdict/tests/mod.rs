@@ -6,66 +6,28 @@ mod gates;
 use super::{Ending, Finished, report};
 use crate::domain::{CallId, Cost, CostQuality, PicoDollars, Timestamp, TokenUsage};
 use crate::evals::baseline::{Baseline, BaselineError};
-use crate::evals::grade::{AssertionGrade, CaseGrade, Grade, Judged, Mark, MetricScore};
-use crate::evals::plan::{
-    Calibration, Forecast, JudgePlan, RunPlan, Side, SidePlan, Subject, SubjectPrompt,
-};
+use crate::evals::grade::{AssertionGrade, Grade, Judged, Mark, MetricScore};
+use crate::evals::plan::{Calibration, JudgePlan, RunPlan, Side, SidePlan, Subject};
 use crate::evals::report::{GroupLine, RunReport, Spent, Verdict};
-use crate::evals::row::{Answer, CellKey, Row, RunId};
+use crate::evals::row::{Answer, Row, RunId};
 use crate::evals::suite::{
-    AssertionKind, Case, CaseId, CaseOptions, Gate, GateKind, GroupMember, ModelSource,
-    OnInconclusive, Place, Settings,
+    AssertionKind, Case, Gate, GateKind, GroupMember, ModelSource, OnInconclusive, Place, Settings,
 };
+use crate::evals::testing::{self, case};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 const LABEL: &str = "[model] prompt";
 
-fn case(id: &str) -> Case {
-    Case {
-        id: CaseId(id.to_owned()),
-        description: None,
-        vars: Map::new(),
-        asserts: Vec::new(),
-        threshold: None,
-        scoring: None,
-        options: CaseOptions::default(),
-        metadata: Map::new(),
-        models: Vec::new(),
-        prompts: Vec::new(),
-        given_output: None,
-        cluster: None,
-        slices: BTreeMap::new(),
-        group: None,
-        place: Place::default(),
-    }
-}
-
 fn side(side: Side, cases: &[Case]) -> SidePlan {
-    SidePlan {
-        side,
-        commit: None,
-        name: if side == Side::Base {
-            "main"
-        } else {
-            "this directory"
-        }
-        .to_owned(),
-        subjects: vec![Subject {
-            label: LABEL.to_owned(),
-            prompt_label: "prompt".to_owned(),
-            model_label: "model".to_owned(),
-            prompt: SubjectPrompt::Text {
-                template: "x".to_owned(),
-            },
-            model: ModelSource::Route("openai/gpt-4.1".to_owned()),
-            parameters: Map::new(),
-            transform: None,
-            delay_ms: 0,
-        }],
-        cases: cases.to_vec(),
-    }
+    let subject = Subject {
+        prompt_label: "prompt".to_owned(),
+        model_label: "model".to_owned(),
+        model: ModelSource::Route("openai/gpt-4.1".to_owned()),
+        ..testing::subject(LABEL, "x")
+    };
+    testing::side(side, subject, cases.to_vec())
 }
 
 fn gate(metric: &str, kind: GateKind) -> Gate {
@@ -105,24 +67,11 @@ impl Made {
             .skip(usize::from(!has_base));
         Self {
             plan: RunPlan {
-                version: 1,
-                suite: "support".to_owned(),
-                path: "evals/support.yaml".to_owned(),
-                description: None,
-                suite_hash: "0".repeat(64),
-                sides: sides.map(|of| side(of, cases)).collect(),
-                derived_metrics: Vec::new(),
                 settings: Settings {
                     gates,
                     ..Settings::default()
                 },
-                judge: None,
-                warnings: Vec::new(),
-                forecast: Forecast::default(),
-                files: Vec::new(),
-                by: None,
-                baseline: None,
-                quarantined: BTreeSet::new(),
+                ..testing::plan("support", sides.map(|of| side(of, cases)).collect())
             },
             rows: Vec::new(),
             ending: Ending::Complete,
@@ -182,29 +131,11 @@ fn row(side: Side, id: &str, repeat: u32, mark: Mark) -> Row {
         is_pass,
         weight: 1.0,
     };
-    Row {
-        version: 1,
-        run: RunId(Uuid::nil()),
-        cell: CellKey {
-            side,
-            subject: LABEL.to_owned(),
-            case: CaseId(id.to_owned()),
-            repeat,
-        },
-        cell_hash: String::new(),
-        at: Timestamp(0),
-        vars: Map::new(),
-        sent: Vec::new(),
-        answer: (mark != Mark::Error).then(|| answer(if side == Side::Base { 100 } else { 110 })),
-        error: None,
-        grade: CaseGrade {
-            mark,
-            score,
-            reason: "because".to_owned(),
-            metrics: [("correct".to_owned(), metric)].into(),
-            assertions: Vec::new(),
-        },
-    }
+    let mut row = testing::row(side, LABEL, id, mark);
+    row.cell.repeat = repeat;
+    row.answer = (mark != Mark::Error).then(|| answer(if side == Side::Base { 100 } else { 110 }));
+    row.grade.metrics = [("correct".to_owned(), metric)].into();
+    row
 }
 
 fn answer(latency_ms: u64) -> Answer {

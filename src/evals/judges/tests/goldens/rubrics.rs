@@ -176,6 +176,7 @@ async fn goals_are_judged_by_the_tools_that_were_called() {
     // promptfoo knows steps from traces alone, and is an error without them.
     let mut desk = Desk::of("hello");
     desk.tools = vec![crate::evals::grade::Step {
+        result: None,
         name: "search".to_owned(),
         arguments: json!({"q": "x"}),
     }];
