@@ -11,11 +11,13 @@
 //! Those are exact. The others rest on many data: with a plug-in variance and a small arm near 95 % they
 //! were seen to raise 20 % of false alarms instead of 5; feed them [`smoothed_variance`].
 
+mod bernstein;
 mod block;
 mod evidence;
 mod release;
 mod sequence;
 
+pub use bernstein::BernsteinSequence;
 pub use block::{BlockProcess, Direction};
 pub use evidence::{
     LikelihoodRatio, ToPromote, likelihood_ratio, mcnemar_evidence, mcnemar_regression_evidence,
