@@ -6,10 +6,15 @@
 
 pub mod compare;
 pub mod error;
+pub mod geometry;
 pub mod item;
 pub mod name;
+pub mod ranking;
 pub mod rows;
 pub mod space;
+
+#[cfg(test)]
+mod fixtures;
 
 pub use error::Error;
 pub use item::{Item, Span};

@@ -29,6 +29,7 @@ mod judge;
 mod charts;
 mod drift;
 mod fairness;
+mod ranks;
 mod stability;
 
 pub mod anytime;
@@ -62,6 +63,7 @@ pub use power::{
 };
 pub use proportion::{bootstrap_share, clopper_pearson, jeffreys, upper_bound_exact, wilson};
 pub use random::Random;
+pub use ranks::{MannWhitney, average_ranks, mann_whitney};
 pub use ratio::{quantile, ratio_of_means, ratio_of_quantiles, slope};
 pub use sample::{
     Clustered, Repeats, average_repeats, clustered, mean, pass_at_k, pass_hat_k, standard_error,

@@ -1,0 +1,123 @@
+//! Reference values of others, for tests: `tests/fixtures/embeddings`.
+
+use crate::embeddings::Matrix;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A file of reference values, or a part of one; parts are found by JSON pointers.
+pub(crate) struct Fixture(Value);
+
+impl Fixture {
+    pub(crate) fn read(name: &str) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/embeddings");
+        let text = std::fs::read_to_string(root.join(name)).unwrap();
+        Self(serde_json::from_str(&text).unwrap())
+    }
+
+    #[track_caller]
+    fn at(&self, pointer: &str) -> &Value {
+        let found = self.0.pointer(pointer);
+        found.unwrap_or_else(|| panic!("the fixture has no {pointer}"))
+    }
+
+    #[track_caller]
+    pub(crate) fn number(&self, pointer: &str) -> f64 {
+        self.at(pointer).as_f64().unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn whole(&self, pointer: &str) -> u64 {
+        self.at(pointer).as_u64().unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn text(&self, pointer: &str) -> &str {
+        self.at(pointer).as_str().unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn numbers(&self, pointer: &str) -> Vec<f64> {
+        numbers(self.at(pointer))
+    }
+
+    #[track_caller]
+    pub(crate) fn words(&self, pointer: &str) -> Vec<String> {
+        let list = self.at(pointer).as_array().unwrap();
+        list.iter()
+            .map(|word| word.as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[track_caller]
+    pub(crate) fn list(&self, pointer: &str) -> Vec<Self> {
+        let list = self.at(pointer).as_array().unwrap();
+        list.iter().cloned().map(Self).collect()
+    }
+
+    #[track_caller]
+    pub(crate) fn rows(&self, pointer: &str) -> Vec<Vec<f64>> {
+        self.at(pointer)
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(numbers)
+            .collect()
+    }
+
+    #[track_caller]
+    pub(crate) fn matrix(&self, pointer: &str) -> Matrix {
+        let rows = self.rows(pointer);
+        let values = rows
+            .iter()
+            .flatten()
+            .map(|value| value.to_string().parse().unwrap());
+        Matrix::new(rows[0].len(), values.collect()).unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn map(&self, pointer: &str) -> BTreeMap<String, f64> {
+        map(self.at(pointer))
+    }
+
+    #[track_caller]
+    pub(crate) fn maps(&self, pointer: &str) -> BTreeMap<String, BTreeMap<String, f64>> {
+        let object = self.at(pointer).as_object().unwrap();
+        object
+            .iter()
+            .map(|(key, value)| (key.clone(), map(value)))
+            .collect()
+    }
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    let list = value.as_array().unwrap();
+    list.iter().map(|value| value.as_f64().unwrap()).collect()
+}
+
+fn map(value: &Value) -> BTreeMap<String, f64> {
+    let object = value.as_object().unwrap();
+    object
+        .iter()
+        .map(|(key, value)| (key.clone(), value.as_f64().unwrap()))
+        .collect()
+}
+
+/// Fails unless `actual` is no further than `tolerance` from `expected`.
+#[track_caller]
+pub(crate) fn assert_within(actual: f64, expected: f64, tolerance: f64) {
+    let distance = (actual - expected).abs();
+    assert!(
+        distance <= tolerance,
+        "{actual} is {distance:e} away from {expected}, more than {tolerance:e}"
+    );
+}
+
+/// Fails unless every value is no further than `tolerance` from the expected one.
+#[track_caller]
+pub(crate) fn assert_all_within(actual: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(actual.len(), expected.len());
+    for (actual, expected) in actual.iter().zip(expected) {
+        assert_within(*actual, *expected, tolerance);
+    }
+}
