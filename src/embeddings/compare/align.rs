@@ -130,11 +130,11 @@ fn nothing([a, b]: [&Subject<'_>; 2], facts: &Alignment) -> CompareError {
 
 fn by_id([a, b]: [&Subject<'_>; 2], found: &[Norms; 2]) -> Aligned {
     let [unusable_a, unusable_b] = found.each_ref().map(unusable);
-    let rows_b: HashMap<&str, usize> = b.ids.iter().map(String::as_str).zip(0..).collect();
+    let rows_b: HashMap<&str, usize> = b.ids.iter().copied().zip(0..).collect();
     let mut units = [vec![None; a.ids.len()], vec![None; b.ids.len()]];
     let (mut rows, mut facts, mut in_both) = (Vec::new(), Alignment::default(), 0);
     for (row_a, id) in a.ids.iter().enumerate() {
-        let Some(row_b) = rows_b.get(id.as_str()).copied() else {
+        let Some(row_b) = rows_b.get(id).copied() else {
             facts.only_a += 1;
             continue;
         };
@@ -243,7 +243,7 @@ impl<'a> Targets<'a> {
     pub(super) fn new(sides: [&Subject<'a>; 2], aligned: &'a Aligned) -> Self {
         Self {
             aligned,
-            ids: sides.map(|side| side.ids.iter().map(String::as_str).zip(0..).collect()),
+            ids: sides.map(|side| side.ids.iter().copied().zip(0..).collect()),
             spans: sides.map(|side| SpanIndex::new(side.spans)),
         }
     }

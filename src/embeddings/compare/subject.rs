@@ -19,7 +19,7 @@ pub struct Subject<'a> {
     /// Its pipeline in clear.
     pub pipeline: &'a serde_json::Value,
     /// The items' names.
-    pub ids: &'a [String],
+    pub ids: &'a [&'a str],
     /// Hashes of the items' own texts, without what a space writes before them; empty where they are not
     /// known, and then items of the same name are taken to be the same.
     pub hashes: &'a [TextHash],

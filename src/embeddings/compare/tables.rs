@@ -56,7 +56,7 @@ impl<'a> Shown<'a> {
             let id = subject.and_then(|subject| subject.ids.get(ranked.row));
             let span = subject.and_then(|subject| subject.spans.get(ranked.row));
             Ok(Hit {
-                id: id.cloned().unwrap_or_default(),
+                id: id.map_or(String::new(), |id| (*id).to_owned()),
                 text: self.text(side, ranked.row)?,
                 score: f64::from(ranked.score),
                 relevance: grades.map(|grades| grades.get(&ranked.unit).copied().unwrap_or(0.0)),
@@ -136,7 +136,7 @@ pub(super) fn movers(
         };
         let (overlap, rbo, _) = figures_of(context, changes, place);
         found.push(ItemChange {
-            id: context.sides[0].ids.get(*row).cloned().unwrap_or_default(),
+            id: context.sides[0].ids.get(*row).map_or(String::new(), |id| (*id).to_owned()),
             text: shown.text(0, *row)?,
             overlap,
             rbo,
