@@ -9,6 +9,7 @@ pub mod error;
 pub mod item;
 pub mod name;
 pub mod rows;
+pub mod search;
 pub mod space;
 
 pub use error::Error;
