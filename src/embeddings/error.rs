@@ -37,6 +37,9 @@ pub enum Error {
         /// Its number, from 0.
         row: usize,
     },
+    /// A search cannot be done.
+    #[error(transparent)]
+    Search(#[from] crate::embeddings::search::Error),
 }
 
 /// `model: "a" -> "b"; dimensions: null -> 256`.
@@ -55,6 +58,7 @@ impl Error {
             Self::InvalidName { .. } | Self::InvalidSelector { .. } => "invalid_request",
             Self::SpaceMismatch { .. } => "embedding_space_mismatch",
             Self::NoSuchRow { .. } => "internal_error",
+            Self::Search(error) => error.kind(),
         }
     }
 
@@ -66,6 +70,7 @@ impl Error {
             | Self::InvalidSelector { .. }
             | Self::SpaceMismatch { .. } => Blame::Client,
             Self::NoSuchRow { .. } => Blame::Gateway,
+            Self::Search(error) => error.blame(),
         }
     }
 
@@ -84,6 +89,7 @@ impl Error {
                     .to_owned(),
             ),
             Self::NoSuchRow { .. } => None,
+            Self::Search(error) => error.hint(),
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod item;
 pub mod name;
 pub mod ranking;
 pub mod rows;
+pub mod search;
 pub mod space;
 
 #[cfg(test)]
