@@ -1,6 +1,7 @@
 //! What can go wrong with embeddings, and whose fault it is.
 
 use crate::domain::Blame;
+use crate::embeddings::compare::CompareError;
 use crate::embeddings::space::SettingChange;
 
 /// Why something about embeddings cannot be done.
@@ -31,6 +32,9 @@ pub enum Error {
         /// In what the spaces differ.
         changes: Vec<SettingChange>,
     },
+    /// Two snapshots cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
     /// A row was asked for that is not there.
     #[error("there is no row {row}")]
     NoSuchRow {
@@ -55,6 +59,7 @@ impl Error {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
+            Self::Compare(error) => error.kind(),
             Self::InvalidName { .. } | Self::InvalidSelector { .. } => "invalid_request",
             Self::SpaceMismatch { .. } => "embedding_space_mismatch",
             Self::NoSuchRow { .. } => "internal_error",
@@ -66,6 +71,7 @@ impl Error {
     #[must_use]
     pub const fn blame(&self) -> Blame {
         match self {
+            Self::Compare(error) => error.blame(),
             Self::InvalidName { .. }
             | Self::InvalidSelector { .. }
             | Self::SpaceMismatch { .. } => Blame::Client,
@@ -78,6 +84,7 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Compare(error) => error.hint(),
             Self::InvalidName { .. } => Some(
                 "use letters, digits, `-`, `_` and `.`, in parts divided by `/`".to_owned(),
             ),

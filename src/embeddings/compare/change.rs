@@ -1,7 +1,9 @@
 //! How much two lists of answers to the same question differ, question by question.
 
 use super::evidence::{List, units};
-use crate::embeddings::ranking::{is_top1_same, jaccard, kendall_of_union, overlap, rbo_ext};
+use crate::embeddings::ranking::{
+    is_top1_same, jaccard, kendall_of_union, overlap, overlap_by_depth, rbo_ext,
+};
 
 /// How much each rank counts less than the one before it.
 pub(super) const PERSISTENCE: f64 = 0.9;
@@ -44,8 +46,10 @@ impl Changes {
 
     fn add(&mut self, a: &List, b: &List, k: usize) {
         let (in_a, in_b) = (units(a), units(b));
+        let common = overlap_by_depth(&in_a, &in_b);
         for (length, shares) in &mut self.overlaps {
-            shares.push(overlap(&in_a, &in_b, *length));
+            let found = common.get(*length - 1).or(common.last());
+            shares.push(found.map_or(0.0, |found| *found as f64 / *length as f64));
         }
         let first = |list: &[usize]| -> Vec<usize> { list.iter().take(k).copied().collect() };
         let (in_a, in_b) = (first(&in_a), first(&in_b));
@@ -61,6 +65,14 @@ impl Changes {
         let found = self.overlaps.iter().find(|(length, _)| *length == k);
         found.map_or(&[], |(_, shares)| shares)
     }
+}
+
+/// Returns only the shares of the first `k`, pair by pair.
+pub(super) fn shares_at(a: &[List], b: &[List], k: usize) -> Vec<f64> {
+    let first = |list: &List| -> Vec<usize> {
+        list.iter().take(k).map(|ranked| ranked.unit).collect()
+    };
+    a.iter().zip(b).map(|(a, b)| overlap(&first(a), &first(b), k)).collect()
 }
 
 fn gap(list: &List, k: usize) -> f64 {

@@ -1,16 +1,14 @@
 //! Whether one index may hold vectors of both: each side is asked with the other's vectors.
 
-use super::change::Changes;
+use super::change::shares_at;
 use super::draw::{cosine, read_rows};
 use super::evidence::{Context, Evidence, List};
 use super::figures::{exactly, figure};
 use super::interval::of_shares;
 use super::labels::Labels;
 use super::report::{Figure, FigureGroup};
-use crate::embeddings::rows::Rows as _;
 use crate::embeddings::Error;
 use crate::stats::{Random, mean, ratio_of_means};
-use std::collections::HashSet;
 
 /// A way to mix: what is asked, in which lists the answers are, and which lists they should be.
 struct Mix {
@@ -118,19 +116,16 @@ fn mixed(of_a: &List, of_b: &List, seed: u64) -> List {
         let by_score = other.score.total_cmp(&one.score);
         by_score.then(one.unit.cmp(&other.unit))
     });
-    let mut seen = HashSet::new();
-    list.retain(|ranked| seen.insert(ranked.unit));
     list
 }
 
 /// Which share of its own answers the mix finds.
 fn overlap(context: &Context<'_>, mix: &Mix, is_by_queries: bool) -> Option<Figure> {
     let k = context.k();
-    let changes = Changes::new(&mix.own, &mix.lists, k, k);
-    let shares = changes.overlap_at(k);
+    let shares = shares_at(&mix.own, &mix.lists, k);
     let population = (!is_by_queries).then_some(context.aligned.count);
     Some(Figure {
-        estimate: of_shares(shares, k, population, context.settings.confidence, None)?,
+        estimate: of_shares(&shares, k, population, context.settings.confidence, None)?,
         has_interval: true,
         n: shares.len(),
         ..figure(

@@ -7,8 +7,9 @@ use super::align::Aligned;
 use super::draw::read_rows;
 use super::subject::{Queries, Settings, Subject};
 use crate::embeddings::Error;
-use crate::embeddings::rows::{Matrix, Rows as _};
+use crate::embeddings::rows::Matrix;
 use crate::embeddings::search::{Metric, Scan, nearest};
+use std::collections::HashSet;
 
 /// How deep lists go: what the longest figure and the threshold map look at.
 const DEPTH: usize = 100;
@@ -171,20 +172,22 @@ impl Context<'_> {
                     score: neighbour.score,
                 })
             });
-            in_units(ranked.collect(), self.depth())
+            in_units(ranked.collect(), self.depth(), self.aligned.facts.is_by_span)
         });
         Ok(lists.collect())
     }
 }
 
 /// Orders equal scores by unit, so that both sides order them alike, and keeps the first of each unit.
-fn in_units(mut list: List, depth: usize) -> List {
+fn in_units(mut list: List, depth: usize, has_parts: bool) -> List {
     list.sort_by(|one, other| {
         let by_score = other.score.total_cmp(&one.score);
         by_score.then(one.unit.cmp(&other.unit))
     });
-    let mut seen = std::collections::HashSet::new();
-    list.retain(|ranked| seen.insert(ranked.unit));
+    if has_parts {
+        let mut seen = HashSet::new();
+        list.retain(|ranked| seen.insert(ranked.unit));
+    }
     list.truncate(depth);
     list
 }

@@ -8,7 +8,7 @@ use super::gate::Gate;
 use super::report::GateOutcome;
 use super::subject::Step;
 use crate::embeddings::Error;
-use crate::embeddings::compare::change::Changes;
+use crate::embeddings::compare::change::shares_at;
 use crate::embeddings::compare::draw::draw;
 use crate::embeddings::compare::error::CompareError;
 use crate::stats::anytime::BernsteinSequence;
@@ -107,7 +107,7 @@ fn shares(context: &Context<'_>, evidence: &Evidence, before: [usize; 2]) -> Vec
     let (Some(a), Some(b)) = new else {
         return Vec::new();
     };
-    Changes::new(a, b, k, k).overlap_at(k).to_vec()
+    shares_at(a, b, k)
 }
 
 /// Whether the gates are decided, or, without any, the headline is known to a hundredth.

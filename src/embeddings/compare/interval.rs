@@ -105,7 +105,7 @@ mod tests {
             shares(|random| random.share()),
             shares(|_| 0.97),
             shares(|_| 0.997),
-            shares(|random| if random.happens(0.02) { 0.6 } else { 1.0 }),
+            shares(|random| if random.happens(0.1) { 0.9 } else { 1.0 }),
         ] {
             let inside = covered(&population, 200);
             assert!(inside >= 277, "{inside} of 300");

@@ -266,7 +266,7 @@ mod tests {
             assert_eq!(result.outcome, outcome, "{gate}: {}", result.reason);
         }
         let open_gate = judge(&"overlap@10 < 0.95".parse().unwrap(), &findings);
-        assert_eq!(open_gate.more_queries, Some(6_955));
+        assert_eq!(open_gate.more_queries, Some(6_956));
         let none = judge(&"recall@10 drop > 0.01".parse().unwrap(), &findings);
         assert!(none.reason.contains("no labels") && none.more_queries.is_none());
     }

@@ -27,7 +27,7 @@ pub fn judge_set(report: &ComparisonReport, most: usize) -> String {
     for query in changed.take(most) {
         let mut answers: BTreeMap<&str, Line<'_>> = BTreeMap::new();
         for (side, hits) in [&query.a, &query.b].into_iter().enumerate() {
-            for (rank, hit) in hits.iter().zip(1_usize..) {
+            for (rank, hit) in (1_usize..).zip(hits) {
                 let line = answers.entry(&hit.id).or_insert_with(|| line(query, hit));
                 let place = if side == 0 { &mut line.rank_a } else { &mut line.rank_b };
                 *place = Some(rank);
