@@ -1,13 +1,15 @@
 //! Whether one index may hold vectors of both: each side is asked with the other's vectors.
 
 use super::change::shares_at;
-use super::draw::{cosine, read_rows};
+use super::draw::cosine;
 use super::evidence::{Context, Evidence, List};
 use super::figures::{exactly, figure};
 use super::interval::of_shares;
 use super::labels::Labels;
 use super::report::{Figure, FigureGroup};
+use super::sample::read;
 use crate::embeddings::Error;
+use crate::embeddings::rows::Rows as _;
 use crate::stats::{Random, mean, ratio_of_means};
 
 /// A way to mix: what is asked, in which lists the answers are, and which lists they should be.
@@ -40,17 +42,10 @@ pub(super) fn figures(
 
 /// The mean cosine of the two vectors of an item.
 fn likeness(context: &Context<'_>, items: &[usize]) -> Result<Option<Figure>, Error> {
-    let mut vectors = [Vec::new(), Vec::new()];
-    for (side, (subject, vectors)) in context.sides.iter().zip(&mut vectors).enumerate() {
-        let rows = items.iter().filter_map(|unit| {
-            let rows = context.aligned.rows.get(*unit)?;
-            rows.get(side).copied()
-        });
-        read_rows(subject.rows, rows, vectors)?;
-    }
-    let [a, b] = &vectors;
-    let dimensions = context.sides[0].rows.dimensions().max(1);
-    let pairs = a.chunks_exact(dimensions).zip(b.chunks_exact(dimensions));
+    let [a, b] = read(context, items)?;
+    let dimensions = a.dimensions().max(1);
+    let vectors = a.values().chunks_exact(dimensions);
+    let pairs = vectors.zip(b.values().chunks_exact(dimensions));
     let cosines: Vec<f64> = pairs.map(|(a, b)| cosine(a, b)).collect();
     Ok(mean(&cosines).map(|value| Figure {
         estimate: exactly(value),

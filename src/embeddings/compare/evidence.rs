@@ -4,7 +4,7 @@
 //! Each side is read once for everything that is asked of it.
 
 use super::align::Aligned;
-use super::draw::read_rows;
+use super::sample::read_side;
 use super::subject::{Queries, Settings, Subject};
 use crate::embeddings::Error;
 use crate::embeddings::rows::Matrix;
@@ -112,14 +112,7 @@ impl Context<'_> {
     }
 
     fn push_items(&self, from: usize, items: &[usize], stack: &mut Stack) -> Result<(), Error> {
-        let Some(subject) = self.sides.get(from) else {
-            return Ok(());
-        };
-        let rows = items.iter().filter_map(|unit| {
-            let rows = self.aligned.rows.get(*unit)?;
-            rows.get(from).copied()
-        });
-        read_rows(subject.rows, rows, &mut stack.values)?;
+        stack.values.extend(read_side(self, from, items)?.into_values());
         stack.left_out.extend(items.iter().map(|unit| Some(*unit)));
         Ok(())
     }

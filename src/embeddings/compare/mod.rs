@@ -6,7 +6,9 @@
 
 mod align;
 mod change;
+mod clusters;
 mod cross;
+mod descriptors;
 mod draw;
 mod error;
 mod evidence;
@@ -22,6 +24,7 @@ mod noise;
 mod norms;
 mod query_file;
 pub mod report;
+mod sample;
 mod scenery;
 mod spans;
 mod subject;
