@@ -1,6 +1,6 @@
 //! Reference values of others, for tests: `tests/fixtures/embeddings`.
 
-use crate::embeddings::Matrix;
+use crate::embeddings::{Matrix, Rows};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -75,6 +75,25 @@ impl Fixture {
         Matrix::new(rows[0].len(), values.collect()).unwrap()
     }
 
+    /// Little-endian `f32` in base64.
+    #[track_caller]
+    pub(crate) fn base64(&self, pointer: &str, dimensions: usize) -> Matrix {
+        const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let text = self.text(pointer).trim_end_matches('=');
+        let (mut bits, mut count, mut bytes) = (0_u32, 0, Vec::new());
+        for digit in text.chars() {
+            bits = (bits << 6) | u32::try_from(DIGITS.find(digit).unwrap()).unwrap();
+            count += 6;
+            if count >= 8 {
+                count -= 8;
+                bytes.push(u8::try_from((bits >> count) & 0xFF).unwrap());
+            }
+        }
+        let values = bytes.chunks_exact(4);
+        let values = values.map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+        Matrix::new(dimensions, values.collect()).unwrap()
+    }
+
     #[track_caller]
     pub(crate) fn map(&self, pointer: &str) -> BTreeMap<String, f64> {
         map(self.at(pointer))
@@ -88,6 +107,25 @@ impl Fixture {
             .map(|(key, value)| (key.clone(), map(value)))
             .collect()
     }
+}
+
+/// The `k` nearest rows of each row by cosine, without itself; of equals the first.
+pub(crate) fn nearest(rows: &Matrix, k: usize) -> Vec<Vec<usize>> {
+    let wide: Vec<Vec<f64>> = rows
+        .values()
+        .chunks_exact(rows.dimensions())
+        .map(|row| row.iter().copied().map(f64::from).collect())
+        .collect();
+    let dot = |x: &[f64], y: &[f64]| -> f64 { x.iter().zip(y).map(|(x, y)| x * y).sum() };
+    let of = |place: usize| {
+        let own = &wide[place];
+        let near = |other: &usize| dot(own, &wide[*other]) / dot(&wide[*other], &wide[*other]).sqrt();
+        let mut others: Vec<usize> = (0..wide.len()).filter(|other| *other != place).collect();
+        others.sort_by(|i, j| near(j).total_cmp(&near(i)));
+        others.truncate(k);
+        others
+    };
+    (0..wide.len()).map(of).collect()
 }
 
 fn numbers(value: &Value) -> Vec<f64> {

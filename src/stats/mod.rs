@@ -27,6 +27,7 @@ mod agreement;
 mod judge;
 
 mod charts;
+mod conformal;
 mod drift;
 mod fairness;
 mod ranks;
@@ -37,6 +38,7 @@ pub mod anytime;
 pub use agreement::{Kappa, Weights, cohen_kappa, gwet_ac1, krippendorff_nominal};
 pub use bootstrap::{RESAMPLES, bootstrap_bca, bootstrap_percentile};
 pub use charts::{Chart, Normal, SmoothedChart, cusum_low, ewma, p_chart, page_hinkley};
+pub use conformal::conformal_p_values;
 pub use differences::{
     PairedT, SignFlip, Wilcoxon, clustered_difference, paired_t, sign_flip, wilcoxon_exact,
 };

@@ -7,7 +7,11 @@ use faer::{Accum, Mat, MatMut, MatRef, Par};
 /// Numbers a product is made in.
 pub(super) trait Number: RealField + Copy {
     fn of(value: f32) -> Self;
+    fn narrowed(value: f64) -> Self;
     fn wide(self) -> f64;
+    fn exponential(self) -> Self;
+    /// The square root; of what rounding made negative, 0.
+    fn root(self) -> Self;
 }
 
 impl Number for f32 {
@@ -15,8 +19,20 @@ impl Number for f32 {
         value
     }
 
+    fn narrowed(value: f64) -> Self {
+        narrow(value)
+    }
+
     fn wide(self) -> f64 {
         f64::from(self)
+    }
+
+    fn exponential(self) -> Self {
+        self.exp()
+    }
+
+    fn root(self) -> Self {
+        self.max(0.0).sqrt()
     }
 }
 
@@ -25,8 +41,20 @@ impl Number for f64 {
         f64::from(value)
     }
 
+    fn narrowed(value: f64) -> Self {
+        value
+    }
+
     fn wide(self) -> f64 {
         self
+    }
+
+    fn exponential(self) -> Self {
+        self.exp()
+    }
+
+    fn root(self) -> Self {
+        self.max(0.0).sqrt()
     }
 }
 

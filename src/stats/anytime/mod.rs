@@ -14,6 +14,7 @@
 mod bernstein;
 mod block;
 mod evidence;
+mod martingale;
 mod release;
 mod sequence;
 
@@ -23,6 +24,7 @@ pub use evidence::{
     LikelihoodRatio, ToPromote, likelihood_ratio, mcnemar_evidence, mcnemar_regression_evidence,
     mixture_ratio, mixture_reach, non_inferiority_evidence,
 };
+pub use martingale::{SimpleMixture, power_martingale};
 pub use release::{Release, Step, release_step};
 pub use sequence::{
     asymptotic_reach, asymptotic_sequence, beta_binomial_evidence, beta_binomial_sequence,
