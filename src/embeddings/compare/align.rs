@@ -154,7 +154,8 @@ fn by_id([a, b]: [&Subject<'_>; 2], found: &[Norms; 2]) -> Aligned {
     facts.only_b = b.ids.len() - in_both;
     facts.compared = rows.len();
     let is_unknown = a.hashes.is_empty() || b.hashes.is_empty();
-    let note = "it is not known whether texts changed: items of the same name are taken to be the same";
+    let note =
+        "it is not known whether texts changed: items of the same name are taken to be the same";
     Aligned {
         units,
         count: rows.len(),
@@ -185,10 +186,13 @@ fn by_span([a, b]: [&Subject<'_>; 2], found: &[Norms; 2]) -> Aligned {
             return None;
         }
         // A chunk without a counterpart keeps its place in the lists: it counts as another answer.
-        Some(best.inspect(|unit| _ = matched.insert(*unit)).unwrap_or_else(|| {
-            unmatched += 1;
-            rows + row
-        }))
+        Some(
+            best.inspect(|unit| _ = matched.insert(*unit))
+                .unwrap_or_else(|| {
+                    unmatched += 1;
+                    rows + row
+                }),
+        )
     });
     let of_fine: Vec<Option<usize>> = of_fine.collect();
     let lonely = rows - matched.len();
@@ -250,10 +254,14 @@ impl<'a> Targets<'a> {
 
     /// Returns the unit of an item by its name.
     pub(super) fn item(&self, id: &str) -> Option<usize> {
-        let found = self.ids.iter().zip(&self.aligned.units).find_map(|(ids, units)| {
-            let row = ids.get(id)?;
-            units.get(*row).copied().flatten()
-        });
+        let found = self
+            .ids
+            .iter()
+            .zip(&self.aligned.units)
+            .find_map(|(ids, units)| {
+                let row = ids.get(id)?;
+                units.get(*row).copied().flatten()
+            });
         found
     }
 
@@ -277,15 +285,26 @@ impl<'a> Targets<'a> {
 
     /// The units at a place; those of the coarser side, which is the one whose rows are units.
     fn place(&self, span: &Span) -> Vec<usize> {
-        let by_side = self.spans.iter().zip(&self.aligned.units).map(|(index, units)| {
-            let rows = index.all(span).into_iter();
-            let units = rows.filter_map(|row| units.get(row).copied().flatten());
-            let mut units: Vec<usize> = units.collect();
-            units.sort_unstable();
-            units.dedup();
-            units
-        });
-        by_side.min_by_key(|units| if units.is_empty() { usize::MAX } else { units.len() })
+        let by_side = self
+            .spans
+            .iter()
+            .zip(&self.aligned.units)
+            .map(|(index, units)| {
+                let rows = index.all(span).into_iter();
+                let units = rows.filter_map(|row| units.get(row).copied().flatten());
+                let mut units: Vec<usize> = units.collect();
+                units.sort_unstable();
+                units.dedup();
+                units
+            });
+        by_side
+            .min_by_key(|units| {
+                if units.is_empty() {
+                    usize::MAX
+                } else {
+                    units.len()
+                }
+            })
             .unwrap_or_default()
     }
 }

@@ -35,7 +35,10 @@ impl Changes {
         lengths.sort_unstable();
         lengths.dedup();
         let mut changes = Self {
-            overlaps: lengths.into_iter().map(|length| (length, Vec::new())).collect(),
+            overlaps: lengths
+                .into_iter()
+                .map(|length| (length, Vec::new()))
+                .collect(),
             ..Self::default()
         };
         for (a, b) in a.iter().zip(b) {
@@ -69,10 +72,12 @@ impl Changes {
 
 /// Returns only the shares of the first `k`, pair by pair.
 pub(super) fn shares_at(a: &[List], b: &[List], k: usize) -> Vec<f64> {
-    let first = |list: &List| -> Vec<usize> {
-        list.iter().take(k).map(|ranked| ranked.unit).collect()
-    };
-    a.iter().zip(b).map(|(a, b)| overlap(&first(a), &first(b), k)).collect()
+    let first =
+        |list: &List| -> Vec<usize> { list.iter().take(k).map(|ranked| ranked.unit).collect() };
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| overlap(&first(a), &first(b), k))
+        .collect()
 }
 
 fn gap(list: &List, k: usize) -> f64 {

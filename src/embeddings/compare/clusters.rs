@@ -34,7 +34,8 @@ impl Assigned {
     pub(super) fn new(context: &Context<'_>) -> Result<Self, Error> {
         let count = context.aligned.rows.len();
         let seed = context.settings.seed ^ 0xC1;
-        let units = Sample::new(context, FITTED, seed)?;
+        let fitted = FITTED.min(context.settings.geometry_rows);
+        let units = Sample::new(context, fitted, seed)?;
         let clusters = kmeans(&units.a, usual_clusters(count), seed);
         drop(units);
         let middle = count.div_ceil(2).next_multiple_of(BLOCK).min(count);
@@ -65,7 +66,11 @@ fn assign(
     let mut found = Vec::with_capacity(units.len());
     for block in units.chunks(BLOCK) {
         let rows = read_side(context, 0, block)?;
-        found.extend(clusters.nearest(&rows).unwrap_or_else(|| vec![0; block.len()]));
+        found.extend(
+            clusters
+                .nearest(&rows)
+                .unwrap_or_else(|| vec![0; block.len()]),
+        );
     }
     Ok(found)
 }

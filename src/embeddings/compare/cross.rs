@@ -61,7 +61,11 @@ fn likeness(context: &Context<'_>, items: &[usize]) -> Result<Option<Figure>, Er
 fn mixes(context: &Context<'_>, evidence: &Evidence, is_by_queries: bool) -> [Mix; 4] {
     let [a, b] = &evidence.answers;
     let pick = |items: &Vec<List>, queries: &Vec<List>| {
-        if is_by_queries { queries.clone() } else { items.clone() }
+        if is_by_queries {
+            queries.clone()
+        } else {
+            items.clone()
+        }
     };
     let a_in_a = pick(&a.items, &a.queries);
     let b_in_b = pick(&b.items, &b.queries);
@@ -69,7 +73,9 @@ fn mixes(context: &Context<'_>, evidence: &Evidence, is_by_queries: bool) -> [Mi
     let a_in_b = pick(&b.cross_items, &b.cross_queries);
     let half = |of_a: &[List], of_b: &[List]| -> Vec<List> {
         let pairs = of_a.iter().zip(of_b);
-        pairs.map(|(a, b)| mixed(a, b, context.settings.seed)).collect()
+        pairs
+            .map(|(a, b)| mixed(a, b, context.settings.seed))
+            .collect()
     };
     let (mixed_a, mixed_b) = (half(&a_in_a, &a_in_b), half(&b_in_a, &b_in_b));
     [
@@ -137,7 +143,10 @@ fn retained(context: &Context<'_>, mix: &Mix, labels: &Labels) -> Option<Figure>
     let own = labels.ndcg_of(&mix.own, k);
     let found = labels.ndcg_of(&mix.lists, k);
     let sides = [mean(&own)?, mean(&found)?];
-    let same = own.iter().zip(&found).all(|(own, found)| (own - found).abs() <= 1e-12);
+    let same = own
+        .iter()
+        .zip(&found)
+        .all(|(own, found)| (own - found).abs() <= 1e-12);
     let estimate = if same {
         Some(exactly(1.0))
     } else {

@@ -30,7 +30,11 @@ pub(super) fn figures(
     sample: &Sample,
 ) -> Result<Vec<Figure>, Error> {
     let count = context.settings.geometry_rows.max(FOLDS);
-    let units = draw_sorted(context.aligned.rows.len(), count, context.settings.seed ^ 0x60);
+    let units = draw_sorted(
+        context.aligned.rows.len(),
+        count,
+        context.settings.seed ^ 0x60,
+    );
     let folds = folds(context, &units)?;
     let mut figures = likeness(&folds, units.len());
     figures.extend(rsa(sample));
@@ -64,7 +68,12 @@ fn folds(context: &Context<'_>, units: &[usize]) -> Result<Vec<Moments>, Error> 
 /// Every so many-th row from `start` on.
 fn every(rows: &Matrix, start: usize) -> Vec<f32> {
     let vectors = rows.values().chunks_exact(rows.dimensions().max(1));
-    vectors.skip(start).step_by(FOLDS).flatten().copied().collect()
+    vectors
+        .skip(start)
+        .step_by(FOLDS)
+        .flatten()
+        .copied()
+        .collect()
 }
 
 fn described(id: &str, title: &str, value: Option<f64>, n: usize) -> Option<Figure> {
@@ -130,7 +139,12 @@ fn likeness(folds: &[Moments], n: usize) -> Vec<Figure> {
 fn shape_figures(shapes: [&Shape; 2], n: usize) -> Vec<Figure> {
     let ratio = |shape: &Shape| participation_ratio(&shape.spectrum()?);
     [
-        sided("norm", "Mean length of a vector", shapes.map(Shape::mean_norm), n),
+        sided(
+            "norm",
+            "Mean length of a vector",
+            shapes.map(Shape::mean_norm),
+            n,
+        ),
         sided(
             "mean_cosine",
             "Mean cosine of two items",
@@ -229,6 +243,8 @@ fn distances(lists: &[List]) -> Vec<(f64, f64)> {
         let ranked = list.get(place)?;
         Some((2.0 - 2.0 * f64::from(ranked.score)).max(0.0).sqrt())
     };
-    let pairs = lists.iter().map(|list| distance(list, 0).zip(distance(list, 1)));
+    let pairs = lists
+        .iter()
+        .map(|list| distance(list, 0).zip(distance(list, 1)));
     pairs.flatten().collect()
 }

@@ -16,7 +16,9 @@ pub enum CompareError {
         reason: String,
     },
     /// Other chunks can be compared only through queries.
-    #[error("`{a}` and `{b}` were chunked differently, and there are no queries to compare them by")]
+    #[error(
+        "`{a}` and `{b}` were chunked differently, and there are no queries to compare them by"
+    )]
     ChunksNeedQueries {
         /// The name of the one.
         a: String,

@@ -86,7 +86,10 @@ impl Context<'_> {
         items: &[usize],
         queries: &[(usize, Option<usize>)],
     ) -> Result<[Answers; 2], Error> {
-        Ok([self.ask_side(0, items, queries)?, self.ask_side(1, items, queries)?])
+        Ok([
+            self.ask_side(0, items, queries)?,
+            self.ask_side(1, items, queries)?,
+        ])
     }
 
     fn ask_side(
@@ -96,7 +99,11 @@ impl Context<'_> {
         queries: &[(usize, Option<usize>)],
     ) -> Result<Answers, Error> {
         let mut stack = Stack::default();
-        let others: &[usize] = if self.is_crossing() { &[side, 1 - side] } else { &[side] };
+        let others: &[usize] = if self.is_crossing() {
+            &[side, 1 - side]
+        } else {
+            &[side]
+        };
         for from in others {
             self.push_items(*from, items, &mut stack)?;
             self.push_queries(*from, queries, &mut stack);
@@ -112,7 +119,9 @@ impl Context<'_> {
     }
 
     fn push_items(&self, from: usize, items: &[usize], stack: &mut Stack) -> Result<(), Error> {
-        stack.values.extend(read_side(self, from, items)?.into_values());
+        stack
+            .values
+            .extend(read_side(self, from, items)?.into_values());
         stack.left_out.extend(items.iter().map(|unit| Some(*unit)));
         Ok(())
     }
@@ -130,8 +139,7 @@ impl Context<'_> {
 
     /// Returns the lists of a side for a stack of vectors.
     pub(super) fn answer(&self, side: usize, stack: Stack) -> Result<Vec<List>, Error> {
-        let (Some(subject), Some(units)) =
-            (self.sides.get(side), self.aligned.units.get(side))
+        let (Some(subject), Some(units)) = (self.sides.get(side), self.aligned.units.get(side))
         else {
             return Ok(Vec::new());
         };
@@ -165,7 +173,11 @@ impl Context<'_> {
                     score: neighbour.score,
                 })
             });
-            in_units(ranked.collect(), self.depth(), self.aligned.facts.is_by_span)
+            in_units(
+                ranked.collect(),
+                self.depth(),
+                self.aligned.facts.is_by_span,
+            )
         });
         Ok(lists.collect())
     }

@@ -12,7 +12,11 @@ use crate::stats::{Estimate, Interval, mean};
 const BINS: usize = 20;
 
 /// Returns a figure without anything beside it.
-pub(super) fn figure(id: impl Into<String>, title: impl Into<String>, group: FigureGroup) -> Figure {
+pub(super) fn figure(
+    id: impl Into<String>,
+    title: impl Into<String>,
+    group: FigureGroup,
+) -> Figure {
     Figure {
         id: id.into(),
         title: title.into(),
@@ -78,8 +82,11 @@ pub(super) fn of_changes(changes: &Changes, asked: Asked, context: &Context<'_>)
         return Vec::new();
     }
     let population = (asked == Asked::Items).then_some(context.aligned.count);
-    let mut columns: Vec<Vec<f64>> =
-        changes.overlaps.iter().map(|(_, shares)| shares.clone()).collect();
+    let mut columns: Vec<Vec<f64>> = changes
+        .overlaps
+        .iter()
+        .map(|(_, shares)| shares.clone())
+        .collect();
     let lengths = columns.len();
     columns.extend([changes.jaccard.clone(), changes.rbo.clone()]);
     columns.push(changes.gaps.iter().map(|[a, b]| b - a).collect());
@@ -96,20 +103,38 @@ pub(super) fn of_changes(changes: &Changes, asked: Asked, context: &Context<'_>)
     let k = context.k();
     let mut figures = Vec::new();
     for (column, (length, shares)) in changes.overlaps.iter().enumerate() {
-        let by_chance = chance(*length, context.aligned.count + usize::from(asked == Asked::Queries));
+        let by_chance = chance(
+            *length,
+            context.aligned.count + usize::from(asked == Asked::Queries),
+        );
         let overlap = of(shares, *length, column);
-        figures.extend(with(asked, &format!("overlap@{length}"), overlap, shares.len(), |figure| {
-            figure.title = format!("Share of the first {length} {} that both have", asked.whose());
-            figure.chance = by_chance;
-        }));
+        figures.extend(with(
+            asked,
+            &format!("overlap@{length}"),
+            overlap,
+            shares.len(),
+            |figure| {
+                figure.title = format!(
+                    "Share of the first {length} {} that both have",
+                    asked.whose()
+                );
+                figure.chance = by_chance;
+            },
+        ));
         if *length == k {
             figures.extend(corrected(asked, k, overlap, by_chance, shares.len()));
         }
     }
     let jaccard = of(&changes.jaccard, k, lengths);
-    figures.extend(with(asked, &format!("jaccard@{k}"), jaccard, changes.jaccard.len(), |figure| {
-        figure.title = format!("Jaccard index of the first {k}");
-    }));
+    figures.extend(with(
+        asked,
+        &format!("jaccard@{k}"),
+        jaccard,
+        changes.jaccard.len(),
+        |figure| {
+            figure.title = format!("Jaccard index of the first {k}");
+        },
+    ));
     let rbo = of(&changes.rbo, k, lengths + 1);
     figures.extend(with(asked, "rbo", rbo, changes.rbo.len(), |figure| {
         figure.title = "Rank-biased overlap (p = 0.9)".to_owned();
@@ -156,10 +181,16 @@ fn corrected(
             high: beyond(overlap.interval.high)?,
         },
     };
-    with(asked, &format!("overlap@{k}.corrected"), Some(estimate), n, |figure| {
-        figure.title = format!("The same for {k}, without what chance gives");
-        figure.chance = Some(0.0);
-    })
+    with(
+        asked,
+        &format!("overlap@{k}.corrected"),
+        Some(estimate),
+        n,
+        |figure| {
+            figure.title = format!("The same for {k}, without what chance gives");
+            figure.chance = Some(0.0);
+        },
+    )
 }
 
 fn tau(changes: &Changes, asked: Asked) -> Option<Figure> {
@@ -176,7 +207,10 @@ fn tau(changes: &Changes, asked: Asked) -> Option<Figure> {
 /// How much clearer the first answer stands out.
 fn gap(changes: &Changes, asked: Asked, k: usize, spread: Option<Interval>) -> Option<Figure> {
     let side = |side: usize| -> Option<f64> {
-        let gaps = changes.gaps.iter().filter_map(|gaps| gaps.get(side).copied());
+        let gaps = changes
+            .gaps
+            .iter()
+            .filter_map(|gaps| gaps.get(side).copied());
         mean(&gaps.collect::<Vec<f64>>())
     };
     let sides = [side(0)?, side(1)?];

@@ -123,7 +123,9 @@ impl FromStr for Gate {
                 let relation = self::relation(relation);
                 let limit = number(limit);
                 let unread = || "it needs a comparison and a number: `< 0.95`".to_owned();
-                relation.zip(limit).ok_or_else(|| refused(text, "", unread()))?
+                relation
+                    .zip(limit)
+                    .ok_or_else(|| refused(text, "", unread()))?
             }
             _ => {
                 let reason = "it needs a comparison and a number: `< 0.95`".to_owned();
@@ -156,13 +158,28 @@ fn suggestion(name: &str) -> Option<String> {
     }
     let stem = name.split('@').next().unwrap_or_default();
     let known = NAMES.into_iter();
-    let near = known.map(|known| (strsim::jaro_winkler(stem, known.trim_end_matches('@')), known));
+    let near = known.map(|known| {
+        (
+            strsim::jaro_winkler(stem, known.trim_end_matches('@')),
+            known,
+        )
+    });
     let (nearness, known) = near.max_by(|one, other| one.0.total_cmp(&other.0))?;
-    let example = if known.ends_with('@') { format!("{known}10") } else { known.to_owned() };
+    let example = if known.ends_with('@') {
+        format!("{known}10")
+    } else {
+        known.to_owned()
+    };
     if 0.8 <= nearness {
         return Some(format!("did you mean `{example}`?"));
     }
-    let all = NAMES.map(|name| if name.ends_with('@') { format!("{name}10") } else { name.to_owned() });
+    let all = NAMES.map(|name| {
+        if name.ends_with('@') {
+            format!("{name}10")
+        } else {
+            name.to_owned()
+        }
+    });
     Some(format!("there are {}", all.join(", ")))
 }
 
@@ -262,28 +279,62 @@ mod tests {
         let change = |id: &str| Subject::Change(id.to_owned());
         let drop = |id: &str| Subject::Drop(id.to_owned());
         for (text, subject, relation, limit) in [
-            ("overlap@10 < 0.95", change("overlap@10"), Relation::Below, 0.95),
-            ("item-overlap@20<=.5", figure("item.overlap@20"), Relation::UpTo, 0.5),
+            (
+                "overlap@10 < 0.95",
+                change("overlap@10"),
+                Relation::Below,
+                0.95,
+            ),
+            (
+                "item-overlap@20<=.5",
+                figure("item.overlap@20"),
+                Relation::UpTo,
+                0.5,
+            ),
             (
                 "ndcg@10 drop > 0.01 significant",
                 drop("label.ndcg@10.delta"),
                 Relation::Above,
                 0.01,
             ),
-            ("map drop > 1%", drop("label.map.delta"), Relation::Above, 0.01),
+            (
+                "map drop > 1%",
+                drop("label.map.delta"),
+                Relation::Above,
+                0.01,
+            ),
             ("lost-hits > 5", figure("label.lost"), Relation::Above, 5.0),
-            ("top1-changed >= 20%", Subject::TopChanged, Relation::From, 0.2),
-            ("noise-floor < 0.99", Subject::NoiseFloor, Relation::Below, 0.99),
+            (
+                "top1-changed >= 20%",
+                Subject::TopChanged,
+                Relation::From,
+                0.2,
+            ),
+            (
+                "noise-floor < 0.99",
+                Subject::NoiseFloor,
+                Relation::Below,
+                0.99,
+            ),
             (
                 "threshold-shift > 0.02 unmapped",
                 Subject::ThresholdShift,
                 Relation::Above,
                 0.02,
             ),
-            ("space-mismatch", Subject::SpaceMismatch, Relation::Above, 0.0),
+            (
+                "space-mismatch",
+                Subject::SpaceMismatch,
+                Relation::Above,
+                0.0,
+            ),
         ] {
             let gate: Gate = text.parse().unwrap();
-            assert_eq!((&gate.subject, gate.relation), (&subject, relation), "{text}");
+            assert_eq!(
+                (&gate.subject, gate.relation),
+                (&subject, relation),
+                "{text}"
+            );
             assert!((gate.limit - limit).abs() < 1e-12, "{text}");
             assert_eq!(gate.to_string(), text);
         }
@@ -292,16 +343,40 @@ mod tests {
     #[test]
     fn what_is_no_gate_is_refused_with_a_suggestion() {
         for (text, reason, hint) in [
-            ("overlpa@10 < 0.9", "there is no figure `overlpa@10`", "did you mean `overlap@10`?"),
-            ("cka < 0.9", "there is no figure `cka`", "there are overlap@10, "),
-            ("overlap < 0.9", "needs a length: `overlap@10`", "did you mean `overlap@10`?"),
+            (
+                "overlpa@10 < 0.9",
+                "there is no figure `overlpa@10`",
+                "did you mean `overlap@10`?",
+            ),
+            (
+                "cka < 0.9",
+                "there is no figure `cka`",
+                "there are overlap@10, ",
+            ),
+            (
+                "overlap < 0.9",
+                "needs a length: `overlap@10`",
+                "did you mean `overlap@10`?",
+            ),
             ("overlap@0 < 0.9", "needs a length", "did you mean"),
-            ("ndcg@10 < 0.4", "`ndcg@10 drop > 0.01`", "did you mean `ndcg@10`?"),
+            (
+                "ndcg@10 < 0.4",
+                "`ndcg@10 drop > 0.01`",
+                "did you mean `ndcg@10`?",
+            ),
             ("overlap@10 drop > 0.1", "has no drop", "did you mean"),
-            ("overlap@10 = 0.9", "needs a comparison and a number", "write `overlap@10 < 0.95`"),
+            (
+                "overlap@10 = 0.9",
+                "needs a comparison and a number",
+                "write `overlap@10 < 0.95`",
+            ),
             ("overlap@10 <", "needs a comparison and a number", "write"),
             ("overlap@10 < x", "needs a comparison and a number", "write"),
-            ("overlap@10 < 0.9 significant", "`significant` means nothing there", "write"),
+            (
+                "overlap@10 < 0.9 significant",
+                "`significant` means nothing there",
+                "write",
+            ),
             ("space-mismatch > 1", "stands alone", "write"),
             ("", "there is no figure ``", "write"),
         ] {

@@ -24,7 +24,12 @@ const NARROW: f64 = 0.02;
 pub type Progress<'a> = dyn FnMut(Step) -> ControlFlow<()> + 'a;
 
 /// Reports a step and stops where nobody waits any more.
-pub(super) fn report(progress: &mut Progress<'_>, stage: &'static str, done: usize, total: usize) -> Result<(), Error> {
+pub(super) fn report(
+    progress: &mut Progress<'_>,
+    stage: &'static str,
+    done: usize,
+    total: usize,
+) -> Result<(), Error> {
     match progress(Step { stage, done, total }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(CompareError::Stopped.into()),
@@ -56,8 +61,14 @@ pub(super) fn gather(
         report(progress, "neighbours", total, total)?;
         return Ok((evidence, None));
     }
-    let order = draw(questions.queries.len(), usize::MAX, context.settings.seed ^ 0x51);
-    let shuffled = order.iter().filter_map(|place| questions.queries.get(*place).copied());
+    let order = draw(
+        questions.queries.len(),
+        usize::MAX,
+        context.settings.seed ^ 0x51,
+    );
+    let shuffled = order
+        .iter()
+        .filter_map(|place| questions.queries.get(*place).copied());
     questions.queries = shuffled.collect();
     let Some(mut sequence) = BernsteinSequence::new(1.0 - context.settings.confidence) else {
         return Ok((evidence, None));
@@ -67,15 +78,32 @@ pub(super) fn gather(
     let mut estimate = None;
     while asked < longest {
         let batch = asked.max(FIRST_BATCH);
-        let items: Vec<usize> = questions.items.iter().skip(asked).take(batch).copied().collect();
-        let queries: Vec<_> = questions.queries.iter().skip(asked).take(batch).copied().collect();
+        let items: Vec<usize> = questions
+            .items
+            .iter()
+            .skip(asked)
+            .take(batch)
+            .copied()
+            .collect();
+        let queries: Vec<_> = questions
+            .queries
+            .iter()
+            .skip(asked)
+            .take(batch)
+            .copied()
+            .collect();
         let before = [evidence.queries.len(), evidence.items.len()];
         evidence.extend(context, &items, &queries)?;
         for share in shares(context, &evidence, before) {
             sequence.observe(share);
         }
         asked += batch;
-        report(progress, "neighbours", evidence.items.len() + evidence.queries.len(), total)?;
+        report(
+            progress,
+            "neighbours",
+            evidence.items.len() + evidence.queries.len(),
+            total,
+        )?;
         estimate = sequence.estimate();
         let is_clear = estimate.is_some_and(|estimate| is_clear(context, estimate.interval));
         if is_clear && asked < longest {
@@ -116,5 +144,7 @@ fn is_clear(context: &Context<'_>, interval: Interval) -> bool {
     if gates.is_empty() {
         return interval.width() < NARROW;
     }
-    gates.iter().all(|gate: &Gate| gate.outcome(interval) != GateOutcome::CannotDecide)
+    gates
+        .iter()
+        .all(|gate: &Gate| gate.outcome(interval) != GateOutcome::CannotDecide)
 }

@@ -3,7 +3,9 @@
 //! Far from 1 a mean of many shares is nearly normal. Near 1, where most shares are 1, its spread says
 //! nothing any more, and hits are counted instead: k of them in every list.
 
-use crate::stats::{Estimate, Interval, clopper_pearson, mean, t_interval, variance, whole_cases, wilson};
+use crate::stats::{
+    Estimate, Interval, clopper_pearson, mean, t_interval, variance, whole_cases, wilson,
+};
 
 /// From which mean on hits are counted.
 const NEAR_ONE: f64 = 0.98;
@@ -60,7 +62,11 @@ fn of_hits(shares: &[f64], value: f64, k: usize, confidence: f64) -> Option<Inte
         Some(seen) if 0.0 < by_chance => (seen / by_chance).max(1.0),
         _ => 1.0,
     };
-    let trials = whole_cases(((shares.len() * k.max(1)) as f64 / together).floor().max(1.0))?;
+    let trials = whole_cases(
+        ((shares.len() * k.max(1)) as f64 / together)
+            .floor()
+            .max(1.0),
+    )?;
     let hits = whole_cases((value * trials as f64 + 1e-9).floor())?;
     let interval = clopper_pearson(hits.min(trials), trials, confidence)?;
     Some(Interval {

@@ -107,7 +107,8 @@ impl Joint {
         fill: impl Fn(&mut Random, &mut [f64]) + Sync,
     ) -> Vec<f64> {
         let part = |part: u64| {
-            let mut random = Random::from_seed(seed ^ (part + 1).wrapping_mul(0xD1B5_4A32_D192_ED03));
+            let mut random =
+                Random::from_seed(seed ^ (part + 1).wrapping_mul(0xD1B5_4A32_D192_ED03));
             let times = times.div_ceil(2);
             let mut sums = vec![0.0; times * self.width];
             let rows = sums.chunks_mut(self.width.max(1));
@@ -115,8 +116,12 @@ impl Joint {
             sums
         };
         thread::scope(|scope| {
-            let parts: Vec<_> = (0..PARTS).map(|number| scope.spawn(move || part(number))).collect();
-            let parts = parts.into_iter().map(|part| part.join().unwrap_or_default());
+            let parts: Vec<_> = (0..PARTS)
+                .map(|number| scope.spawn(move || part(number)))
+                .collect();
+            let parts = parts
+                .into_iter()
+                .map(|part| part.join().unwrap_or_default());
             parts.flatten().collect()
         })
     }

@@ -64,11 +64,17 @@ fn decide(gate: &Gate, seen: &Seen) -> (GateOutcome, String, Option<u64>) {
     if outcome != GateOutcome::CannotDecide {
         return (outcome, shown, None);
     }
-    let more = seen.questions.and_then(|asked| more(seen.estimate, limit, asked));
+    let more = seen
+        .questions
+        .and_then(|asked| more(seen.estimate, limit, asked));
     let hint = more.map_or(String::new(), |more| {
         format!("; about {more} more queries would decide")
     });
-    (outcome, format!("{shown}, and {limit} lies within{hint}"), more)
+    (
+        outcome,
+        format!("{shown}, and {limit} lies within{hint}"),
+        more,
+    )
 }
 
 /// How many more questions bring the interval's end past the limit in four of five cases; `None` when the
@@ -156,7 +162,11 @@ impl Findings<'_> {
         let largest = rows.max_by(|one, other| shift(one).total_cmp(&shift(other)));
         let row = largest.ok_or("there is no threshold map without queries")?;
         let [low, high] = row.b_interval.map(|b| b - row.a);
-        let nearest = if low <= 0.0 && 0.0 <= high { 0.0 } else { low.abs().min(high.abs()) };
+        let nearest = if low <= 0.0 && 0.0 <= high {
+            0.0
+        } else {
+            low.abs().min(high.abs())
+        };
         Ok(Seen {
             name: format!("the shift of {:.2}", row.a),
             estimate: Estimate {
@@ -186,9 +196,7 @@ fn turned(estimate: Estimate, turn: impl Fn(f64) -> f64) -> Estimate {
 mod tests {
     use super::{Findings, exit_code, judge};
     use crate::embeddings::compare::figures::figure;
-    use crate::embeddings::compare::report::{
-        Figure, FigureGroup, GateOutcome, Noise, Threshold,
-    };
+    use crate::embeddings::compare::report::{Figure, FigureGroup, GateOutcome, Noise, Threshold};
     use crate::stats::{Estimate, Interval};
 
     fn estimate(value: f64, low: f64, high: f64) -> Estimate {
@@ -236,8 +244,11 @@ mod tests {
             thresholds: &thresholds,
             is_one_space: false,
         };
-        let (pass, fail, open) =
-            (GateOutcome::Passed, GateOutcome::Failed, GateOutcome::CannotDecide);
+        let (pass, fail, open) = (
+            GateOutcome::Passed,
+            GateOutcome::Failed,
+            GateOutcome::CannotDecide,
+        );
         for (gate, outcome) in [
             ("overlap@10 < 0.90", pass),
             ("overlap@10 < 0.95", open),
@@ -280,7 +291,9 @@ mod tests {
             is_one_space: true,
         };
         let judged = |gates: &[&str]| {
-            let gates = gates.iter().map(|gate| judge(&gate.parse().unwrap(), &findings));
+            let gates = gates
+                .iter()
+                .map(|gate| judge(&gate.parse().unwrap(), &findings));
             exit_code(&gates.collect::<Vec<_>>())
         };
         assert_eq!(judged(&[]), 0);

@@ -29,7 +29,11 @@ pub fn judge_set(report: &ComparisonReport, most: usize) -> String {
         for (side, hits) in [&query.a, &query.b].into_iter().enumerate() {
             for (rank, hit) in (1_usize..).zip(hits) {
                 let line = answers.entry(&hit.id).or_insert_with(|| line(query, hit));
-                let place = if side == 0 { &mut line.rank_a } else { &mut line.rank_b };
+                let place = if side == 0 {
+                    &mut line.rank_a
+                } else {
+                    &mut line.rank_b
+                };
                 *place = Some(rank);
             }
         }

@@ -60,7 +60,10 @@ impl Labels {
             return labels;
         };
         let [a, b] = &evidence.answers;
-        let asked = evidence.queries.iter().zip(a.queries.iter().zip(&b.queries));
+        let asked = evidence
+            .queries
+            .iter()
+            .zip(a.queries.iter().zip(&b.queries));
         for (place, ((query, _), (a, b))) in asked.enumerate() {
             let Some(query) = queries.list.get(*query) else {
                 continue;
@@ -72,7 +75,9 @@ impl Labels {
             }
             let k = context.k();
             let firsts = [a, b].map(|list| {
-                let place = list.iter().position(|ranked| grades.contains_key(&ranked.unit));
+                let place = list
+                    .iter()
+                    .position(|ranked| grades.contains_key(&ranked.unit));
                 place.map(|place| place + 1)
             });
             let worth = [a, b].map(|list| worth(list, &grades, k));
@@ -104,7 +109,9 @@ impl Labels {
 
     fn column(&self, measure: usize, of: impl Fn([f64; 2]) -> f64) -> Vec<f64> {
         let judged = self.judged.iter().map(|judged| {
-            judged.worth.map(|worth| worth.get(measure).copied().unwrap_or_default())
+            judged
+                .worth
+                .map(|worth| worth.get(measure).copied().unwrap_or_default())
         });
         judged.map(of).collect()
     }
@@ -184,13 +191,21 @@ impl Labels {
     /// How many queries lose all their relevant answers, and how many gain some.
     fn fates(&self, k: usize, pairs: Pairs) -> [Figure; 2] {
         [
-            ("label.lost", "lose every relevant answer from", pairs.regressed),
+            (
+                "label.lost",
+                "lose every relevant answer from",
+                pairs.regressed,
+            ),
             ("label.gained", "gain a relevant answer in", pairs.improved),
         ]
         .map(|(id, what, count)| Figure {
             estimate: exactly(count as f64),
             n: self.judged.len(),
-            ..figure(id, format!("Queries that {what} the first {k}"), FigureGroup::Labels)
+            ..figure(
+                id,
+                format!("Queries that {what} the first {k}"),
+                FigureGroup::Labels,
+            )
         })
     }
 }
@@ -199,14 +214,22 @@ fn name(measure: usize, k: usize) -> (String, String) {
     match measure {
         NDCG => (format!("ndcg@{k}"), format!("nDCG@{k}")),
         1 => (format!("recall@{k}"), format!("Recall@{k}")),
-        2 => (format!("mrr@{k}"), format!("Mean reciprocal rank, first {k}")),
-        HIT => (format!("hit@{k}"), format!("Queries with a relevant answer in the first {k}")),
+        2 => (
+            format!("mrr@{k}"),
+            format!("Mean reciprocal rank, first {k}"),
+        ),
+        HIT => (
+            format!("hit@{k}"),
+            format!("Queries with a relevant answer in the first {k}"),
+        ),
         _ => ("map".to_owned(), "Mean average precision".to_owned()),
     }
 }
 
 fn worth(list: &List, relevant: &HashMap<usize, f64>, k: usize) -> [f64; MEASURES] {
-    let grades = list.iter().map(|ranked| relevant.get(&ranked.unit).copied().unwrap_or(0.0));
+    let grades = list
+        .iter()
+        .map(|ranked| relevant.get(&ranked.unit).copied().unwrap_or(0.0));
     let grades: Vec<f64> = grades.collect();
     let mut ideal: Vec<f64> = relevant.values().copied().collect();
     // The order of a map is no order: sums would differ in their last bits.

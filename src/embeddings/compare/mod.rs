@@ -109,23 +109,46 @@ fn check(
     let is_open = |share: f64| 0.0 < share && share < 1.0;
     let wrong = [
         ("k", settings.k == 0, settings.k.to_string()),
-        ("margin", !is_open(settings.margin), settings.margin.to_string()),
-        ("confidence", !is_open(settings.confidence), settings.confidence.to_string()),
-        ("resamples", settings.resamples < 100, settings.resamples.to_string()),
+        (
+            "margin",
+            !is_open(settings.margin),
+            settings.margin.to_string(),
+        ),
+        (
+            "confidence",
+            !is_open(settings.confidence),
+            settings.confidence.to_string(),
+        ),
+        (
+            "resamples",
+            settings.resamples < 100,
+            settings.resamples.to_string(),
+        ),
     ];
     if let Some((setting, _, value)) = wrong.into_iter().find(|(_, is_wrong, _)| *is_wrong) {
         return Err(CompareError::InvalidSetting { setting, value });
     }
-    let Some(queries) = queries else { return Ok(()) };
+    let Some(queries) = queries else {
+        return Ok(());
+    };
     for (side, vectors) in sides.into_iter().zip([queries.a, queries.b]) {
         let counts = [
             ("vectors of queries", vectors.len(), queries.list.len()),
-            ("dimensions of queries", vectors.dimensions(), side.rows.dimensions()),
+            (
+                "dimensions of queries",
+                vectors.dimensions(),
+                side.rows.dimensions(),
+            ),
         ];
         for (of, found, expected) in counts {
             if found != expected && !queries.list.is_empty() {
                 let name = side.facts.name.clone();
-                return Err(CompareError::WrongSize { name, of, found, expected });
+                return Err(CompareError::WrongSize {
+                    name,
+                    of,
+                    found,
+                    expected,
+                });
             }
         }
     }
@@ -198,7 +221,11 @@ impl Found {
         evidence: &Evidence,
         early: crate::stats::Estimate,
     ) {
-        let whose = if evidence.queries.is_empty() { "item" } else { "query" };
+        let whose = if evidence.queries.is_empty() {
+            "item"
+        } else {
+            "query"
+        };
         let id = format!("{whose}.overlap@{}", context.k());
         if let Some(figure) = self.figures.iter_mut().find(|figure| figure.id == id) {
             figure.estimate.interval = early.interval;
@@ -215,7 +242,8 @@ impl Found {
         let (k, settings) = (context.k(), context.settings);
         let base = context.aligned.count;
         let thresholds = thresholds::map(evidence, &self.labels, base, settings.seed);
-        let scenery = scenery::Scenery::new(context, evidence, &self.items, &self.labels, progress)?;
+        let scenery =
+            scenery::Scenery::new(context, evidence, &self.items, &self.labels, progress)?;
         self.figures.extend(scenery.figures);
         report(progress, "report", 0, 1)?;
         let mut alignment = context.aligned.facts.clone();
@@ -288,7 +316,10 @@ impl Found {
             k: context.k(),
             seed: settings.seed,
             queries: evidence.queries.len(),
-            queries_from: context.queries.map_or("none", |queries| queries.from.name()).to_owned(),
+            queries_from: context
+                .queries
+                .map_or("none", |queries| queries.from.name())
+                .to_owned(),
             labelled: self.labels.judged.len(),
             sampled_items: evidence.items.len(),
             stopped_early: evidence.is_stopped_early,
@@ -315,7 +346,9 @@ impl Found {
                  sequence, which holds at every look ({unasked} queries were not needed)"
             ));
         } else if 0 < unasked {
-            notes.push(format!("{unasked} queries have a vector without direction and were left out"));
+            notes.push(format!(
+                "{unasked} queries have a vector without direction and were left out"
+            ));
         }
         if !self.labels.judged.is_empty() {
             notes.push(format!(
@@ -330,7 +363,10 @@ impl Found {
                 self.labels.lost
             ));
         }
-        for (what, found) in [("queries", evidence.queries.len()), ("items", evidence.items.len())] {
+        for (what, found) in [
+            ("queries", evidence.queries.len()),
+            ("items", evidence.items.len()),
+        ] {
             if settings.listed < found {
                 notes.push(format!(
                     "the {} {what} that changed most are listed, of {found}",
@@ -346,9 +382,14 @@ impl Found {
 fn changed_settings(a: &Subject<'_>, b: &Subject<'_>) -> Vec<SettingChange> {
     let mut changes = a.facts.space.differences(&b.facts.space);
     let pipeline = differences(a.pipeline, b.pipeline).into_iter();
-    changes.extend(pipeline.map(|change| SettingChange {
-        setting: ["pipeline.", &change.setting].concat().trim_end_matches('.').to_owned(),
-        ..change
+    changes.extend(pipeline.map(|change| {
+        SettingChange {
+            setting: ["pipeline.", &change.setting]
+                .concat()
+                .trim_end_matches('.')
+                .to_owned(),
+            ..change
+        }
     }));
     changes
 }

@@ -58,8 +58,7 @@ fn measure(
     rows: &[usize],
     vectors: &Matrix,
 ) -> Result<(Option<Noise>, Vec<f64>), Error> {
-    let (Some(subject), Some(units)) =
-        (context.sides.get(side), context.aligned.units.get(side))
+    let (Some(subject), Some(units)) = (context.sides.get(side), context.aligned.units.get(side))
     else {
         return Ok((None, Vec::new()));
     };
@@ -86,12 +85,14 @@ fn measure(
     let changes = Changes::new(&before, &after, k, k);
     let shares = changes.overlap_at(k).to_vec();
     let overlap = of_shares(&shares, k, None, context.settings.confidence, None);
-    let noise = overlap.zip(mean(&changes.top1)).map(|(overlap, top1)| Noise {
-        side,
-        texts: shares.len(),
-        overlap,
-        top1,
-        max_deviation: largest,
-    });
+    let noise = overlap
+        .zip(mean(&changes.top1))
+        .map(|(overlap, top1)| Noise {
+            side,
+            texts: shares.len(),
+            overlap,
+            top1,
+            max_deviation: largest,
+        });
     Ok((noise, shares))
 }

@@ -79,7 +79,18 @@ mod tests {
     #[test]
     fn odd_vectors_are_counted() {
         let values = vec![
-            1.0, 0.0, 0.0, 0.0, 0.6, 0.8, f32::NAN, 1.0, 3.0, 4.0, 0.7075, 0.7075,
+            1.0,
+            0.0,
+            0.0,
+            0.0,
+            0.6,
+            0.8,
+            f32::NAN,
+            1.0,
+            3.0,
+            4.0,
+            0.7075,
+            0.7075,
         ];
         let found = norms(&Matrix::new(2, values).unwrap()).unwrap();
         let expected = Norms {

@@ -16,11 +16,19 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 ///
 /// [`CompareError::InvalidLine`] with the line and what is wrong there; two queries of one id; no query.
 pub fn read_queries(text: &str, is_csv: bool) -> Result<Vec<Query>, CompareError> {
-    let queries = if is_csv { queries_of_csv(text)? } else { queries_of_json(text)? };
+    let queries = if is_csv {
+        queries_of_csv(text)?
+    } else {
+        queries_of_json(text)?
+    };
     let mut seen = HashSet::new();
     for (line, query) in &queries {
         if !seen.insert(query.id.as_str()) {
-            return Err(invalid("queries", *line, format!("a second query `{}`", query.id)));
+            return Err(invalid(
+                "queries",
+                *line,
+                format!("a second query `{}`", query.id),
+            ));
         }
     }
     if queries.is_empty() {
@@ -67,7 +75,9 @@ fn queries_of_json(text: &str) -> Result<Vec<(usize, Query)>, CompareError> {
     for (line, text) in lines(text) {
         let read: QueryLine = serde_json::from_str(text)
             .map_err(|error| invalid("queries", line, error.to_string()))?;
-        let relevant = read.relevant.map_or_else(Vec::new, RelevantLine::into_labels);
+        let relevant = read
+            .relevant
+            .map_or_else(Vec::new, RelevantLine::into_labels);
         check_grades(&relevant, line)?;
         queries.push((line, query(read.id, read.text, relevant, line)?));
     }
@@ -111,7 +121,9 @@ fn query(
         return Err(invalid("queries", line, "the text is empty".to_owned()));
     }
     Ok(Query {
-        id: id.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("line-{line}")),
+        id: id
+            .filter(|id| !id.is_empty())
+            .unwrap_or_else(|| format!("line-{line}")),
         text: Some(text),
         relevant,
         item: None,
@@ -119,18 +131,30 @@ fn query(
 }
 
 fn queries_of_csv(text: &str) -> Result<Vec<(usize, Query)>, CompareError> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
-    let header = reader.headers().map_err(|error| invalid("queries", 1, error.to_string()))?;
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .from_reader(text.as_bytes());
+    let header = reader
+        .headers()
+        .map_err(|error| invalid("queries", 1, error.to_string()))?;
     let column = |name: &str| header.iter().position(|column| column.trim() == name);
     let (id, relevant) = (column("id"), column("relevant"));
     let Some(text) = column("text").or_else(|| column("query")) else {
-        return Err(invalid("queries", 1, "there is no column `text`".to_owned()));
+        return Err(invalid(
+            "queries",
+            1,
+            "there is no column `text`".to_owned(),
+        ));
     };
     let mut queries = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|error| {
             let line = error.position().map_or(1, csv::Position::line);
-            invalid("queries", usize::try_from(line).unwrap_or(1), error.to_string())
+            invalid(
+                "queries",
+                usize::try_from(line).unwrap_or(1),
+                error.to_string(),
+            )
         })?;
         let line = record.position().map_or(1, csv::Position::line);
         let line = usize::try_from(line).unwrap_or(1);
@@ -140,7 +164,10 @@ fn queries_of_csv(text: &str) -> Result<Vec<(usize, Query)>, CompareError> {
         let labels: Vec<Relevant> = labels.collect();
         check_grades(&labels, line)?;
         let text = cell(Some(text)).unwrap_or_default().to_owned();
-        queries.push((line, query(cell(id).map(str::to_owned), text, labels, line)?));
+        queries.push((
+            line,
+            query(cell(id).map(str::to_owned), text, labels, line)?,
+        ));
     }
     Ok(queries)
 }
@@ -157,9 +184,15 @@ fn graded_name(text: &str) -> Relevant {
 }
 
 fn check_grades(labels: &[Relevant], line: usize) -> Result<(), CompareError> {
-    let wrong = labels.iter().find(|label| !label.grade.is_finite() || label.grade < 0.0);
+    let wrong = labels
+        .iter()
+        .find(|label| !label.grade.is_finite() || label.grade < 0.0);
     wrong.map_or(Ok(()), |label| {
-        Err(invalid("queries", line, format!("{} is no grade", label.grade)))
+        Err(invalid(
+            "queries",
+            line,
+            format!("{} is no grade", label.grade),
+        ))
     })
 }
 
@@ -217,8 +250,15 @@ pub fn read_labels(text: &str) -> Result<Vec<Label>, CompareError> {
                 grade: grade.max(0.0),
             })
         };
-        if label.as_ref().is_some_and(|label| !label.grade.is_finite() || label.grade < 0.0) {
-            return Err(invalid("labels", number, "a grade is a number from 0 on".to_owned()));
+        if label
+            .as_ref()
+            .is_some_and(|label| !label.grade.is_finite() || label.grade < 0.0)
+        {
+            return Err(invalid(
+                "labels",
+                number,
+                "a grade is a number from 0 on".to_owned(),
+            ));
         }
         labels.extend(label);
     }
@@ -227,11 +267,16 @@ pub fn read_labels(text: &str) -> Result<Vec<Label>, CompareError> {
 
 /// Adds labels to their queries; of two for one item the later counts. Returns how many belong to no query.
 pub fn add_labels(queries: &mut [Query], labels: &[Label]) -> usize {
-    let place: HashMap<String, usize> =
-        queries.iter().map(|query| query.id.clone()).zip(0..).collect();
+    let place: HashMap<String, usize> = queries
+        .iter()
+        .map(|query| query.id.clone())
+        .zip(0..)
+        .collect();
     let mut unknown = 0;
     for label in labels {
-        let query = place.get(&label.query).and_then(|place| queries.get_mut(*place));
+        let query = place
+            .get(&label.query)
+            .and_then(|place| queries.get_mut(*place));
         let Some(query) = query else {
             unknown += 1;
             continue;
@@ -248,7 +293,10 @@ pub fn add_labels(queries: &mut [Query], labels: &[Label]) -> usize {
 
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let numbered = text.lines().enumerate().map(|(line, text)| (line + 1, text.trim()));
+    let numbered = text
+        .lines()
+        .enumerate()
+        .map(|(line, text)| (line + 1, text.trim()));
     numbered.filter(|(_, text)| !text.is_empty())
 }
 
@@ -278,7 +326,10 @@ mod tests {
 {"text": "hours", "relevant": [{"source": "faq", "start": 3, "end": 9}]}
 "#;
         let queries = read_queries(text, false).unwrap();
-        assert_eq!(queries[0].relevant, [item("docs/pay", 1.0), item("docs/card", 1.0)]);
+        assert_eq!(
+            queries[0].relevant,
+            [item("docs/pay", 1.0), item("docs/card", 1.0)]
+        );
         assert_eq!(queries[1].relevant, [item("docs/refund", 2.0)]);
         assert_eq!(queries[2].id, "line-5");
         let span = Span {
@@ -291,17 +342,35 @@ mod tests {
         let csv = "id,text,relevant\nq1,\"how, then\",docs/pay;docs/card:2\n,hours,\n";
         let queries = read_queries(csv, true).unwrap();
         assert_eq!(queries[0].text.as_deref(), Some("how, then"));
-        assert_eq!(queries[0].relevant, [item("docs/pay", 1.0), item("docs/card", 2.0)]);
-        assert_eq!((queries[1].id.as_str(), queries[1].relevant.len()), ("line-3", 0));
+        assert_eq!(
+            queries[0].relevant,
+            [item("docs/pay", 1.0), item("docs/card", 2.0)]
+        );
+        assert_eq!(
+            (queries[1].id.as_str(), queries[1].relevant.len()),
+            ("line-3", 0)
+        );
     }
 
     #[test]
     fn wrong_lines_are_named() {
         for (text, is_csv, expected) in [
-            ("{\"text\": \"a\"}\n{\"text\": 1}", false, "line 2 of the queries: "),
+            (
+                "{\"text\": \"a\"}\n{\"text\": 1}",
+                false,
+                "line 2 of the queries: ",
+            ),
             ("{\"text\": \" \"}", false, "the text is empty"),
-            ("{\"id\":\"a\",\"text\":\"x\"}\n{\"id\":\"a\",\"text\":\"y\"}", false, "a second query `a`"),
-            ("{\"text\": \"a\", \"relevant\": {\"b\": -1}}", false, "-1 is no grade"),
+            (
+                "{\"id\":\"a\",\"text\":\"x\"}\n{\"id\":\"a\",\"text\":\"y\"}",
+                false,
+                "a second query `a`",
+            ),
+            (
+                "{\"text\": \"a\", \"relevant\": {\"b\": -1}}",
+                false,
+                "-1 is no grade",
+            ),
             ("", false, "there is no query"),
             ("id,words\n1,2\n", true, "there is no column `text`"),
         ] {
@@ -312,7 +381,10 @@ mod tests {
             ("q1 0 d1", "3 words"),
             ("q1 0 d1 x", "`x` is no grade"),
             ("{\"query\": \"q1\"}", "missing field `item`"),
-            ("{\"query\": \"q1\", \"item\": \"d\", \"grade\": -1}", "a number from 0 on"),
+            (
+                "{\"query\": \"q1\", \"item\": \"d\", \"grade\": -1}",
+                "a number from 0 on",
+            ),
         ] {
             let error = read_labels(text).unwrap_err();
             assert!(error.to_string().contains(expected), "{error}");
@@ -331,8 +403,11 @@ mod tests {
             grade: 2.0,
         };
         assert_eq!(labels[0], first);
-        let mut queries =
-            read_queries("{\"id\": \"q1\", \"text\": \"x\", \"relevant\": [\"d1\"]}", false).unwrap();
+        let mut queries = read_queries(
+            "{\"id\": \"q1\", \"text\": \"x\", \"relevant\": [\"d1\"]}",
+            false,
+        )
+        .unwrap();
         assert_eq!(add_labels(&mut queries, &labels), 1);
         let expected = [item("d1", 2.0), item("d2", 0.0), item("d4", 0.0)];
         assert_eq!(queries[0].relevant, expected);

@@ -3,7 +3,7 @@
 use super::draw::{draw_sorted, read_rows};
 use super::evidence::Context;
 use crate::embeddings::Error;
-use crate::embeddings::rows::{Matrix, Rows as _};
+use crate::embeddings::rows::Matrix;
 
 /// Items by their units, and their vectors.
 #[derive(Debug, Default)]

@@ -57,7 +57,8 @@ impl Scenery {
         }
         report(progress, "geometry", 0, 1)?;
         let seed = context.settings.seed;
-        let sample = Sample::new(context, SAMPLED, seed ^ 0x5A)?;
+        let most = context.settings.geometry_rows;
+        let sample = Sample::new(context, SAMPLED.min(most), seed ^ 0x5A)?;
         found.figures = descriptors::figures(context, evidence, &sample)?;
         let rows = context.aligned.count;
         if context.settings.geometry_rows < rows {
@@ -85,8 +86,11 @@ impl Scenery {
         let near = near_pairs(context, evidence)?;
         let drawn = random_pairs(sample, context.settings.seed, SAMPLED);
         for side in 0..2 {
-            let scores = drawn.iter().map(|pair| if side == 0 { pair.a } else { pair.b });
-            self.densities.extend(density("random", side, &scores.collect::<Vec<_>>()));
+            let scores = drawn
+                .iter()
+                .map(|pair| if side == 0 { pair.a } else { pair.b });
+            self.densities
+                .extend(density("random", side, &scores.collect::<Vec<_>>()));
         }
         self.scatter = near;
         self.scatter.extend(drawn.into_iter().take(PAIRS));
@@ -101,9 +105,16 @@ fn answers(context: &Context<'_>, evidence: &Evidence) -> Vec<Density> {
     let mut densities = Vec::new();
     for (name, length) in [("top1", 1), ("topk", context.k())] {
         for (side, answers) in evidence.answers.iter().enumerate() {
-            let lists = if answers.queries.is_empty() { &answers.items } else { &answers.queries };
+            let lists = if answers.queries.is_empty() {
+                &answers.items
+            } else {
+                &answers.queries
+            };
             let first = |list: &List| -> Vec<f64> {
-                list.iter().take(length).map(|ranked| f64::from(ranked.score)).collect()
+                list.iter()
+                    .take(length)
+                    .map(|ranked| f64::from(ranked.score))
+                    .collect()
             };
             let scores: Vec<f64> = lists.iter().flat_map(first).collect();
             densities.extend(density(name, side, &scores));
@@ -134,16 +145,19 @@ fn density(of: &str, side: usize, scores: &[f64]) -> Option<Density> {
 /// Pairs of an item and a neighbour it has in A, each time one of the next rank.
 fn near_pairs(context: &Context<'_>, evidence: &Evidence) -> Result<Vec<ScorePair>, Error> {
     let k = context.k();
-    let lists = evidence.items.iter().zip(&evidence.answers[0].items).take(PAIRS);
+    let lists = evidence
+        .items
+        .iter()
+        .zip(&evidence.answers[0].items)
+        .take(PAIRS);
     let pairs = lists.enumerate().filter_map(|(place, (unit, list))| {
         let near = list.get(place % k)?;
         Some([*unit, near.unit])
     });
     let units: Vec<usize> = pairs.flatten().collect();
     let [a, b] = read(context, &units)?;
-    let pair = |place: usize, rows: &Matrix| {
-        Some(cosine(rows.row(2 * place)?, rows.row(2 * place + 1)?))
-    };
+    let pair =
+        |place: usize, rows: &Matrix| Some(cosine(rows.row(2 * place)?, rows.row(2 * place + 1)?));
     let pairs = (0..units.len() / 2).filter_map(|place| {
         Some(ScorePair {
             a: pair(place, &a)?,

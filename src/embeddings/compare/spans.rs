@@ -36,9 +36,9 @@ impl<'a> SpanIndex<'a> {
     /// Returns the chunk that shares most with `span`, the earliest of equal ones.
     pub(super) fn best(&self, span: &Span) -> Option<usize> {
         let matching = self.matching(span);
-        let best = matching.into_iter().max_by_key(|(shared, start, row)| {
-            (*shared, std::cmp::Reverse((*start, *row)))
-        });
+        let best = matching
+            .into_iter()
+            .max_by_key(|(shared, start, row)| (*shared, std::cmp::Reverse((*start, *row))));
         best.map(|(_, _, row)| row)
     }
 
@@ -59,9 +59,8 @@ impl<'a> SpanIndex<'a> {
         near.filter_map(|(start, end, row)| {
             let shared = span.end.min(*end).saturating_sub(span.start.max(*start));
             let shorter = (span.end.saturating_sub(span.start)).min(end.saturating_sub(*start));
-            (0 < shared && shorter as f64 * ENOUGH <= shared as f64).then_some((
-                shared, *start, *row,
-            ))
+            (0 < shared && shorter as f64 * ENOUGH <= shared as f64)
+                .then_some((shared, *start, *row))
         })
         .collect()
     }

@@ -2,10 +2,10 @@
 
 use super::gate::Gate;
 use super::report::{Noise, SnapshotFacts};
+use crate::embeddings::Error;
 use crate::embeddings::item::Span;
 use crate::embeddings::rows::{Matrix, Rows};
 use crate::embeddings::space::TextHash;
-use crate::embeddings::Error;
 use std::fmt;
 
 /// Reads the text of an item by its row; `None` where only its hash is kept.

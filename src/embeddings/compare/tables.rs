@@ -78,8 +78,11 @@ pub(super) fn queries(
     let Some(queries) = context.queries else {
         return Ok(Vec::new());
     };
-    let judged: HashMap<usize, &Judged> =
-        labels.judged.iter().map(|judged| (judged.place, judged)).collect();
+    let judged: HashMap<usize, &Judged> = labels
+        .judged
+        .iter()
+        .map(|judged| (judged.place, judged))
+        .collect();
     let fate = |place: usize| judged.get(&place).map_or(Fate::Kept, |judged| judged.fate);
     let weight = |fate: Fate| match fate {
         Fate::Lost => 0,
@@ -99,7 +102,10 @@ pub(super) fn queries(
         };
         let judged = judged.get(&place);
         let grades = judged.map(|judged| &judged.grades);
-        let text = query.text.as_deref().filter(|_| context.settings.is_showing_texts);
+        let text = query
+            .text
+            .as_deref()
+            .filter(|_| context.settings.is_showing_texts);
         let (overlap, rbo, is_top1_same) = figures_of(context, changes, place);
         found.push(QueryChange {
             id: query.id.clone(),
@@ -136,7 +142,10 @@ pub(super) fn movers(
         };
         let (overlap, rbo, _) = figures_of(context, changes, place);
         found.push(ItemChange {
-            id: context.sides[0].ids.get(*row).map_or(String::new(), |id| (*id).to_owned()),
+            id: context.sides[0]
+                .ids
+                .get(*row)
+                .map_or(String::new(), |id| (*id).to_owned()),
             text: shown.text(0, *row)?,
             overlap,
             rbo,
@@ -151,7 +160,10 @@ pub(super) fn movers(
 fn order(context: &Context<'_>, changes: &Changes, weight: impl Fn(usize) -> u8) -> Vec<usize> {
     let mut places: Vec<usize> = (0..changes.top1.len()).collect();
     places.sort_by(|one, other| {
-        let (first, second) = (figures_of(context, changes, *one), figures_of(context, changes, *other));
+        let (first, second) = (
+            figures_of(context, changes, *one),
+            figures_of(context, changes, *other),
+        );
         weight(*one)
             .cmp(&weight(*other))
             .then(first.0.total_cmp(&second.0))
@@ -170,15 +182,16 @@ fn figures_of(context: &Context<'_>, changes: &Changes, place: usize) -> (f64, f
 
 /// Returns the queries to ask, by their places, with what each must not answer: those whose vectors have a
 /// direction on both sides.
-pub(super) fn askable(
-    context: &Context<'_>,
-    targets: &Targets<'_>,
-) -> Vec<(usize, Option<usize>)> {
+pub(super) fn askable(context: &Context<'_>, targets: &Targets<'_>) -> Vec<(usize, Option<usize>)> {
     let Some(queries) = context.queries else {
         return Vec::new();
     };
     let has_direction = |vector: Option<&[f32]>| {
-        let square: f32 = vector.unwrap_or_default().iter().map(|value| value * value).sum();
+        let square: f32 = vector
+            .unwrap_or_default()
+            .iter()
+            .map(|value| value * value)
+            .sum();
         0.0 < square && square.is_finite()
     };
     let all = queries.list.iter().enumerate();

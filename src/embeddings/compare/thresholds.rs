@@ -22,7 +22,9 @@ impl Scores {
     fn new(lists: &[List], base: usize) -> Self {
         let scores = |list: &List| list.iter().map(|ranked| ranked.score).collect();
         let ends = lists.iter().filter(|list| list.len() + 1 < base);
-        let ends = ends.filter_map(|list| list.last()).map(|last| f64::from(last.score));
+        let ends = ends
+            .filter_map(|list| list.last())
+            .map(|last| f64::from(last.score));
         Self {
             floor: ends.fold(-1.0, f64::max),
             lists: lists.iter().map(scores).collect(),
@@ -73,7 +75,9 @@ fn hits(evidence: &Evidence, labels: &Labels, least: [f64; 3]) -> Option<[f64; 3
         let judged = labels.judged.iter();
         let hits = judged.filter(|judged| {
             let list = lists.get(judged.place).map_or(&[][..], Vec::as_slice);
-            let mut above = list.iter().take_while(|ranked| least <= f64::from(ranked.score));
+            let mut above = list
+                .iter()
+                .take_while(|ranked| least <= f64::from(ranked.score));
             above.any(|ranked| judged.grades.contains_key(&ranked.unit))
         });
         hits.count() as f64 / labels.judged.len() as f64

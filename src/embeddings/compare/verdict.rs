@@ -43,7 +43,11 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Verdict> {
     let is_identical = identical.is_some();
     found.extend(identical);
     let quality = ground.by_labels();
-    if !is_identical || quality.iter().any(|verdict| verdict.kind == VerdictKind::Worse) {
+    if !is_identical
+        || quality
+            .iter()
+            .any(|verdict| verdict.kind == VerdictKind::Worse)
+    {
         found.extend(quality);
     }
     if !is_identical {
@@ -70,7 +74,12 @@ fn range(Interval { low, high }: Interval) -> String {
     format!("[{low:.4}, {high:.4}]")
 }
 
-fn verdict(kind: VerdictKind, sentence: String, rule: String, advice: impl Into<String>) -> Verdict {
+fn verdict(
+    kind: VerdictKind,
+    sentence: String,
+    rule: String,
+    advice: impl Into<String>,
+) -> Verdict {
     Verdict {
         kind,
         sentence,
@@ -109,7 +118,8 @@ impl Ground<'_> {
             };
             Some([low("b_in_a")?, low("a_in_b")?])
         };
-        by("ndcg").map(|bounds| (bounds, "nDCG"))
+        by("ndcg")
+            .map(|bounds| (bounds, "nDCG"))
             .or_else(|| by("overlap").map(|bounds| (bounds, "answers")))
     }
 
@@ -167,26 +177,44 @@ impl Ground<'_> {
             figure.estimate.value,
             range(figure.estimate.interval)
         );
-        let sides = figure.sides.map_or(String::new(), |[a, b]| format!(" ({a:.3} to {b:.3})"));
+        let sides = figure
+            .sides
+            .map_or(String::new(), |[a, b]| format!(" ({a:.3} to {b:.3})"));
         let rule = |name: &str, why: &str| format!("{name}: {shown}; {why}");
         if high < 0.0 && is_sure {
             let sentence = format!("B is worse: {shown}{sides}.");
             let why = "the interval lies below 0";
-            return vec![verdict(VerdictKind::Worse, sentence, rule("worse", why), self.reject())];
+            return vec![verdict(
+                VerdictKind::Worse,
+                sentence,
+                rule("worse", why),
+                self.reject(),
+            )];
         }
         let is_gain = 0.0 < low && is_sure;
         if is_gain && margin < high {
             let sentence = format!("B is better: {shown}{sides}.");
             let why = "the interval lies above 0";
             let advice = format!("Embed everything anew. {}", self.what_moves());
-            return vec![verdict(VerdictKind::Better, sentence, rule("better", why), advice)];
+            return vec![verdict(
+                VerdictKind::Better,
+                sentence,
+                rule("better", why),
+                advice,
+            )];
         }
         let is_same = -margin <= low && high <= margin;
         let not_worth = (high <= margin).then(|| {
             verdict(
                 VerdictKind::NotWorthIt,
-                format!("B gains at most {high:+.4} nDCG@{}: too little to pay for.", self.k),
-                rule("not worth it", &format!("the interval ends at or below {margin}")),
+                format!(
+                    "B gains at most {high:+.4} nDCG@{}: too little to pay for.",
+                    self.k
+                ),
+                rule(
+                    "not worth it",
+                    &format!("the interval ends at or below {margin}"),
+                ),
                 "Keep A, unless B is cheaper or faster.",
             )
         });
@@ -194,7 +222,10 @@ impl Ground<'_> {
             let same = verdict(
                 VerdictKind::SameQuality,
                 format!("As good, with other answers: {shown}."),
-                rule("same quality", &format!("the interval lies within {margin} of 0")),
+                rule(
+                    "same quality",
+                    &format!("the interval lies within {margin} of 0"),
+                ),
                 format!("Either will do. {}", self.what_moves()),
             );
             return std::iter::once(same).chain(not_worth).collect();
@@ -224,8 +255,13 @@ impl Ground<'_> {
             more_queries,
             ..verdict(
                 VerdictKind::CannotDecide,
-                format!("{} labelled queries cannot decide: {shown}.{hint}", figure.n),
-                format!("cannot decide: {shown}; the interval holds 0 and reaches beyond {margin}{seen}"),
+                format!(
+                    "{} labelled queries cannot decide: {shown}.{hint}",
+                    figure.n
+                ),
+                format!(
+                    "cannot decide: {shown}; the interval holds 0 and reaches beyond {margin}{seen}"
+                ),
                 "Label more queries; those whose answers changed tell most.",
             )
         }
@@ -241,7 +277,9 @@ impl Ground<'_> {
 
     /// Which users see other answers.
     fn what_moves(&self) -> String {
-        let top1 = self.figure("query.top1").or_else(|| self.figure("item.top1"));
+        let top1 = self
+            .figure("query.top1")
+            .or_else(|| self.figure("item.top1"));
         let moved = top1.map_or(0.0, |figure| 1.0 - figure.estimate.value);
         format!(
             "{} change their first answer; move thresholds by the threshold map.",
@@ -251,7 +289,8 @@ impl Ground<'_> {
 
     fn is_broken(&self) -> bool {
         let limit = BROKEN.max(2.0 * self.chance);
-        self.headline().is_some_and(|figure| figure.estimate.interval.high < limit)
+        self.headline()
+            .is_some_and(|figure| figure.estimate.interval.high < limit)
     }
 
     fn repair(&self) -> String {
@@ -270,7 +309,9 @@ impl Ground<'_> {
                 "Give queries.",
             );
         };
-        let floor = self.floor.map_or(String::new(), |floor| format!(", noise floor {floor:.4}"));
+        let floor = self
+            .floor
+            .map_or(String::new(), |floor| format!(", noise floor {floor:.4}"));
         let rule = format!(
             "unknown direction: {} is {:.4} {}{floor}, chance {:.4}; no labels",
             figure.id,
@@ -278,7 +319,11 @@ impl Ground<'_> {
             range(figure.estimate.interval),
             self.chance
         );
-        let shared = format!("{} of the first {} stay", percent(figure.estimate.value), self.k);
+        let shared = format!(
+            "{} of the first {} stay",
+            percent(figure.estimate.value),
+            self.k
+        );
         let advice = if self.is_broken() {
             self.repair()
         } else {
@@ -328,14 +373,17 @@ mod tests {
             },
             has_interval: true,
             n: 400,
-            p_value: Some(if low <= 0.0 && 0.0 <= high { 0.4 } else { 0.001 }),
+            p_value: Some(if low <= 0.0 && 0.0 <= high {
+                0.4
+            } else {
+                0.001
+            }),
             ..figure(id, id, FigureGroup::Queries)
         }
     }
 
     fn crossing(low: f64) -> [Figure; 2] {
-        ["b_in_a", "a_in_b"]
-            .map(|way| found(&format!("cross.{way}.overlap@10"), [low, low, low]))
+        ["b_in_a", "a_in_b"].map(|way| found(&format!("cross.{way}.overlap@10"), [low, low, low]))
     }
 
     fn kinds(figures: &[Figure], floor: Option<f64>, is_crossing: bool) -> Vec<VerdictKind> {
@@ -348,7 +396,10 @@ mod tests {
             is_one_space: false,
             is_crossing,
         };
-        findings(&ground).into_iter().map(|verdict| verdict.kind).collect()
+        findings(&ground)
+            .into_iter()
+            .map(|verdict| verdict.kind)
+            .collect()
     }
 
     #[test]
@@ -359,15 +410,30 @@ mod tests {
         let half = overlap([0.5, 0.47, 0.53]);
         let forbidden = Kind::MixedIndexForbidden;
         for (figures, floor, is_crossing, expected) in [
-            (vec![overlap([0.999, 0.995, 1.0])], None, true, vec![Kind::Identical]),
-            (vec![overlap([0.97, 0.965, 0.975])], Some(0.97), true, vec![Kind::Identical]),
+            (
+                vec![overlap([0.999, 0.995, 1.0])],
+                None,
+                true,
+                vec![Kind::Identical],
+            ),
+            (
+                vec![overlap([0.97, 0.965, 0.975])],
+                Some(0.97),
+                true,
+                vec![Kind::Identical],
+            ),
             (
                 vec![overlap([0.97, 0.965, 0.975])],
                 None,
                 true,
                 vec![Kind::Compatible, Kind::UnknownDirection],
             ),
-            (vec![half.clone()], None, false, vec![Kind::UnknownDirection, forbidden]),
+            (
+                vec![half.clone()],
+                None,
+                false,
+                vec![Kind::UnknownDirection, forbidden],
+            ),
             (
                 vec![half.clone(), delta([0.05, 0.03, 0.07])],
                 None,
@@ -407,11 +473,13 @@ mod tests {
         ] {
             let mut figures = figures;
             if is_crossing {
-                figures.extend(crossing(if floor.is_some() || figures[0].estimate.value > 0.99 {
-                    0.995
-                } else {
-                    0.985
-                }));
+                figures.extend(crossing(
+                    if floor.is_some() || figures[0].estimate.value > 0.99 {
+                        0.995
+                    } else {
+                        0.985
+                    },
+                ));
             }
             assert_eq!(kinds(&figures, floor, is_crossing), expected, "{figures:?}");
         }
@@ -435,7 +503,11 @@ mod tests {
         let found = findings(&ground);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].more_queries, Some(6_956));
-        assert!(found[0].sentence.contains("6956 more labelled queries"), "{}", found[0].sentence);
+        assert!(
+            found[0].sentence.contains("6956 more labelled queries"),
+            "{}",
+            found[0].sentence
+        );
     }
 
     /// Geometry describes: whatever it says, the verdict stays.
@@ -446,7 +518,10 @@ mod tests {
         for value in [0.0, 0.5, 1.0] {
             let cka = found("cka.debiased", [value; 3]);
             let procrustes = found("procrustes", [value; 3]);
-            assert_eq!(kinds(&[overlap.clone(), cka, procrustes], None, false), before);
+            assert_eq!(
+                kinds(&[overlap.clone(), cka, procrustes], None, false),
+                before
+            );
         }
     }
 
@@ -463,6 +538,9 @@ mod tests {
             is_crossing: false,
         };
         let advice = findings(&ground)[0].advice.clone().unwrap();
-        assert!(advice.contains("check ids, prefixes and normalisation"), "{advice}");
+        assert!(
+            advice.contains("check ids, prefixes and normalisation"),
+            "{advice}"
+        );
     }
 }

@@ -60,11 +60,18 @@ impl Words {
             *everywhere.entry(word).or_default() += times;
         }
         let all: usize = self.clusters.iter().map(|counts| counts.words).sum();
-        let filled = self.clusters.iter().filter(|counts| 0 < counts.texts).count();
+        let filled = self
+            .clusters
+            .iter()
+            .filter(|counts| 0 < counts.texts)
+            .count();
         let mean = all as f64 / filled.max(1) as f64;
         let of_cluster = |counts: &Counts| {
             let fewest = FEWEST_TEXTS.min(counts.texts);
-            let words = counts.of_word.iter().filter(|(_, (_, texts))| fewest <= *texts);
+            let words = counts
+                .of_word
+                .iter()
+                .filter(|(_, (_, texts))| fewest <= *texts);
             // By name first: a map has no order of its own.
             let words: BTreeMap<&String, &(usize, usize)> = words.collect();
             let mut weighed: Vec<(f64, &String)> = words
@@ -76,7 +83,11 @@ impl Words {
                 })
                 .collect();
             weighed.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(other.1)));
-            weighed.into_iter().take(SHOWN).map(|(_, word)| word.clone()).collect()
+            weighed
+                .into_iter()
+                .take(SHOWN)
+                .map(|(_, word)| word.clone())
+                .collect()
         };
         self.clusters.iter().map(of_cluster).collect()
     }
@@ -89,7 +100,10 @@ mod tests {
     #[test]
     fn words_tell_clusters_apart() {
         let mut words = Words::new(3);
-        for text in ["The refund of the order", "A refund, please: the refund of order 12"] {
+        for text in [
+            "The refund of the order",
+            "A refund, please: the refund of order 12",
+        ] {
             words.add(0, text);
         }
         for text in ["The password and the login", "Login with the password"] {

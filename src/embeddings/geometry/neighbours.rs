@@ -32,7 +32,9 @@ pub fn in_degrees(lists: &[Vec<usize>], k: usize, rows: usize) -> Option<InDegre
     let n = rows as f64;
     let mean = counts.iter().sum::<usize>() as f64 / n;
     let moment = |power: i32| -> f64 {
-        let powers = counts.iter().map(|count| (*count as f64 - mean).powi(power));
+        let powers = counts
+            .iter()
+            .map(|count| (*count as f64 - mean).powi(power));
         powers.sum::<f64>() / n
     };
     let variance = moment(2);
@@ -63,10 +65,12 @@ pub struct TwoNearest {
 /// points left, or when all ratios are 1.
 #[must_use]
 pub fn two_nearest(distances: &[(f64, f64)]) -> Option<TwoNearest> {
-    let usable = distances.iter().filter(|(first, second)| {
-        0.0 < *first && first <= second && second.is_finite()
-    });
-    let mut logs: Vec<f64> = usable.map(|(first, second)| (second / first).ln()).collect();
+    let usable = distances
+        .iter()
+        .filter(|(first, second)| 0.0 < *first && first <= second && second.is_finite());
+    let mut logs: Vec<f64> = usable
+        .map(|(first, second)| (second / first).ln())
+        .collect();
     if logs.len() < 10 {
         return None;
     }

@@ -132,6 +132,9 @@ mod tests {
         assert_eq!(sequence.observe(f64::NAN), None);
         assert_eq!(sequence.estimate(), None);
         sequence.observe(0.25);
-        assert_eq!(sequence.estimate().map(|estimate| estimate.value), Some(0.25));
+        assert_eq!(
+            sequence.estimate().map(|estimate| estimate.value),
+            Some(0.25)
+        );
     }
 }

@@ -29,13 +29,19 @@ fn everything_that_is_not_compared_is_counted() {
     let report = run(&a, &b, &Asked::default(), &quick()).unwrap();
     let alignment = report.alignment;
     assert_eq!(alignment.compared, 35);
-    assert_eq!((alignment.only_a, alignment.only_b, alignment.changed_text), (3, 1, 1));
+    assert_eq!(
+        (alignment.only_a, alignment.only_b, alignment.changed_text),
+        (3, 1, 1)
+    );
     assert_eq!((alignment.zero, alignment.not_unit), ([1, 0], [1, 0]));
     assert_eq!(alignment.duplicates, [2, 2]);
     assert!((alignment.chance - 10.0 / 34.0).abs() < 1e-12);
     assert!(!alignment.is_by_span);
     // Nobody's neighbour is an item that is not compared.
-    let shown = report.movers.iter().flat_map(|item| item.a.iter().chain(&item.b));
+    let shown = report
+        .movers
+        .iter()
+        .flat_map(|item| item.a.iter().chain(&item.b));
     assert!(shown.clone().count() > 100);
     for hit in shown {
         assert!(!["item-0", "item-5", "item-6", "gone", "new"].contains(&hit.id.as_str()));
@@ -70,7 +76,10 @@ fn what_has_nothing_in_common_is_refused() {
     assert_eq!(kind, "nothing_to_compare");
     assert!(message.contains("`docs@1` and `faq@1`") && message.contains("0 items in both"));
     let (_, message) = refused(|b| b.texts.iter_mut().for_each(|text| text.push('x')));
-    assert!(message.contains("20 items are in both, but with other texts"), "{message}");
+    assert!(
+        message.contains("20 items are in both, but with other texts"),
+        "{message}"
+    );
     let (kind, message) = refused(|b| _ = b.ids.pop());
     assert_eq!(kind, "invalid_request");
     assert!(message.contains("19 ids where 20 are needed"), "{message}");
@@ -85,18 +94,38 @@ fn queries_must_fit() {
     );
     let short = labelled(&[0, 1, 2], head(&rows, 2), head(&rows, 3));
     let error = run(&a, &b, &short, &quick()).unwrap_err();
-    assert!(error.to_string().contains("2 vectors of queries where 3"), "{error}");
+    assert!(
+        error.to_string().contains("2 vectors of queries where 3"),
+        "{error}"
+    );
     let narrow = labelled(&[0], Matrix::new(4, vec![1.0; 4]).unwrap(), head(&rows, 1));
     let error = run(&a, &b, &narrow, &quick()).unwrap_err();
-    assert!(error.to_string().contains("4 dimensions of queries where 8"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("4 dimensions of queries where 8"),
+        "{error}"
+    );
     for settings in [
         Settings { k: 0, ..quick() },
-        Settings { margin: 0.0, ..quick() },
-        Settings { confidence: 1.0, ..quick() },
-        Settings { resamples: 1, ..quick() },
+        Settings {
+            margin: 0.0,
+            ..quick()
+        },
+        Settings {
+            confidence: 1.0,
+            ..quick()
+        },
+        Settings {
+            resamples: 1,
+            ..quick()
+        },
     ] {
         let error = run(&a, &b, &Asked::default(), &settings).unwrap_err();
-        assert!(matches!(error, Error::Compare(CompareError::InvalidSetting { .. })), "{error}");
+        assert!(
+            matches!(error, Error::Compare(CompareError::InvalidSetting { .. })),
+            "{error}"
+        );
     }
 }
 
@@ -121,11 +150,22 @@ fn items_that_ask_do_not_answer_themselves() {
 fn chunked() -> (Side, Side, Matrix) {
     let rows = clustered(24, 8, 24, 1);
     let mut coarse = Side::new("docs@1", "one", rows.clone());
-    coarse.spans = (0..24).map(|row| span("book", row * 100, row * 100 + 100)).collect();
-    let halves: Vec<f32> =
-        rows.values().chunks(8).flat_map(|row| [row, row].concat()).collect();
-    let mut fine = Side::new("docs@2", "one", noisy(&Matrix::new(8, halves).unwrap(), 0.02, 2));
-    fine.spans = (0..48).map(|row| span("book", row * 50, row * 50 + 50)).collect();
+    coarse.spans = (0..24)
+        .map(|row| span("book", row * 100, row * 100 + 100))
+        .collect();
+    let halves: Vec<f32> = rows
+        .values()
+        .chunks(8)
+        .flat_map(|row| [row, row].concat())
+        .collect();
+    let mut fine = Side::new(
+        "docs@2",
+        "one",
+        noisy(&Matrix::new(8, halves).unwrap(), 0.02, 2),
+    );
+    fine.spans = (0..48)
+        .map(|row| span("book", row * 50, row * 50 + 50))
+        .collect();
     fine.facts.pipeline_id = "pipe-2".to_owned();
     (coarse, fine, rows)
 }
@@ -144,13 +184,24 @@ fn other_chunks_are_matched_by_their_places() {
     for (a, b) in [(&coarse, &fine), (&fine, &coarse)] {
         let report = run(a, b, &asked, &quick()).unwrap();
         assert!(report.alignment.is_by_span);
-        assert_eq!((report.alignment.compared, report.alignment.only_a), (24, 0));
+        assert_eq!(
+            (report.alignment.compared, report.alignment.only_a),
+            (24, 0)
+        );
         let top1 = find(&report, "query.top1").estimate.value;
         let overlap = find(&report, "query.overlap@5").estimate.value;
-        assert!((top1 - 1.0).abs() < 1e-12 && overlap > 0.9, "{top1} {overlap}");
+        assert!(
+            (top1 - 1.0).abs() < 1e-12 && overlap > 0.9,
+            "{top1} {overlap}"
+        );
         let ndcg = find(&report, "label.ndcg@10.delta");
         assert_eq!(ndcg.sides.unwrap(), [1.0, 1.0]);
-        assert!(!report.figures.iter().any(|figure| figure.id.starts_with("item.")));
+        assert!(
+            !report
+                .figures
+                .iter()
+                .any(|figure| figure.id.starts_with("item."))
+        );
         let note = "48 chunks of `docs@2` are matched with 24 of `docs@1`";
         assert!(report.method.notes.iter().any(|found| found.contains(note)));
     }
@@ -161,8 +212,14 @@ fn other_chunks_are_matched_by_their_places() {
 #[test]
 fn chunks_of_other_sources_are_refused() {
     let (coarse, mut fine, rows) = chunked();
-    fine.spans.iter_mut().flatten().for_each(|span| "other".clone_into(&mut span.source));
+    fine.spans
+        .iter_mut()
+        .flatten()
+        .for_each(|span| "other".clone_into(&mut span.source));
     let asked = labelled(&[0], head(&rows, 1), head(&rows, 1));
     let error = run(&coarse, &fine, &asked, &quick()).unwrap_err();
-    assert!(error.to_string().contains("no chunk of the one lies where"), "{error}");
+    assert!(
+        error.to_string().contains("no chunk of the one lies where"),
+        "{error}"
+    );
 }

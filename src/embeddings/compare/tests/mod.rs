@@ -23,8 +23,7 @@ struct Side {
 impl Side {
     /// Items `item-0`, `item-1`, … with these vectors.
     fn new(name: &str, model: &str, rows: Matrix) -> Self {
-        let space: Space =
-            serde_json::from_value(serde_json::json!({ "model": model })).unwrap();
+        let space: Space = serde_json::from_value(serde_json::json!({ "model": model })).unwrap();
         let count = rows.len();
         let ids: Vec<String> = (0..count).map(|row| format!("item-{row}")).collect();
         Self {
@@ -57,8 +56,12 @@ struct Asked {
 fn run(a: &Side, b: &Side, asked: &Asked, settings: &Settings) -> Result<ComparisonReport, Error> {
     let pipeline = serde_json::json!({});
     let [ids_a, ids_b] = [a, b].map(|side| side.ids.iter().map(String::as_str).collect::<Vec<_>>());
-    let [hashes_a, hashes_b] =
-        [a, b].map(|side| side.texts.iter().map(|text| TextHash::of(text)).collect::<Vec<_>>());
+    let [hashes_a, hashes_b] = [a, b].map(|side| {
+        side.texts
+            .iter()
+            .map(|text| TextHash::of(text))
+            .collect::<Vec<_>>()
+    });
     let text_a = |row: usize| Ok(a.texts.get(row).cloned());
     let text_b = |row: usize| Ok(b.texts.get(row).cloned());
     let subject = |side, ids, hashes, text| Subject::<'_> {
@@ -76,7 +79,9 @@ fn run(a: &Side, b: &Side, asked: &Asked, settings: &Settings) -> Result<Compari
         from: QuerySource::File,
     };
     let queries = (!asked.list.is_empty()).then_some(&queries);
-    compare([&a, &b], queries, settings, &mut |_| ControlFlow::Continue(()))
+    compare([&a, &b], queries, settings, &mut |_| {
+        ControlFlow::Continue(())
+    })
 }
 
 fn bare<'a>(side: &'a Side, pipeline: &'a serde_json::Value) -> Subject<'a> {
@@ -98,6 +103,7 @@ fn bare<'a>(side: &'a Side, pipeline: &'a serde_json::Value) -> Subject<'a> {
 fn quick() -> Settings {
     Settings {
         resamples: 400,
+        geometry_rows: 100,
         ..Settings::default()
     }
 }
@@ -116,7 +122,10 @@ fn clustered(count: usize, dimensions: usize, clusters: usize, seed: u64) -> Mat
     Matrix::new(dimensions, values).unwrap()
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "vectors are kept in single precision")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "vectors are kept in single precision"
+)]
 fn unit(vector: &[f64]) -> impl Iterator<Item = f32> {
     let length = vector.iter().map(|value| value * value).sum::<f64>().sqrt();
     vector.iter().map(move |value| (value / length) as f32)
@@ -127,7 +136,10 @@ fn changed(rows: &Matrix, mut change: impl FnMut(usize, f64) -> f64) -> Matrix {
     let dimensions = rows.dimensions();
     let mut values = Vec::new();
     for row in rows.values().chunks(dimensions) {
-        let vector = row.iter().enumerate().map(|(place, value)| change(place, f64::from(*value)));
+        let vector = row
+            .iter()
+            .enumerate()
+            .map(|(place, value)| change(place, f64::from(*value)));
         values.extend(unit(&vector.collect::<Vec<_>>()));
     }
     Matrix::new(dimensions, values).unwrap()
@@ -166,7 +178,11 @@ fn labelled(answers: &[usize], a: Matrix, b: Matrix) -> Asked {
 fn find<'a>(report: &'a ComparisonReport, id: &str) -> &'a Figure {
     let found = report.figures.iter().find(|figure| figure.id == id);
     found.unwrap_or_else(|| {
-        let ids: Vec<&str> = report.figures.iter().map(|figure| figure.id.as_str()).collect();
+        let ids: Vec<&str> = report
+            .figures
+            .iter()
+            .map(|figure| figure.id.as_str())
+            .collect();
         panic!("no {id} among {ids:?}")
     })
 }

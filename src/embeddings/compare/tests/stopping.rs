@@ -7,7 +7,7 @@ use crate::embeddings::{Error, Matrix};
 use std::ops::ControlFlow;
 
 fn sides() -> (Side, Side) {
-    let rows = clustered(900, 8, 90, 1);
+    let rows = clustered(500, 8, 50, 1);
     (
         Side::new("docs@1", "old", rows.clone()),
         Side::new("docs@2", "new", noisy(&rows, 0.4, 2)),
@@ -20,19 +20,29 @@ fn a_clear_gate_is_decided_by_the_first_questions() {
     let settings = |gate: &str| Settings {
         gates: vec![gate.parse().unwrap()],
         is_stopping_early: true,
-        sampled_items: 900,
+        sampled_items: 500,
         ..quick()
     };
     let report = run(&a, &b, &Asked::default(), &settings("overlap@10 < 0.99")).unwrap();
-    assert!(report.method.stopped_early, "{:?}", find(&report, "item.overlap@10"));
-    assert!(report.method.sampled_items < 900);
+    assert!(
+        report.method.stopped_early,
+        "{:?}",
+        find(&report, "item.overlap@10")
+    );
+    assert!(report.method.sampled_items < 500);
     assert_eq!(report.gates[0].outcome, GateOutcome::Failed);
-    assert!(report.method.notes.iter().any(|note| note.contains("holds at every look")));
+    assert!(
+        report
+            .method
+            .notes
+            .iter()
+            .any(|note| note.contains("holds at every look"))
+    );
 
     // A gate that looks at more than overlap wants everything.
     let report = run(&a, &b, &Asked::default(), &settings("top1-changed > 1%")).unwrap();
     assert!(!report.method.stopped_early);
-    assert_eq!(report.method.sampled_items, 900);
+    assert_eq!(report.method.sampled_items, 500);
 }
 
 #[test]
@@ -46,7 +56,10 @@ fn labels_are_not_thrown_away() {
         ..quick()
     };
     let report = run(&a, &b, &asked, &settings).unwrap();
-    assert_eq!((report.method.labelled, report.method.stopped_early), (150, false));
+    assert_eq!(
+        (report.method.labelled, report.method.stopped_early),
+        (150, false)
+    );
 }
 
 #[test]

@@ -17,7 +17,10 @@ fn compared(a: &Matrix, b: &Matrix, asked: &Asked) -> ComparisonReport {
 }
 
 fn half_precision(rows: &Matrix) -> Matrix {
-    let values = rows.values().iter().map(|value| half::f16::from_f32(*value).to_f32());
+    let values = rows
+        .values()
+        .iter()
+        .map(|value| half::f16::from_f32(*value).to_f32());
     Matrix::new(rows.dimensions(), values.collect()).unwrap()
 }
 
@@ -25,8 +28,18 @@ fn half_precision(rows: &Matrix) -> Matrix {
 fn a_copy_in_half_precision_is_identical() {
     let rows = clustered(300, 24, 30, 1);
     let report = compared(&rows, &half_precision(&rows), &Asked::default());
-    assert_eq!(kinds(&report), [VerdictKind::Identical], "{:?}", report.findings);
-    assert!(report.verdict.rule.starts_with("identical: item.overlap@10"));
+    assert_eq!(
+        kinds(&report),
+        [VerdictKind::Identical],
+        "{:?}",
+        report.findings
+    );
+    assert!(
+        report
+            .verdict
+            .rule
+            .starts_with("identical: item.overlap@10")
+    );
     assert!(find(&report, "cross.cosine").estimate.value > 0.999);
 }
 
@@ -43,14 +56,26 @@ fn more_noise_is_compatible_at_most() {
 #[test]
 fn cut_vectors_change_and_nobody_says_for_the_better() {
     let rows = clustered(300, 24, 30, 1);
-    let values: Vec<f32> = rows.values().chunks(24).flat_map(|row| row[..12].to_vec()).collect();
+    let values: Vec<f32> = rows
+        .values()
+        .chunks(24)
+        .flat_map(|row| row[..12].to_vec())
+        .collect();
     let report = compared(&rows, &Matrix::new(12, values).unwrap(), &Asked::default());
     assert_eq!(
         kinds(&report),
-        [VerdictKind::UnknownDirection, VerdictKind::MixedIndexForbidden]
+        [
+            VerdictKind::UnknownDirection,
+            VerdictKind::MixedIndexForbidden
+        ]
     );
     assert!(report.findings[1].rule.contains("the dimensions differ"));
-    assert!(!report.figures.iter().any(|figure| figure.id.starts_with("cross.")));
+    assert!(
+        !report
+            .figures
+            .iter()
+            .any(|figure| figure.id.starts_with("cross."))
+    );
     let overlap = find(&report, "item.overlap@10");
     assert!((0.2..0.9).contains(&overlap.estimate.value), "{overlap:?}");
     assert!((overlap.chance.unwrap() - 10.0 / 299.0).abs() < 1e-12);
@@ -59,13 +84,16 @@ fn cut_vectors_change_and_nobody_says_for_the_better() {
 #[test]
 fn vectors_of_nothing_are_called_broken() {
     let report = compared(
-        &clustered(600, 16, 60, 1),
-        &clustered(600, 16, 600, 2),
+        &clustered(400, 16, 40, 1),
+        &clustered(400, 16, 400, 2),
         &Asked::default(),
     );
     assert_eq!(report.verdict.kind, VerdictKind::UnknownDirection);
     let advice = report.verdict.advice.as_deref().unwrap();
-    assert!(advice.contains("check ids, prefixes and normalisation"), "{advice}");
+    assert!(
+        advice.contains("check ids, prefixes and normalisation"),
+        "{advice}"
+    );
     let corrected = find(&report, "item.overlap@10.corrected").estimate.value;
     assert!(corrected.abs() < 0.02, "{corrected}");
 }
@@ -85,7 +113,12 @@ fn labels_say_better_and_worse() {
     let answers: Vec<usize> = (0..120).collect();
     let asked = labelled(&answers, blurred_queries.clone(), queries.clone());
     let report = compared(&blurred, &sharp, &asked);
-    assert_eq!(report.verdict.kind, VerdictKind::Better, "{:?}", report.verdict);
+    assert_eq!(
+        report.verdict.kind,
+        VerdictKind::Better,
+        "{:?}",
+        report.verdict
+    );
     let gained = find(&report, "label.gained").estimate.value;
     let lost = find(&report, "label.lost").estimate.value;
     assert!(gained > 10.0 && lost < gained, "{gained} {lost}");
@@ -93,13 +126,27 @@ fn labels_say_better_and_worse() {
         let has_lost = report.queries.iter().any(|query| query.fate == Fate::Lost);
         Some(if has_lost { Fate::Lost } else { Fate::Gained })
     });
-    let query = report.queries.iter().find(|query| query.fate == Fate::Gained).unwrap();
-    assert!(query.b.iter().any(|hit| hit.relevance > Some(0.0) && hit.text.is_some()));
+    let query = report
+        .queries
+        .iter()
+        .find(|query| query.fate == Fate::Gained)
+        .unwrap();
+    assert!(
+        query
+            .b
+            .iter()
+            .any(|hit| hit.relevance > Some(0.0) && hit.text.is_some())
+    );
     assert!(query.first_relevant.unwrap()[1].is_some_and(|rank| rank <= 10));
 
     let asked = labelled(&answers, queries, blurred_queries);
     let report = compared(&sharp, &blurred, &asked);
-    assert_eq!(report.verdict.kind, VerdictKind::Worse, "{:?}", report.verdict);
+    assert_eq!(
+        report.verdict.kind,
+        VerdictKind::Worse,
+        "{:?}",
+        report.verdict
+    );
     assert!(find(&report, "label.ndcg@10.delta").p_value.unwrap() < 0.05);
     assert!(find(&report, "label.map.delta").estimate.value < 0.0);
 }
@@ -114,7 +161,12 @@ fn as_good_with_other_answers() {
     let moved_queries = noisy(&head(&moved, 120), 0.01, 9);
     let asked = labelled(&answers, queries.clone(), moved_queries);
     let report = compared(&rows, &moved, &asked);
-    assert_eq!(report.verdict.kind, VerdictKind::SameQuality, "{:?}", report.findings);
+    assert_eq!(
+        report.verdict.kind,
+        VerdictKind::SameQuality,
+        "{:?}",
+        report.findings
+    );
     assert!(kinds(&report).contains(&VerdictKind::NotWorthIt));
     assert!(find(&report, "query.overlap@10").estimate.value < 0.95);
 }
@@ -124,21 +176,40 @@ fn few_labels_cannot_decide_and_say_how_many_would() {
     let (sharp, blurred, [queries, blurred_queries]) = worlds();
     let answers: Vec<usize> = (0..8).collect();
     let weak = noisy(&blurred, 0.3, 11);
-    let asked = labelled(&answers, head(&blurred_queries, 8), head(&blurred_queries, 8));
+    let asked = labelled(
+        &answers,
+        head(&blurred_queries, 8),
+        head(&blurred_queries, 8),
+    );
     let report = compared(&blurred, &weak, &asked);
     let _ = (sharp, queries);
-    assert_eq!(report.verdict.kind, VerdictKind::CannotDecide, "{:?}", report.findings);
-    assert!(report.verdict.more_queries.is_none_or(|more| more > 8), "{:?}", report.verdict);
-    assert!(report.verdict.rule.contains("would have been seen"), "{}", report.verdict.rule);
+    assert_eq!(
+        report.verdict.kind,
+        VerdictKind::CannotDecide,
+        "{:?}",
+        report.findings
+    );
+    assert!(
+        report.verdict.more_queries.is_none_or(|more| more > 8),
+        "{:?}",
+        report.verdict
+    );
+    assert!(
+        report.verdict.rule.contains("would have been seen"),
+        "{}",
+        report.verdict.rule
+    );
 }
 
 #[test]
 fn gates_decide_the_exit() {
     let rows = clustered(300, 24, 30, 1);
     let a = Side::new("docs@1", "old", rows.clone());
-    let b = Side::new("docs@2", "new", changed(&rows, |place, value| {
-        if place < 16 { value } else { 0.0 }
-    }));
+    let b = Side::new(
+        "docs@2",
+        "new",
+        changed(&rows, |place, value| if place < 16 { value } else { 0.0 }),
+    );
     let outcome = |gates: &[&str]| {
         let settings = Settings {
             gates: gates.iter().map(|gate| gate.parse().unwrap()).collect(),
@@ -176,10 +247,22 @@ fn the_same_comparison_has_the_same_bytes() {
     assert_eq!(read.verdict.kind, VerdictKind::Worse);
 
     let judged = judge_set(&read, 3);
-    let lines: Vec<serde_json::Value> =
-        judged.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(lines.len() > 30 && lines.iter().any(|line| line["grade"].is_null()), "{judged}");
-    assert!(lines.iter().all(|line| line["text"].is_string() && line["query_text"].is_string()));
-    let known = lines.iter().filter(|line| line["grade"].is_number()).count();
+    let lines: Vec<serde_json::Value> = judged
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(
+        lines.len() > 30 && lines.iter().any(|line| line["grade"].is_null()),
+        "{judged}"
+    );
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["text"].is_string() && line["query_text"].is_string())
+    );
+    let known = lines
+        .iter()
+        .filter(|line| line["grade"].is_number())
+        .count();
     assert_eq!(read_labels(&judged).unwrap().len(), known);
 }
