@@ -4,15 +4,19 @@
 //! A vector means something only beside vectors of the same space, so everything here carries the space
 //! it belongs to, and nothing compares across two of them without saying how.
 
+pub mod chunk;
 pub mod compare;
+pub mod declared;
 pub mod error;
 pub mod item;
 pub mod name;
+pub mod pipeline;
 pub mod rows;
 pub mod space;
 
 pub use error::Error;
 pub use item::{Item, Span};
 pub use name::{Selector, SnapshotId, SnapshotName};
+pub use pipeline::{Chunker, Pipeline, PipelineId};
 pub use rows::{Matrix, Rows};
 pub use space::{Side, Space, SpaceId, TextHash, VectorKey};
