@@ -10,6 +10,7 @@ pub mod item;
 pub mod name;
 pub mod rows;
 pub mod space;
+pub mod vault;
 
 pub use error::Error;
 pub use item::{Item, Span};
