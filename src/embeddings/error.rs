@@ -2,6 +2,7 @@
 
 use crate::domain::Blame;
 use crate::embeddings::space::SettingChange;
+use crate::embeddings::vault::VaultError;
 
 /// Why something about embeddings cannot be done.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,9 @@ pub enum Error {
         /// Its number, from 0.
         row: usize,
     },
+    /// Where vectors are kept, something failed.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
 }
 
 /// `model: "a" -> "b"; dimensions: null -> 256`.
@@ -55,6 +59,7 @@ impl Error {
             Self::InvalidName { .. } | Self::InvalidSelector { .. } => "invalid_request",
             Self::SpaceMismatch { .. } => "embedding_space_mismatch",
             Self::NoSuchRow { .. } => "internal_error",
+            Self::Vault(error) => error.kind(),
         }
     }
 
@@ -66,6 +71,7 @@ impl Error {
             | Self::InvalidSelector { .. }
             | Self::SpaceMismatch { .. } => Blame::Client,
             Self::NoSuchRow { .. } => Blame::Gateway,
+            Self::Vault(error) => error.blame(),
         }
     }
 
@@ -84,6 +90,7 @@ impl Error {
                     .to_owned(),
             ),
             Self::NoSuchRow { .. } => None,
+            Self::Vault(error) => error.hint(),
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod name;
 pub mod pipeline;
 pub mod rows;
 pub mod space;
+pub mod vault;
 
 pub use error::Error;
 pub use item::{Item, Span};
