@@ -4,6 +4,8 @@
 
 mod read;
 
+
+pub(crate) use read::too_short;
 pub use read::read;
 
 use crate::domain::nearest_names;
