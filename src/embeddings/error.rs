@@ -41,6 +41,9 @@ pub enum Error {
     /// Where vectors are kept, something failed.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// A search cannot be done.
+    #[error(transparent)]
+    Search(#[from] crate::embeddings::search::Error),
 }
 
 /// `model: "a" -> "b"; dimensions: null -> 256`.
@@ -60,6 +63,7 @@ impl Error {
             Self::SpaceMismatch { .. } => "embedding_space_mismatch",
             Self::NoSuchRow { .. } => "internal_error",
             Self::Vault(error) => error.kind(),
+            Self::Search(error) => error.kind(),
         }
     }
 
@@ -72,6 +76,7 @@ impl Error {
             | Self::SpaceMismatch { .. } => Blame::Client,
             Self::NoSuchRow { .. } => Blame::Gateway,
             Self::Vault(error) => error.blame(),
+            Self::Search(error) => error.blame(),
         }
     }
 
@@ -91,6 +96,7 @@ impl Error {
             ),
             Self::NoSuchRow { .. } => None,
             Self::Vault(error) => error.hint(),
+            Self::Search(error) => error.hint(),
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod ask;
 pub mod chunk;
 pub mod compare;
+pub mod corpus;
 pub mod declared;
 pub mod error;
 pub mod item;
@@ -14,6 +15,7 @@ pub mod name;
 pub mod pipeline;
 pub mod rows;
 pub mod snapshots;
+pub mod search;
 pub mod space;
 pub mod vault;
 

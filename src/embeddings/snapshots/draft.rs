@@ -16,7 +16,7 @@ use crate::embeddings::space::{Space, sha256};
 use crate::embeddings::vault::{Precision, TextStorage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
@@ -105,13 +105,20 @@ impl Drafts {
         self.dir.join(id).join(file)
     }
 
-    /// Begins a draft, or begins it again from its first source.
+    /// Begins a draft, or begins it again from its first source. One of the `active` is left as it is.
     ///
     /// # Errors
     ///
     /// `Io`.
-    pub fn begin(&self, mut head: DraftHead) -> Result<DraftHead, Error> {
+    pub fn begin(
+        &self,
+        mut head: DraftHead,
+        active: &HashSet<String>,
+    ) -> Result<DraftHead, Error> {
         head.id = id_of(&head);
+        if active.contains(&head.id) {
+            return self.head(&head.id);
+        }
         (head.format, head.sources, head.items, head.is_complete) = (FORMAT, 0, 0, false);
         let dir = self.dir.join(&head.id);
         fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
@@ -331,6 +338,7 @@ mod tests {
     use crate::embeddings::pipeline::{Chunker, PipelineWish};
     use crate::embeddings::vault::{Precision, TextStorage};
     use serde_json::json;
+    use std::collections::HashSet;
 
     fn head() -> DraftHead {
         let declared = read(&json!({"spaces": {"s": {"model": "openai/s"}}})).unwrap();
@@ -367,7 +375,7 @@ mod tests {
     fn a_draft_takes_sources_in_turn_and_outlives_the_process() {
         let dir = tempfile::tempdir().unwrap();
         let drafts = Drafts::new(dir.path().to_owned());
-        let id = drafts.begin(head()).unwrap().id;
+        let id = drafts.begin(head(), &HashSet::new()).unwrap().id;
         let taken = drafts.append(&id, 0, &[source("a", "one two three")]).unwrap();
         assert_eq!((taken.sources, taken.items), (1, 2));
         let error = drafts.append(&id, 0, &[source("b", "x")]).unwrap_err();
@@ -390,7 +398,8 @@ mod tests {
         assert_eq!((span.start, span.end), (8, 13));
         assert_eq!(other.list().unwrap(), [whole]);
 
-        assert_eq!(drafts.begin(head()).unwrap().id, id, "the same command, the same draft");
+        let again = drafts.begin(head(), &HashSet::new()).unwrap();
+        assert_eq!(again.id, id, "the same command, the same draft");
         other.remove(&id).unwrap();
         assert_eq!(other.head(&id).unwrap_err().kind(), "draft_not_found");
         assert_eq!(other.head("../x").unwrap_err().kind(), "draft_not_found");

@@ -5,7 +5,7 @@ use crate::domain::PicoDollars;
 use crate::embeddings::ask::{Asker, Embedded};
 use crate::embeddings::snapshots::draft::DraftHead;
 use crate::embeddings::snapshots::limits::LimitsWish;
-use crate::embeddings::snapshots::plan::{Missing, Plan, Prepared, batches, count, price_of};
+use crate::embeddings::snapshots::plan::{Plan, Prepared, batches, count, price_of};
 use crate::embeddings::snapshots::purse::Purse;
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
 use crate::embeddings::space::{Side, SpaceId, VectorKey};
@@ -14,6 +14,7 @@ use crate::proxy::{Pace, Paces};
 use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -254,10 +255,11 @@ impl Job {
 
 impl Work<'_> {
     /// Asks for one batch and keeps it. Nothing is asked any more once it is to stop.
-    async fn batch(&self, batch: &[Missing]) -> Result<(), Error> {
+    async fn batch(&self, place: Range<usize>) -> Result<(), Error> {
         if self.stop.is_cancelled() {
             return Err(self.stopped());
         }
+        let batch = self.prepared.missing.get(place).unwrap_or_default();
         let tokens: u64 = batch.iter().map(|text| text.tokens).sum();
         let price = self.prepared.price.as_deref();
         let reckoned = price.and_then(|row| price_of(row, tokens));

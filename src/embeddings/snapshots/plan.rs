@@ -12,6 +12,7 @@ use crate::metering::{self, PriceRow, Tokens};
 use crate::proxy::Plan as CallPlan;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// How many keys are looked up at a time.
@@ -149,6 +150,13 @@ impl Snapshots {
         Ok(items)
     }
 
+    /// Returns the keys of a draft's own items.
+    pub(super) fn draft_keys(&self, head: &DraftHead) -> Result<Vec<VectorKey>, Error> {
+        let id = head.space.id();
+        let items = self.drafts.items(head)?.into_iter();
+        Ok(items.map(|item| keyed(&head.space, &id, item).key).collect())
+    }
+
     /// The first item of each text that has no vector.
     fn missing(&self, head: &DraftHead, items: &[NewItem]) -> Result<Vec<Missing>, Error> {
         let mut seen = HashSet::with_capacity(items.len());
@@ -238,21 +246,19 @@ fn truncated(space: &Space, items: &[NewItem]) -> Result<Option<u64>, Error> {
     Ok(Some(count))
 }
 
-/// Returns the texts in the groups that are asked together, in their order.
-pub(super) fn batches(missing: &[Missing], limits: Limits) -> Vec<&[Missing]> {
+/// Returns the places of the texts that are asked together, in their order.
+pub(super) fn batches(missing: &[Missing], limits: Limits) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    let mut rest = missing;
-    while !rest.is_empty() {
-        let sums = rest.iter().scan(0_u64, |sum, text| {
+    let mut start = 0;
+    while start < missing.len() {
+        let sums = missing.iter().skip(start).scan(0_u64, |sum, text| {
             *sum = sum.saturating_add(text.tokens);
             Some(*sum)
         });
         let fitting = sums.take_while(|sum| *sum <= limits.tokens).count();
-        let Some((batch, after)) = rest.split_at_checked(fitting.clamp(1, limits.texts)) else {
-            break;
-        };
-        found.push(batch);
-        rest = after;
+        let end = start + fitting.clamp(1, limits.texts);
+        found.push(start..end);
+        start = end;
     }
     found
 }
@@ -279,9 +285,10 @@ mod tests {
                 .collect();
             let limits = Limits { texts, tokens: most, concurrency: 1 };
             let found = batches(&missing, limits);
-            let order: Vec<usize> = found.iter().flat_map(|batch| batch.iter()).map(|text| text.item).collect();
+            let order: Vec<usize> = found.iter().cloned().flatten().collect();
             prop_assert_eq!(order, (0..missing.len()).collect::<Vec<_>>());
-            for batch in found {
+            for place in found {
+                let batch = &missing[place];
                 let sum: u64 = batch.iter().map(|text| text.tokens).sum();
                 prop_assert!(batch.len() <= texts && (sum <= most || batch.len() == 1));
             }
