@@ -83,6 +83,18 @@ pub enum VaultError {
         /// The first item without one.
         first: String,
     },
+    /// A collection cannot be called that.
+    #[error("`{name}` is no name of a collection")]
+    InvalidCollection {
+        /// What was given.
+        name: String,
+    },
+    /// Something is not the name of a space.
+    #[error("`{name}` is no name of an embedding version")]
+    InvalidSpace {
+        /// What was given.
+        name: String,
+    },
     /// Two items of a snapshot have the same id.
     #[error("the id `{id}` is given to more than one item")]
     DuplicateItem {
@@ -172,6 +184,7 @@ impl VaultError {
             Self::NotRepresentable { .. } => "vector_not_representable",
             Self::Dimensions { .. } => "vector_dimensions",
             Self::MissingVectors { .. } => "vectors_missing",
+            Self::InvalidCollection { .. } | Self::InvalidSpace { .. } => "invalid_request",
             Self::DuplicateItem { .. } => "item_duplicate",
             Self::Empty { .. } => "snapshot_empty",
             Self::NoSuchSnapshot { .. } | Self::NoSuchId { .. } => "snapshot_not_found",
@@ -192,6 +205,8 @@ impl VaultError {
             Self::NotFinite { .. } | Self::Dimensions { .. } => Blame::Provider,
             Self::NotRepresentable { .. }
             | Self::MissingVectors { .. }
+            | Self::InvalidCollection { .. }
+            | Self::InvalidSpace { .. }
             | Self::DuplicateItem { .. }
             | Self::Empty { .. }
             | Self::NoSuchSnapshot { .. }
@@ -218,6 +233,9 @@ impl VaultError {
             }
             Self::MissingVectors { .. } => {
                 "create the snapshot again; what is missing is embedded then"
+            }
+            Self::InvalidCollection { .. } => {
+                "use letters, digits, `-`, `_` and `.`, in parts divided by `/`"
             }
             Self::DuplicateItem { .. } => "give every item an id of its own",
             Self::NoSuchSnapshot { choices, .. } if !choices.is_empty() => {

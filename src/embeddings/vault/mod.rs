@@ -13,7 +13,29 @@
 mod error;
 mod manifest;
 mod precision;
+
+mod block;
+mod gather;
+mod index;
+mod opened;
+mod put;
+mod segment;
+mod writer;
+
+mod canonical;
+mod catalogue;
+mod diff;
+mod erase;
+mod garbage;
+mod items;
+mod seal;
 mod snapshot;
+mod verify;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use error::VaultError;
 pub use manifest::{
@@ -27,8 +49,12 @@ use crate::domain::Timestamp;
 use crate::embeddings::name::{Selector, SnapshotId, SnapshotName};
 use crate::embeddings::space::{SettingChange, SpaceId, VectorKey};
 use crate::store::Store;
+use block::Shape;
+use catalogue::Catalogue;
+use erase::Erasure;
+use opened::Opened;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Beyond which difference in a dimension a vector that came again counts as another one.
 pub const DEVIATION_ALERT: f32 = 1e-3;
@@ -36,11 +62,22 @@ pub const DEVIATION_ALERT: f32 = 1e-3;
 /// Says where a label of a collection points: collection, label.
 pub type Labels<'a> = dyn Fn(&str, &str) -> Option<Selector> + 'a;
 
+/// From this size on a segment is full.
+const SEGMENT_BYTES: u64 = 256 << 20;
+
 /// The vectors and snapshots of one data directory.
 #[derive(Debug)]
 pub struct Vault {
     dir: PathBuf,
     store: Arc<Store>,
+    segment_bytes: u64,
+    catalogue: Catalogue,
+    opened: OnceLock<Opened>,
+    opening: Mutex<()>,
+    /// Held while a snapshot is made, or items of one are changed.
+    sealing: Mutex<()>,
+    /// Held while files of vectors are rewritten.
+    cleaning: Mutex<()>,
 }
 
 /// What became of vectors that were put.
@@ -161,10 +198,25 @@ impl Vault {
     ///
     /// `Io`, `Damaged`, `Store`, only where an erasure is to be finished.
     pub fn open(dir: impl Into<PathBuf>, store: Arc<Store>) -> Result<Self, VaultError> {
-        Ok(Self {
-            dir: dir.into(),
+        Self::open_with(dir.into(), store, SEGMENT_BYTES)
+    }
+
+    fn open_with(dir: PathBuf, store: Arc<Store>, segment_bytes: u64) -> Result<Self, VaultError> {
+        let vault = Self {
+            catalogue: Catalogue::new(&dir),
+            dir,
             store,
-        })
+            segment_bytes,
+            opened: OnceLock::new(),
+            opening: Mutex::default(),
+            sealing: Mutex::default(),
+            cleaning: Mutex::default(),
+        };
+        if let Some(erasure) = Erasure::read(&vault.erasing())? {
+            erasure.carry_out(vault.opened()?, &vault.catalogue)?;
+            vault.end_erasure()?;
+        }
+        Ok(vault)
     }
 
     /// Returns which keys have a vector that is kept at `precision` or finer.
@@ -173,15 +225,19 @@ impl Vault {
     ///
     /// `Io`, `Store`.
     pub fn held(&self, keys: &[VectorKey], precision: Precision) -> Result<Vec<bool>, VaultError> {
-        self.unfinished(&(keys, precision))
+        if self.is_unused() {
+            return Ok(vec![false; keys.len()]);
+        }
+        let found = self.opened()?.find(keys, precision)?;
+        Ok(found.iter().map(Option::is_some).collect())
     }
 
-    /// Keeps vectors, durably (as the store is configured) when it returns. Of a key that has a vector, the
-    /// first one stays, and it is noted how far the new one is from it.
+    /// Keeps vectors, durably (as the store is configured) when it returns. Of a key that has a vector at this
+    /// precision, the first one stays, and it is noted how far the new one is from it.
     ///
     /// # Errors
     ///
-    /// `NotFinite`, `NotRepresentable`, `Dimensions`: nothing is kept then. `Io`, `Store`.
+    /// `NotFinite`, `NotRepresentable`, `Dimensions`, `InvalidSpace`: nothing is kept then. `Io`, `Store`.
     pub fn put(
         &self,
         space: &SpaceId,
@@ -189,35 +245,59 @@ impl Vault {
         precision: Precision,
         rows: &[(VectorKey, &[f32])],
     ) -> Result<Put, VaultError> {
-        self.unfinished(&(space, dimensions, precision, rows))
+        let shape = Shape {
+            precision,
+            dimensions,
+        };
+        self.opened()?.put(space, shape, rows)
     }
 
-    /// Returns the vectors of keys as they are kept, the finest of each.
+    /// Returns the vectors of keys, the finest that is kept of each.
     ///
     /// # Errors
     ///
     /// `Io`, `Damaged`, `Store`.
     pub fn vectors(&self, keys: &[VectorKey]) -> Result<Vec<Option<Vec<f32>>>, VaultError> {
-        self.unfinished(&keys)
+        if self.is_unused() {
+            return Ok(vec![None; keys.len()]);
+        }
+        self.opened()?.vectors(keys, Precision::Binary)
     }
 
-    /// Returns what was seen of a space's vectors that came more than once.
+    /// Returns what was seen of a space's vectors that came more than once. It is a monitor: a crash may cost
+    /// what was seen in the second before it.
     ///
     /// # Errors
     ///
-    /// `Store`.
+    /// `Io`, `Store`.
     pub fn deviations(&self, space: &SpaceId) -> Result<Deviations, VaultError> {
-        self.unfinished(&space)
+        if self.is_unused() {
+            return Ok(Deviations::default());
+        }
+        self.opened()?.deviations_of(space)
+    }
+
+    /// Returns how often the vector of a key came again, and the largest difference in a dimension.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, `Store`.
+    pub fn deviation(&self, key: &VectorKey) -> Result<(u64, f32), VaultError> {
+        if self.is_unused() {
+            return Ok((0, 0.0));
+        }
+        self.opened()?.deviation_of(key)
     }
 
     /// Makes a snapshot, immutable and with a number of its own. If its collection has one with the same
-    /// content, that one is given back.
+    /// content, that one is given back. Vectors that are only kept finer are first written as it wants them.
     ///
     /// # Errors
     ///
-    /// `MissingVectors`, `DuplicateItem`, `Empty`, `Io`, `Store`.
+    /// `MissingVectors`, `DuplicateItem`, `Empty`, `InvalidCollection`, `TooMany`, `Io`, `Damaged`, `Store`.
     pub fn seal(&self, draft: &NewSnapshot) -> Result<Sealed, VaultError> {
-        self.unfinished(&draft)
+        let _sealing = lock(&self.sealing);
+        seal::seal(self.opened()?, &self.catalogue, draft)
     }
 
     /// Returns the snapshots of a collection, or all: by collection and number.
@@ -226,30 +306,30 @@ impl Vault {
     ///
     /// `Io`. A damaged manifest is logged and left out; `verify` names it.
     pub fn list(&self, collection: Option<&str>) -> Result<Vec<Manifest>, VaultError> {
-        self.unfinished(&collection)
+        self.catalogue.list(collection)
     }
 
     /// Returns the manifest a name leads to.
     ///
     /// # Errors
     ///
-    /// `NoSuchSnapshot`, `AmbiguousId`, `Io`, `Damaged`.
+    /// `NoSuchSnapshot`, `AmbiguousId`, `Io`.
     pub fn manifest(
         &self,
         name: &SnapshotName,
         labels: &Labels<'_>,
     ) -> Result<Manifest, VaultError> {
-        let _ = labels("", "");
-        self.unfinished(&name)
+        self.catalogue.find(name, labels)
     }
 
-    /// Returns the manifest with an identity.
+    /// Returns the manifest with an identity; of several collections that have it, the first's.
     ///
     /// # Errors
     ///
     /// `NoSuchId`, `Io`.
     pub fn manifest_of(&self, id: &SnapshotId) -> Result<Manifest, VaultError> {
-        self.unfinished(&id)
+        let first = self.catalogue.of(id)?.into_iter().next();
+        first.ok_or_else(|| VaultError::NoSuchId { id: id.clone() })
     }
 
     /// Opens a snapshot for reading.
@@ -258,47 +338,84 @@ impl Vault {
     ///
     /// `NoSuchId`, `MissingVectors`, `Io`, `Damaged`, `Store`.
     pub fn open_snapshot(&self, id: &SnapshotId) -> Result<Snapshot, VaultError> {
-        self.unfinished(&id)
+        snapshot::open(self.opened()?, &self.catalogue, id)
     }
 
     /// Writes into the manifests with an identity what the provider's noise is.
     ///
     /// # Errors
     ///
-    /// `NoSuchId`, `Io`, `Damaged`.
+    /// `NoSuchId`, `Io`.
     pub fn set_noise(&self, id: &SnapshotId, noise: &NoiseFloor) -> Result<(), VaultError> {
-        self.unfinished(&(id, noise))
+        self.change(id, |manifest| manifest.noise = Some(noise.clone()))
     }
 
     /// Writes into the manifests with an identity which index there is.
     ///
     /// # Errors
     ///
-    /// `NoSuchId`, `Io`, `Damaged`.
+    /// `NoSuchId`, `Io`.
     pub fn set_index(&self, id: &SnapshotId, index: Option<&IndexFacts>) -> Result<(), VaultError> {
-        self.unfinished(&(id, index))
+        self.change(id, |manifest| manifest.index = index.cloned())
     }
 
     /// Returns in what two snapshots differ, without reading vectors.
     ///
     /// # Errors
     ///
-    /// `NoSuchId`, `Io`, `Damaged`.
+    /// `NoSuchId`, `MissingVectors`, `Io`, `Damaged`, `Store`.
     pub fn diff(
         &self,
         before: &SnapshotId,
         after: &SnapshotId,
     ) -> Result<SnapshotDiff, VaultError> {
-        self.unfinished(&(before, after))
+        diff::diff(&self.open_snapshot(before)?, &self.open_snapshot(after)?)
     }
 
-    /// Reads and checks a snapshot, or everything.
+    /// Reads and checks a snapshot with all its vectors, or everything.
     ///
     /// # Errors
     ///
-    /// `NoSuchId`, `Store`. What is found damaged is in the result.
+    /// `NoSuchId`, `Io`, `Store`. What is found damaged is in the result.
     pub fn verify(&self, id: Option<&SnapshotId>) -> Result<Verification, VaultError> {
-        self.unfinished(&id)
+        verify::verify(self.opened()?, &self.catalogue, &self.segments_dir(), id)
+    }
+
+    /// Makes the index of vectors anew from their files.
+    ///
+    /// # Errors
+    ///
+    /// `Busy`, `Io`, `Store`.
+    pub fn rebuild(&self) -> Result<(), VaultError> {
+        let _cleaning = self.try_clean()?;
+        let opened = self.opened()?;
+        let _writer = opened.writer();
+        let segments = opened.segments().clone();
+        opened.index.rebuild(&segments)
+    }
+
+    /// Removes a snapshot, named by number or identity, from its collection; the number is not given again. Its
+    /// vectors go when garbage is collected.
+    ///
+    /// # Errors
+    ///
+    /// `NoSuchSnapshot`, `AmbiguousId`, `Io`.
+    pub fn remove_snapshot(&self, name: &SnapshotName) -> Result<Manifest, VaultError> {
+        let _sealing = lock(&self.sealing);
+        // What a label or `latest` means may have moved since it was looked at.
+        let manifest = match &name.selector {
+            Some(Selector::Number(_) | Selector::Hash(_)) => {
+                self.catalogue.find(name, &|_, _| None)?
+            }
+            None | Some(Selector::Latest | Selector::Label(_)) => {
+                return Err(VaultError::NoSuchSnapshot {
+                    name: name.clone(),
+                    choices: Vec::new(),
+                });
+            }
+        };
+        self.catalogue.set_aside(&manifest)?;
+        Ok(manifest)
     }
 
     /// Removes vectors that no snapshot uses.
@@ -308,11 +425,17 @@ impl Vault {
     /// `Damaged` when a manifest or a list of items cannot be read, as nobody knows then what is used;
     /// `Busy`, `Io`, `Store`.
     pub fn collect_garbage(&self, collecting: &Collecting<'_>) -> Result<Collected, VaultError> {
-        self.unfinished(&collecting)
+        let _cleaning = self.try_clean()?;
+        let collected = garbage::collect(self.opened()?, &self.catalogue, collecting)?;
+        if !collecting.is_dry_run {
+            let _sealing = lock(&self.sealing);
+            garbage::remove_leftovers(&self.catalogue)?;
+        }
+        Ok(collected)
     }
 
     /// Deletes an item from snapshots: its id, text and hashes, and its vector where no other item in the
-    /// vault has the same text. The manifests keep a mark.
+    /// vault has the same text. The manifests keep a mark. When it returns, or else after the next start, all of it is done.
     ///
     /// # Errors
     ///
@@ -323,11 +446,64 @@ impl Vault {
         item: &str,
         at: Timestamp,
     ) -> Result<Deleted, VaultError> {
-        self.unfinished(&(snapshots, item, at))
+        let _cleaning = self.try_clean()?;
+        let _sealing = lock(&self.sealing);
+        let erasure = Erasure::plan(&self.catalogue, snapshots, item, at)?;
+        erasure.write(&self.erasing())?;
+        let deleted = erasure.carry_out(self.opened()?, &self.catalogue)?;
+        self.end_erasure()?;
+        Ok(deleted)
     }
 
-    fn unfinished<T>(&self, what: &impl std::fmt::Debug) -> Result<T, VaultError> {
-        tracing::error!(?what, dir = %self.dir.display(), store = ?self.store.durability());
-        Err(VaultError::Busy)
+    fn change(&self, id: &SnapshotId, change: impl Fn(&mut Manifest)) -> Result<(), VaultError> {
+        let _sealing = lock(&self.sealing);
+        for mut manifest in self.catalogue.of(id)? {
+            change(&mut manifest);
+            self.catalogue.write(&manifest)?;
+        }
+        Ok(())
     }
+
+    fn segments_dir(&self) -> PathBuf {
+        self.dir.join("segments")
+    }
+
+    fn erasing(&self) -> PathBuf {
+        self.dir.join("erasing.json")
+    }
+
+    fn end_erasure(&self) -> Result<(), VaultError> {
+        let path = self.erasing();
+        std::fs::remove_file(&path).map_err(VaultError::io("remove", &path))?;
+        segment::sync_dir(&self.dir)
+    }
+
+    fn try_clean(&self) -> Result<MutexGuard<'_, ()>, VaultError> {
+        match self.cleaning.try_lock() {
+            Ok(guard) => Ok(guard),
+            Err(std::sync::TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(std::sync::TryLockError::WouldBlock) => Err(VaultError::Busy),
+        }
+    }
+
+    /// Whether nothing was ever kept: who only asks pays for no database then.
+    fn is_unused(&self) -> bool {
+        self.opened.get().is_none() && !self.segments_dir().exists()
+    }
+
+    fn opened(&self) -> Result<&Opened, VaultError> {
+        if let Some(opened) = self.opened.get() {
+            return Ok(opened);
+        }
+        let _opening = lock(&self.opening);
+        if let Some(opened) = self.opened.get() {
+            return Ok(opened);
+        }
+        let opened = Opened::load(&self.segments_dir(), &self.store, self.segment_bytes)?;
+        Ok(self.opened.get_or_init(|| opened))
+    }
+}
+
+fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -74,17 +74,12 @@ impl Precision {
         Self::ALL.into_iter().find(|known| known.code() == code)
     }
 
-    /// Appends a vector's row to `into`.
+    /// Checks that a vector can be kept, and returns what is noted beside it. `row` is for the message.
     ///
     /// # Errors
     ///
-    /// `NotFinite`; `NotRepresentable` when half precision has no such numbers. `row` is for the message.
-    pub(super) fn encode(
-        self,
-        vector: &[f32],
-        row: usize,
-        into: &mut Vec<u8>,
-    ) -> Result<(), VaultError> {
+    /// `NotFinite`; `NotRepresentable` when half precision has no such numbers.
+    pub(super) fn check(self, vector: &[f32], row: usize) -> Result<Mark, VaultError> {
         if let Some((dimension, value)) = first_not_finite(vector) {
             return Err(VaultError::NotFinite {
                 row,
@@ -92,25 +87,28 @@ impl Precision {
                 value,
             });
         }
+        let mark = Mark::of(vector);
+        if self == Self::F16
+            && !mark.is_zero()
+            && let Some(problem) = f16_problem(vector)
+        {
+            return Err(VaultError::NotRepresentable {
+                row,
+                precision: self,
+                problem,
+            });
+        }
+        Ok(mark)
+    }
+
+    /// Appends the row of a vector that was checked to `into`.
+    pub(super) fn encode(self, vector: &[f32], into: &mut Vec<u8>) {
         match self {
             Self::F32 => into.extend(vector.iter().flat_map(|value| value.to_le_bytes())),
-            Self::F16 => {
-                let start = into.len();
-                encode_f16(vector, into);
-                let problem = f16_problem(vector, into.get(start..).unwrap_or_default());
-                if let Some(problem) = problem {
-                    into.truncate(start);
-                    return Err(VaultError::NotRepresentable {
-                        row,
-                        precision: self,
-                        problem,
-                    });
-                }
-            }
+            Self::F16 => encode_f16(vector, into),
             Self::Int8 => encode_int8(vector, into),
             Self::Binary => into.extend(vector.chunks(8).map(sign_bits)),
         }
-        Ok(())
     }
 
     /// Reads a row into `into`, whose length says how many dimensions there are.
@@ -163,7 +161,9 @@ impl Precision {
     }
 }
 
-/// The least positive number of half precision.
+/// From here on numbers round to infinity in half precision.
+const F16_BEYOND: f32 = 65_520.0;
+/// The least positive number of half precision; up to half of it rounds to 0.
 const F16_LEAST: f32 = 5.960_464_5e-8;
 /// How many values are converted at a time.
 const CHUNK: usize = 256;
@@ -202,22 +202,19 @@ fn decode_f16(row: &[u8], into: &mut [f32]) {
     }
 }
 
-fn f16_problem(vector: &[f32], row: &[u8]) -> Option<String> {
-    let halves = row.as_chunks::<2>().0.iter();
-    let (mut is_zero, mut overflow) = (true, None);
-    for (half, value) in halves.zip(vector) {
-        let half = u16::from_le_bytes(*half) & 0x7fff;
-        is_zero &= half == 0;
-        if half == 0x7c00 && overflow.is_none() {
-            overflow = Some(*value);
+fn f16_problem(vector: &[f32]) -> Option<String> {
+    let largest = vector.iter().copied().fold(0_f32, |most, value| {
+        if most.abs() < value.abs() {
+            value
+        } else {
+            most
         }
+    });
+    if F16_BEYOND <= largest.abs() {
+        return Some(format!("its value {largest} is beyond 65504"));
     }
-    if let Some(value) = overflow {
-        return Some(format!("its value {value} is beyond 65504"));
-    }
-    let was_zero = vector.iter().all(|value| *value == 0.0);
-    (is_zero && !was_zero)
-        .then(|| "all its values are so small that they would become 0".to_owned())
+    let is_lost = largest.abs() <= F16_LEAST / 2.0;
+    is_lost.then(|| format!("its largest value, {largest}, would become 0"))
 }
 
 fn encode_int8(vector: &[f32], into: &mut Vec<u8>) {
@@ -258,6 +255,40 @@ fn unit_value(dimensions: usize) -> f32 {
     (1.0 / (dimensions.max(1) as f64).sqrt()) as f32
 }
 
+/// What is noted beside a vector, so that it can be counted without being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Mark(pub(super) u8);
+
+/// How far a length may be from 1.
+const UNIT_TOLERANCE: f64 = 1e-3;
+
+impl Mark {
+    const ZERO: u8 = 1;
+    const NOT_UNIT: u8 = 2;
+
+    /// Returns the mark of a vector.
+    pub(super) fn of(vector: &[f32]) -> Self {
+        let square: f64 = vector.iter().map(|value| f64::from(*value).powi(2)).sum();
+        if vector.iter().all(|value| *value == 0.0) {
+            Self(Self::ZERO)
+        } else if UNIT_TOLERANCE < (square.sqrt() - 1.0).abs() {
+            Self(Self::NOT_UNIT)
+        } else {
+            Self(0)
+        }
+    }
+
+    /// Returns whether all values are 0.
+    pub(super) const fn is_zero(self) -> bool {
+        self.0 & Self::ZERO != 0
+    }
+
+    /// Returns whether the length is not 1; false for zero vectors.
+    pub(super) const fn is_not_unit(self) -> bool {
+        self.0 & Self::NOT_UNIT != 0
+    }
+}
+
 impl fmt::Display for Precision {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
@@ -271,5 +302,132 @@ impl FromStr for Precision {
         let found = Self::ALL.into_iter().find(|known| known.name() == text);
         found
             .ok_or_else(|| format!("`{text}` is no precision; there are f32, f16, int8 and binary"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Mark, Precision};
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    fn fixture() -> Value {
+        let text = include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/fixtures/embeddings/quantisation_formats.json"
+        ));
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "written from f32")]
+    fn float(value: &Value) -> f32 {
+        value.as_f64().unwrap() as f32
+    }
+
+    fn vectors(fixture: &Value) -> Vec<Vec<f32>> {
+        let rows = fixture["vectors_f32"].as_array().unwrap().iter();
+        rows.map(|row| row.as_array().unwrap().iter().map(float).collect())
+            .collect()
+    }
+
+    fn encode(precision: Precision, vector: &[f32]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        precision.encode(vector, &mut bytes);
+        assert_eq!(bytes.len(), precision.row_bytes(vector.len()));
+        bytes
+    }
+
+    fn decode(precision: Precision, bytes: &[u8], dimensions: usize) -> Vec<f32> {
+        let mut vector = vec![f32::NAN; dimensions];
+        precision.decode(bytes, &mut vector);
+        vector
+    }
+
+    #[test]
+    fn half_precision_has_the_bits_the_fixture_has() {
+        for case in fixture()["f16"].as_array().unwrap() {
+            let value = float(&case["f32"]);
+            let bytes = encode(Precision::F16, &[value]);
+            let bits = u64::from(u16::from_le_bytes([bytes[0], bytes[1]]));
+            assert_eq!(bits, case["f16_bits"].as_u64().unwrap(), "{value}");
+            let checked = Precision::F16.check(&[value, 1.0], 0);
+            match &case["back"] {
+                Value::Null => assert!(checked.is_err(), "{value}"),
+                back => {
+                    assert!(checked.is_ok(), "{value}");
+                    let wanted = float(back);
+                    let found = decode(Precision::F16, &bytes, 1)[0];
+                    assert_eq!(found.to_bits(), wanted.to_bits(), "{value}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn small_integers_and_bits_are_those_of_the_fixture() {
+        let fixture = fixture();
+        let cases = fixture["int8"].as_array().unwrap();
+        let bits = fixture["binary"].as_array().unwrap();
+        for ((vector, case), bits) in vectors(&fixture).iter().zip(cases).zip(bits) {
+            let bytes = encode(Precision::Int8, vector);
+            let scale = f32::from_le_bytes(bytes[..4].try_into().unwrap());
+            assert!((scale - float(&case["scale_absmax_over_127"])).abs() < 1e-8);
+            let codes = bytes[4..]
+                .iter()
+                .map(|byte| i64::from(i8::from_le_bytes([*byte])));
+            let wanted = case["codes"].as_array().unwrap().iter();
+            assert!(codes.eq(wanted.map(|code| code.as_i64().unwrap())));
+            let read = decode(Precision::Int8, &bytes, vector.len());
+            let dot = |a: &[f32], b: &[f32]| {
+                let products = a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b));
+                products.sum::<f64>()
+            };
+            let cosine = dot(&read, vector) / (dot(&read, &read) * dot(vector, vector)).sqrt();
+            assert!((cosine - case["cosine_with_original"].as_f64().unwrap()).abs() < 1e-7);
+            let bytes = encode(Precision::Binary, vector);
+            let hex = format!("{:02x}{:02x}", bytes[0], bytes[1]);
+            assert_eq!(hex, bits["bits_msb_first_hex"].as_str().unwrap());
+            let read = decode(Precision::Binary, &bytes, vector.len());
+            assert!((dot(&read, &read) - 1.0).abs() < 1e-6);
+            assert!(
+                read.iter()
+                    .zip(vector)
+                    .all(|(a, b)| (0.0 < *a) == (0.0 < *b))
+            );
+        }
+    }
+
+    #[test]
+    fn lengths_are_noted() {
+        assert!(Mark::of(&[0.0, -0.0]).is_zero());
+        assert!(!Mark::of(&[0.6, 0.8]).is_not_unit() && !Mark::of(&[0.6, 0.8]).is_zero());
+        assert!(Mark::of(&[0.6, 0.9]).is_not_unit());
+        // What is beyond the range of f32 when squared has a length all the same.
+        assert!(Mark::of(&[3e38, 3e38]).is_not_unit());
+        assert!(Mark::of(&[1e-30]).is_not_unit());
+        assert!(Precision::F32.check(&[3e38, 3e38, 3e38], 0).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn rounding_stays_in_its_bounds_and_is_no_deviation(
+            vector in prop::collection::vec(-2.0_f32..2.0, 1..40),
+            code in 1_u8..5,
+        ) {
+            let precision = Precision::from_code(code).unwrap();
+            prop_assume!(precision.check(&vector, 0).is_ok());
+            let read = decode(precision, &encode(precision, &vector), vector.len());
+            let largest = vector.iter().fold(0_f32, |most, value| most.max(value.abs()));
+            for (read, value) in read.iter().zip(&vector) {
+                let bound = match precision {
+                    Precision::F32 => 0.0,
+                    Precision::F16 => value.abs() / 2000.0 + 3.1e-8,
+                    Precision::Int8 => largest / 253.0,
+                    Precision::Binary => f32::INFINITY,
+                };
+                prop_assert!((read - value).abs() <= bound);
+            }
+            prop_assert!(precision.deviation(&read, &vector) < 1e-6);
+        }
     }
 }
