@@ -3,6 +3,7 @@
 use crate::domain::Blame;
 use crate::embeddings::compare::CompareError;
 use crate::embeddings::space::SettingChange;
+use crate::embeddings::vault::VaultError;
 
 /// Why something about embeddings cannot be done.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,9 @@ pub enum Error {
         /// Its number, from 0.
         row: usize,
     },
+    /// Where vectors are kept, something failed.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// A search cannot be done.
     #[error(transparent)]
     Search(#[from] crate::embeddings::search::Error),
@@ -63,6 +67,7 @@ impl Error {
             Self::InvalidName { .. } | Self::InvalidSelector { .. } => "invalid_request",
             Self::SpaceMismatch { .. } => "embedding_space_mismatch",
             Self::NoSuchRow { .. } => "internal_error",
+            Self::Vault(error) => error.kind(),
             Self::Search(error) => error.kind(),
         }
     }
@@ -76,6 +81,7 @@ impl Error {
             | Self::InvalidSelector { .. }
             | Self::SpaceMismatch { .. } => Blame::Client,
             Self::NoSuchRow { .. } => Blame::Gateway,
+            Self::Vault(error) => error.blame(),
             Self::Search(error) => error.blame(),
         }
     }
@@ -96,6 +102,7 @@ impl Error {
                     .to_owned(),
             ),
             Self::NoSuchRow { .. } => None,
+            Self::Vault(error) => error.hint(),
             Self::Search(error) => error.hint(),
         }
     }

@@ -18,6 +18,9 @@ mod text;
 mod touched;
 mod workspace;
 
+pub(crate) use progress::span;
+pub(crate) use run::dollars;
+
 use crate::app::Environment;
 use crate::cli::Common;
 use crate::cli::output::Failure;

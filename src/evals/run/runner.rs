@@ -13,7 +13,7 @@ use crate::evals::run::cells::{Cell, Cells, Chain};
 use crate::evals::run::comparing::{self, Asked, compares};
 use crate::evals::run::filling::Memory;
 use crate::evals::run::one::{Common, known_work, prepare, remember, timeout_of};
-use crate::evals::run::pace::Paces;
+use crate::proxy::Paces;
 use crate::evals::run::progress::Progress;
 use crate::evals::run::stopping::Watch;
 use crate::evals::run::till::{Paid, Till};

@@ -12,5 +12,6 @@ pub(crate) mod models;
 pub(crate) mod prompts;
 pub(crate) mod releases;
 pub(crate) mod schedules;
+pub(crate) mod snapshots;
 pub(crate) mod sync;
 pub(crate) mod usage;
