@@ -8,6 +8,7 @@ pub mod compare;
 pub mod error;
 pub mod item;
 pub mod name;
+pub mod render;
 pub mod rows;
 pub mod space;
 

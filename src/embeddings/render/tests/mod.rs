@@ -1,0 +1,1 @@
+//! Every form of every fixture.
