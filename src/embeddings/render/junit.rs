@@ -9,6 +9,8 @@ use crate::wire::escape::xml;
 use crate::wire::plain::cut;
 use std::fmt::Write as _;
 
+/// When it was made. A report knows no time, so that the same snapshots give the same bytes; the schema wants one.
+const NO_TIME: &str = "1970-01-01T00:00:00";
 /// Bytes of a message.
 const MAX_MESSAGE: usize = 2_000;
 
@@ -30,8 +32,8 @@ pub fn junit(report: &ComparisonReport) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = writeln!(
         out,
-        "<testsuites name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\">\n  \
-         <testsuite name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\">\n    \
+        "<testsuites name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" time=\"0.000\">\n  \
+         <testsuite name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\" timestamp=\"{NO_TIME}\" time=\"0.000\">\n    \
          <properties>",
         tests = tests.len(),
     );
@@ -68,7 +70,7 @@ impl Test {
     fn write(&self, out: &mut String, class: &str) {
         let _ = write!(
             out,
-            "    <testcase classname=\"{class}\" name=\"{}\"",
+            "    <testcase classname=\"{class}\" name=\"{}\" time=\"0.000\"",
             short(&self.name)
         );
         let _ = match &self.outcome {
@@ -94,7 +96,7 @@ fn of_gate(gate: &GateResult) -> Test {
         GateOutcome::CannotDecide => {
             let more = words::more_queries(gate.more_queries)
                 .map_or_else(String::new, |more| format!(" {more}"));
-            Outcome::Skipped(format!("cannot decide: {}{more}", gate.reason))
+            Outcome::Skipped(format!("cannot decide: {}{more}", words::stopped(&gate.reason)))
         }
     };
     Test {

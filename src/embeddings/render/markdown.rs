@@ -3,7 +3,7 @@
 //! What decides comes first and always fits. Details follow while there is room; what finds none is left
 //! out, and the comment says so.
 
-use super::numbers::{count, grouped, number};
+use super::numbers::{count, grouped};
 use super::words::{self, Tone};
 use crate::embeddings::compare::report::{
     ComparisonReport, Fate, Figure, Hit, QueryChange, Threshold,
@@ -21,7 +21,7 @@ const MAX_ROWS: usize = 24;
 const MAX_THRESHOLDS: usize = 6;
 const MAX_LINES: usize = 10;
 /// Queries that lose or gain, and answers of a side.
-const MAX_QUERIES: usize = 40;
+const MAX_QUERIES: usize = 12;
 const MAX_HITS: usize = 3;
 /// Bytes of a sentence, of a cell, and characters of the beginning of a text.
 const MAX_SENTENCE: usize = 1_000;
@@ -178,7 +178,7 @@ fn gates(out: &mut String, report: &ComparisonReport) {
             &[
                 code(&cut(&gate.gate, MAX_CELL)),
                 format!("{sign} {word}"),
-                format!("{}{more}", markdown_cell(&cut(&gate.reason, 300))),
+                format!("{}{more}", markdown_cell(&words::stopped(&cut(&gate.reason, 300)))),
             ],
         );
     }
@@ -203,7 +203,7 @@ fn figures(out: &mut String, report: &ComparisonReport) {
     names.extend(["value [95 %]", "noise", "chance", "n"]);
     head(out, &names);
     for figure in shown.iter().take(MAX_ROWS) {
-        let optional = |value: Option<f64>| value.map(number).unwrap_or_default();
+        let optional = |value: Option<f64>| value.map(words::yardstick).unwrap_or_default();
         let mut cells = vec![cell(&figure.title)];
         if has_sides {
             cells.extend(words::sides(figure).unwrap_or_default());
@@ -240,15 +240,15 @@ fn thresholds(out: &mut String, report: &ComparisonReport) {
     }
     head(out, &names);
     for row in rows {
-        let [low, high] = row.b_interval.map(words::short);
+        let [low, high] = row.b_interval.map(words::score_of);
         let mut cells = vec![
-            words::short(row.a),
-            format!("**{}** \\[{low}, {high}\\]", words::short(row.b)),
+            words::chosen(row.a),
+            format!("**{}** \\[{low}, {high}\\]", words::score_of(row.b)),
             words::two(row.per_query),
             words::two(row.per_query_unchanged),
         ];
         if has_hits {
-            let hits = row.hits.map(|hits| hits.map(words::short).join(", "));
+            let hits = row.hits.map(|hits| hits.map(words::two).join(", "));
             cells.push(hits.unwrap_or_default());
         }
         line(out, &cells);
@@ -345,10 +345,10 @@ fn settings(report: &ComparisonReport) -> Option<String> {
 }
 
 fn method(report: &ComparisonReport) -> Option<String> {
-    let lines = words::method(&report.method);
+    let lines = words::method(&report.method).into_iter().chain(words::detectable(report));
     let mut body = String::new();
-    for line in lines.iter().take(MAX_ROWS) {
-        let _ = writeln!(body, "- {}", sentence(line));
+    for line in lines.take(MAX_ROWS) {
+        let _ = writeln!(body, "- {}", sentence(&line));
     }
     Some(folded("How this was measured", &body))
 }

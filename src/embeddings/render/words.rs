@@ -58,7 +58,18 @@ pub(super) const fn outcome(outcome: GateOutcome) -> (&'static str, Tone) {
 /// Returns how many more queries would decide, as a sentence.
 pub(super) fn more_queries(more: Option<u64>) -> Option<String> {
     let more = usize::try_from(more?).unwrap_or(usize::MAX);
-    Some(format!("About {} more would decide.", count(more, "query")))
+    let queries = if more == 1 { "query" } else { "queries" };
+    Some(format!("About {} more {queries} would decide.", grouped(more)))
+}
+
+/// Returns a sentence with its full stop, so that another may follow.
+pub(super) fn stopped(text: &str) -> String {
+    let text = text.trim_end();
+    if text.is_empty() || text.ends_with(['.', '!', '?', '…']) {
+        text.to_owned()
+    } else {
+        format!("{text}.")
+    }
 }
 
 /// Returns the findings that the verdict does not say already.
@@ -174,10 +185,15 @@ pub(super) fn remarks(figure: &Figure) -> Vec<String> {
     remarks
 }
 
+/// Returns a figure that others are held against: finer where it is close to 0 or 1.
+pub(super) fn yardstick(value: f64) -> String {
+    fixed(value, if (0.01..=0.99).contains(&value) { 3 } else { 4 })
+}
+
 /// Returns what a figure is held against: what noise alone and chance alone give.
 pub(super) fn yardsticks(figure: &Figure) -> Option<String> {
-    let noise = figure.noise.map(|noise| format!("noise {}", number(noise)));
-    let chance = figure.chance.map(|chance| format!("chance {}", number(chance)));
+    let noise = figure.noise.map(|noise| format!("noise {}", yardstick(noise)));
+    let chance = figure.chance.map(|chance| format!("chance {}", yardstick(chance)));
     let parts: Vec<String> = noise.into_iter().chain(chance).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
@@ -239,19 +255,23 @@ pub(super) fn typical(report: &ComparisonReport) -> Option<&Threshold> {
 pub(super) fn mapped(row: &Threshold) -> String {
     format!(
         "A threshold of {} in A is {} in B; left as it is, {} answers per query pass instead of {}.",
-        short(row.a),
-        short(row.b),
+        chosen(row.a),
+        score_of(row.b),
         two(row.per_query_unchanged),
         two(row.per_query)
     )
 }
 
-/// Returns a score as thresholds are written.
-pub(super) fn short(score: f64) -> String {
+/// Returns a threshold that somebody chose: two decimals, or three where it has them.
+pub(super) fn chosen(score: f64) -> String {
+    let text = score_of(score);
+    text.strip_suffix('0').map_or(text.clone(), str::to_owned)
+}
+
+/// Returns a score that was computed: three decimals.
+pub(super) fn score_of(score: f64) -> String {
     if score.is_finite() {
-        let text = format!("{score:.3}");
-        let text = text.strip_suffix('0').unwrap_or(&text);
-        crate::wire::plain::real_minus(text)
+        crate::wire::plain::real_minus(&format!("{score:.3}"))
     } else {
         "unknown".to_owned()
     }
@@ -360,6 +380,28 @@ pub(super) fn method(method: &Method) -> Vec<String> {
     ));
     lines.extend(method.notes.iter().map(|note| one_line(&cut(note, 1_000))));
     lines
+}
+
+/// Returns what the queries could have shown, in a sentence for all figures that could show the same.
+pub(super) fn detectable(report: &ComparisonReport) -> Vec<String> {
+    let mut lines: Vec<(String, Vec<String>)> = Vec::new();
+    for figure in &report.figures {
+        let Some(seen) = figure.detectable.filter(|seen| seen.is_finite()) else {
+            continue;
+        };
+        let told = format!(
+            "{} would have shown a difference of {} in four cases of five",
+            count(figure.n, "query"),
+            number(seen)
+        );
+        let name = one_line(&cut(&figure.title, 120));
+        match lines.iter_mut().find(|(other, _)| *other == told) {
+            Some((_, names)) => names.push(name),
+            None => lines.push((told, vec![name])),
+        }
+    }
+    let joined = |(told, names): (String, Vec<String>)| format!("{}: {told}.", names.join(", "));
+    lines.into_iter().map(joined).collect()
 }
 
 /// Returns a JSON value as people read it: a word without quotes where that is plain, and `not set`.

@@ -1,11 +1,12 @@
 //! Query by query: what was found before and what is found now, side by side; and the items whose neighbours
 //! changed most.
 
-use super::{Section, beginning, name, sort_head};
+use super::{MAX_SENTENCE, MAX_TEXT, Section, beginning, name, sort_head};
 use crate::embeddings::compare::report::{ComparisonReport, Fate, Hit, ItemChange, QueryChange};
 use crate::embeddings::render::numbers::{count, grouped, signed};
 use crate::embeddings::render::words;
 use crate::wire::escape::html;
+use crate::wire::plain::cut;
 use std::fmt::Write as _;
 
 /// Queries and items that are shown, and answers of a side.
@@ -80,7 +81,10 @@ fn row(out: &mut String, query: &QueryChange, is_labelled: bool) {
     let (kind, badge) = fate(query.fate);
     let same = if query.is_top1_same { "same" } else { "changed" };
     let columns = if is_labelled { 6 } else { 3 };
-    let text = beginning(&words::query(query));
+    let whole = words::query(query);
+    let text = beginning(&whole);
+    // What was cut above is told here.
+    let rest = if whole.chars().count() <= MAX_TEXT { String::new() } else { html(&cut(&whole, MAX_SENTENCE)) + " " };
     let _ = write!(
         out,
         "<tbody data-kind=\"{kind} {same}\"><tr class=\"query\"><td class=\"name\"><button type=\"button\" class=\"opener\">{text}</button></td>"
@@ -106,7 +110,7 @@ fn row(out: &mut String, query: &QueryChange, is_labelled: bool) {
     }
     let _ = write!(
         out,
-        "</tr><tr class=\"more\"><td colspan=\"{columns}\"><p class=\"whole-text\">{text} <code>{}</code></p>",
+        "</tr><tr class=\"more\"><td colspan=\"{columns}\"><p class=\"whole-text\">{rest}<code>{}</code></p>",
         name(&query.id)
     );
     beside(out, &query.a, &query.b, "first answers");

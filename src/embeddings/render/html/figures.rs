@@ -77,7 +77,7 @@ const fn scale(low: f64, high: f64) -> Axis {
 }
 
 fn level_row(out: &mut String, figure: &Figure) {
-    let optional = |value: Option<f64>| value.map(number).unwrap_or_default();
+    let optional = |value: Option<f64>| value.map(words::yardstick).unwrap_or_default();
     let _ = writeln!(
         out,
         "<tr><td class=\"name\">{}<small><code>{}</code></small></td><td class=\"number value\"><b>{}</b> <span class=\"soft\">{}</span></td><td class=\"plot\">{}</td><td class=\"number\" data-label=\"noise\">{}</td><td class=\"number\" data-label=\"chance\">{}</td><td class=\"number\" data-label=\"n\">{}</td></tr>",
@@ -125,14 +125,18 @@ fn dot(svg: &mut String, axis: Axis, figure: &Figure, class: &str) {
     let middle = HEIGHT / 2.0;
     let _ = write!(svg, "<g class=\"{class}\">");
     if figure.has_interval && interval.width().is_finite() {
+        let (low, high) = (axis.at(interval.low), axis.at(interval.high));
+        let (top, tall) = (middle - 6.0, 12.0);
         let _ = write!(
             svg,
-            "<path class=\"range\" d=\"M{} {middle}H{}\"/>",
-            px(axis.at(interval.low)),
-            px(axis.at(interval.high))
+            "<rect class=\"range\" x=\"{}\" y=\"{top}\" width=\"{}\" height=\"{tall}\"/><path class=\"ends\" d=\"M{} {top}v{tall}M{} {top}v{tall}\"/>",
+            px(low),
+            px((high - low).max(1.0)),
+            px(low),
+            px(high)
         );
     }
-    let _ = write!(svg, "<circle class=\"dot\" cx=\"{}\" cy=\"{middle}\" r=\"5\"/></g>", px(axis.at(value)));
+    let _ = write!(svg, "<circle class=\"dot\" cx=\"{}\" cy=\"{middle}\" r=\"3.2\"/></g>", px(axis.at(value)));
 }
 
 fn axis_line(axis: Axis) -> String {
@@ -164,7 +168,7 @@ fn difference_table(out: &mut String, report: &ComparisonReport, figures: &[&Fig
     let _ = writeln!(
         out,
         "<p class=\"legend\"><span><i class=\"dot\"></i>B less A, with its interval</span><span><i class=\"margin\"></i>too small to count, within ±{}</span></p>\n\
-         <div class=\"sheet\"><table class=\"stack\"><thead><tr><th scope=\"col\">figure</th><th scope=\"col\" class=\"number\">A</th><th scope=\"col\" class=\"number\">B</th><th scope=\"col\" class=\"number\">difference</th><th scope=\"col\" class=\"plot\"></th><th scope=\"col\" class=\"number\">p</th><th scope=\"col\" class=\"number\">B better, worse, same</th></tr></thead><tbody>",
+         <div class=\"sheet\"><table class=\"stack\"><thead><tr><th scope=\"col\">figure</th><th scope=\"col\" class=\"number\">A</th><th scope=\"col\" class=\"number\">B</th><th scope=\"col\" class=\"number\">difference</th><th scope=\"col\" class=\"plot\"></th><th scope=\"col\" class=\"number\">p</th><th scope=\"col\" class=\"number\">better, worse, same</th></tr></thead><tbody>",
         number(margin)
     );
     for figure in figures {
@@ -202,7 +206,7 @@ fn difference_row(out: &mut String, figure: &Figure, axis: Axis, margin: f64) {
     });
     let _ = writeln!(
         out,
-        "<tr><td class=\"name\">{}<small><code>{}</code> n {}</small></td><td class=\"number\" data-label=\"A\">{a}</td><td class=\"number\" data-label=\"B\">{b}</td><td class=\"number value\"><b class=\"text-{tone}\">{}</b> <span class=\"soft\">{}</span></td><td class=\"plot\">{svg}</td><td class=\"number\" data-label=\"p\">{}</td><td class=\"number\" data-label=\"B better, worse, same\">{}</td></tr>",
+        "<tr><td class=\"name\">{}<small><code>{}</code> <span class=\"whole\">n = {}</span></small></td><td class=\"number\" data-label=\"A\">{a}</td><td class=\"number\" data-label=\"B\">{b}</td><td class=\"number value\"><b class=\"text-{tone}\">{}</b> <span class=\"soft\">{}</span></td><td class=\"plot\">{svg}</td><td class=\"number\" data-label=\"p\">{}</td><td class=\"number\" data-label=\"better, worse, same\">{}</td></tr>",
         name(&figure.title),
         name(&figure.id),
         grouped(figure.n),
@@ -219,7 +223,7 @@ pub(super) fn histograms(report: &ComparisonReport) -> Option<Section> {
         .iter()
         .filter(|histogram| histogram.counts.iter().any(|count| 0 < *count))
         .take(MAX_PANELS)
-        .map(histogram)
+        .map(|shown| histogram(report, shown))
         .collect();
     if panels.is_empty() {
         return None;
@@ -236,13 +240,14 @@ pub(super) fn histograms(report: &ComparisonReport) -> Option<Section> {
         title: "How much of a list stays",
         aside: "0 is another list, 1 the same".to_owned(),
         body: format!(
-            "<p class=\"legend\"><span><i class=\"side b\"></i>share of all</span>{noise}</p>\n<div class=\"panels\">{}</div>\n",
+            "<p class=\"legend\"><span><i class=\"side b\"></i>share of all</span>{noise}</p>\n<div class=\"panels{}\">{}</div>\n",
+            if panels.len() < 3 { " two" } else { "" },
             panels.concat()
         ),
     })
 }
 
-fn histogram(histogram: &Histogram) -> String {
+fn histogram(report: &ComparisonReport, histogram: &Histogram) -> String {
     let all = histogram.counts.iter().sum::<usize>().max(1);
     let shares: Vec<f64> = histogram.counts.iter().map(|count| real(*count) / real(all)).collect();
     let noise: Vec<f64> = histogram.noise.as_ref().map_or_else(Vec::new, |counts| {
@@ -289,9 +294,13 @@ fn histogram(histogram: &Histogram) -> String {
         Some("item") => count(all, "item"),
         _ => grouped(all),
     };
+    let figure = report.figures.iter().find(|figure| figure.id == histogram.id);
+    let title = figure.map_or_else(
+        || format!("<code>{}</code>", name(&histogram.id)),
+        |figure| name(&figure.title),
+    );
     format!(
-        "<figure class=\"sheet\"><figcaption><code>{}</code><small>{what}: {}</small></figcaption>{svg}</figure>",
-        name(&histogram.id),
+        "<figure class=\"sheet\"><figcaption>{title}<small>{what}: {}</small></figcaption>{svg}</figure>",
         html(&told)
     )
 }

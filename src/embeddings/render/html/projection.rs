@@ -11,7 +11,7 @@ use crate::wire::plain::cut;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-/// Points and arrows that are drawn, clusters that are named, and characters of a text.
+/// Points that are drawn, arrows (at most for every tenth), clusters that are named, and characters of a text.
 const MAX_POINTS: usize = 5_000;
 const MAX_ARROWS: usize = 200;
 const MAX_NAMED: usize = 12;
@@ -174,13 +174,13 @@ fn arrows(points: &[&ProjectedItem], plane: &Plane) -> String {
     let mut moved: Vec<(f64, &ProjectedItem)> = points.iter().map(|point| (distance(point.a, point.b), *point)).collect();
     moved.sort_by(|one, other| other.0.total_cmp(&one.0));
     let mut out = String::new();
-    for (_, point) in moved.into_iter().take(MAX_ARROWS) {
+    for (_, point) in moved.into_iter().take(MAX_ARROWS.min(points.len() / 10 + 1)) {
         let ([x, y], [to_x, to_y]) = (plane.at(point.a), plane.at(point.b));
         let length = distance([x, y], [to_x, to_y]);
         if length < 3.0 {
             continue;
         }
-        let (side_x, side_y) = ((to_y - y) / length * 1.7, (x - to_x) / length * 1.7);
+        let (side_x, side_y) = ((to_y - y) / length * 1.5, (x - to_x) / length * 1.5);
         let _ = write!(
             out,
             "<path class=\"k{}\" d=\"M{} {}L{} {}L{} {}Z\"/>",

@@ -74,10 +74,10 @@ fn threshold(out: &mut String, row: &Threshold, has_hits: bool) {
         key(row.b),
         key(low),
         key(high),
-        words::short(row.a),
-        words::short(row.b),
-        words::short(low),
-        words::short(high),
+        words::chosen(row.a),
+        words::score_of(row.b),
+        words::score_of(low),
+        words::score_of(high),
         words::two(row.per_query),
         words::two(row.per_query_unchanged),
     );
@@ -116,10 +116,10 @@ fn curve(report: &ComparisonReport) -> Option<String> {
     let frame = frame(rows.iter().flat_map(|row| [row.a, row.b]));
     let label = format!(
         "threshold in B for each threshold in A, from {} to {} on to {} to {}",
-        words::short(first.a),
-        words::short(first.b),
-        words::short(last.a),
-        words::short(last.b)
+        words::chosen(first.a),
+        words::score_of(first.b),
+        words::chosen(last.a),
+        words::score_of(last.b)
     );
     let mut svg = plots::open(PANEL, HEIGHT, &html(&label));
     frame.write(&mut svg);
@@ -210,7 +210,7 @@ fn density(report: &ComparisonReport, of: &str) -> Option<String> {
     };
     let middles: Vec<String> = sides
         .iter()
-        .map(|density| format!("{} {}", words::side(density.side), words::short(density.quantiles[2])))
+        .map(|density| format!("{} {}", words::side(density.side), words::score_of(density.quantiles[2])))
         .collect();
     let told = format!("in the middle {}", middles.join(", "));
     let mut svg = plots::open(PANEL, LOW, &html(&format!("{title}: {told}")));

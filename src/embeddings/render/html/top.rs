@@ -3,7 +3,7 @@
 
 use super::{Section, badge, class, name, sentence};
 use crate::embeddings::compare::report::{ComparisonReport, Figure, FigureGroup};
-use crate::embeddings::render::numbers::{count, grouped, number};
+use crate::embeddings::render::numbers::{count, grouped};
 use crate::embeddings::render::words::{self, Tone};
 use crate::wire::escape::html;
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ pub(super) fn header(out: &mut String, report: &ComparisonReport) {
     let _ = write!(
         out,
         "<header class=\"top\">\n<p class=\"eyebrow\">Two embedding versions compared</p>\n\
-         <div class=\"title\"><h1><b class=\"a\">{}</b> <span class=\"to\">→</span> <b class=\"b\">{}</b></h1>{}</div>\n<p class=\"lead\">{}</p>\n",
+         <div class=\"title\"><h1>{} <span class=\"to\">→</span> {}</h1>{}</div>\n<p class=\"lead\">{}</p>\n",
         name(&report.a.name),
         name(&report.b.name),
         badge(words::tone(verdict.kind), words::verdict(verdict.kind)),
@@ -52,7 +52,7 @@ pub(super) fn header(out: &mut String, report: &ComparisonReport) {
 pub(super) fn cards(out: &mut String, report: &ComparisonReport) {
     let mut cards: Vec<String> = Vec::new();
     if let Some(figure) = words::figures(report, FigureGroup::Labels).next() {
-        let sides = words::sides(figure).map(|[a, b]| format!("{a} → {b}, "));
+        let sides = words::sides(figure).map(|[a, b]| format!("{a} → {b}"));
         cards.push(of_figure(figure, &sides.unwrap_or_default()));
     }
     if let Some((lost, gained)) = words::lost_and_gained(report) {
@@ -76,8 +76,8 @@ pub(super) fn cards(out: &mut String, report: &ComparisonReport) {
             "A score threshold moves",
             &format!(
                 "{} <span class=\"soft\">→</span> {}",
-                words::short(row.a),
-                words::short(row.b)
+                words::chosen(row.a),
+                words::score_of(row.b)
             ),
             &format!(
                 "unchanged, {} instead of {} answers pass",
@@ -93,15 +93,20 @@ pub(super) fn cards(out: &mut String, report: &ComparisonReport) {
 
 fn of_figure(figure: &Figure, before: &str) -> String {
     let tone = class(words::direction(figure));
-    let mut below: Vec<String> = Vec::new();
-    if let Some(interval) = words::interval(figure) {
-        below.push(format!("{before}95 % {interval}"));
-    }
-    below.extend(words::yardsticks(figure));
+    let whole = |text: &str| format!("<span class=\"whole\">{}</span>", html(text));
+    let interval = words::interval(figure);
+    let below: Vec<String> = [
+        (!before.is_empty()).then(|| whole(before)),
+        interval.map(|interval| whole(&format!("95 % {interval}"))),
+        words::yardsticks(figure).map(|told| whole(&told)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     card(
         &name(&figure.title),
         &format!("<span class=\"text-{tone}\">{}</span>", words::value(figure)),
-        &html(&below.join("; ")),
+        &below.join(" "),
     )
 }
 
@@ -113,7 +118,7 @@ pub(super) fn gates(out: &mut String, report: &ComparisonReport) {
     if report.gates.is_empty() {
         return;
     }
-    out.push_str("<h2>Gates</h2>\n<div class=\"sheet\"><table class=\"stack\"><thead><tr><th scope=\"col\">fails if</th><th scope=\"col\"></th><th scope=\"col\">why</th></tr></thead><tbody>\n");
+    out.push_str("<h2>Gates</h2>\n<div class=\"sheet\"><table class=\"stack gates\"><thead><tr><th scope=\"col\">fails if</th><th scope=\"col\"></th><th scope=\"col\">why</th></tr></thead><tbody>\n");
     for gate in report.gates.iter().take(MAX_LINES) {
         let (word, tone) = words::outcome(gate.outcome);
         let more = words::more_queries(gate.more_queries)
@@ -123,7 +128,7 @@ pub(super) fn gates(out: &mut String, report: &ComparisonReport) {
             "<tr><td class=\"name\"><code>{}</code></td><td class=\"verdict\">{}</td><td class=\"whole\">{}{more}</td></tr>",
             name(&gate.gate),
             badge(tone, word),
-            sentence(&gate.reason),
+            sentence(&words::stopped(&gate.reason)),
         );
     }
     out.push_str("</tbody></table></div>\n");
@@ -171,16 +176,9 @@ pub(super) fn method(report: &ComparisonReport) -> Option<Section> {
     for line in words::method(&report.method).iter().take(MAX_LINES) {
         let _ = writeln!(body, "<li>{}</li>", sentence(line));
     }
-    let tested = report.figures.iter().filter_map(|figure| {
-        let detectable = figure.detectable.filter(|seen| seen.is_finite())?;
-        Some(format!(
-            "<li>{}: {} would have shown a difference of {} in four cases of five.</li>\n",
-            name(&figure.title),
-            count(figure.n, "query"),
-            number(detectable)
-        ))
-    });
-    body.extend(tested.take(MAX_LINES));
+    for line in words::detectable(report).iter().take(MAX_LINES) {
+        let _ = writeln!(body, "<li>{}</li>", sentence(line));
+    }
     body.push_str("</ul>\n");
     Some(Section {
         id: "method",

@@ -183,7 +183,7 @@ impl Page {
                 &[
                     (Role::of(tone), word),
                     (Role::Strong, &name),
-                    (Role::Plain, &cut(&gate.reason, MAX_SENTENCE)),
+                    (Role::Plain, &words::stopped(&cut(&gate.reason, MAX_SENTENCE))),
                     (Role::Doubtful, &more),
                 ],
                 2,
@@ -285,8 +285,9 @@ impl Page {
 
     fn method(&mut self, report: &ComparisonReport) {
         self.heading("how");
-        for line in words::method(&report.method).iter().take(MAX_LINES) {
-            self.wrapped(&[(Role::Faint, line)], 2, 4);
+        let lines = words::method(&report.method).into_iter().chain(words::detectable(report));
+        for line in lines.take(MAX_LINES) {
+            self.wrapped(&[(Role::Faint, &line)], 2, 4);
         }
     }
 

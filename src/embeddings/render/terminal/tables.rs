@@ -3,7 +3,7 @@
 
 use super::{Line, MAX_LINES, MAX_THRESHOLDS, Page, Role, ascii};
 use crate::embeddings::compare::report::{ComparisonReport, Figure, FigureGroup, Threshold};
-use crate::embeddings::render::numbers::{grouped, number};
+use crate::embeddings::render::numbers::grouped;
 use crate::embeddings::render::words;
 use crate::wire::escape::visible;
 
@@ -75,12 +75,20 @@ impl Table {
 
     /// A row where the terminal is too narrow for a table.
     fn stacked(&self, page: &mut Page, row: &[Cell]) {
+        let cells = self.heads.iter().zip(row).filter(|(_, (_, text))| !text.is_empty());
+        let cells: Vec<(&str, Role, String)> = cells
+            .map(|(head, (role, text))| (head.trim_end_matches(" [95 %]"), *role, text.clone() + ","))
+            .collect();
         let mut pieces: Vec<(Role, &str)> = Vec::new();
-        for (head, (role, text)) in self.heads.iter().zip(row) {
-            if !text.is_empty() {
-                pieces.push((Role::Faint, head));
-                pieces.push((*role, text));
-            }
+        for (index, (head, role, text)) in cells.iter().enumerate() {
+            let text = match index + 1 {
+                1 => text.trim_end_matches(','),
+                all if all == cells.len() => text.trim_end_matches(','),
+                _ => text,
+            };
+            // The first cell is what the others are about.
+            let role = if index == 0 { Role::Strong } else { *role };
+            pieces.extend([(Role::Faint, *head), (role, text)]);
         }
         page.wrapped(&pieces, 2, 4);
     }
@@ -105,7 +113,7 @@ pub(super) fn figures(page: &mut Page, report: &ComparisonReport) {
 
 fn of_figure(figure: &Figure) -> Vec<Cell> {
     let [a, b] = words::sides(figure).unwrap_or_default();
-    let optional = |value: Option<f64>| value.map(number).unwrap_or_default();
+    let optional = |value: Option<f64>| value.map(words::yardstick).unwrap_or_default();
     let wins = figure.win_loss_tie.map(|[wins, losses, ties]| format!("+{wins} -{losses} ={ties}"));
     vec![
         cell(Role::Plain, &words::beginning(&figure.title, 44)),
@@ -137,11 +145,11 @@ pub(super) fn thresholds(page: &mut Page, report: &ComparisonReport) {
 }
 
 fn of_threshold(row: &Threshold) -> Vec<Cell> {
-    let hits = row.hits.map(|hits| hits.map(words::short).join(", "));
+    let hits = row.hits.map(|hits| hits.map(words::two).join(", "));
     let [low, high] = row.b_interval;
     vec![
-        cell(Role::Plain, &words::short(row.a)),
-        cell(Role::Strong, &format!("{} [{}, {}]", words::short(row.b), words::short(low), words::short(high))),
+        cell(Role::Plain, &words::chosen(row.a)),
+        cell(Role::Strong, &format!("{} [{}, {}]", words::score_of(row.b), words::score_of(low), words::score_of(high))),
         cell(Role::Plain, &words::two(row.per_query)),
         cell(Role::Plain, &words::two(row.per_query_unchanged)),
         cell(Role::Plain, &hits.unwrap_or_default()),
