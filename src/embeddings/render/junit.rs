@@ -24,11 +24,17 @@ pub fn junit(report: &ComparisonReport) -> String {
         report.gates.iter().map(of_gate).collect()
     };
     let count = |is_counted: fn(&Outcome) -> bool| {
-        tests.iter().filter(|test| is_counted(&test.outcome)).count()
+        tests
+            .iter()
+            .filter(|test| is_counted(&test.outcome))
+            .count()
     };
     let failures = count(|outcome| matches!(outcome, Outcome::Failed(_)));
     let skipped = count(|outcome| matches!(outcome, Outcome::Skipped(_)));
-    let name = short(&format!("promptgate embeddings compare {} {}", report.a.name, report.b.name));
+    let name = short(&format!(
+        "promptgate embeddings compare {} {}",
+        report.a.name, report.b.name
+    ));
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = writeln!(
         out,
@@ -44,7 +50,11 @@ pub fn junit(report: &ComparisonReport) -> String {
         ("a", &report.a.id.0),
         ("b", &report.b.id.0),
     ] {
-        let _ = writeln!(out, "      <property name=\"{name}\" value=\"{}\"/>", short(value));
+        let _ = writeln!(
+            out,
+            "      <property name=\"{name}\" value=\"{}\"/>",
+            short(value)
+        );
     }
     out.push_str("    </properties>\n");
     let class = short(&format!("{} {}", report.a.name, report.b.name));
@@ -96,7 +106,10 @@ fn of_gate(gate: &GateResult) -> Test {
         GateOutcome::CannotDecide => {
             let more = words::more_queries(gate.more_queries)
                 .map_or_else(String::new, |more| format!(" {more}"));
-            Outcome::Skipped(format!("cannot decide: {}{more}", words::stopped(&gate.reason)))
+            Outcome::Skipped(format!(
+                "cannot decide: {}{more}",
+                words::stopped(&gate.reason)
+            ))
         }
     };
     Test {

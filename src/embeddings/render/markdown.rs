@@ -110,7 +110,13 @@ fn line(out: &mut String, cells: &[String]) {
 
 /// Writes the head of a table; figures stand at the right.
 fn head(out: &mut String, names: &[&str]) {
-    line(out, &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    line(
+        out,
+        &names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>(),
+    );
     let rule = (0..names.len()).map(|column| if column == 0 { "---" } else { "---:" });
     line(out, &rule.map(str::to_owned).collect::<Vec<_>>());
 }
@@ -178,7 +184,10 @@ fn gates(out: &mut String, report: &ComparisonReport) {
             &[
                 code(&cut(&gate.gate, MAX_CELL)),
                 format!("{sign} {word}"),
-                format!("{}{more}", markdown_cell(&words::stopped(&cut(&gate.reason, 300)))),
+                format!(
+                    "{}{more}",
+                    markdown_cell(&words::stopped(&cut(&gate.reason, 300)))
+                ),
             ],
         );
     }
@@ -213,8 +222,16 @@ fn figures(out: &mut String, report: &ComparisonReport) {
             Tone::Bad => " 🔴",
             Tone::Doubtful | Tone::Neutral => "",
         };
-        cells.push(format!("**{}**{}{sign}", words::value(figure), behind(words::interval(figure))));
-        cells.extend([optional(figure.noise), optional(figure.chance), grouped(figure.n)]);
+        cells.push(format!(
+            "**{}**{}{sign}",
+            words::value(figure),
+            behind(words::interval(figure))
+        ));
+        cells.extend([
+            optional(figure.noise),
+            optional(figure.chance),
+            grouped(figure.n),
+        ]);
         line(out, &cells);
     }
     out.push('\n');
@@ -234,7 +251,12 @@ fn thresholds(out: &mut String, report: &ComparisonReport) {
     let step = report.thresholds.len().div_ceil(MAX_THRESHOLDS).max(1);
     let rows: Vec<&Threshold> = report.thresholds.iter().step_by(step).collect();
     let has_hits = rows.iter().any(|row| row.hits.is_some());
-    let mut names = vec!["threshold in A", "in B [95 %]", "pass per query", "unchanged in B"];
+    let mut names = vec![
+        "threshold in A",
+        "in B [95 %]",
+        "pass per query",
+        "unchanged in B",
+    ];
     if has_hits {
         names.push("hits: A, unchanged, mapped");
     }
@@ -258,10 +280,6 @@ fn thresholds(out: &mut String, report: &ComparisonReport) {
 
 fn notes(out: &mut String, report: &ComparisonReport) {
     let mut lines = words::alignment(&report.alignment);
-    if let Some((lost, gained)) = words::lost_and_gained(report) {
-        let among = words::among(report);
-        lines.push(format!("{} lose their answer and {} gain one, {among}.", grouped(lost), grouped(gained)));
-    }
     lines.extend(report.noise.iter().take(2).map(words::noise));
     for line in lines {
         let _ = writeln!(out, "- {}", sentence(&line));
@@ -276,14 +294,8 @@ fn folded(heading: &str, body: &str) -> String {
 /// Writes the queries of a fate, each folded, while there is room.
 fn changed(out: &mut String, report: &ComparisonReport, fate: Fate, room: &mut Room) {
     let queries: Vec<&QueryChange> = words::of_fate(report, fate).collect();
-    if queries.is_empty() {
+    let Some(heading) = words::fate(report, fate) else {
         return;
-    }
-    let what = match (fate, queries.len()) {
-        (Fate::Lost, 1) => "loses its answer",
-        (Fate::Lost, _) => "lose their answer",
-        (_, 1) => "gains an answer",
-        (_, _) => "gain an answer",
     };
     let mut body = String::new();
     let mut shown = 0;
@@ -298,18 +310,22 @@ fn changed(out: &mut String, report: &ComparisonReport, fate: Fate, room: &mut R
     if shown < queries.len() {
         let _ = writeln!(body, "\nand {} more", grouped(queries.len() - shown));
     }
-    room.put(out, Some(folded(&format!("{} {what}", count(queries.len(), "query")), &body)));
+    room.put(out, Some(folded(&heading, &body)));
 }
 
 fn of_query(query: &QueryChange) -> String {
     let mut out = String::new();
     let ranks = query.first_relevant.map_or_else(String::new, |[a, b]| {
-        format!("; first relevant at {} → {}", words::rank(a), words::rank(b))
+        format!(
+            "; first relevant at {} → {}",
+            words::rank(a),
+            words::rank(b)
+        )
     });
     let _ = writeln!(
         out,
         "- {} (overlap {}, RBO {}{ranks})",
-        code(&words::beginning(&words::query(query), MAX_TEXT)),
+        code(&words::beginning(words::query(query), MAX_TEXT)),
         words::two(query.overlap),
         words::two(query.rbo)
     );
@@ -324,7 +340,7 @@ fn of_query(query: &QueryChange) -> String {
 
 fn of_hit(hit: &Hit) -> String {
     let mark = if words::is_relevant(hit) { "⭐ " } else { "" };
-    let text = code(&words::beginning(&words::hit(hit), 90));
+    let text = code(&words::beginning(words::hit(hit), 90));
     format!("{mark}{text} {}", words::two(hit.score))
 }
 
@@ -337,15 +353,27 @@ fn settings(report: &ComparisonReport) -> Option<String> {
     line(&mut body, &["---", "---", "---"].map(str::to_owned));
     for change in report.settings.iter().take(MAX_ROWS) {
         let shown = |value| code(&cut(&words::setting(value), MAX_CELL));
-        line(&mut body, &[cell(&change.setting), shown(&change.before), shown(&change.after)]);
+        line(
+            &mut body,
+            &[
+                cell(&change.setting),
+                shown(&change.before),
+                shown(&change.after),
+            ],
+        );
     }
     body.push('\n');
     more_rows(&mut body, report.settings.len(), MAX_ROWS, "");
-    Some(folded(&format!("{} differ", count(report.settings.len(), "setting")), &body))
+    Some(folded(
+        &format!("{} differ", count(report.settings.len(), "setting")),
+        &body,
+    ))
 }
 
 fn method(report: &ComparisonReport) -> Option<String> {
-    let lines = words::method(&report.method).into_iter().chain(words::detectable(report));
+    let lines = words::method(&report.method)
+        .into_iter()
+        .chain(words::detectable(report));
     let mut body = String::new();
     for line in lines.take(MAX_ROWS) {
         let _ = writeln!(body, "- {}", sentence(&line));

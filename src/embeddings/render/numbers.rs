@@ -41,11 +41,19 @@ pub(super) fn fixed(value: f64, decimals: usize) -> String {
         return "unknown".to_owned();
     }
     let mut text = format!("{value:.decimals$}");
-    let is_round = |text: &str| matches!(text.trim_start_matches('-').trim_end_matches('0'), "1." | "0.");
+    let is_round = |text: &str| {
+        matches!(
+            text.trim_start_matches('-').trim_end_matches('0'),
+            "1." | "0."
+        )
+    };
     let is_exact = value.abs() <= 0.0 || (value.abs() - 1.0).abs() <= 0.0;
     if is_round(&text) && !is_exact {
         let finer = (decimals..=MOST).map(|decimals| format!("{value:.decimals$}"));
-        text = finer.into_iter().find(|text| !is_round(text)).unwrap_or(text);
+        text = finer
+            .into_iter()
+            .find(|text| !is_round(text))
+            .unwrap_or(text);
     }
     real_minus(&text)
 }
@@ -145,7 +153,10 @@ mod tests {
         assert_eq!(signed(-0.0001, 3), "0.000");
         assert_eq!(percent(0.999), "> 99 %");
         assert_eq!(percent(0.0), "0 %");
-        assert_eq!((grouped(1_100), grouped(1_234_567)), ("1100".to_owned(), "1,234,567".to_owned()));
+        assert_eq!(
+            (grouped(1_100), grouped(1_234_567)),
+            ("1100".to_owned(), "1,234,567".to_owned())
+        );
         assert_eq!(count(2, "query"), "2 queries");
     }
 }

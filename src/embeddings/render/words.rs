@@ -59,7 +59,10 @@ pub(super) const fn outcome(outcome: GateOutcome) -> (&'static str, Tone) {
 pub(super) fn more_queries(more: Option<u64>) -> Option<String> {
     let more = usize::try_from(more?).unwrap_or(usize::MAX);
     let queries = if more == 1 { "query" } else { "queries" };
-    Some(format!("About {} more {queries} would decide.", grouped(more)))
+    Some(format!(
+        "About {} more {queries} would decide.",
+        grouped(more)
+    ))
 }
 
 /// Returns a sentence with its full stop, so that another may follow.
@@ -98,8 +101,14 @@ pub(super) const DECIDING: [FigureGroup; 4] = [
 ];
 
 /// Returns the figures of a group.
-pub(super) fn figures(report: &ComparisonReport, group: FigureGroup) -> impl Iterator<Item = &Figure> {
-    report.figures.iter().filter(move |figure| figure.group == group)
+pub(super) fn figures(
+    report: &ComparisonReport,
+    group: FigureGroup,
+) -> impl Iterator<Item = &Figure> {
+    report
+        .figures
+        .iter()
+        .filter(move |figure| figure.group == group)
 }
 
 /// Returns whether a figure is B less A. Then its sign counts, and 0 is where nothing changed.
@@ -145,7 +154,9 @@ pub(super) fn with_interval(figure: &Figure) -> String {
 /// Returns the figures of both sides, as fine as the estimate.
 pub(super) fn sides(figure: &Figure) -> Option<[String; 2]> {
     let decimals = decimals(&figure.estimate, figure.has_interval);
-    figure.sides.map(|sides| sides.map(|side| fixed(side, decimals)))
+    figure
+        .sides
+        .map(|sides| sides.map(|side| fixed(side, decimals)))
 }
 
 /// Returns how a figure is to be taken: only a difference of labels has a direction, and only where its
@@ -169,7 +180,11 @@ pub(super) fn remarks(figure: &Figure) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(p) = figure.p_value {
         let p = chance(p);
-        remarks.push(if p.starts_with('<') { format!("p {p}") } else { format!("p = {p}") });
+        remarks.push(if p.starts_with('<') {
+            format!("p {p}")
+        } else {
+            format!("p = {p}")
+        });
     }
     if let Some([wins, losses, ties]) = figure.win_loss_tie {
         remarks.push(format!(
@@ -192,15 +207,22 @@ pub(super) fn yardstick(value: f64) -> String {
 
 /// Returns what a figure is held against: what noise alone and chance alone give.
 pub(super) fn yardsticks(figure: &Figure) -> Option<String> {
-    let noise = figure.noise.map(|noise| format!("noise {}", yardstick(noise)));
-    let chance = figure.chance.map(|chance| format!("chance {}", yardstick(chance)));
+    let noise = figure
+        .noise
+        .map(|noise| format!("noise {}", yardstick(noise)));
+    let chance = figure
+        .chance
+        .map(|chance| format!("chance {}", yardstick(chance)));
     let parts: Vec<String> = noise.into_iter().chain(chance).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// Returns the queries of a fate.
 pub(super) fn of_fate(report: &ComparisonReport, fate: Fate) -> impl Iterator<Item = &QueryChange> {
-    report.queries.iter().filter(move |query| query.fate == fate)
+    report
+        .queries
+        .iter()
+        .filter(move |query| query.fate == fate)
 }
 
 /// Returns how many queries lose and gain their answer, where labels tell.
@@ -220,14 +242,27 @@ pub(super) fn among(report: &ComparisonReport) -> String {
     }
 }
 
+/// Returns how many queries lose or gain an answer: `3 of 60 queries lose their answer`.
+pub(super) fn fate(report: &ComparisonReport, fate: Fate) -> Option<String> {
+    let number = of_fate(report, fate).count();
+    let told = match (fate, number) {
+        (Fate::Kept, _) | (_, 0) => return None,
+        (Fate::Lost, 1) => "loses its answer",
+        (Fate::Lost, _) => "lose their answer",
+        (Fate::Gained, 1) => "gains an answer",
+        (Fate::Gained, _) => "gain an answer",
+    };
+    Some(format!("{} {} {told}", grouped(number), among(report)))
+}
+
 /// Returns a query as it is called: its text, else its id.
-pub(super) fn query(query: &QueryChange) -> String {
-    one_line(query.text.as_deref().unwrap_or(&query.id))
+pub(super) fn query(query: &QueryChange) -> &str {
+    query.text.as_deref().unwrap_or(&query.id)
 }
 
 /// Returns an answer as it is called: the beginning of its text, else its id.
-pub(super) fn hit(hit: &Hit) -> String {
-    one_line(hit.text.as_deref().unwrap_or(&hit.id))
+pub(super) fn hit(hit: &Hit) -> &str {
+    hit.text.as_deref().unwrap_or(&hit.id)
 }
 
 /// Returns whether an answer is labelled as relevant.
@@ -253,6 +288,10 @@ pub(super) fn typical(report: &ComparisonReport) -> Option<&Threshold> {
 
 /// Returns what a threshold becomes, in a sentence.
 pub(super) fn mapped(row: &Threshold) -> String {
+    if (row.a - row.b).abs() < 0.005 {
+        let (a, b) = (chosen(row.a), score_of(row.b));
+        return format!("Thresholds stay what they are: {a} in A is {b} in B.");
+    }
     format!(
         "A threshold of {} in A is {} in B; left as it is, {} answers per query pass instead of {}.",
         chosen(row.a),
@@ -320,7 +359,10 @@ pub(super) fn alignment(alignment: &Alignment) -> Vec<String> {
     } else {
         ""
     };
-    let mut lines = vec![format!("{} compared{how}.", count(alignment.compared, "item"))];
+    let mut lines = vec![format!(
+        "{} compared{how}.",
+        count(alignment.compared, "item")
+    )];
     let mut left = Vec::new();
     for (number, what) in [
         (alignment.only_a, "only in A"),
@@ -336,9 +378,18 @@ pub(super) fn alignment(alignment: &Alignment) -> Vec<String> {
     }
     for (counts, what) in [
         (alignment.zero, "vectors are zero and left out"),
-        (alignment.not_unit, "vectors are not of length 1, though their space says so"),
-        (alignment.duplicates, "items have a text that another one has too"),
-        (alignment.truncated.map(Option::unwrap_or_default), "texts are longer than the model reads"),
+        (
+            alignment.not_unit,
+            "vectors are not of length 1, though their space says so",
+        ),
+        (
+            alignment.duplicates,
+            "items have a text that another one has too",
+        ),
+        (
+            alignment.truncated.map(Option::unwrap_or_default),
+            "texts are longer than the model reads",
+        ),
     ] {
         if counts != [0, 0] {
             let [a, b] = counts.map(grouped);
@@ -424,9 +475,8 @@ pub(super) fn one_line(text: &str) -> String {
 
 /// Returns at most so many characters of a text on one line, with `…` where something is missing.
 pub(super) fn beginning(text: &str, characters: usize) -> String {
-    let line = one_line(text);
-    match line.char_indices().nth(characters) {
-        None => line,
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default().trim_end()),
+    match text.char_indices().nth(characters) {
+        None => one_line(text),
+        Some((end, _)) => one_line(text.get(..end).unwrap_or_default().trim_end()) + "…",
     }
 }

@@ -102,7 +102,8 @@ fn row(line: &str, before: Option<usize>) -> Result<Option<usize>, String> {
     if !line.starts_with("| ") {
         return Ok(None);
     }
-    let plain = line.replace("\\\\", "").replace("\\|", "");
+    // A backslash right before a bar keeps it in its cell, whatever stands before that.
+    let plain = line.replace("\\|", "");
     let cells = plain.matches('|').count();
     if before.is_some_and(|before| before != cells) {
         return Err(format!("{cells} cells, not {before:?}: {line}"));

@@ -20,12 +20,19 @@ pub(super) fn queries(report: &ComparisonReport) -> Option<Section> {
     }
     // Those that lose their answer first, then those that gain one: they are why somebody looks.
     let order = [Fate::Lost, Fate::Gained, Fate::Kept];
-    let queries = order.into_iter().flat_map(|fate| words::of_fate(report, fate));
+    let queries = order
+        .into_iter()
+        .flat_map(|fate| words::of_fate(report, fate));
     let queries: Vec<&QueryChange> = queries.take(MAX_QUERIES).collect();
-    let is_labelled = report.queries.iter().any(|query| query.first_relevant.is_some());
+    let is_labelled = report
+        .queries
+        .iter()
+        .any(|query| query.first_relevant.is_some());
     let mut body = String::new();
     tools(&mut body, is_labelled);
-    body.push_str("<div class=\"sheet\"><table class=\"stack sortable\" id=\"queries-table\"><thead><tr>");
+    body.push_str(
+        "<div class=\"sheet\"><table class=\"stack sortable\" id=\"queries-table\"><thead><tr>",
+    );
     body.push_str(&sort_head("query", false));
     if is_labelled {
         body.push_str(&sort_head("answer", false));
@@ -43,8 +50,16 @@ pub(super) fn queries(report: &ComparisonReport) -> Option<Section> {
     body.push_str("</table></div>\n<p class=\"tools needs-script\"><button type=\"button\" id=\"queries-more\" hidden>Show more</button></p>\n");
     super::top::left_out(&mut body, report.queries.len(), MAX_QUERIES, "query");
     let aside = match words::lost_and_gained(report) {
-        Some((lost, gained)) => format!("{} lost, {} gained, {}", grouped(lost), grouped(gained), words::among(report)),
-        None => format!("{}, those that changed most first", count(queries.len(), "query")),
+        Some((lost, gained)) => format!(
+            "{} lost, {} gained, {}",
+            grouped(lost),
+            grouped(gained),
+            words::among(report)
+        ),
+        None => format!(
+            "{}, those that changed most first",
+            count(queries.len(), "query")
+        ),
     };
     Some(Section {
         id: "queries",
@@ -71,39 +86,72 @@ fn tools(out: &mut String, is_labelled: bool) {
 
 const fn fate(fate: Fate) -> (&'static str, &'static str) {
     match fate {
-        Fate::Lost => ("lost", "<span class=\"badge bad\"><span aria-hidden=\"true\">✕</span> lost</span>"),
-        Fate::Gained => ("gained", "<span class=\"badge good\"><span aria-hidden=\"true\">✓</span> gained</span>"),
+        Fate::Lost => (
+            "lost",
+            "<span class=\"badge bad\"><span aria-hidden=\"true\">✕</span> lost</span>",
+        ),
+        Fate::Gained => (
+            "gained",
+            "<span class=\"badge good\"><span aria-hidden=\"true\">✓</span> gained</span>",
+        ),
         Fate::Kept => ("kept", "<span class=\"soft\">as before</span>"),
     }
 }
 
 fn row(out: &mut String, query: &QueryChange, is_labelled: bool) {
     let (kind, badge) = fate(query.fate);
-    let same = if query.is_top1_same { "same" } else { "changed" };
+    let same = if query.is_top1_same {
+        "same"
+    } else {
+        "changed"
+    };
     let columns = if is_labelled { 6 } else { 3 };
     let whole = words::query(query);
-    let text = beginning(&whole);
+    let text = beginning(whole);
     // What was cut above is told here.
-    let rest = if whole.chars().count() <= MAX_TEXT { String::new() } else { html(&cut(&whole, MAX_SENTENCE)) + " " };
+    let rest = if whole.chars().count() <= MAX_TEXT {
+        String::new()
+    } else {
+        html(&cut(whole, MAX_SENTENCE)) + " "
+    };
     let _ = write!(
         out,
         "<tbody data-kind=\"{kind} {same}\"><tr class=\"query\"><td class=\"name\"><button type=\"button\" class=\"opener\">{text}</button></td>"
     );
     if is_labelled {
-        let _ = write!(out, "<td class=\"verdict\" data-key=\"{kind}\">{badge}</td>");
+        let _ = write!(
+            out,
+            "<td class=\"verdict\" data-key=\"{kind}\">{badge}</td>"
+        );
     }
     let number = |out: &mut String, label: &str, key: Option<f64>, text: &str| {
-        let key = key.filter(|key| key.is_finite()).map_or_else(String::new, |key| key.to_string());
-        let _ = write!(out, "<td class=\"number\" data-label=\"{label}\" data-key=\"{key}\">{text}</td>");
+        let key = key
+            .filter(|key| key.is_finite())
+            .map_or_else(String::new, |key| key.to_string());
+        let _ = write!(
+            out,
+            "<td class=\"number\" data-label=\"{label}\" data-key=\"{key}\">{text}</td>"
+        );
     };
-    number(out, "overlap", Some(query.overlap), &words::two(query.overlap));
+    number(
+        out,
+        "overlap",
+        Some(query.overlap),
+        &words::two(query.overlap),
+    );
     number(out, "RBO", Some(query.rbo), &words::two(query.rbo));
     if is_labelled {
         let (change, told) = ranks(query);
         number(out, "first relevant", change, &told);
         let delta = query.ndcg.map(|[a, b]| b - a);
         let told = delta.map(|delta| {
-            let tone = if delta < 0.0 { "lost" } else if 0.0 < delta { "gained" } else { "soft" };
+            let tone = if delta < 0.0 {
+                "lost"
+            } else if 0.0 < delta {
+                "gained"
+            } else {
+                "soft"
+            };
             format!("<span class=\"{tone}\">{}</span>", signed(delta, 2))
         });
         number(out, "nDCG", delta, &told.unwrap_or_default());
@@ -122,7 +170,8 @@ fn ranks(query: &QueryChange) -> (Option<f64>, String) {
     let Some([a, b]) = query.first_relevant else {
         return (None, String::new());
     };
-    let place = |rank: Option<usize>| crate::embeddings::render::numbers::real(rank.unwrap_or(1_000));
+    let place =
+        |rank: Option<usize>| crate::embeddings::render::numbers::real(rank.unwrap_or(1_000));
     (
         Some(place(b) - place(a)),
         format!("{} → {}", words::rank(a), words::rank(b)),
@@ -167,9 +216,17 @@ fn entry(out: &mut String, side: &str, (rank, hit): (usize, &Hit), (a, others): 
         ""
     };
     let span = hit.span.as_ref().map_or_else(String::new, |span| {
-        format!(" in {}, bytes {} to {}", name(&span.source), span.start, span.end)
+        format!(
+            " in {}, bytes {} to {}",
+            name(&span.source),
+            span.start,
+            span.end
+        )
     });
-    let text = hit.text.as_ref().map_or_else(String::new, |text| format!("{} ", beginning(text)));
+    let text = hit
+        .text
+        .as_ref()
+        .map_or_else(String::new, |text| format!("{} ", beginning(text)));
     let _ = write!(
         out,
         "<li class=\"{class}\"{key}><span class=\"rank\">{rank}</span><span class=\"text\">{text}<small>{relevant}<code>{}</code>{span}</small></span><span class=\"score\">{}<small>{moved}</small></span></li>",
@@ -199,13 +256,17 @@ pub(super) fn movers(report: &ComparisonReport) -> Option<Section> {
 
 fn mover(out: &mut String, item: &ItemChange, is_open: bool) {
     let open = if is_open { " open=\"\"" } else { "" };
-    let text = words::one_line(item.text.as_deref().unwrap_or(&item.id));
+    let text = item.text.as_deref().unwrap_or(&item.id);
     let _ = write!(
         out,
         "<details class=\"fold\"{open}><summary><span class=\"what\">{} <code>{}</code></span><span class=\"soft\">{}</span></summary><div class=\"inset\">",
-        beginning(&text),
+        beginning(text),
         name(&item.id),
-        html(&format!("overlap {}, RBO {}", words::two(item.overlap), words::two(item.rbo))),
+        html(&format!(
+            "overlap {}, RBO {}",
+            words::two(item.overlap),
+            words::two(item.rbo)
+        )),
     );
     beside(out, &item.a, &item.b, "nearest");
     out.push_str("</div></details>\n");

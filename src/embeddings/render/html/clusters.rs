@@ -14,7 +14,10 @@ pub(super) fn section(report: &ComparisonReport) -> Option<Section> {
     if report.clusters.is_empty() {
         return None;
     }
-    let is_labelled = report.clusters.iter().any(|cluster| cluster.ndcg_delta.is_some());
+    let is_labelled = report
+        .clusters
+        .iter()
+        .any(|cluster| cluster.ndcg_delta.is_some());
     let mut heads = vec![
         sort_head("cluster of A", false),
         sort_head("items", true),
@@ -54,23 +57,42 @@ fn row(out: &mut String, cluster: &ClusterChange, is_labelled: bool) {
         grouped(cluster.items),
         number = cluster.cluster,
     );
-    let cell = |out: &mut String, label: &str, value: Option<f64>, (class, text): (String, String)| {
-        let key = value.filter(|value| value.is_finite()).map_or_else(String::new, |value| value.to_string());
-        let _ = write!(out, "<td class=\"number {class}\" data-label=\"{label}\" data-key=\"{key}\">{text}</td>");
-    };
+    let cell =
+        |out: &mut String, label: &str, value: Option<f64>, (class, text): (String, String)| {
+            let key = value
+                .filter(|value| value.is_finite())
+                .map_or_else(String::new, |value| value.to_string());
+            let _ = write!(
+                out,
+                "<td class=\"number {class}\" data-label=\"{label}\" data-key=\"{key}\">{text}</td>"
+            );
+        };
     let share = |value: Option<f64>| {
         let value = value.filter(|value| value.is_finite());
-        (value.map_or_else(String::new, warmth), value.map(words::two).unwrap_or_default())
+        (
+            value.map_or_else(String::new, warmth),
+            value.map(words::two).unwrap_or_default(),
+        )
     };
     cell(out, "overlap", cluster.overlap, share(cluster.overlap));
-    let [a, b] = cluster.cohesion.map_or([None, None], |sides| sides.map(Some));
+    let [a, b] = cluster
+        .cohesion
+        .map_or([None, None], |sides| sides.map(Some));
     cell(out, "stay together in A", a, share(a));
     cell(out, "in B", b, share(b));
     if is_labelled {
         let delta = cluster.ndcg_delta.filter(|delta| delta.is_finite());
-        let shown = (delta.map_or_else(String::new, leaning), delta.map(|delta| signed(delta, 3)).unwrap_or_default());
+        let shown = (
+            delta.map_or_else(String::new, leaning),
+            delta.map(|delta| signed(delta, 3)).unwrap_or_default(),
+        );
         cell(out, "nDCG, B less A", delta, shown);
-        let _ = write!(out, "<td class=\"number\" data-label=\"queries\" data-key=\"{}\">{}</td>", cluster.queries, grouped(cluster.queries));
+        let _ = write!(
+            out,
+            "<td class=\"number\" data-label=\"queries\" data-key=\"{}\">{}</td>",
+            cluster.queries,
+            grouped(cluster.queries)
+        );
     }
     out.push_str("</tr>\n");
 }
@@ -99,7 +121,17 @@ mod tests {
 
     #[test]
     fn what_changed_is_warm() {
-        assert_eq!((warmth(1.0), warmth(0.5), warmth(0.0)), ("heat-0".to_owned(), "heat-3".to_owned(), "heat-6".to_owned()));
-        assert_eq!((leaning(-0.03), leaning(0.2), leaning(0.0)), ("down-2".to_owned(), "up-4".to_owned(), String::new()));
+        assert_eq!(
+            (warmth(1.0), warmth(0.5), warmth(0.0)),
+            (
+                "heat-0".to_owned(),
+                "heat-3".to_owned(),
+                "heat-6".to_owned()
+            )
+        );
+        assert_eq!(
+            (leaning(-0.03), leaning(0.2), leaning(0.0)),
+            ("down-2".to_owned(), "up-4".to_owned(), String::new())
+        );
     }
 }

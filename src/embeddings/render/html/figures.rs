@@ -47,7 +47,9 @@ fn level_table(out: &mut String, figures: &[&Figure]) {
     if figures.is_empty() {
         return;
     }
-    let has = |yardstick: fn(&Figure) -> Option<f64>| figures.iter().any(|figure| yardstick(figure).is_some());
+    let has = |yardstick: fn(&Figure) -> Option<f64>| {
+        figures.iter().any(|figure| yardstick(figure).is_some())
+    };
     out.push_str("<p class=\"legend\"><span><i class=\"dot\"></i>figure, with its interval</span>");
     if has(|figure| figure.noise) {
         out.push_str("<span><i class=\"noise\"></i>noise: the same texts embedded twice</span>");
@@ -109,7 +111,12 @@ fn level_plot(figure: &Figure) -> String {
     );
     for (mark, class) in [(figure.chance, "chance"), (figure.noise, "noise")] {
         if let Some(mark) = mark.filter(|mark| mark.is_finite()) {
-            let _ = write!(svg, "<path class=\"{class}\" d=\"M{} 3V{}\"/>", px(axis.at(mark)), HEIGHT - 3.0);
+            let _ = write!(
+                svg,
+                "<path class=\"{class}\" d=\"M{} 3V{}\"/>",
+                px(axis.at(mark)),
+                HEIGHT - 3.0
+            );
         }
     }
     dot(&mut svg, axis, figure, "");
@@ -136,7 +143,11 @@ fn dot(svg: &mut String, axis: Axis, figure: &Figure, class: &str) {
             px(high)
         );
     }
-    let _ = write!(svg, "<circle class=\"dot\" cx=\"{}\" cy=\"{middle}\" r=\"3.2\"/></g>", px(axis.at(value)));
+    let _ = write!(
+        svg,
+        "<circle class=\"dot\" cx=\"{}\" cy=\"{middle}\" r=\"3.2\"/></g>",
+        px(axis.at(value))
+    );
 }
 
 fn axis_line(axis: Axis) -> String {
@@ -184,7 +195,11 @@ fn difference_table(out: &mut String, report: &ComparisonReport, figures: &[&Fig
 fn difference_row(out: &mut String, figure: &Figure, axis: Axis, margin: f64) {
     let tone = class(words::direction(figure));
     let [a, b] = words::sides(figure).unwrap_or_default();
-    let told = format!("{}, {}", words::with_interval(figure), words::remarks(figure).join(", "));
+    let told = format!(
+        "{}, {}",
+        words::with_interval(figure),
+        words::remarks(figure).join(", ")
+    );
     let mut svg = plots::open(WIDTH, HEIGHT, &html(&told));
     let (low, high) = (axis.at(-margin), axis.at(margin));
     let _ = write!(
@@ -228,7 +243,10 @@ pub(super) fn histograms(report: &ComparisonReport) -> Option<Section> {
     if panels.is_empty() {
         return None;
     }
-    let has_noise = report.histograms.iter().any(|histogram| histogram.noise.is_some());
+    let has_noise = report
+        .histograms
+        .iter()
+        .any(|histogram| histogram.noise.is_some());
     let noise = if has_noise {
         "<span><i class=\"outline\"></i>the same texts embedded twice with A</span>"
     } else {
@@ -249,10 +267,17 @@ pub(super) fn histograms(report: &ComparisonReport) -> Option<Section> {
 
 fn histogram(report: &ComparisonReport, histogram: &Histogram) -> String {
     let all = histogram.counts.iter().sum::<usize>().max(1);
-    let shares: Vec<f64> = histogram.counts.iter().map(|count| real(*count) / real(all)).collect();
+    let shares: Vec<f64> = histogram
+        .counts
+        .iter()
+        .map(|count| real(*count) / real(all))
+        .collect();
     let noise: Vec<f64> = histogram.noise.as_ref().map_or_else(Vec::new, |counts| {
         let all = counts.iter().sum::<usize>().max(1);
-        counts.iter().map(|count| real(*count) / real(all)).collect()
+        counts
+            .iter()
+            .map(|count| real(*count) / real(all))
+            .collect()
     });
     let tallest = shares.iter().copied().fold(0.0_f64, f64::max).max(1e-9);
     let bins = real(shares.len().max(1));
@@ -276,17 +301,49 @@ fn histogram(report: &ComparisonReport, histogram: &Histogram) -> String {
         // The noise is one tall bar; what is taller than the frame is cut there.
         if let Some(noise) = noise.get(bin).filter(|noise| 0.0 < **noise) {
             let height = (noise / tallest).min(1.0) * (floor - top);
-            let _ = write!(svg, "<rect class=\"outline\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>", px(x + 1.0), px(floor - height), px(slot - 2.0), px(height));
+            let _ = write!(
+                svg,
+                "<rect class=\"outline\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
+                px(x + 1.0),
+                px(floor - height),
+                px(slot - 2.0),
+                px(height)
+            );
         }
         if 0.0 < *share {
             let height = (share / tallest * (floor - top)).max(1.5);
-            let _ = write!(svg, "<rect class=\"bar\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"2\"/>", px(x + 3.0), px(floor - height), px(slot - 6.0), px(height));
-            let _ = write!(svg, "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>", px(x + slot / 2.0), px(floor - height - 4.0), html(&percent(*share)));
+            let _ = write!(
+                svg,
+                "<rect class=\"bar\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"2\"/>",
+                px(x + 3.0),
+                px(floor - height),
+                px(slot - 6.0),
+                px(height)
+            );
+            let _ = write!(
+                svg,
+                "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+                px(x + slot / 2.0),
+                px(floor - height - 4.0),
+                html(&percent(*share))
+            );
         }
     }
-    let _ = write!(svg, "<path class=\"frame\" d=\"M0 {floor}H{}\"/>", plots::PANEL);
-    for (x, anchor, text) in [(0.0, "start", "0"), (0.5, "middle", "0.5"), (1.0, "end", "1")] {
-        let _ = write!(svg, "<text x=\"{}\" y=\"164\" text-anchor=\"{anchor}\">{text}</text>", px(x * plots::PANEL));
+    let _ = write!(
+        svg,
+        "<path class=\"frame\" d=\"M0 {floor}H{}\"/>",
+        plots::PANEL
+    );
+    for (x, anchor, text) in [
+        (0.0, "start", "0"),
+        (0.5, "middle", "0.5"),
+        (1.0, "end", "1"),
+    ] {
+        let _ = write!(
+            svg,
+            "<text x=\"{}\" y=\"164\" text-anchor=\"{anchor}\">{text}</text>",
+            px(x * plots::PANEL)
+        );
     }
     svg.push_str("</svg>");
     let what = match histogram.id.split('.').next() {
@@ -294,7 +351,10 @@ fn histogram(report: &ComparisonReport, histogram: &Histogram) -> String {
         Some("item") => count(all, "item"),
         _ => grouped(all),
     };
-    let figure = report.figures.iter().find(|figure| figure.id == histogram.id);
+    let figure = report
+        .figures
+        .iter()
+        .find(|figure| figure.id == histogram.id);
     let title = figure.map_or_else(
         || format!("<code>{}</code>", name(&histogram.id)),
         |figure| name(&figure.title),
@@ -306,7 +366,9 @@ fn histogram(report: &ComparisonReport, histogram: &Histogram) -> String {
 }
 
 pub(super) fn geometry(report: &ComparisonReport) -> Option<Section> {
-    let figures: Vec<&Figure> = words::figures(report, FigureGroup::Descriptor).take(MAX_ROWS).collect();
+    let figures: Vec<&Figure> = words::figures(report, FigureGroup::Descriptor)
+        .take(MAX_ROWS)
+        .collect();
     if figures.is_empty() {
         return None;
     }

@@ -111,13 +111,20 @@ impl Section {
 fn contents(out: &mut String, sections: &[Section]) {
     out.push_str("<nav aria-label=\"contents\"><ul>");
     for section in sections {
-        let _ = write!(out, "<li><a href=\"#{}\">{}</a></li>", section.id, section.short);
+        let _ = write!(
+            out,
+            "<li><a href=\"#{}\">{}</a></li>",
+            section.id, section.short
+        );
     }
     out.push_str("</ul></nav>\n");
 }
 
 fn hash(text: &str) -> String {
-    format!("sha256-{}", STANDARD.encode(Sha256::digest(text.as_bytes())))
+    format!(
+        "sha256-{}",
+        STANDARD.encode(Sha256::digest(text.as_bytes()))
+    )
 }
 
 /// A name, bounded and escaped.
@@ -162,6 +169,10 @@ fn badge(tone: Tone, text: &str) -> String {
 
 /// A head of a column that sorts by it.
 fn sort_head(label: &str, is_number: bool) -> String {
-    let kind = if is_number { " class=\"number\" data-number=\"1\"" } else { "" };
+    let kind = if is_number {
+        " class=\"number\" data-number=\"1\""
+    } else {
+        ""
+    };
     format!("<th scope=\"col\"{kind}><button type=\"button\">{label}</button></th>")
 }

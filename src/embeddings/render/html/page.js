@@ -216,7 +216,6 @@
     mark();
     isFixed = false;
     toggle.setAttribute("aria-pressed", String(isOne));
-    toggle.textContent = isOne ? "Side by side" : "Both on one plane";
     track.hidden = !isOne;
     panes.classList.toggle("is-one", isOne);
     if (isOne) play.click();

@@ -51,7 +51,9 @@ impl Axis {
         let step = unit * step.unwrap_or(10.0);
         let first = (self.low / step - 1e-9).ceil();
         let ticks = (0_u32..40).map(|index| (first + f64::from(index)) * step);
-        ticks.take_while(|tick| *tick <= self.high + step * 1e-9).collect()
+        ticks
+            .take_while(|tick| *tick <= self.high + step * 1e-9)
+            .collect()
     }
 }
 
@@ -59,7 +61,11 @@ impl Axis {
 pub(super) fn px(place: f64) -> String {
     let text = format!("{place:.1}");
     let text = text.strip_suffix(".0").unwrap_or(&text);
-    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+    if text == "-0" {
+        "0".to_owned()
+    } else {
+        text.to_owned()
+    }
 }
 
 /// Returns what is written at a tick.
@@ -163,7 +169,10 @@ mod tests {
         assert_eq!(px(axis.at(f64::INFINITY)), "110");
         assert_eq!(axis.ticks(5.0).len(), 6);
         assert_eq!(px(-0.01), "0");
-        assert_eq!((tick(0.25), tick(-0.5), tick(-0.000_01)), ("0.25".to_owned(), "−0.5".to_owned(), "0".to_owned()));
+        assert_eq!(
+            (tick(0.25), tick(-0.5), tick(-0.000_01)),
+            ("0.25".to_owned(), "−0.5".to_owned(), "0".to_owned())
+        );
         let none = Axis::over([f64::NAN], 0.0, 1.0);
         assert!(none.low < none.high && !none.ticks(4.0).is_empty());
         let one = Axis::over([0.3, 0.3], 0.0, 1.0);

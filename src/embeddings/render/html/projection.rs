@@ -24,8 +24,20 @@ const MARGIN: f64 = 12.0;
 
 /// The points that are drawn, in the order in which they are.
 fn points(report: &ComparisonReport) -> Vec<&ProjectedItem> {
-    let is_whole = |point: &&ProjectedItem| point.a.iter().chain(&point.b).all(|place| place.is_finite());
-    let mut points: Vec<&ProjectedItem> = report.projection.points.iter().filter(is_whole).take(MAX_POINTS).collect();
+    let is_whole = |point: &&ProjectedItem| {
+        point
+            .a
+            .iter()
+            .chain(&point.b)
+            .all(|place| place.is_finite())
+    };
+    let mut points: Vec<&ProjectedItem> = report
+        .projection
+        .points
+        .iter()
+        .filter(is_whole)
+        .take(MAX_POINTS)
+        .collect();
     // One colour is set for all points of a cluster, so they stand together.
     points.sort_by_key(|point| point.cluster);
     points
@@ -40,7 +52,9 @@ struct Plane {
 impl Plane {
     fn over(points: &[&ProjectedItem]) -> Self {
         let ends = |axis: fn(&[f64; 2]) -> f64| {
-            let places = points.iter().flat_map(|point| [axis(&point.a), axis(&point.b)]);
+            let places = points
+                .iter()
+                .flat_map(|point| [axis(&point.a), axis(&point.b)]);
             places.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), place| {
                 (low.min(place), high.max(place))
             })
@@ -79,6 +93,10 @@ pub(super) fn section(report: &ComparisonReport) -> Option<Section> {
     tools(&mut body, report);
     body.push_str("<div class=\"panes\" id=\"panes\">");
     let arrows = arrows(&points, &plane);
+    let to_b = format!(
+        "<span class=\"only-one\"> → <i class=\"side b\" aria-hidden=\"true\"></i>B <b>{}</b></span>",
+        super::name(&report.b.name)
+    );
     for (side, name) in [("a", &report.a.name), ("b", &report.b.name)] {
         let label = format!(
             "{} of {} on a plane, coloured by clusters of A",
@@ -87,9 +105,10 @@ pub(super) fn section(report: &ComparisonReport) -> Option<Section> {
         );
         let _ = write!(
             body,
-            "<figure class=\"sheet pane\" id=\"pane-{side}\"><figcaption><i class=\"side {side}\" aria-hidden=\"true\"></i>{} <b>{}</b></figcaption><svg viewBox=\"0 0 {PANE} {PANE}\" role=\"img\" aria-label=\"{label}\">",
+            "<figure class=\"sheet pane\" id=\"pane-{side}\"><figcaption><i class=\"side {side}\" aria-hidden=\"true\"></i>{} <b>{}</b>{}</figcaption><svg viewBox=\"0 0 {PANE} {PANE}\" role=\"img\" aria-label=\"{label}\">",
             side.to_uppercase(),
             super::name(name),
+            if side == "a" { to_b.as_str() } else { "" },
         );
         // The arrows are drawn once, and shown in A when both are on one plane.
         if side == "b" {
@@ -100,13 +119,23 @@ pub(super) fn section(report: &ComparisonReport) -> Option<Section> {
         dots(&mut body, &points, &plane, side);
         body.push_str("<g class=\"marks\"></g></svg></figure>");
     }
-    body.push_str("</div>\n<p class=\"told\" id=\"told\" role=\"status\" aria-live=\"polite\"></p>\n");
-    super::top::left_out(&mut body, report.projection.points.len(), MAX_POINTS, "item");
+    body.push_str(
+        "</div>\n<p class=\"told\" id=\"told\" role=\"status\" aria-live=\"polite\"></p>\n",
+    );
+    super::top::left_out(
+        &mut body,
+        report.projection.points.len(),
+        MAX_POINTS,
+        "item",
+    );
     Some(Section {
         id: "plane",
         short: "Plane",
         title: "Before and after",
-        aside: format!("{}, arrows for those that moved most", count(points.len(), "item")),
+        aside: format!(
+            "{}, arrows for those that moved most",
+            count(points.len(), "item")
+        ),
         body,
     })
 }
@@ -133,7 +162,11 @@ fn tools(out: &mut String, report: &ComparisonReport) {
             called(&cluster.words, cluster.cluster, 2)
         );
     }
-    if let Some(more) = clusters.len().checked_sub(MAX_NAMED).filter(|more| 0 < *more) {
+    if let Some(more) = clusters
+        .len()
+        .checked_sub(MAX_NAMED)
+        .filter(|more| 0 < *more)
+    {
         let _ = write!(out, "<span>and {more} more, in the same colours</span>");
     }
     out.push_str("</p>\n");
@@ -144,7 +177,11 @@ pub(super) fn called(typical: &[String], number: usize, most: usize) -> String {
     if typical.is_empty() {
         return format!("cluster {number}");
     }
-    let words: Vec<String> = typical.iter().take(most).map(|word| html(&words::beginning(word, 40))).collect();
+    let words: Vec<String> = typical
+        .iter()
+        .take(most)
+        .map(|word| html(&words::beginning(word, 40)))
+        .collect();
     words.join(", ")
 }
 
@@ -157,7 +194,12 @@ fn dots(out: &mut String, points: &[&ProjectedItem], plane: &Plane, side: &str) 
             if open.is_some() {
                 out.push_str("</g>");
             }
-            let _ = write!(out, "<g class=\"k{}\" data-cluster=\"{}\">", point.cluster % COLOURS, point.cluster);
+            let _ = write!(
+                out,
+                "<g class=\"k{}\" data-cluster=\"{}\">",
+                point.cluster % COLOURS,
+                point.cluster
+            );
             open = Some(point.cluster);
         }
         let [x, y] = plane.at(if side == "a" { point.a } else { point.b });
@@ -171,10 +213,16 @@ fn dots(out: &mut String, points: &[&ProjectedItem], plane: &Plane, side: &str) 
 
 /// Draws where the items that moved most came from: wide where they were, a point where they are.
 fn arrows(points: &[&ProjectedItem], plane: &Plane) -> String {
-    let mut moved: Vec<(f64, &ProjectedItem)> = points.iter().map(|point| (distance(point.a, point.b), *point)).collect();
+    let mut moved: Vec<(f64, &ProjectedItem)> = points
+        .iter()
+        .map(|point| (distance(point.a, point.b), *point))
+        .collect();
     moved.sort_by(|one, other| other.0.total_cmp(&one.0));
     let mut out = String::new();
-    for (_, point) in moved.into_iter().take(MAX_ARROWS.min(points.len() / 10 + 1)) {
+    for (_, point) in moved
+        .into_iter()
+        .take(MAX_ARROWS.min(points.len() / 10 + 1))
+    {
         let ([x, y], [to_x, to_y]) = (plane.at(point.a), plane.at(point.b));
         let length = distance([x, y], [to_x, to_y]);
         if length < 3.0 {
@@ -202,7 +250,10 @@ pub(super) fn data(report: &ComparisonReport) -> String {
         .into_iter()
         .map(|point| {
             let id = visible(&words::one_line(&cut(&point.id, MAX_TEXT)));
-            let text = point.text.as_deref().map(|text| visible(&words::beginning(text, MAX_TEXT)));
+            let text = point
+                .text
+                .as_deref()
+                .map(|text| visible(&words::beginning(text, MAX_TEXT)));
             json!([id, text])
         })
         .collect();
@@ -210,7 +261,12 @@ pub(super) fn data(report: &ComparisonReport) -> String {
         .clusters
         .iter()
         .map(|cluster| {
-            let words: Vec<String> = cluster.words.iter().take(4).map(|word| visible(&words::beginning(word, 40))).collect();
+            let words: Vec<String> = cluster
+                .words
+                .iter()
+                .take(4)
+                .map(|word| visible(&words::beginning(word, 40)))
+                .collect();
             json!([cluster.cluster, words.join(", ")])
         })
         .collect();

@@ -1,8 +1,8 @@
 //! Scores: what a threshold in A becomes in B, pair by pair and in general, as a table and as a line, and how
 //! scores are distributed.
 
-use super::plots::{self, Axis, BELOW, Frame, LEFT, PANEL};
 use super::Section;
+use super::plots::{self, Axis, BELOW, Frame, LEFT, PANEL};
 use crate::embeddings::compare::report::{ComparisonReport, Density, Threshold};
 use crate::embeddings::render::numbers::{count, real};
 use crate::embeddings::render::words;
@@ -19,7 +19,11 @@ const LOW: f64 = 150.0;
 pub(super) fn section(report: &ComparisonReport) -> Option<Section> {
     let mut body = String::new();
     if let Some(row) = words::typical(report) {
-        let _ = writeln!(body, "<p class=\"lead-in\">{}</p>", html(&words::mapped(row)));
+        let _ = writeln!(
+            body,
+            "<p class=\"lead-in\">{}</p>",
+            html(&words::mapped(row))
+        );
     }
     let panels: Vec<String> = curve(report).into_iter().chain(scatter(report)).collect();
     if !panels.is_empty() {
@@ -66,7 +70,13 @@ fn table(out: &mut String, report: &ComparisonReport) {
 
 fn threshold(out: &mut String, row: &Threshold, has_hits: bool) {
     let [low, high] = row.b_interval;
-    let key = |value: f64| if value.is_finite() { format!("{value:.6}") } else { String::new() };
+    let key = |value: f64| {
+        if value.is_finite() {
+            format!("{value:.6}")
+        } else {
+            String::new()
+        }
+    };
     let _ = write!(
         out,
         "<tr data-a=\"{}\" data-b=\"{}\" data-low=\"{}\" data-high=\"{}\"><td class=\"name\">{}</td><td class=\"number value\"><b>{}</b> <span class=\"soft\">[{}, {}]</span></td><td class=\"number\" data-label=\"pass per query\">{}</td><td class=\"number\" data-label=\"unchanged in B\">{}</td>",
@@ -82,9 +92,18 @@ fn threshold(out: &mut String, row: &Threshold, has_hits: bool) {
         words::two(row.per_query_unchanged),
     );
     if has_hits {
-        let shown = row.hits.map(|hits| hits.map(words::two)).unwrap_or_default();
-        for (label, text) in ["hits in A", "in B, unchanged", "in B, mapped"].into_iter().zip(shown) {
-            let _ = write!(out, "<td class=\"number\" data-label=\"{label}\">{text}</td>");
+        let shown = row
+            .hits
+            .map(|hits| hits.map(words::two))
+            .unwrap_or_default();
+        for (label, text) in ["hits in A", "in B, unchanged", "in B, mapped"]
+            .into_iter()
+            .zip(shown)
+        {
+            let _ = write!(
+                out,
+                "<td class=\"number\" data-label=\"{label}\">{text}</td>"
+            );
         }
     }
     out.push_str("</tr>\n");
@@ -141,10 +160,19 @@ fn curve(report: &ComparisonReport) -> Option<String> {
 }
 
 fn scatter(report: &ComparisonReport) -> Option<String> {
-    let pairs = || report.scatter.iter().filter(|pair| pair.a.is_finite() && pair.b.is_finite()).take(MAX_PAIRS);
+    let pairs = || {
+        report
+            .scatter
+            .iter()
+            .filter(|pair| pair.a.is_finite() && pair.b.is_finite())
+            .take(MAX_PAIRS)
+    };
     pairs().next()?;
     let frame = frame(pairs().flat_map(|pair| [pair.a, pair.b]));
-    let label = format!("{} with their scores in A and B, and the monotone line through them", count(pairs().count(), "pair"));
+    let label = format!(
+        "{} with their scores in A and B, and the monotone line through them",
+        count(pairs().count(), "pair")
+    );
     let mut svg = plots::open(PANEL, HEIGHT, &label);
     frame.write(&mut svg);
     for (is_near, class) in [(false, "dots-random"), (true, "dots-near")] {
@@ -186,7 +214,9 @@ fn density(report: &ComparisonReport, of: &str) -> Option<String> {
         let bins = real(density.shares.len());
         let shares = density.shares.iter().enumerate();
         let places = shares.map(|(bin, share)| ((real(bin) + 0.5) * 2.0 / bins - 1.0, *share));
-        places.filter(|(_, share)| share.is_finite()).collect::<Vec<(f64, f64)>>()
+        places
+            .filter(|(_, share)| share.is_finite())
+            .collect::<Vec<(f64, f64)>>()
     };
     let all: Vec<(f64, f64)> = sides.iter().flat_map(|density| centres(density)).collect();
     let tallest = all.iter().map(|(_, share)| *share).fold(0.0_f64, f64::max);
@@ -194,12 +224,24 @@ fn density(report: &ComparisonReport, of: &str) -> Option<String> {
         return None;
     }
     // Where there is next to nothing is left out.
-    let seen = all.iter().filter(|(_, share)| tallest * 0.002 < *share).map(|(place, _)| *place);
+    let seen = all
+        .iter()
+        .filter(|(_, share)| tallest * 0.002 < *share)
+        .map(|(place, _)| *place);
     let x = Axis::over(seen, 4.0, PANEL - 4.0);
-    let x = Axis { low: x.low - 0.05, high: x.high + 0.05, ..x };
+    let x = Axis {
+        low: x.low - 0.05,
+        high: x.high + 0.05,
+        ..x
+    };
     let frame = Frame {
         x,
-        y: Axis { low: 0.0, high: tallest, start: LOW - 20.0, end: 8.0 },
+        y: Axis {
+            low: 0.0,
+            high: tallest,
+            start: LOW - 20.0,
+            end: 8.0,
+        },
         x_name: "",
         y_name: "",
     };
@@ -210,7 +252,13 @@ fn density(report: &ComparisonReport, of: &str) -> Option<String> {
     };
     let middles: Vec<String> = sides
         .iter()
-        .map(|density| format!("{} {}", words::side(density.side), words::score_of(density.quantiles[2])))
+        .map(|density| {
+            format!(
+                "{} {}",
+                words::side(density.side),
+                words::score_of(density.quantiles[2])
+            )
+        })
         .collect();
     let told = format!("in the middle {}", middles.join(", "));
     let mut svg = plots::open(PANEL, LOW, &html(&format!("{title}: {told}")));
@@ -228,7 +276,10 @@ fn density(report: &ComparisonReport, of: &str) -> Option<String> {
         shape(&mut svg, &frame, density, centres(density));
     }
     svg.push_str("</svg>");
-    Some(format!("<figure class=\"sheet\"><figcaption>{title}<small>{}</small></figcaption>{svg}</figure>", html(&told)))
+    Some(format!(
+        "<figure class=\"sheet\"><figcaption>{title}<small>{}</small></figcaption>{svg}</figure>",
+        html(&told)
+    ))
 }
 
 fn shape(svg: &mut String, frame: &Frame<'_>, density: &Density, centres: Vec<(f64, f64)>) {
@@ -238,7 +289,10 @@ fn shape(svg: &mut String, frame: &Frame<'_>, density: &Density, centres: Vec<(f
         .filter(|(place, _)| frame.x.low <= *place && *place <= frame.x.high)
         .collect();
     let ends = |place: Option<&(f64, f64)>| place.map(|(place, _)| (*place, 0.0));
-    let closed = ends(centres.first()).into_iter().chain(centres.iter().copied()).chain(ends(centres.last()));
+    let closed = ends(centres.first())
+        .into_iter()
+        .chain(centres.iter().copied())
+        .chain(ends(centres.last()));
     let _ = write!(
         svg,
         "<path class=\"area-{side}\" d=\"{}Z\"/><path class=\"line-{side}\" d=\"{}\"/>",

@@ -55,17 +55,29 @@ fn rows(report: &ComparisonReport) -> Vec<Row> {
         of("space", |side| side.space_id.short().to_owned()),
         of("length of a vector", |side| side.dimensions.to_string()),
         of("kept as", |side| side.precision.clone()),
-        of("pipeline", |side| side.pipeline_id.chars().take(21).collect()),
+        of("pipeline", |side| {
+            side.pipeline_id.chars().take(21).collect()
+        }),
         of("model", |side| side.space.model.clone()),
         of("revision", |side| or_not(side.space.revision.clone())),
-        of("dimensions asked for", |side| or_not(side.space.dimensions.map(|length| length.to_string()))),
-        of("cut to", |side| or_not(side.space.truncated_to.map(|length| length.to_string()))),
+        of("dimensions asked for", |side| {
+            or_not(side.space.dimensions.map(|length| length.to_string()))
+        }),
+        of("cut to", |side| {
+            or_not(side.space.truncated_to.map(|length| length.to_string()))
+        }),
         of("brought to length 1", |side| yes(side.space.normalised)),
         of("query.prefix", |side| quoted(&side.space.query.prefix)),
         of("query.task", |side| or_not(side.space.query.task.clone())),
-        of("document.prefix", |side| quoted(&side.space.document.prefix)),
-        of("document.task", |side| or_not(side.space.document.task.clone())),
-        of("reads at most", |side| or_not(side.space.max_tokens.map(|most| format!("{most} tokens")))),
+        of("document.prefix", |side| {
+            quoted(&side.space.document.prefix)
+        }),
+        of("document.task", |side| {
+            or_not(side.space.document.task.clone())
+        }),
+        of("reads at most", |side| {
+            or_not(side.space.max_tokens.map(|most| format!("{most} tokens")))
+        }),
         of("adapter", |side| or_not(side.space.adapter.clone())),
     ];
     rows.retain(|row| row.values.iter().any(|value| value != "not set"));
@@ -73,10 +85,16 @@ fn rows(report: &ComparisonReport) -> Vec<Row> {
     let space = serde_json::to_value(&report.a.space).unwrap_or_default();
     let other = serde_json::to_value(&report.b.space).unwrap_or_default();
     let is_shown = |path: &str| holds(&space, path) || holds(&other, path);
-    let changes = report.settings.iter().filter(|change| !is_shown(&change.setting));
+    let changes = report
+        .settings
+        .iter()
+        .filter(|change| !is_shown(&change.setting));
     rows.extend(changes.map(|change| Row {
         setting: change.setting.clone(),
-        values: [words::setting(&change.before), words::setting(&change.after)],
+        values: [
+            words::setting(&change.before),
+            words::setting(&change.after),
+        ],
     }));
     rows
 }
@@ -84,7 +102,9 @@ fn rows(report: &ComparisonReport) -> Vec<Row> {
 /// Whether a value has a field at a path such as `query.prefix`.
 fn holds(value: &Value, path: &str) -> bool {
     let mut parts = path.split('.');
-    parts.try_fold(value, |value, part| value.get(part)).is_some()
+    parts
+        .try_fold(value, |value, part| value.get(part))
+        .is_some()
 }
 
 fn or_not(value: Option<String>) -> String {
@@ -118,7 +138,10 @@ fn table(out: &mut String, report: &ComparisonReport, rows: &[Row]) {
                 "<tr class=\"differs\"><th scope=\"row\">{setting} <span class=\"reader\">differs</span></th><td><del>{a}</del></td><td><ins>{b}</ins></td></tr>"
             );
         } else {
-            let _ = writeln!(out, "<tr><th scope=\"row\">{setting}</th><td>{a}</td><td>{b}</td></tr>");
+            let _ = writeln!(
+                out,
+                "<tr><th scope=\"row\">{setting}</th><td>{a}</td><td>{b}</td></tr>"
+            );
         }
     }
     out.push_str("</tbody></table>");

@@ -105,7 +105,10 @@ fn of_figure(figure: &Figure, before: &str) -> String {
     .collect();
     card(
         &name(&figure.title),
-        &format!("<span class=\"text-{tone}\">{}</span>", words::value(figure)),
+        &format!(
+            "<span class=\"text-{tone}\">{}</span>",
+            words::value(figure)
+        ),
         &below.join(" "),
     )
 }

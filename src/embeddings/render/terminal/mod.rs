@@ -73,7 +73,10 @@ impl Line {
     }
 
     fn width(&self) -> usize {
-        self.pieces.iter().map(|piece| piece.text.chars().count()).sum()
+        self.pieces
+            .iter()
+            .map(|piece| piece.text.chars().count())
+            .sum()
     }
 }
 
@@ -82,7 +85,11 @@ impl Line {
 pub fn plain(lines: &[Line]) -> String {
     let mut out = String::new();
     for line in lines {
-        let text: String = line.pieces.iter().map(|piece| piece.text.as_str()).collect();
+        let text: String = line
+            .pieces
+            .iter()
+            .map(|piece| piece.text.as_str())
+            .collect();
         out.push_str(text.trim_end());
         out.push('\n');
     }
@@ -102,8 +109,8 @@ pub fn terminal(report: &ComparisonReport, width: usize) -> Vec<Line> {
     tables::figures(&mut page, report);
     tables::thresholds(&mut page, report);
     page.noise(report);
-    page.queries(report, Fate::Lost, ("loses its answer", "lose their answer"));
-    page.queries(report, Fate::Gained, ("gains an answer", "gain an answer"));
+    page.queries(report, Fate::Lost);
+    page.queries(report, Fate::Gained);
     page.settings(report);
     page.method(report);
     page.lines
@@ -126,21 +133,22 @@ impl Page {
         let mut line = Line::default();
         line.push(Role::Plain, &" ".repeat(first));
         let mut is_fresh = true;
+        let mut before = Role::Plain;
         for (role, text) in pieces {
             let text = ascii(&visible(&words::one_line(text)));
             for word in text.split(' ').filter(|word| !word.is_empty()) {
                 let room = self.width.saturating_sub(line.width());
                 let needed = word.chars().count() + usize::from(!is_fresh);
                 if !is_fresh && room < needed {
-                    self.lines.push(std::mem::take(&mut line));
+                    self.lines.push(joined(std::mem::take(&mut line)));
                     line.push(Role::Plain, &" ".repeat(rest));
                     is_fresh = true;
                 }
                 if !is_fresh {
-                    line.push(Role::Plain, " ");
+                    line.push(if before == *role { *role } else { Role::Plain }, " ");
                 }
                 line.push(*role, &word.replace('\u{a0}', " "));
-                is_fresh = false;
+                (is_fresh, before) = (false, *role);
             }
         }
         self.lines.push(joined(line));
@@ -152,7 +160,11 @@ impl Page {
         let word = words::verdict(verdict.kind);
         let role = Role::of(words::tone(verdict.kind));
         self.wrapped(&[(Role::Strong, &cut(&title, 200)), (role, word)], 0, 2);
-        self.wrapped(&[(Role::Plain, &cut(&verdict.sentence, MAX_SENTENCE))], 2, 2);
+        self.wrapped(
+            &[(Role::Plain, &cut(&verdict.sentence, MAX_SENTENCE))],
+            2,
+            2,
+        );
         if let Some(more) = words::more_queries(verdict.more_queries) {
             self.wrapped(&[(Role::Doubtful, &more)], 2, 2);
         }
@@ -165,7 +177,11 @@ impl Page {
             let word = format!("{}:", words::verdict(finding.kind));
             let role = Role::of(words::tone(finding.kind));
             let sentence = cut(&finding.sentence, MAX_SENTENCE);
-            self.wrapped(&[(Role::Plain, "-"), (role, &word), (Role::Plain, &sentence)], 2, 4);
+            self.wrapped(
+                &[(Role::Plain, "-"), (role, &word), (Role::Plain, &sentence)],
+                2,
+                4,
+            );
         }
         self.left_out(words::findings(report).count(), MAX_LINES);
     }
@@ -183,7 +199,10 @@ impl Page {
                 &[
                     (Role::of(tone), word),
                     (Role::Strong, &name),
-                    (Role::Plain, &words::stopped(&cut(&gate.reason, MAX_SENTENCE))),
+                    (
+                        Role::Plain,
+                        &words::stopped(&cut(&gate.reason, MAX_SENTENCE)),
+                    ),
                     (Role::Doubtful, &more),
                 ],
                 2,
@@ -199,7 +218,15 @@ impl Page {
             let id: String = side.id.0.chars().take(17).collect();
             let told = format!("{}, {id}", words::snapshot(side));
             let called = cut(&side.name, 200);
-            self.wrapped(&[(Role::Faint, name), (Role::Strong, &called), (Role::Plain, &told)], 2, 4);
+            self.wrapped(
+                &[
+                    (Role::Faint, name),
+                    (Role::Strong, &called),
+                    (Role::Plain, &told),
+                ],
+                2,
+                4,
+            );
         }
         for line in words::alignment(&report.alignment) {
             self.wrapped(&[(Role::Plain, &line)], 2, 4);
@@ -216,16 +243,18 @@ impl Page {
         }
     }
 
-    fn queries(&mut self, report: &ComparisonReport, fate: Fate, (one, many): (&str, &str)) {
-        let count = words::of_fate(report, fate).count();
-        if count == 0 {
+    fn queries(&mut self, report: &ComparisonReport, fate: Fate) {
+        let Some(heading) = words::fate(report, fate) else {
             return;
-        }
-        let told = if count == 1 { one } else { many };
+        };
         self.lines.push(Line::default());
-        let role = if fate == Fate::Lost { Role::Bad } else { Role::Good };
-        let heading = format!("{} {told},", super::numbers::count(count, "query"));
-        self.wrapped(&[(role, &heading), (Role::Plain, &words::among(report))], 0, 2);
+        let role = if fate == Fate::Lost {
+            Role::Bad
+        } else {
+            Role::Good
+        };
+        self.wrapped(&[(role, &heading)], 0, 2);
+        let count = words::of_fate(report, fate).count();
         for query in words::of_fate(report, fate).take(MAX_QUERIES) {
             self.query(query);
         }
@@ -233,8 +262,12 @@ impl Page {
     }
 
     fn query(&mut self, query: &QueryChange) {
-        let name = words::beginning(&words::query(query), MAX_TEXT);
-        let mut told = format!("overlap {}, RBO {}", words::two(query.overlap), words::two(query.rbo));
+        let name = words::beginning(words::query(query), MAX_TEXT);
+        let mut told = format!(
+            "overlap {}, RBO {}",
+            words::two(query.overlap),
+            words::two(query.rbo)
+        );
         if let Some([a, b]) = query.first_relevant {
             told.push_str(&format!(
                 ", first relevant at {} -> {}",
@@ -257,7 +290,10 @@ impl Page {
         let room = self.width.saturating_sub(indent).max(MIN_WIDTH / 2);
         let mut line = Line::default();
         line.push(Role::Faint, &format!("    {}", ascii(&head)));
-        line.push(Role::Plain, &ascii(&visible(&words::beginning(&words::hit(hit), room - 1))));
+        line.push(
+            Role::Plain,
+            &ascii(&visible(&words::beginning(words::hit(hit), room - 1))),
+        );
         self.lines.push(line);
     }
 
@@ -268,7 +304,10 @@ impl Page {
         self.heading("settings that differ");
         for change in report.settings.iter().take(MAX_LINES) {
             let name = format!("{}:", cut(&change.setting, 120));
-            let (before, after) = (words::setting(&change.before), words::setting(&change.after));
+            let (before, after) = (
+                words::setting(&change.before),
+                words::setting(&change.after),
+            );
             self.wrapped(
                 &[
                     (Role::Faint, &name),
@@ -285,7 +324,9 @@ impl Page {
 
     fn method(&mut self, report: &ComparisonReport) {
         self.heading("how");
-        let lines = words::method(&report.method).into_iter().chain(words::detectable(report));
+        let lines = words::method(&report.method)
+            .into_iter()
+            .chain(words::detectable(report));
         for line in lines.take(MAX_LINES) {
             self.wrapped(&[(Role::Faint, &line)], 2, 4);
         }
@@ -298,7 +339,7 @@ impl Page {
     }
 }
 
-/// Joins neighbouring pieces that stand for the same; blanks belong to either side.
+/// Joins neighbouring pieces that stand for the same.
 fn joined(line: Line) -> Line {
     let mut out = Line::default();
     for piece in line.pieces {

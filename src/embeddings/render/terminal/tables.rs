@@ -17,7 +17,10 @@ pub(super) struct Table {
 }
 
 pub(super) fn cell(role: Role, text: &str) -> Cell {
-    (role, ascii(&visible(&words::one_line(text))).replace('\u{a0}', " "))
+    (
+        role,
+        ascii(&visible(&words::one_line(text))).replace('\u{a0}', " "),
+    )
 }
 
 impl Table {
@@ -34,12 +37,18 @@ impl Table {
 
     pub(super) fn write(mut self, page: &mut Page) {
         self.without_empty_columns();
-        let heads = self.heads.iter().map(|head| (Role::Faint, (*head).to_owned()));
+        let heads = self
+            .heads
+            .iter()
+            .map(|head| (Role::Faint, (*head).to_owned()));
         let mut lines = vec![heads.collect::<Vec<Cell>>()];
         lines.append(&mut self.rows);
         let width = |column: usize| {
             let cells = lines.iter().filter_map(|line| line.get(column));
-            cells.map(|(_, text)| text.chars().count()).max().unwrap_or(0)
+            cells
+                .map(|(_, text)| text.chars().count())
+                .max()
+                .unwrap_or(0)
         };
         let widths: Vec<usize> = (0..self.heads.len()).map(width).collect();
         if page.width < widths.iter().map(|width| width + 2).sum() {
@@ -53,7 +62,10 @@ impl Table {
             for ((role, text), width) in row.iter().zip(&widths) {
                 line.push(Role::Plain, "  ");
                 line.push(*role, text);
-                line.push(Role::Plain, &" ".repeat(width.saturating_sub(text.chars().count())));
+                line.push(
+                    Role::Plain,
+                    &" ".repeat(width.saturating_sub(text.chars().count())),
+                );
             }
             page.lines.push(super::joined(line));
         }
@@ -75,20 +87,29 @@ impl Table {
 
     /// A row where the terminal is too narrow for a table.
     fn stacked(&self, page: &mut Page, row: &[Cell]) {
-        let cells = self.heads.iter().zip(row).filter(|(_, (_, text))| !text.is_empty());
+        let cells = self
+            .heads
+            .iter()
+            .zip(row)
+            .filter(|(_, (_, text))| !text.is_empty());
         let cells: Vec<(&str, Role, String)> = cells
-            .map(|(head, (role, text))| (head.trim_end_matches(" [95 %]"), *role, text.clone() + ","))
+            .enumerate()
+            .map(|(index, (head, (role, text)))| {
+                // The first cell is what the others are about.
+                let (role, end) = if index == 0 {
+                    (Role::Strong, ":")
+                } else {
+                    (*role, ",")
+                };
+                (head.trim_end_matches(" [95 %]"), role, text.clone() + end)
+            })
             .collect();
         let mut pieces: Vec<(Role, &str)> = Vec::new();
-        for (index, (head, role, text)) in cells.iter().enumerate() {
-            let text = match index + 1 {
-                1 => text.trim_end_matches(','),
-                all if all == cells.len() => text.trim_end_matches(','),
-                _ => text,
-            };
-            // The first cell is what the others are about.
-            let role = if index == 0 { Role::Strong } else { *role };
-            pieces.extend([(Role::Faint, *head), (role, text)]);
+        for (head, role, text) in &cells {
+            pieces.extend([(Role::Faint, *head), (*role, text.as_str())]);
+        }
+        if let Some((_, text)) = pieces.last_mut() {
+            *text = text.trim_end_matches(',');
         }
         page.wrapped(&pieces, 2, 4);
     }
@@ -114,12 +135,17 @@ pub(super) fn figures(page: &mut Page, report: &ComparisonReport) {
 fn of_figure(figure: &Figure) -> Vec<Cell> {
     let [a, b] = words::sides(figure).unwrap_or_default();
     let optional = |value: Option<f64>| value.map(words::yardstick).unwrap_or_default();
-    let wins = figure.win_loss_tie.map(|[wins, losses, ties]| format!("+{wins} -{losses} ={ties}"));
+    let wins = figure
+        .win_loss_tie
+        .map(|[wins, losses, ties]| format!("+{wins} -{losses} ={ties}"));
     vec![
         cell(Role::Plain, &words::beginning(&figure.title, 44)),
         cell(Role::Plain, &a),
         cell(Role::Plain, &b),
-        cell(Role::of(words::direction(figure)), &words::with_interval(figure)),
+        cell(
+            Role::of(words::direction(figure)),
+            &words::with_interval(figure),
+        ),
         cell(Role::Plain, &optional(figure.noise)),
         cell(Role::Plain, &optional(figure.chance)),
         cell(Role::Faint, &grouped(figure.n)),
@@ -133,7 +159,13 @@ pub(super) fn thresholds(page: &mut Page, report: &ComparisonReport) {
         return;
     }
     page.heading("what a score threshold in A becomes in B");
-    let mut table = Table::new(&["A", "B [95 %]", "pass per query", "unchanged in B", "hits: A, unchanged, mapped"]);
+    let mut table = Table::new(&[
+        "A",
+        "B [95 %]",
+        "pass per query",
+        "unchanged in B",
+        "hits: A, unchanged, mapped",
+    ]);
     let step = report.thresholds.len().div_ceil(MAX_THRESHOLDS).max(1);
     for row in report.thresholds.iter().step_by(step) {
         table.row(of_threshold(row));
@@ -149,7 +181,15 @@ fn of_threshold(row: &Threshold) -> Vec<Cell> {
     let [low, high] = row.b_interval;
     vec![
         cell(Role::Plain, &words::chosen(row.a)),
-        cell(Role::Strong, &format!("{} [{}, {}]", words::score_of(row.b), words::score_of(low), words::score_of(high))),
+        cell(
+            Role::Strong,
+            &format!(
+                "{} [{}, {}]",
+                words::score_of(row.b),
+                words::score_of(low),
+                words::score_of(high)
+            ),
+        ),
         cell(Role::Plain, &words::two(row.per_query)),
         cell(Role::Plain, &words::two(row.per_query_unchanged)),
         cell(Role::Plain, &hits.unwrap_or_default()),
