@@ -15,9 +15,10 @@ pub mod item;
 pub mod name;
 pub mod pipeline;
 pub mod ranking;
+pub mod render;
 pub mod rows;
-pub mod snapshots;
 pub mod search;
+pub mod snapshots;
 pub mod space;
 pub mod vault;
 

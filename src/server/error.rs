@@ -342,6 +342,7 @@ impl From<embeddings::Error> for ApiError {
             embeddings::Error::SpaceMismatch { .. } => StatusCode::CONFLICT,
             embeddings::Error::InvalidName { .. }
             | embeddings::Error::InvalidSelector { .. }
+            | embeddings::Error::Compare(_)
             | embeddings::Error::Search(_) => match error.blame() {
                 Blame::Client => StatusCode::BAD_REQUEST,
                 Blame::Provider | Blame::Gateway => return Self::internal(&describe(&error)),

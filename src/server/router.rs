@@ -3,7 +3,7 @@
 use crate::server::error::ApiError;
 use crate::server::layers::Door;
 use crate::server::routes::{
-    audit, calls, chat, embeddings, evals, health, history, keys, models, prompts, releases,
+    audit, calls, chat, comparisons, embeddings, evals, health, history, keys, models, prompts, releases,
     schedules, snapshots, sync, usage,
 };
 use crate::server::{AdminState, CallState, DataState, layers};
@@ -117,6 +117,7 @@ fn embeddings_api() -> Router<AdminState> {
         .route("/items", delete(snapshots::delete_item))
         .route("/gc", post(snapshots::collect_garbage))
         .route("/search", post(snapshots::search))
+        .route("/compare", post(comparisons::create))
         .route("/declared", get(snapshots::declared))
 }
 

@@ -94,7 +94,7 @@ struct NoiseOf {
 }
 
 /// Reads a body that must be JSON of a shape.
-async fn read<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
+pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
     let limits = BodyLimits {
         bytes: PART_BYTES,
         total: PART_TOTAL,
@@ -225,10 +225,15 @@ pub(crate) async fn run(
 ) -> Result<Response, ApiError> {
     let options: RunOptions = read(body).await?;
     let watched = room.run(&id, options).await?;
-    let mut response = Response::new(Body::from_stream(lines(watched).map(Ok::<_, Infallible>)));
+    Ok(ndjson(lines(watched)))
+}
+
+/// An answer of one JSON object a line, each sent as soon as it is known.
+pub(super) fn ndjson(lines: impl Stream<Item = Bytes> + Send + 'static) -> Response {
+    let mut response = Response::new(Body::from_stream(lines.map(Ok::<_, Infallible>)));
     let kind = HeaderValue::from_static("application/x-ndjson");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    Ok(response)
+    response
 }
 
 /// The lines of who follows: the plan once, the newest progress not too often, the end.
@@ -264,7 +269,8 @@ fn told(progress: &Progress, is_planned: bool) -> (Bytes, bool) {
     (text.into(), is_planned || progress.plan.is_some())
 }
 
-fn line(value: &Value) -> Bytes {
+/// A JSON object and the end of its line.
+pub(super) fn line(value: &Value) -> Bytes {
     let mut text = value.to_string().into_bytes();
     text.push(b'\n');
     text.into()
