@@ -37,8 +37,8 @@ pub use stream::RecordedStream;
 pub use upstreams::{CurrentUpstreams, Upstreams};
 
 use crate::domain::{
-    BodyFormat, CallState, Caller, Cost, Durability, EmbeddingStamp, PromptReference, PromptStamp, ReleaseDecision,
-    TokenUsage,
+    BodyFormat, CallState, Caller, Cost, Durability, EmbeddingStamp, PromptReference, PromptStamp,
+    ReleaseDecision, TokenUsage,
 };
 use crate::prompts::{Prompts, Released, StickyKeys};
 use crate::proxy::attempts::{Reply, Sending, Success};

@@ -3,8 +3,8 @@
 use crate::server::error::ApiError;
 use crate::server::layers::Door;
 use crate::server::routes::{
-    audit, calls, chat, comparisons, embeddings, evals, health, history, keys, models, prompts, releases,
-    schedules, snapshots, sync, usage,
+    audit, calls, chat, comparisons, embeddings, evals, health, history, keys, models, prompts,
+    releases, schedules, snapshots, sync, usage,
 };
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;

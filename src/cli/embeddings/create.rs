@@ -273,7 +273,10 @@ pub(super) async fn run(
         return Ok(());
     };
     if !made.is_new {
-        output::say(&format!("nothing has changed: this is {}\n", snapshot.name()));
+        output::say(&format!(
+            "nothing has changed: this is {}\n",
+            snapshot.name()
+        ));
     }
     output::put(&describe(&json!(snapshot)))
 }

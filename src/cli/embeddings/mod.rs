@@ -1,5 +1,6 @@
 //! `promptgate embeddings …`: corpora are read from files here, snapshots are made behind the admin plane.
 
+mod compare;
 mod create;
 mod list;
 mod progress;
@@ -19,6 +20,9 @@ pub(crate) enum EmbeddingsCommand {
     /// Find the items of snapshots that are nearest to a text, each in its own space.
     #[command(after_help = search::HELP)]
     Search(search::SearchArguments),
+    /// Compare two snapshots: what changes for whom, how sure that is, and what follows.
+    #[command(after_help = compare::HELP)]
+    Compare(Box<compare::CompareArguments>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -51,8 +55,9 @@ pub(crate) async fn run(
     // A name may be a label of the file: a broken file is told before anything is done.
     app::declared(&reach::config(common, environment)?.embeddings)?;
     match command {
-        EmbeddingsCommand::Search(arguments) => {
-            search::run(&arguments, common, environment).await
+        EmbeddingsCommand::Search(arguments) => search::run(&arguments, common, environment).await,
+        EmbeddingsCommand::Compare(arguments) => {
+            compare::run(&arguments, common, environment).await
         }
         EmbeddingsCommand::Snapshot(command) => match command {
             SnapshotCommand::Create(arguments) => {
@@ -64,9 +69,7 @@ pub(crate) async fn run(
                 tend::verify(&arguments, common, environment).await
             }
             SnapshotCommand::Diff(arguments) => tend::diff(&arguments, common, environment).await,
-            SnapshotCommand::Noise(arguments) => {
-                tend::noise(&arguments, common, environment).await
-            }
+            SnapshotCommand::Noise(arguments) => tend::noise(&arguments, common, environment).await,
             SnapshotCommand::DeleteItem(arguments) => {
                 tend::delete_item(&arguments, common, environment).await
             }
@@ -94,7 +97,12 @@ mod tests {
 
     #[test]
     fn numbers_are_readable() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1 000"), (12_345_678, "12 345 678")] {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1 000"),
+            (12_345_678, "12 345 678"),
+        ] {
             assert_eq!(thousands(number), text);
         }
     }

@@ -45,6 +45,11 @@ impl ProgressLine {
         self.put(&line(progress));
     }
 
+    /// Shows what is being done.
+    pub(crate) fn step(&mut self, text: &str) {
+        self.put(text);
+    }
+
     fn put(&mut self, text: &str) {
         if self.is_terminal {
             output::say(&format!("{ERASE}{text}"));
@@ -110,7 +115,11 @@ pub(crate) fn plan_in_words(plan: &Plan) -> String {
     if plan.to_send == 0 {
         return text;
     }
-    let requests = if plan.requests == 1 { "request" } else { "requests" };
+    let requests = if plan.requests == 1 {
+        "request"
+    } else {
+        "requests"
+    };
     let _ = write!(
         text,
         "; {} tokens in {} {requests}, ",

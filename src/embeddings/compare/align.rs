@@ -28,17 +28,6 @@ pub(super) struct Aligned {
     pub(super) notes: Vec<String>,
 }
 
-impl Aligned {
-    /// Returns how many units the whole lists of a side can name.
-    pub(super) fn reachable(&self) -> usize {
-        let counts = self.units.iter().map(|units| {
-            let found: HashSet<usize> = units.iter().flatten().copied().collect();
-            found.len()
-        });
-        counts.min().unwrap_or(0)
-    }
-}
-
 /// Aligns two sides.
 ///
 /// # Errors
@@ -254,15 +243,13 @@ impl<'a> Targets<'a> {
 
     /// Returns the unit of an item by its name.
     pub(super) fn item(&self, id: &str) -> Option<usize> {
-        let found = self
-            .ids
+        self.ids
             .iter()
             .zip(&self.aligned.units)
             .find_map(|(ids, units)| {
                 let row = ids.get(id)?;
                 units.get(*row).copied().flatten()
-            });
-        found
+            })
     }
 
     /// Returns the grades of the units that a query's labels point at, and how many labels point at nothing

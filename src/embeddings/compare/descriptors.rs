@@ -48,21 +48,21 @@ fn folds(context: &Context<'_>, units: &[usize]) -> Result<Vec<Moments>, Error> 
     let mut folds: Vec<Moments> = (0..FOLDS).map(|_| Moments::new(a, b)).collect();
     for block in units.chunks(BLOCK) {
         let [rows_a, rows_b] = read(context, block)?;
+        let (first, second) = folds.split_at_mut(FOLDS / 2);
         thread::scope(|scope| {
-            for (first, pair) in folds.chunks_mut(FOLDS / 2).enumerate() {
-                let (rows_a, rows_b) = (&rows_a, &rows_b);
-                scope.spawn(move || {
-                    for (place, fold) in pair.iter_mut().enumerate() {
-                        let start = first * (FOLDS / 2) + place;
-                        let (a, b) = (every(rows_a, start), every(rows_b, start));
-                        // Rows were read in pairs: they fit.
-                        let _ = fold.add(&a, &b);
-                    }
-                });
-            }
+            scope.spawn(|| add_to(first, 0, &rows_a, &rows_b));
+            add_to(second, FOLDS / 2, &rows_a, &rows_b);
         });
     }
     Ok(folds)
+}
+
+/// Adds to each fold the rows that are its own; `place` is the place of the first of these folds.
+fn add_to(folds: &mut [Moments], place: usize, a: &Matrix, b: &Matrix) {
+    for (fold, start) in folds.iter_mut().zip(place..) {
+        // Rows were read in pairs: they fit.
+        let _ = fold.add(&every(a, start), &every(b, start));
+    }
 }
 
 /// Every so many-th row from `start` on.

@@ -66,6 +66,11 @@ impl Asked {
         }
     }
 
+    /// One more than there is to find: an item does not find itself, a query may find everything.
+    fn choices(self, context: &Context<'_>) -> usize {
+        context.aligned.count + usize::from(self == Self::Queries)
+    }
+
     const fn whose(self) -> &'static str {
         match self {
             Self::Queries => "answers to queries",
@@ -82,20 +87,14 @@ pub(super) fn of_changes(changes: &Changes, asked: Asked, context: &Context<'_>)
         return Vec::new();
     }
     let population = (asked == Asked::Items).then_some(context.aligned.count);
-    let mut columns: Vec<Vec<f64>> = changes
-        .overlaps
-        .iter()
-        .map(|(_, shares)| shares.clone())
-        .collect();
+    let overlaps = changes.overlaps.iter().map(|(_, shares)| shares.clone());
+    let mut columns: Vec<Vec<f64>> = overlaps.collect();
     let lengths = columns.len();
     columns.extend([changes.jaccard.clone(), changes.rbo.clone()]);
     columns.push(changes.gaps.iter().map(|[a, b]| b - a).collect());
-    let spreads = match asked {
-        Asked::Items => None,
-        Asked::Queries => Joint::new(&columns).and_then(|joint| {
-            joint.bootstrap(settings.resamples, settings.confidence, settings.seed)
-        }),
-    };
+    let joint = Joint::new(&columns).filter(|_| asked == Asked::Queries);
+    let spreads = joint
+        .and_then(|joint| joint.bootstrap(settings.resamples, settings.confidence, settings.seed));
     let spread = |column: usize| spreads.as_ref().and_then(|all| all.get(column)).copied();
     let of = |shares: &[f64], k: usize, column: usize| {
         of_shares(shares, k, population, settings.confidence, spread(column))
@@ -103,50 +102,47 @@ pub(super) fn of_changes(changes: &Changes, asked: Asked, context: &Context<'_>)
     let k = context.k();
     let mut figures = Vec::new();
     for (column, (length, shares)) in changes.overlaps.iter().enumerate() {
-        let by_chance = chance(
-            *length,
-            context.aligned.count + usize::from(asked == Asked::Queries),
-        );
         let overlap = of(shares, *length, column);
-        figures.extend(with(
-            asked,
-            &format!("overlap@{length}"),
-            overlap,
-            shares.len(),
-            |figure| {
-                figure.title = format!(
-                    "Share of the first {length} {} that both have",
-                    asked.whose()
-                );
-                figure.chance = by_chance;
-            },
-        ));
-        if *length == k {
-            figures.extend(corrected(asked, k, overlap, by_chance, shares.len()));
-        }
+        figures.extend(overlaps_at(asked, *length, overlap, shares.len(), context));
     }
     let jaccard = of(&changes.jaccard, k, lengths);
-    figures.extend(with(
-        asked,
-        &format!("jaccard@{k}"),
-        jaccard,
-        changes.jaccard.len(),
-        |figure| {
-            figure.title = format!("Jaccard index of the first {k}");
-        },
-    ));
+    let (name, n) = (format!("jaccard@{k}"), changes.jaccard.len());
+    figures.extend(with(asked, &name, jaccard, n, |figure| {
+        figure.title = format!("Jaccard index of the first {k}");
+    }));
     let rbo = of(&changes.rbo, k, lengths + 1);
-    figures.extend(with(asked, "rbo", rbo, changes.rbo.len(), |figure| {
+    figures.extend(with(asked, "rbo", rbo, n, |figure| {
         figure.title = "Rank-biased overlap (p = 0.9)".to_owned();
     }));
     let top1 = of_yes(&changes.top1, population, settings.confidence);
-    figures.extend(with(asked, "top1", top1, changes.top1.len(), |figure| {
+    figures.extend(with(asked, "top1", top1, n, |figure| {
         figure.title = "Same first answer".to_owned();
-        figure.chance = chance(1, context.aligned.count);
+        figure.chance = chance(1, asked.choices(context));
     }));
     figures.extend(tau(changes, asked));
     figures.extend(gap(changes, asked, k, spread(lengths + 2)));
     figures
+}
+
+/// The overlap at a length, and, at the headline's, what of it is beyond chance.
+fn overlaps_at(
+    asked: Asked,
+    length: usize,
+    overlap: Option<Estimate>,
+    n: usize,
+    context: &Context<'_>,
+) -> Vec<Figure> {
+    let by_chance = chance(length, asked.choices(context));
+    let made = with(asked, &format!("overlap@{length}"), overlap, n, |figure| {
+        figure.title = format!(
+            "Share of the first {length} {} that both have",
+            asked.whose()
+        );
+        figure.chance = by_chance;
+    });
+    let is_headline = length == context.k();
+    let corrected = is_headline.then(|| corrected(asked, length, overlap, by_chance, n));
+    made.into_iter().chain(corrected.flatten()).collect()
 }
 
 fn with(

@@ -77,17 +77,7 @@ impl Joint {
             let exact = columns.iter().map(|column| sign_flip(column, seed));
             return exact.map(|test| Some(test?.p_value)).collect();
         }
-        let sums = self.in_parts(flips, seed, |random, sums| {
-            for rows in self.values.chunks(self.width * 64) {
-                let mut bits = random.bits();
-                for row in rows.chunks(self.width) {
-                    let sign = if bits & 1 == 0 { 1.0 } else { -1.0 };
-                    let pairs = sums.iter_mut().zip(row);
-                    pairs.for_each(|(sum, value)| *sum += sign * value);
-                    bits >>= 1;
-                }
-            }
-        });
+        let sums = self.in_parts(flips, seed, |random, sums| self.flip(random, sums));
         let chances = columns.iter().enumerate().map(|(place, column)| {
             let sum: f64 = column.iter().sum();
             let size: f64 = column.iter().map(|value| value.abs()).sum();
@@ -97,6 +87,19 @@ impl Joint {
             Some((1.0 + hits as f64) / (1.0 + (sums.len() / self.width) as f64))
         });
         chances.collect()
+    }
+
+    /// Adds up all rows, each with a random sign; 64 signs from one draw.
+    fn flip(&self, random: &mut Random, sums: &mut [f64]) {
+        for rows in self.values.chunks(self.width * 64) {
+            let mut bits = random.bits();
+            for row in rows.chunks(self.width) {
+                let sign = if bits & 1 == 0 { 1.0 } else { -1.0 };
+                let pairs = sums.iter_mut().zip(row);
+                pairs.for_each(|(sum, value)| *sum += sign * value);
+                bits >>= 1;
+            }
+        }
     }
 
     /// Fills `times` rows of sums, each by `fill`; half of them on another thread.

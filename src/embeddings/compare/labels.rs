@@ -102,11 +102,6 @@ impl Labels {
         values.collect()
     }
 
-    /// Returns the differences of nDCG, B − A, query by query.
-    pub(super) fn ndcg_differences(&self) -> Vec<f64> {
-        self.column(NDCG, |[a, b]| b - a)
-    }
-
     fn column(&self, measure: usize, of: impl Fn([f64; 2]) -> f64) -> Vec<f64> {
         let judged = self.judged.iter().map(|judged| {
             judged
@@ -169,7 +164,8 @@ impl Labels {
         interval: Interval,
     ) -> Option<Figure> {
         let (name, title) = name(measure, k);
-        let side = |side: usize| mean(&self.column(measure, |sides| sides[side % 2]));
+        let a = mean(&self.column(measure, |[a, _]| a))?;
+        let b = mean(&self.column(measure, |[_, b]| b))?;
         let count = |is: fn(f64) -> bool| differences.iter().filter(|value| is(**value)).count();
         let (won, lost) = (count(|value| 1e-12 < value), count(|value| value < -1e-12));
         let spread = variance(differences).unwrap_or_default();
@@ -180,7 +176,7 @@ impl Labels {
                 interval,
             },
             has_interval: true,
-            sides: Some([side(0)?, side(1)?]),
+            sides: Some([a, b]),
             n,
             win_loss_tie: Some([won, lost, n - won - lost]),
             detectable: detectable_mean_difference(n as u64, spread, Errors::default()),

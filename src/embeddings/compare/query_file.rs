@@ -217,8 +217,10 @@ struct LabelLine {
     grade: Option<f64>,
 }
 
-/// Reads labels: JSON lines `{"query", "item", "grade"}`, as [`judge_set`](super::judge_set) writes them, or
-/// TREC's `query 0 item grade`. Lines whose grade is `null` were not judged, and are passed over.
+/// Reads labels: JSON lines `{"query", "item", "grade"}`, or TREC's `query 0 item grade`.
+///
+/// [`judge_set`](super::judge_set) writes such lines. Those whose grade is `null` were not judged, and are
+/// passed over.
 ///
 /// # Errors
 ///

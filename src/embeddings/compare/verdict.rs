@@ -169,7 +169,6 @@ impl Ground<'_> {
         };
         let Interval { low, high } = figure.estimate.interval;
         let p_value = figure.p_value.unwrap_or(1.0);
-        let margin = self.margin;
         let is_sure = p_value < ALPHA;
         let shown = format!(
             "nDCG@{} changes by {:+.4} {}, p = {p_value:.4} (Holm)",
@@ -177,63 +176,56 @@ impl Ground<'_> {
             figure.estimate.value,
             range(figure.estimate.interval)
         );
-        let sides = figure
-            .sides
-            .map_or(String::new(), |[a, b]| format!(" ({a:.3} to {b:.3})"));
-        let rule = |name: &str, why: &str| format!("{name}: {shown}; {why}");
+        let sides = figure.sides;
+        let sides = sides.map_or(String::new(), |[a, b]| format!(" ({a:.3} to {b:.3})"));
         if high < 0.0 && is_sure {
-            let sentence = format!("B is worse: {shown}{sides}.");
-            let why = "the interval lies below 0";
             return vec![verdict(
                 VerdictKind::Worse,
-                sentence,
-                rule("worse", why),
+                format!("B is worse: {shown}{sides}."),
+                format!("worse: {shown}; the interval lies below 0"),
                 self.reject(),
             )];
         }
         let is_gain = 0.0 < low && is_sure;
-        if is_gain && margin < high {
-            let sentence = format!("B is better: {shown}{sides}.");
-            let why = "the interval lies above 0";
-            let advice = format!("Embed everything anew. {}", self.what_moves());
+        if is_gain && self.margin < high {
             return vec![verdict(
                 VerdictKind::Better,
-                sentence,
-                rule("better", why),
-                advice,
+                format!("B is better: {shown}{sides}."),
+                format!("better: {shown}; the interval lies above 0"),
+                format!("Embed everything anew. {}", self.what_moves()),
             )];
         }
-        let is_same = -margin <= low && high <= margin;
-        let not_worth = (high <= margin).then(|| {
+        let is_same = -self.margin <= low && high <= self.margin && !is_gain;
+        let same = is_same.then(|| {
+            verdict(
+                VerdictKind::SameQuality,
+                format!("As good, with other answers: {shown}."),
+                format!(
+                    "same quality: {shown}; the interval lies within {} of 0",
+                    self.margin
+                ),
+                format!("Either will do. {}", self.what_moves()),
+            )
+        });
+        let not_worth = (high <= self.margin).then(|| {
             verdict(
                 VerdictKind::NotWorthIt,
                 format!(
                     "B gains at most {high:+.4} nDCG@{}: too little to pay for.",
                     self.k
                 ),
-                rule(
-                    "not worth it",
-                    &format!("the interval ends at or below {margin}"),
+                format!(
+                    "not worth it: {shown}; the interval ends at or below {}",
+                    self.margin
                 ),
                 "Keep A, unless B is cheaper or faster.",
             )
         });
-        if is_same && !is_gain {
-            let same = verdict(
-                VerdictKind::SameQuality,
-                format!("As good, with other answers: {shown}."),
-                rule(
-                    "same quality",
-                    &format!("the interval lies within {margin} of 0"),
-                ),
-                format!("Either will do. {}", self.what_moves()),
-            );
-            return std::iter::once(same).chain(not_worth).collect();
+        let mut found: Vec<Verdict> = same.into_iter().chain(not_worth).collect();
+        if found.is_empty() {
+            found.push(self.undecided(figure, &shown));
         }
-        match not_worth {
-            Some(not_worth) => vec![not_worth],
-            None => vec![self.undecided(figure, &shown)],
-        }
+        found
     }
 
     /// Neither sign nor sameness is shown; more queries would show one.
@@ -260,7 +252,7 @@ impl Ground<'_> {
                     figure.n
                 ),
                 format!(
-                    "cannot decide: {shown}; the interval holds 0 and reaches beyond {margin}{seen}"
+                    "cannot decide: {shown}; no sign is sure, and the interval reaches beyond {margin}{seen}"
                 ),
                 "Label more queries; those whose answers changed tell most.",
             )

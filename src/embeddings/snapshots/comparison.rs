@@ -100,7 +100,9 @@ impl Snapshots {
         let opened = blocking(move || {
             let [a, b] = names.each_ref().map(|name| room.manifest(name));
             let manifests = [a?, b?];
-            let [a, b] = manifests.each_ref().map(|one| room.vault.open_snapshot(&one.id));
+            let [a, b] = manifests
+                .each_ref()
+                .map(|one| room.vault.open_snapshot(&one.id));
             Ok(Opened {
                 snapshots: [Arc::new(a?), Arc::new(b?)],
                 manifests,
@@ -145,7 +147,10 @@ impl Snapshots {
         let mut sides = Vec::new();
         for (side, manifest) in opened.manifests.iter().enumerate() {
             let done = side * queries.len();
-            sides.push(self.query_vectors(manifest, &queries, (done, total), &sender).await?);
+            sides.push(
+                self.query_vectors(manifest, &queries, (done, total), &sender)
+                    .await?,
+            );
         }
         blocking(move || {
             let [Some(a), Some(b)] = [sides.first(), sides.get(1)] else {
@@ -171,8 +176,10 @@ impl Snapshots {
         (done, total): (usize, usize),
         sender: &watch::Sender<Step>,
     ) -> Result<Matrix, Error> {
-        let texts: Vec<&str> =
-            queries.iter().map(|query| query.text.as_deref().unwrap_or_default()).collect();
+        let texts: Vec<&str> = queries
+            .iter()
+            .map(|query| query.text.as_deref().unwrap_or_default())
+            .collect();
         let space = &manifest.space;
         let key = |text: &&str| {
             let sent = TextHash::of(&space.sent_text(Side::Query, text));
@@ -181,8 +188,11 @@ impl Snapshots {
         let keys: Vec<VectorKey> = texts.iter().map(key).collect();
         let (room, wanted) = (Arc::clone(self), keys.clone());
         let mut found = blocking(move || Ok(room.vault.vectors(&wanted)?)).await?;
-        let missing: Vec<usize> =
-            (0..).zip(&found).filter(|(_, found)| found.is_none()).map(|(place, _)| place).collect();
+        let missing: Vec<usize> = (0..)
+            .zip(&found)
+            .filter(|(_, found)| found.is_none())
+            .map(|(place, _)| place)
+            .collect();
         let asker = Asker::new(Arc::clone(&self.proxy), space.clone(), manifest.name());
         let mut asked = texts.len() - missing.len();
         for batch in missing.chunks(BATCH) {
@@ -198,7 +208,8 @@ impl Snapshots {
             let embedded = asker.ask(Side::Query, &wanted.collect::<Vec<_>>()).await;
             let vectors = embedded.map_err(|failure| Box::new(failure.error))?.vectors;
             let batch_keys = batch.iter().filter_map(|place| keys.get(*place).copied());
-            self.keep_queries(manifest, batch_keys.collect(), vectors.clone()).await?;
+            self.keep_queries(manifest, batch_keys.collect(), vectors.clone())
+                .await?;
             for (place, vector) in batch.iter().zip(vectors) {
                 if let Some(found) = found.get_mut(*place) {
                     *found = Some(vector);
@@ -209,7 +220,9 @@ impl Snapshots {
         let values: Vec<f32> = found.into_iter().flatten().flatten().collect();
         let dimensions = usize::try_from(manifest.dimensions).unwrap_or(0);
         Matrix::new(dimensions, values).ok_or_else(|| {
-            let problem = format!("has vectors of {dimensions} dimensions, and its model makes others of queries");
+            let problem = format!(
+                "has vectors of {dimensions} dimensions, and its model makes others of queries"
+            );
             Error::invalid(&manifest.name(), problem, None)
         })
     }
@@ -223,8 +236,10 @@ impl Snapshots {
         let (room, space) = (Arc::clone(self), manifest.space_id.clone());
         blocking(move || {
             let dimensions = vectors.first().map_or(0, Vec::len);
-            let rows: Vec<(VectorKey, &[f32])> =
-                keys.into_iter().zip(vectors.iter().map(Vec::as_slice)).collect();
+            let rows: Vec<(VectorKey, &[f32])> = keys
+                .into_iter()
+                .zip(vectors.iter().map(Vec::as_slice))
+                .collect();
             room.vault.put(&space, dimensions, Precision::F32, &rows)?;
             Ok(())
         })
@@ -267,7 +282,10 @@ impl CompareWish {
             return Err(Error::invalid("queries", "are said twice", Some(hint)));
         }
         let read = queries.map(|text| compare::read_queries(text, self.is_csv));
-        let mut queries = read.transpose().map_err(embeddings::Error::from)?.unwrap_or_default();
+        let mut queries = read
+            .transpose()
+            .map_err(embeddings::Error::from)?
+            .unwrap_or_default();
         let Some(labels) = &self.labels else {
             return Ok(queries);
         };
@@ -275,7 +293,11 @@ impl CompareWish {
         let unknown = add_labels(&mut queries, &labels);
         if unknown == labels.len() {
             let hint = "labels name queries by their `id`";
-            return Err(Error::invalid("labels", "belong to none of the queries", Some(hint)));
+            return Err(Error::invalid(
+                "labels",
+                "belong to none of the queries",
+                Some(hint),
+            ));
         }
         Ok(queries)
     }
@@ -292,7 +314,10 @@ fn draw_texts(snapshot: &Snapshot, count: usize, seed: u64) -> Result<Vec<Query>
     let mut queries = Vec::new();
     for row in rows.into_iter().take(count) {
         let (Some(id), Some(text)) = (snapshot.id(row), snapshot.text(row)?) else {
-            let problem = format!("`{}` keeps no texts to ask with", snapshot.manifest().name());
+            let problem = format!(
+                "`{}` keeps no texts to ask with",
+                snapshot.manifest().name()
+            );
             return Err(Error::invalid("queries", problem, None));
         };
         queries.push(Query {
@@ -347,7 +372,9 @@ impl Opened {
         let has_spans = spans.iter().any(Option::is_some);
         Ok(Held {
             facts: facts(manifest, snapshot),
-            ids: rows.map(|row| snapshot.id(row).unwrap_or_default()).collect(),
+            ids: rows
+                .map(|row| snapshot.id(row).unwrap_or_default())
+                .collect(),
             // Hashes are of what was sent: with other prefixes they say nothing of the texts themselves.
             hashes: if a.space.document.prefix == b.space.document.prefix {
                 sent_hashes(snapshot)

@@ -120,6 +120,9 @@ mod tests {
             concurrency: None,
         };
         let limits = said.or(config).of("openai");
-        assert_eq!((limits.texts, limits.tokens, limits.concurrency), (7, 11, 4));
+        assert_eq!(
+            (limits.texts, limits.tokens, limits.concurrency),
+            (7, 11, 4)
+        );
     }
 }

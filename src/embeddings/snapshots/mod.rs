@@ -355,7 +355,11 @@ impl Snapshots {
     /// # Errors
     ///
     /// Those of names and of the vault.
-    pub fn diff(&self, before: &str, after: &str) -> Result<(Manifest, Manifest, SnapshotDiff), Error> {
+    pub fn diff(
+        &self,
+        before: &str,
+        after: &str,
+    ) -> Result<(Manifest, Manifest, SnapshotDiff), Error> {
         let (before, after) = (self.manifest(before)?, self.manifest(after)?);
         let found = self.vault.diff(&before.id, &after.id)?;
         Ok((before, after, found))
@@ -368,7 +372,9 @@ impl Snapshots {
     /// Those of names and of the vault; what is damaged is in the result.
     pub fn verify(&self, name: Option<&str>) -> Result<Verification, Error> {
         let id = name.map(|name| self.manifest(name)).transpose()?;
-        Ok(self.vault.verify(id.as_ref().map(|manifest| &manifest.id))?)
+        Ok(self
+            .vault
+            .verify(id.as_ref().map(|manifest| &manifest.id))?)
     }
 
     /// Deletes an item from every snapshot of a collection. Blocks.

@@ -278,17 +278,35 @@ mod tests {
             "query": {"prefix": "query: ", "task": "search_query"}, "document": {"prefix": "passage: "},
         }));
         let (sent, under) = named
-            .lay_over(request(&json!({"input_type": "query", "encoding_format": "base64", "dimensions": 256})))
+            .lay_over(request(
+                &json!({"input_type": "query", "encoding_format": "base64", "dimensions": 256}),
+            ))
             .unwrap();
         let body: Value = serde_json::from_slice(&sent.object.to_bytes()).unwrap();
         assert_eq!(body["input"], json!(["query: a", "query: b"]));
-        assert_eq!((&body["input_type"], &body["dimensions"]), (&json!("search_query"), &json!(512)));
-        assert_eq!((body["user"].as_str(), sent.model.as_str()), (Some("u"), "openai/m"));
-        assert_eq!((under.stamp.name.as_str(), under.stamp.side.as_str()), ("docs@2", "query"));
+        assert_eq!(
+            (&body["input_type"], &body["dimensions"]),
+            (&json!("search_query"), &json!(512))
+        );
+        assert_eq!(
+            (body["user"].as_str(), sent.model.as_str()),
+            (Some("u"), "openai/m")
+        );
+        assert_eq!(
+            (under.stamp.name.as_str(), under.stamp.side.as_str()),
+            ("docs@2", "query")
+        );
         assert_eq!(under.shaping.truncated_to, Some(256));
-        let (sent, _) = named.lay_over(request(&json!({"input_type": "search_document", "input": "x"}))).unwrap();
+        let (sent, _) = named
+            .lay_over(request(
+                &json!({"input_type": "search_document", "input": "x"}),
+            ))
+            .unwrap();
         let body: Value = serde_json::from_slice(&sent.object.to_bytes()).unwrap();
-        assert_eq!((body["input"].as_str(), body.get("input_type")), (Some("passage: x"), None));
+        assert_eq!(
+            (body["input"].as_str(), body.get("input_type")),
+            (Some("passage: x"), None)
+        );
     }
 
     #[test]
@@ -297,8 +315,14 @@ mod tests {
         for (more, kind) in [
             (json!({}), "embedding_side_missing"),
             (json!({"input_type": "both"}), "invalid_request"),
-            (json!({"input_type": "query", "input": [1, 2]}), "invalid_request"),
-            (json!({"input_type": "query", "dimensions": 512}), "embedding_dimensions_conflict"),
+            (
+                json!({"input_type": "query", "input": [1, 2]}),
+                "invalid_request",
+            ),
+            (
+                json!({"input_type": "query", "dimensions": 512}),
+                "embedding_dimensions_conflict",
+            ),
         ] {
             let error = sided.lay_over(request(&more)).unwrap_err();
             assert_eq!(error.kind(), kind, "{more}: {error}");

@@ -53,7 +53,9 @@ impl Snapshots {
         blocking(move || {
             let vectors = again.iter().map(Vec::as_slice);
             let rows: Vec<(VectorKey, &[f32])> = drawn.keys.iter().copied().zip(vectors).collect();
-            let put = room.vault.put(&of.space_id, snapshot.dimensions(), of.precision, &rows)?;
+            let put = room
+                .vault
+                .put(&of.space_id, snapshot.dimensions(), of.precision, &rows)?;
             let (overlap, top_1) = stays(&snapshot, &drawn.rows, again)?;
             let noise = NoiseFloor {
                 texts: count(drawn.rows.len()),

@@ -146,7 +146,10 @@ impl Snapshots {
                 });
             }
         }
-        items.extend(own.into_iter().map(|item| keyed(&head.space, &space_id, item)));
+        items.extend(
+            own.into_iter()
+                .map(|item| keyed(&head.space, &space_id, item)),
+        );
         Ok(items)
     }
 
@@ -154,7 +157,9 @@ impl Snapshots {
     pub(super) fn draft_keys(&self, head: &DraftHead) -> Result<Vec<VectorKey>, Error> {
         let id = head.space.id();
         let items = self.drafts.items(head)?.into_iter();
-        Ok(items.map(|item| keyed(&head.space, &id, item).key).collect())
+        Ok(items
+            .map(|item| keyed(&head.space, &id, item).key)
+            .collect())
     }
 
     /// The first item of each text that has no vector.
