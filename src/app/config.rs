@@ -5,8 +5,9 @@ use crate::app::file::{
     DurabilityName, File, LogFormatName, OnFullName, PriceTable, ProviderTable,
 };
 use crate::app::origin::{DEFAULT_FILE, Environment, Origin, Overrides};
-use crate::app::{evals, source};
+use crate::app::{declarations, evals, source};
 use crate::domain::{Durability, Secret, nearest_names};
+use crate::embeddings::snapshots::LimitsWish;
 use crate::evals::run;
 use crate::metering::{self, PriceRow};
 use crate::proxy::WELL_KNOWN;
@@ -56,6 +57,10 @@ pub struct Config {
     pub evals: PathBuf,
     /// Where due times of schedules are claimed.
     pub claims: PathBuf,
+    /// The file that declares embeddings.
+    pub embeddings: PathBuf,
+    /// How much is asked at once when snapshots are made.
+    pub embedding_limits: LimitsWish,
 }
 
 impl Config {
@@ -77,6 +82,10 @@ impl Config {
                     let places = (&config.evals, &config.claims);
                     format!("{:?} {places:?}", config.runs)
                 }),
+                (
+                    "embeddings",
+                    format!("{:?}", (&config.embeddings, config.embedding_limits)),
+                ),
             ]
         };
         let pairs = of(self).into_iter().zip(of(next));
@@ -175,6 +184,16 @@ fn check(file: &File, origin: Origin) -> Result<Config, Error> {
             .claims_dir
             .clone()
             .unwrap_or_else(|| store.dir.join("claims")),
+        embeddings: overrides
+            .embeddings
+            .clone()
+            .or_else(|| file.embeddings.file.clone())
+            .unwrap_or_else(|| PathBuf::from(declarations::DEFAULT_FILE)),
+        embedding_limits: LimitsWish {
+            texts: file.embeddings.batch_texts,
+            tokens: file.embeddings.batch_tokens,
+            concurrency: file.embeddings.concurrency,
+        },
         store,
         models: models(file, &providers)?,
         only_simulated,

@@ -1,5 +1,7 @@
 //! What keeps the gateway from starting.
 
+use crate::embeddings::declared::Problem;
+use crate::embeddings::vault::VaultError;
 use crate::{prompts, providers, store};
 use std::path::PathBuf;
 
@@ -34,6 +36,17 @@ pub enum Error {
         /// What to do.
         hint: Option<String>,
     },
+    /// The file that declares embeddings has mistakes.
+    #[error("`{path}` has {} {}", problems.len(), if problems.len() == 1 { "mistake" } else { "mistakes" })]
+    Declarations {
+        /// The file.
+        path: PathBuf,
+        /// All of them.
+        problems: Vec<Problem>,
+    },
+    /// The vectors cannot be opened.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// Keys are needed and there are none.
     #[error("`{address}` can be reached from other machines, and there is no key yet")]
     OpenToTheWorld {
@@ -86,6 +99,8 @@ impl Error {
                 suggestion.as_ref().map(|name| format!("did you mean `{name}`?"))
             }
             Self::ConfigValue { hint, .. } => hint.clone(),
+            Self::Declarations { .. } => Some("mend the file; `promptgate check` reads it too".to_owned()),
+            Self::Vault(error) => error.hint(),
             Self::OpenToTheWorld { .. } => Some(
                 "make a key first (`promptgate keys create NAME`), or listen on 127.0.0.1".to_owned(),
             ),

@@ -29,6 +29,20 @@ pub(crate) struct File {
     pub(crate) prices: PricesTable,
     pub(crate) telemetry: TelemetryTable,
     pub(crate) evals: EvalsTable,
+    pub(crate) embeddings: EmbeddingsTable,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct EmbeddingsTable {
+    /// The file that declares spaces, pipelines and collections.
+    pub(crate) file: Option<PathBuf>,
+    /// The most texts of a request.
+    pub(crate) batch_texts: Option<usize>,
+    /// The most tokens of a request.
+    pub(crate) batch_tokens: Option<u64>,
+    /// The most requests at once.
+    pub(crate) concurrency: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -2,6 +2,7 @@
 
 mod archive;
 mod config;
+mod declarations;
 mod error;
 mod evals;
 mod file;
@@ -15,6 +16,7 @@ mod upstreams;
 
 pub use archive::{has_records, read_only_archive};
 pub use config::{Config, load, secret};
+pub use declarations::declared;
 pub use error::Error;
 pub use file::parse_toml;
 pub use origin::{Environment, Overrides};
@@ -25,6 +27,9 @@ pub use run::{Bound, Reload, Running, Shutdown};
 use crate::access::KeyRing;
 use crate::app::archive::Archive;
 use crate::domain::{Clock, Secret};
+use crate::embeddings::declared::{CurrentDeclared, Declared};
+use crate::embeddings::snapshots::{self, Snapshots};
+use crate::embeddings::vault::Vault;
 use crate::evals::ledger::Ledger;
 use crate::evals::run::Runs;
 use crate::evals::schedule::{self, Scheduler};
@@ -58,6 +63,7 @@ pub struct App {
     token: Arc<Secret>,
     evals: Arc<Runs>,
     schedules: Arc<Scheduler>,
+    embeddings: Arc<Snapshots>,
     tasks: TaskTracker,
     stopping: CancellationToken,
     cut: CancellationToken,
@@ -75,7 +81,8 @@ impl App {
         // A remote may be fetched over https before any provider is built.
         providers::install_tls();
         let prompts = Prompts::open(config.prompts.clone(), archive)?;
-        let app = Self::furnish(config, store, prompts)?;
+        let declared = declared(&config.embeddings)?;
+        let app = Self::furnish(config, store, prompts, declared)?;
         if app.keys.is_empty() && !app.config.listen.ip().is_loopback() {
             return Err(Error::OpenToTheWorld {
                 address: app.config.listen,
@@ -94,10 +101,17 @@ impl App {
         let store = Arc::new(Store::open(&config.store, Clock::System)?);
         let archive = Arc::new(Archive(Arc::clone(&store)));
         let prompts = Prompts::archived(config.prompts.clone(), archive);
-        Self::furnish(config, store, prompts)
+        // Commands that need it read it themselves first; it may be broken, as the prompts may.
+        let declared = declared(&config.embeddings).unwrap_or_default();
+        Self::furnish(config, store, prompts, declared)
     }
 
-    fn furnish(config: Config, store: Arc<Store>, prompts: Prompts) -> Result<Self, Error> {
+    fn furnish(
+        config: Config,
+        store: Arc<Store>,
+        prompts: Prompts,
+        declared: Declared,
+    ) -> Result<Self, Error> {
         let clock = Clock::System;
         let prompts = Arc::new(prompts);
         let token = Arc::new(admin_token(&config.store.dir)?);
@@ -142,6 +156,7 @@ impl App {
             Arc::clone(&proxy),
             clock,
         );
+        let embeddings = embeddings(&config, &store, &proxy, declared, &stopping)?;
         Ok(Self {
             config,
             store,
@@ -152,6 +167,7 @@ impl App {
             token,
             evals,
             schedules: Arc::new(schedules),
+            embeddings,
             tasks,
             stopping,
             cut,
@@ -164,7 +180,9 @@ impl App {
             proxy: Arc::clone(&self.proxy),
             prompts: Arc::clone(&self.prompts),
             keys: Arc::clone(&self.keys),
+            embeddings: Arc::clone(&self.embeddings),
             catalogue: Catalogue {
+                embeddings: Arc::clone(&self.embeddings),
                 prompts: Arc::clone(&self.prompts),
                 upstreams: Arc::clone(&self.proxy.upstreams),
                 started: Clock::System.now(),
@@ -189,6 +207,7 @@ impl App {
             bundles: Arc::new(Semaphore::new(1)),
             evals: Arc::clone(&self.evals),
             schedules: Arc::clone(&self.schedules),
+            embeddings: Arc::clone(&self.embeddings),
         }
     }
 
@@ -205,4 +224,23 @@ impl App {
             prompts: Arc::clone(&self.prompts),
         }
     }
+}
+
+/// Opens the room of embeddings.
+fn embeddings(
+    config: &Config,
+    store: &Arc<Store>,
+    proxy: &Arc<Proxy>,
+    declared: Declared,
+    stopping: &CancellationToken,
+) -> Result<Arc<Snapshots>, Error> {
+    let dir = config.store.dir.join("embeddings");
+    let vault = Arc::new(Vault::open(&dir, Arc::clone(store))?);
+    let config = snapshots::Config {
+        drafts: dir.join("drafts"),
+        limits: config.embedding_limits,
+    };
+    let (proxy, declared) = (Arc::clone(proxy), Arc::new(CurrentDeclared::new(declared)));
+    let room = Snapshots::new(config, vault, proxy, declared, stopping.clone());
+    Ok(Arc::new(room))
 }

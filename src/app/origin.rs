@@ -77,6 +77,8 @@ pub struct Overrides {
     pub prompts: Option<PathBuf>,
     /// `--evals`.
     pub evals: Option<PathBuf>,
+    /// `--embeddings`.
+    pub embeddings: Option<PathBuf>,
     /// `--durability`.
     pub durability: Option<Durability>,
 }
@@ -100,10 +102,14 @@ impl Overrides {
     /// Returns the stamp of the config file; `None` while there is none.
     pub(super) fn stamp(&self) -> Option<Stamp> {
         let default = Path::new(DEFAULT_FILE);
-        let path = self.config.as_deref().unwrap_or(default);
-        let metadata = std::fs::metadata(path).ok()?;
-        Some((metadata.modified().ok()?, metadata.len()))
+        stamp_of(self.config.as_deref().unwrap_or(default))
     }
+}
+
+/// Returns the stamp of a file; `None` while there is none.
+pub(super) fn stamp_of(path: &Path) -> Option<Stamp> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
 }
 
 impl fmt::Debug for Origin {

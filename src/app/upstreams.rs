@@ -2,6 +2,7 @@
 //! file changes, checked whole, and swapped in; with any mistake the old one stays.
 
 use crate::app::config::{self, Config};
+use crate::app::declarations::Declarations;
 use crate::app::{App, Error};
 use crate::domain::Secret;
 use crate::git::Token;
@@ -88,6 +89,7 @@ pub(super) struct Reloader {
     token: Arc<Secret>,
     /// Secrets of earlier configs: calls that began with them may still be open.
     retired: Vec<Secret>,
+    declarations: Declarations,
 }
 
 impl Reloader {
@@ -97,6 +99,7 @@ impl Reloader {
             upstreams: Arc::clone(&app.proxy.upstreams),
             token: Arc::clone(&app.token),
             retired: Vec::new(),
+            declarations: Declarations::of(app),
         }
     }
 
@@ -111,6 +114,7 @@ impl Reloader {
                 () = asked.notified() => true,
                 _ = ticks.tick() => false,
             };
+            self.declarations.look(is_asked);
             let stamp = self.config.origin.overrides.stamp();
             if is_asked || stamp != seen {
                 seen = stamp;

@@ -15,6 +15,7 @@ pub(crate) fn run(common: &Common, environment: &Environment) -> Result<(), Fail
     if !config.prompts.has_come() {
         return Err(app::Error::from(prompts::Error::NothingLoaded).into());
     }
+    app::declared(&config.embeddings)?;
     let problems = Prompts::check(&config.prompts.source);
     if common.json {
         let body = json!({"ok": problems.is_empty(), "problems": problems});
@@ -28,7 +29,7 @@ pub(crate) fn run(common: &Common, environment: &Environment) -> Result<(), Fail
                 .map(|provider| provider.name.as_str())
                 .collect();
             output::put(&format!(
-                "config ok: data plane {}, admin plane {}\nproviders ok: {}\nprompts ok\n",
+                "config ok: data plane {}, admin plane {}\nproviders ok: {}\nprompts ok\nembeddings ok\n",
                 config.listen,
                 config.admin_listen,
                 names.join(", "),

@@ -7,6 +7,7 @@ mod bisect;
 mod calls;
 mod check;
 mod diff;
+mod embeddings;
 mod evals;
 mod explain;
 mod files;
@@ -56,6 +57,14 @@ struct Common {
     /// The directory of prompts (default: ./prompts).
     #[arg(long, global = true, env = "PROMPTGATE_PROMPTS", value_name = "DIR")]
     prompts: Option<PathBuf>,
+    /// The file that declares embeddings (default: embeddings.toml, if there is one).
+    #[arg(
+        long,
+        global = true,
+        env = "PROMPTGATE_EMBEDDINGS",
+        value_name = "FILE"
+    )]
+    embeddings: Option<PathBuf>,
     /// Where applications call (default: 127.0.0.1:8080).
     #[arg(long, global = true, env = "PROMPTGATE_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
@@ -104,6 +113,9 @@ enum Command {
     /// Run suites of evals, check them, and read what came of them.
     #[command(subcommand)]
     Evals(evals::EvalsCommand),
+    /// Make, compare and search snapshots of embeddings.
+    #[command(subcommand)]
+    Embeddings(embeddings::EmbeddingsCommand),
     /// Tell what happened to prompts, labels and keys.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -121,6 +133,7 @@ impl Common {
             data_dir: self.data_dir.clone(),
             prompts: self.prompts.clone(),
             evals: None,
+            embeddings: self.embeddings.clone(),
             durability: self.durability.map(|level| match level {
                 DurabilityArgument::Os => Durability::Os,
                 DurabilityArgument::Disk => Durability::Disk,
@@ -169,6 +182,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), output::Failure> {
         Command::Keys(command) => keys::run(command, &common, &environment).await,
         Command::Prompts(command) => prompts::run(command, &common, &environment).await,
         Command::Evals(command) => evals::run(command, &common, &environment).await,
+        Command::Embeddings(command) => embeddings::run(command, &common, &environment).await,
         Command::Audit(command) => audit::run(command, &common, &environment).await,
         Command::Store(command) => store::run(command, &common, &environment).await,
     }

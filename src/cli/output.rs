@@ -79,6 +79,9 @@ impl From<app::Error> for Failure {
             app::Error::Prompts(prompts::Error::LoadFailed { problems }) => {
                 problems.iter().map(describe).collect()
             }
+            app::Error::Declarations { problems, .. } => {
+                problems.iter().map(describe_declared).collect()
+            }
             _ => Vec::new(),
         };
         let message = match &error {
@@ -91,6 +94,7 @@ impl From<app::Error> for Failure {
             app::Error::ConfigFile { .. }
                 | app::Error::ConfigSyntax { .. }
                 | app::Error::ConfigValue { .. }
+                | app::Error::Declarations { .. }
                 | app::Error::OpenToTheWorld { .. }
         );
         let failure = if is_config {
@@ -104,6 +108,14 @@ impl From<app::Error> for Failure {
 
 /// A problem with its hint, on two lines.
 pub(crate) fn describe(problem: &Problem) -> String {
+    match &problem.hint {
+        Some(hint) => format!("{problem}\n  hint: {hint}"),
+        None => problem.to_string(),
+    }
+}
+
+/// A mistake in embeddings.toml with its hint, on two lines.
+fn describe_declared(problem: &crate::embeddings::declared::Problem) -> String {
     match &problem.hint {
         Some(hint) => format!("{problem}\n  hint: {hint}"),
         None => problem.to_string(),

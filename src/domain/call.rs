@@ -4,7 +4,8 @@
 //! API and `--json` print them. A field may be added with a default; none changes its meaning.
 
 use crate::domain::{
-    BundleHash, Cost, KeyId, PromptKey, ReleaseDecision, RunRef, Timestamp, TokenUsage,
+    BundleHash, Cost, EmbeddingStamp, KeyId, PromptKey, ReleaseDecision, RunRef, Timestamp,
+    TokenUsage,
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -150,6 +151,9 @@ pub struct CallIntent {
     /// The run of evals it was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunRef>,
+    /// The embedding version it was made under, when one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<EmbeddingStamp>,
     /// SHA-256 (64 hex digits) of the messages that the prompt was rendered to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rendered_hash: Option<String>,

@@ -15,6 +15,7 @@
 mod audit;
 mod call;
 mod caller;
+mod embedding;
 mod money;
 mod prompt;
 mod release;
@@ -29,6 +30,7 @@ pub use call::{
     Durability, Operation, PromptStamp, TraceContext,
 };
 pub use caller::{Caller, KeyId, matches_glob};
+pub use embedding::EmbeddingStamp;
 pub use money::{Cost, CostQuality, PicoDollars};
 pub use prompt::{
     BundleHash, ParseReferenceError, PromptKey, PromptReference, Selector, nearest_names,

@@ -1,7 +1,9 @@
 //! What can go wrong with embeddings, and whose fault it is.
 
 use crate::domain::Blame;
+use crate::embeddings::compare::CompareError;
 use crate::embeddings::space::SettingChange;
+use crate::embeddings::vault::VaultError;
 
 /// Why something about embeddings cannot be done.
 #[derive(Debug, thiserror::Error)]
@@ -31,12 +33,21 @@ pub enum Error {
         /// In what the spaces differ.
         changes: Vec<SettingChange>,
     },
+    /// Two snapshots cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
     /// A row was asked for that is not there.
     #[error("there is no row {row}")]
     NoSuchRow {
         /// Its number, from 0.
         row: usize,
     },
+    /// Where vectors are kept, something failed.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// A search cannot be done.
+    #[error(transparent)]
+    Search(#[from] crate::embeddings::search::Error),
 }
 
 /// `model: "a" -> "b"; dimensions: null -> 256`.
@@ -52,9 +63,12 @@ impl Error {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
+            Self::Compare(error) => error.kind(),
             Self::InvalidName { .. } | Self::InvalidSelector { .. } => "invalid_request",
             Self::SpaceMismatch { .. } => "embedding_space_mismatch",
             Self::NoSuchRow { .. } => "internal_error",
+            Self::Vault(error) => error.kind(),
+            Self::Search(error) => error.kind(),
         }
     }
 
@@ -62,10 +76,13 @@ impl Error {
     #[must_use]
     pub const fn blame(&self) -> Blame {
         match self {
+            Self::Compare(error) => error.blame(),
             Self::InvalidName { .. }
             | Self::InvalidSelector { .. }
             | Self::SpaceMismatch { .. } => Blame::Client,
             Self::NoSuchRow { .. } => Blame::Gateway,
+            Self::Vault(error) => error.blame(),
+            Self::Search(error) => error.blame(),
         }
     }
 
@@ -73,6 +90,7 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Compare(error) => error.hint(),
             Self::InvalidName { .. } => Some(
                 "use letters, digits, `-`, `_` and `.`, in parts divided by `/`".to_owned(),
             ),
@@ -84,6 +102,8 @@ impl Error {
                     .to_owned(),
             ),
             Self::NoSuchRow { .. } => None,
+            Self::Vault(error) => error.hint(),
+            Self::Search(error) => error.hint(),
         }
     }
 }

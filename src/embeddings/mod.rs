@@ -4,15 +4,30 @@
 //! A vector means something only beside vectors of the same space, so everything here carries the space
 //! it belongs to, and nothing compares across two of them without saying how.
 
+pub mod ask;
+pub mod chunk;
 pub mod compare;
+pub mod corpus;
+pub mod declared;
 pub mod error;
+pub mod geometry;
 pub mod item;
 pub mod name;
+pub mod pipeline;
+pub mod ranking;
+pub mod render;
 pub mod rows;
+pub mod search;
+pub mod snapshots;
 pub mod space;
+pub mod vault;
+
+#[cfg(test)]
+mod fixtures;
 
 pub use error::Error;
 pub use item::{Item, Span};
 pub use name::{Selector, SnapshotId, SnapshotName};
+pub use pipeline::{Chunker, Pipeline, PipelineId};
 pub use rows::{Matrix, Rows};
 pub use space::{Side, Space, SpaceId, TextHash, VectorKey};

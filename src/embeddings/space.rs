@@ -15,6 +15,17 @@ pub enum Side {
     Document,
 }
 
+impl Side {
+    /// Returns the name: `query`, `document`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Document => "document",
+        }
+    }
+}
+
 /// What one side of a space adds to a text.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

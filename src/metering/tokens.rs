@@ -55,6 +55,27 @@ impl Tokens {
         as_count(common.take_while(|(a, b)| a == b).count())
     }
 
+    /// Returns the pieces that no cut between tokens of `model` divides: how many bytes each has, and how
+    /// many tokens. A piece is one token but where a character needs several.
+    #[must_use]
+    pub fn pieces(self, model: &str, text: &str) -> Vec<(usize, u32)> {
+        let Self = self;
+        let mut found = Vec::new();
+        let (mut at, mut start, mut weight) = (0, 0, 0);
+        for length in lengths(tokenizer(model), text) {
+            at += length;
+            weight += 1;
+            if text.is_char_boundary(at) {
+                found.push((at - start, weight));
+                (start, weight) = (at, 0);
+            }
+        }
+        if start < text.len() {
+            found.push((text.len() - start, weight.max(1)));
+        }
+        found
+    }
+
     /// Returns the tokens of `messages` (JSON objects) for `model`, with what the chat format adds: three
     /// for each message, one for a name, three before the answer.
     #[must_use]
@@ -120,6 +141,22 @@ fn tokens<'a>(tokenizer: &'a CoreBPE, text: &'a str) -> impl Iterator<Item = u32
         Some(piece)
     });
     pieces.flat_map(|piece| tokenizer.encode_ordinary(piece))
+}
+
+/// The lengths of the tokens of `text`, in bytes; without a tokenizer, of four bytes each.
+fn lengths(tokenizer: Tokenizer, text: &str) -> Vec<usize> {
+    let Some(tokenizer) = tokenizer else {
+        let whole = std::iter::repeat_n(4, text.len() / 4);
+        return whole
+            .chain((!text.len().is_multiple_of(4)).then_some(text.len() % 4))
+            .collect();
+    };
+    tokens(tokenizer, text)
+        .map(|token| {
+            let bytes = tokenizer.decode_bytes(&[token]);
+            bytes.map_or(0, |bytes| bytes.len())
+        })
+        .collect()
 }
 
 fn as_count(count: usize) -> u64 {

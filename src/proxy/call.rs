@@ -4,6 +4,7 @@
 use crate::domain::{CallId, Operation, PromptStamp, ReleaseDecision, RunRef, TraceContext};
 use crate::prompts::{Bundle, RenderInput, Rendered, RenderedMessage, ResolvedPrompt};
 use crate::proxy::naming::{self, Naming, PromptHeaders, Variables, names_prompt};
+use crate::proxy::space::Under;
 use crate::proxy::{Error, parameters};
 use crate::wire;
 use crate::wire::json::RawObject;
@@ -68,6 +69,8 @@ pub(crate) struct Call {
     pub release: Option<ReleaseDecision>,
     /// The call in whose shadow it runs.
     pub shadow_of: Option<CallId>,
+    /// Under which embedding version it is made, and what is done to its vectors.
+    pub embedding: Option<Under>,
     /// SHA-256 of the prompt's rendered messages, as hex.
     pub rendered_hash: Option<String>,
     /// `model` as the client wrote it.
@@ -118,6 +121,7 @@ pub(crate) fn plain(request: ChatRequest, arrival: &Arrival) -> Result<Call, Err
         bundle: None,
         release: None,
         shadow_of: None,
+        embedding: None,
         rendered_hash: None,
         model_asked: model.clone(),
         model,
@@ -141,6 +145,7 @@ pub(crate) fn embeddings(request: EmbeddingsRequest, arrival: &Arrival) -> Call 
         bundle: None,
         release: None,
         shadow_of: None,
+        embedding: None,
         rendered_hash: None,
         model_asked: request.model.clone(),
         model: request.model,
@@ -187,6 +192,7 @@ pub(crate) fn from_prompt(
         bundle: Some(Arc::clone(&prompt.bundle)),
         release: None,
         shadow_of: None,
+        embedding: None,
         rendered_hash: Some(rendered_hash),
         model_asked: request.model.unwrap_or_default(),
         model,

@@ -10,12 +10,14 @@ mod error;
 mod explain;
 mod form;
 mod naming;
+mod pace;
 mod parameters;
 mod recording;
 mod rendering;
 mod retrace;
 mod routing;
 mod shadow;
+mod space;
 mod stream;
 mod upstreams;
 
@@ -24,17 +26,19 @@ pub use errand::WholeAnswer;
 pub use error::Error;
 pub use explain::Explanation;
 pub use naming::{PromptHeaders, Way};
+pub use pace::{Pace, Paces, Place};
 pub use recording::Recorder;
 pub use rendering::Rendering;
 pub use retrace::{Sent, sent};
 pub use routing::{Plan, PlannedAttempt, RetryPolicy, Routes, WELL_KNOWN};
 pub use shadow::{AfterAnswer, Shadows};
+pub use space::Under;
 pub use stream::RecordedStream;
 pub use upstreams::{CurrentUpstreams, Upstreams};
 
 use crate::domain::{
-    BodyFormat, CallState, Caller, Cost, Durability, PromptReference, PromptStamp, ReleaseDecision,
-    TokenUsage,
+    BodyFormat, CallState, Caller, Cost, Durability, EmbeddingStamp, PromptReference, PromptStamp,
+    ReleaseDecision, TokenUsage,
 };
 use crate::prompts::{Prompts, Released, StickyKeys};
 use crate::proxy::attempts::{Reply, Sending, Success};
@@ -70,6 +74,8 @@ pub struct AnswerFacts {
     pub prompt: Option<PromptStamp>,
     /// How a label led to it.
     pub release: Option<ReleaseDecision>,
+    /// The embedding version it was made under.
+    pub embedding: Option<EmbeddingStamp>,
     /// The provider that answered (or was asked last); empty when none was.
     pub provider: String,
     /// The model asked of it.
@@ -254,6 +260,7 @@ impl Proxy {
         recording.note_success(success.attempt, success.sent, success.head);
         let (mut facts, body) = match success.reply {
             Reply::Whole { body, facts } => {
+                let (body, form) = space::finish(call, body, recording.provider());
                 let mut ending = Ending {
                     status: Some(200),
                     output_text: whole_text(&facts, &body),
@@ -263,7 +270,7 @@ impl Proxy {
                     output: body.clone(),
                     ..Ending::bare(CallState::Ok)
                 };
-                let warning = match Form::of(call, &body) {
+                let warning = match form {
                     Form::Good => None,
                     Form::Doubtful(warning) => Some(warning),
                     Form::Refused(error) => {
@@ -344,6 +351,7 @@ impl Failure {
         let facts = AnswerFacts {
             prompt: call.prompt.clone(),
             release: call.release.clone(),
+            embedding: call.embedding.as_ref().map(|under| under.stamp.clone()),
             warnings: call.warnings.clone(),
             ..AnswerFacts::default()
         };

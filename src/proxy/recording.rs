@@ -172,6 +172,7 @@ impl Recorder {
             release: call.release.clone(),
             shadow_of: call.shadow_of,
             run: arrival.run.clone(),
+            embedding: call.embedding.as_ref().map(|under| under.stamp.clone()),
             rendered_hash: call.rendered_hash.clone(),
             model_asked: call.model_asked.clone(),
             provider: plan.first.provider.clone(),
@@ -345,6 +346,12 @@ impl Recording {
         }
     }
 
+    /// Returns the provider that answered, or is asked.
+    pub(crate) fn provider(&self) -> &str {
+        let open = self.open.as_ref();
+        open.map_or("", |open| open.attempt.provider.as_str())
+    }
+
     /// Returns what the client may know of the call.
     pub(crate) fn facts(&self) -> AnswerFacts {
         self.open
@@ -443,6 +450,7 @@ fn facts_of(open: &Open, outcome: Option<&CallOutcome>) -> AnswerFacts {
     AnswerFacts {
         prompt: open.intent.prompt.clone(),
         release: open.intent.release.clone(),
+        embedding: open.intent.embedding.clone(),
         provider: open.attempt.provider.clone(),
         model: open.attempt.model.clone(),
         attempts: open.attempts.len(),

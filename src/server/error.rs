@@ -1,6 +1,7 @@
 //! The one place where errors meet HTTP.
 
 use crate::domain::Blame;
+use crate::embeddings::{self, snapshots, vault::VaultError};
 use crate::evals::run;
 use crate::providers::ErrorKind;
 use crate::proxy::{self, AnswerFacts, Failure};
@@ -293,6 +294,77 @@ impl From<run::Error> for ApiError {
             run::Error::PlanLost { .. } | run::Error::BrokeOff { .. } => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
+        };
+        let hint = error.hint();
+        Self::of_request(status, error.kind(), error.to_string(), hint.as_deref())
+    }
+}
+
+impl From<snapshots::Error> for ApiError {
+    fn from(error: snapshots::Error) -> Self {
+        use snapshots::Error;
+        let status = match error {
+            Error::Room(error) => return error.into(),
+            Error::Vault(error) => return error.into(),
+            Error::Proxy(error) => return (*error).into(),
+            Error::Invalid { .. }
+            | Error::NoModel { .. }
+            | Error::NoPrice { .. }
+            | Error::EmptyText { .. }
+            | Error::TooLong { .. }
+            | Error::SideMissing { .. }
+            | Error::DimensionsConflict { .. }
+            | Error::TokensWithPrefix { .. } => StatusCode::BAD_REQUEST,
+            Error::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Error::NotDeclared { .. }
+            | Error::DraftNotFound { .. }
+            | Error::NothingToResume { .. } => StatusCode::NOT_FOUND,
+            Error::PipelineMismatch { .. }
+            | Error::DraftOffset { .. }
+            | Error::DraftBusy { .. }
+            | Error::DraftIncomplete { .. }
+            | Error::Stopped { .. } => StatusCode::CONFLICT,
+            Error::Budget { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Error::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Io { .. } => return Self::internal(&describe(&error)),
+        };
+        let hint = error.hint();
+        let mut api = Self::of_request(status, error.kind(), error.to_string(), hint.as_deref());
+        api.0.param = error.param();
+        api
+    }
+}
+
+impl From<embeddings::Error> for ApiError {
+    fn from(error: embeddings::Error) -> Self {
+        let status = match error {
+            embeddings::Error::Vault(error) => return error.into(),
+            embeddings::Error::SpaceMismatch { .. } => StatusCode::CONFLICT,
+            embeddings::Error::InvalidName { .. }
+            | embeddings::Error::InvalidSelector { .. }
+            | embeddings::Error::Compare(_)
+            | embeddings::Error::Search(_) => match error.blame() {
+                Blame::Client => StatusCode::BAD_REQUEST,
+                Blame::Provider | Blame::Gateway => return Self::internal(&describe(&error)),
+            },
+            embeddings::Error::NoSuchRow { .. } => return Self::internal(&error),
+        };
+        let hint = error.hint();
+        Self::of_request(status, error.kind(), error.to_string(), hint.as_deref())
+    }
+}
+
+impl From<VaultError> for ApiError {
+    fn from(error: VaultError) -> Self {
+        if let VaultError::Store(error) = error {
+            return error.into();
+        }
+        let status = match (error.kind(), error.blame()) {
+            ("snapshot_not_found" | "item_not_found", _) => StatusCode::NOT_FOUND,
+            ("embeddings_busy" | "vectors_missing", _) => StatusCode::CONFLICT,
+            (_, Blame::Client) => StatusCode::BAD_REQUEST,
+            (_, Blame::Provider) => StatusCode::BAD_GATEWAY,
+            (_, Blame::Gateway) => return Self::internal(&describe(&error)),
         };
         let hint = error.hint();
         Self::of_request(status, error.kind(), error.to_string(), hint.as_deref())

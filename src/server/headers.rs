@@ -27,6 +27,8 @@ const COMMIT: HeaderName = HeaderName::from_static("x-promptgate-commit");
 const LABEL: HeaderName = HeaderName::from_static("x-promptgate-label");
 const ARM: HeaderName = HeaderName::from_static("x-promptgate-arm");
 const DIRTY: HeaderName = HeaderName::from_static("x-promptgate-dirty");
+const EMBEDDING: HeaderName = HeaderName::from_static("x-promptgate-embedding");
+const SPACE: HeaderName = HeaderName::from_static("x-promptgate-space");
 const PROVIDER: HeaderName = HeaderName::from_static("x-promptgate-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-promptgate-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-promptgate-attempts");
@@ -62,6 +64,13 @@ pub(crate) fn write_facts(headers: &mut HeaderMap, facts: &AnswerFacts) {
     }
     if let Some(release) = &facts.release {
         headers.insert(ARM, HeaderValue::from_static(release.arm.as_str()));
+    }
+    if let Some(embedding) = &facts.embedding {
+        set(headers, EMBEDDING, &embedding.name);
+        set(headers, SPACE, &embedding.space);
+        if let Some(label) = &embedding.label {
+            set(headers, LABEL, label);
+        }
     }
     if !facts.provider.is_empty() {
         set(headers, PROVIDER, &facts.provider);

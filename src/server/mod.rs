@@ -26,6 +26,7 @@ pub use workers::Workers;
 
 use crate::access::KeyRing;
 use crate::domain::{Clock, Secret, Timestamp};
+use crate::embeddings::snapshots::Snapshots;
 use crate::evals::run::Runs;
 use crate::evals::schedule::Scheduler;
 use crate::prompts::Prompts;
@@ -45,6 +46,8 @@ pub struct DataState {
     pub prompts: Arc<Prompts>,
     /// Who may call.
     pub keys: Arc<KeyRing>,
+    /// Versions of embeddings.
+    pub embeddings: Arc<Snapshots>,
     /// What `/v1/models` lists.
     pub catalogue: Catalogue,
     /// Places for calls in flight.
@@ -60,6 +63,8 @@ pub struct DataState {
 struct CallState {
     /// The way of a call.
     proxy: Arc<Proxy>,
+    /// Versions of embeddings.
+    embeddings: Arc<Snapshots>,
     /// Bounds of request bodies.
     body_limits: BodyLimits,
 }
@@ -89,6 +94,8 @@ pub struct AdminState {
     pub evals: Arc<Runs>,
     /// Runs that begin by themselves.
     pub schedules: Arc<Scheduler>,
+    /// Snapshots of embeddings.
+    pub embeddings: Arc<Snapshots>,
 }
 
 /// What there is to be called.
@@ -96,6 +103,8 @@ pub struct AdminState {
 pub struct Catalogue {
     /// The prompts.
     pub prompts: Arc<Prompts>,
+    /// Versions of embeddings.
+    pub embeddings: Arc<Snapshots>,
     /// The providers, and what their models cost.
     pub upstreams: Arc<CurrentUpstreams>,
     /// When the process started.

@@ -3,15 +3,15 @@
 use crate::server::error::ApiError;
 use crate::server::layers::Door;
 use crate::server::routes::{
-    audit, calls, chat, embeddings, evals, health, history, keys, models, prompts, releases,
-    schedules, sync, usage,
+    audit, calls, chat, comparisons, embeddings, evals, health, history, keys, models, prompts,
+    releases, schedules, snapshots, sync, usage,
 };
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;
 use axum::extract::Request;
 use axum::handler::Handler;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use http::StatusCode;
 use std::sync::Arc;
 
@@ -43,6 +43,7 @@ fn paid_calls(state: &DataState) -> Router<DataState> {
         .route("/v1/embeddings", post(embeddings::create))
         .with_state(CallState {
             proxy: Arc::clone(&state.proxy),
+            embeddings: Arc::clone(&state.embeddings),
             body_limits: state.body_limits,
         })
 }
@@ -82,6 +83,7 @@ pub fn admin(state: AdminState) -> Router {
         .route("/evals/runs/{id}/report", get(evals::report))
         .route("/evals/runs/{id}/rows", get(evals::rows))
         .route("/evals/schedules", get(schedules::list))
+        .nest("/embeddings", embeddings_api())
         .route("/store/gaps", get(calls::gaps))
         .route("/store/rebuild", post(calls::rebuild))
         .layer(from_fn_with_state(
@@ -97,6 +99,26 @@ pub fn admin(state: AdminState) -> Router {
         .merge(probes())
         .layer(from_fn(layers::identify));
     with_fallbacks(router).with_state(state)
+}
+
+/// What is done with snapshots of embeddings.
+fn embeddings_api() -> Router<AdminState> {
+    Router::new()
+        .route("/snapshots", get(snapshots::list))
+        .route("/snapshots/{*name}", get(snapshots::show))
+        .route("/drafts", post(snapshots::begin))
+        .route("/drafts/{id}", delete(snapshots::discard))
+        .route("/drafts/{id}/items", post(snapshots::append))
+        .route("/drafts/{id}/run", post(snapshots::run))
+        .route("/resumable", get(snapshots::resumable))
+        .route("/noise", post(snapshots::noise))
+        .route("/diff", get(snapshots::diff))
+        .route("/verify", post(snapshots::verify))
+        .route("/items", delete(snapshots::delete_item))
+        .route("/gc", post(snapshots::collect_garbage))
+        .route("/search", post(snapshots::search))
+        .route("/compare", post(comparisons::create))
+        .route("/declared", get(snapshots::declared))
 }
 
 fn probes<S>() -> Router<S>

@@ -27,8 +27,10 @@ mod agreement;
 mod judge;
 
 mod charts;
+mod conformal;
 mod drift;
 mod fairness;
+mod ranks;
 mod stability;
 
 pub mod anytime;
@@ -36,6 +38,7 @@ pub mod anytime;
 pub use agreement::{Kappa, Weights, cohen_kappa, gwet_ac1, krippendorff_nominal};
 pub use bootstrap::{RESAMPLES, bootstrap_bca, bootstrap_percentile};
 pub use charts::{Chart, Normal, SmoothedChart, cusum_low, ewma, p_chart, page_hinkley};
+pub use conformal::conformal_p_values;
 pub use differences::{
     PairedT, SignFlip, Wilcoxon, clustered_difference, paired_t, sign_flip, wilcoxon_exact,
 };
@@ -62,6 +65,7 @@ pub use power::{
 };
 pub use proportion::{bootstrap_share, clopper_pearson, jeffreys, upper_bound_exact, wilson};
 pub use random::Random;
+pub use ranks::{MannWhitney, average_ranks, mann_whitney};
 pub use ratio::{quantile, ratio_of_means, ratio_of_quantiles, slope};
 pub use sample::{
     Clustered, Repeats, average_repeats, clustered, mean, pass_at_k, pass_hat_k, standard_error,

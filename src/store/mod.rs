@@ -7,6 +7,7 @@
 //!                                                   data/bundles/   served versions by hash
 //!                                                   data/numbers/   version numbers, made from Git
 //!                                                   data/answers/   answers kept for evals, may be thrown away
+//!                                                   data/tables/    sled, indexes of rooms above, when they have any
 //!                                                   data/mirrors/   copies of remotes; not this room's
 //! ```
 //!
@@ -51,6 +52,7 @@ mod migrate;
 mod numbers;
 mod registry;
 mod runs;
+mod tables;
 
 #[cfg(test)]
 mod testing;
@@ -67,6 +69,7 @@ pub use registry::StoredKey;
 pub use row::CallRow;
 pub use runs::{RunEntry, RunStep, StoredRow, StoredRun};
 pub use statistics::{GroupBy, StatsQuery, StatsRow};
+pub use tables::{Table, TableChange, TableEntry};
 
 use crate::domain::{
     AuditEvent, BundleHash, CallIntent, CallOutcome, Clock, Durability, Timestamp,
@@ -85,6 +88,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tables::Tables;
 use tokio::sync::watch;
 
 /// The store of one data directory.
@@ -96,6 +100,7 @@ pub struct Store {
     bundles: PathBuf,
     numbers: Numbers,
     answers: Answers,
+    tables: Tables,
     on_full: OnFull,
     query_deadline: Duration,
     sync_deadline: Duration,
@@ -150,6 +155,7 @@ impl Store {
             bundles: dir.join(bundles::DIR),
             numbers: Numbers::new(dir.join(numbers::DIR)),
             answers: Answers::new(dir.join(answers::DIR)),
+            tables: Tables::new(dir.join(tables::DIR)),
             on_full: config.on_full,
             query_deadline: config.query_deadline,
             sync_deadline: config.sync_deadline,
@@ -416,6 +422,16 @@ impl Store {
         self.answers.get(key, self.clock.now())
     }
 
+    /// Opens a table of a room above, by a name that begins with the room's. Blocks; the first one of all
+    /// opens their database.
+    ///
+    /// # Errors
+    ///
+    /// `Sled`, `Unreadable`, `Io`.
+    pub fn table(&self, name: &str) -> Result<Table, Error> {
+        self.tables.table(name)
+    }
+
     /// Writes the admin address into the lock file, for the message another process gets.
     ///
     /// # Errors
@@ -441,6 +457,9 @@ impl Store {
         }
         if let Err(error) = self.registry.flush() {
             tracing::error!(%error, "cannot flush the registry");
+        }
+        if let Err(error) = self.tables.flush() {
+            tracing::error!(%error, "cannot flush the tables");
         }
     }
 }

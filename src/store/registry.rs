@@ -269,10 +269,19 @@ impl Registry {
 }
 
 fn open_tree(dir: &Path) -> Result<sled::Db, String> {
+    open_database(dir, 1 << 20, None)
+}
+
+/// Opens a database of sled's, or says in its words why that is impossible.
+pub(super) fn open_database(
+    dir: &Path,
+    cache_bytes: u64,
+    flush_every_ms: Option<u64>,
+) -> Result<sled::Db, String> {
     let config = sled::Config::new()
         .path(dir)
-        .cache_capacity(1 << 20)
-        .flush_every_ms(None);
+        .cache_capacity(cache_bytes)
+        .flush_every_ms(flush_every_ms);
     // sled may panic on files it does not understand.
     match catch_unwind(AssertUnwindSafe(|| config.open())) {
         Ok(Ok(tree)) => Ok(tree),

@@ -54,6 +54,7 @@ pub(super) fn intent(n: u64) -> CallIntent {
         release: None,
         shadow_of: None,
         run: None,
+        embedding: None,
         rendered_hash: None,
         model_asked: "prompt:support".to_owned(),
         provider: "simulated".to_owned(),

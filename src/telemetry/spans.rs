@@ -340,6 +340,7 @@ pub(super) mod tests {
             release: None,
             shadow_of: None,
             run: None,
+            embedding: None,
             rendered_hash: None,
             model_asked: "prompt:support/refund".to_owned(),
             provider: "gemini".to_owned(),

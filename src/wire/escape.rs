@@ -42,6 +42,24 @@ pub fn html(text: &str) -> String {
     out
 }
 
+/// Returns `text` as characters of HTML, in which what stands between backticks is code.
+#[must_use]
+pub fn html_prose(text: &str) -> String {
+    let is_even = text.matches('`').count().is_multiple_of(2);
+    if !is_even {
+        return html(text);
+    }
+    let mut out = String::new();
+    for (index, piece) in text.split('`').enumerate() {
+        if index.is_multiple_of(2) {
+            out.push_str(&html(piece));
+        } else {
+            let _ = write!(out, "<code>{}</code>", html(piece));
+        }
+    }
+    out
+}
+
 /// Returns `text` as characters of XML 1.0, also for an attribute in quotes. What XML 1.0 cannot hold
 /// at all (<https://www.w3.org/TR/xml/#charsets>) becomes U+FFFD.
 #[must_use]

@@ -8,6 +8,7 @@ pub mod conversation;
 pub mod escape;
 pub mod json;
 pub mod openai;
+pub mod plain;
 pub mod sarif;
 pub mod sse;
 
@@ -16,6 +17,9 @@ mod error;
 mod scan;
 mod strict;
 mod text;
+
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use dialect::{Asked, Dialect};
 pub use error::Error;

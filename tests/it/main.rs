@@ -21,6 +21,7 @@ mod actors;
 mod architecture;
 mod chat;
 mod cli;
+mod comparisons;
 mod crash;
 mod diff;
 mod evals;

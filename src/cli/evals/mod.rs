@@ -19,6 +19,9 @@ mod text;
 mod touched;
 mod workspace;
 
+pub(crate) use progress::span;
+pub(crate) use run::dollars;
+
 use crate::app::Environment;
 use crate::cli::Common;
 use crate::cli::output::Failure;

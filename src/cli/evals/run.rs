@@ -76,7 +76,7 @@ pub(crate) struct RunArguments {
 }
 
 /// Reads an amount in dollars, exactly.
-fn dollars(text: &str) -> Result<PicoDollars, String> {
+pub(crate) fn dollars(text: &str) -> Result<PicoDollars, String> {
     let wrong = || format!("`{text}` is no amount in dollars: write `2`, or `0.50`");
     let (whole, parts) = text.split_once('.').unwrap_or((text, ""));
     let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());

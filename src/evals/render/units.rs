@@ -2,6 +2,9 @@
 
 use crate::domain::{PicoDollars, Timestamp};
 use crate::evals::report::Figure;
+use crate::wire::plain::real_minus;
+
+pub use crate::wire::plain::{chance, count, cut};
 
 /// Returns a figure with its unit: `91.3 %`, `$0.0019`, `1.84 s`.
 #[must_use]
@@ -58,23 +61,15 @@ pub fn difference(delta: &Figure, unit: &str) -> String {
 /// Returns a difference of shares in percentage points with its sign, without the unit.
 #[must_use]
 pub fn points(difference: f64) -> String {
-    with_sign(&format!("{:+.1}", difference * 100.0))
+    real_minus(&format!("{:+.1}", difference * 100.0))
 }
 
 pub(super) fn signed(difference: f64) -> String {
-    with_sign(&format!("{difference:+.3}"))
-}
-
-/// A real minus, and no sign before a zero.
-fn with_sign(text: &str) -> String {
-    if text.chars().all(|c| matches!(c, '+' | '-' | '0' | '.')) {
-        return text.trim_start_matches(['+', '-']).to_owned();
-    }
-    text.replace('-', "−")
+    real_minus(&format!("{difference:+.3}"))
 }
 
 fn signless_zero(text: &str) -> String {
-    with_sign(text)
+    real_minus(text)
 }
 
 pub(super) fn tenths(percent: f64) -> String {
@@ -102,16 +97,6 @@ pub(super) fn rounded(number: f64) -> String {
     text.to_owned()
 }
 
-/// Returns how many of a thing: `1 case`, `2 cases`.
-#[must_use]
-pub fn count(count: usize, thing: &str) -> String {
-    if count == 1 {
-        format!("1 {thing}")
-    } else {
-        format!("{count} {thing}s")
-    }
-}
-
 /// Returns an amount, or that it is not known.
 #[must_use]
 pub fn dollars(amount: Option<PicoDollars>) -> String {
@@ -123,21 +108,6 @@ pub fn dollars(amount: Option<PicoDollars>) -> String {
     match text.split_once('.') {
         Some((_, decimals)) if decimals.len() == 1 => format!("{text}0"),
         _ => text,
-    }
-}
-
-/// Returns a p-value: two digits that count, and never 0.
-#[must_use]
-pub fn chance(p: f64) -> String {
-    if p < 0.0001 {
-        "< .0001".to_owned()
-    } else {
-        let text = if p < 0.01 {
-            format!("{p:.4}")
-        } else {
-            format!("{p:.3}")
-        };
-        text.strip_prefix('0').map_or(text.clone(), str::to_owned)
     }
 }
 
@@ -158,21 +128,9 @@ pub fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// Returns at most so many bytes of a text, and says what it left out.
-#[must_use]
-pub fn cut(text: &str, bytes: usize) -> String {
-    if text.len() <= bytes {
-        return text.to_owned();
-    }
-    let kept = text
-        .get(..text.floor_char_boundary(bytes))
-        .unwrap_or_default();
-    format!("{kept}… ({} more bytes)", text.len() - kept.len())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{chance, cut, difference, duration, points, value};
+    use super::{difference, duration, points, value};
     use crate::evals::report::Figure;
 
     #[test]
@@ -208,15 +166,6 @@ mod tests {
             "×0.90 [0.88, 0.92]"
         );
         assert_eq!(points(-0.0001), "0.0");
-        assert_eq!(chance(0.0051), ".0051");
-        assert_eq!(chance(1e-9), "< .0001");
-        assert_eq!(chance(1.0), "1.000");
         assert_eq!(duration(190_000), "3 min 10 s");
-    }
-
-    #[test]
-    fn texts_are_cut_between_characters() {
-        assert_eq!(cut("äöü", 3), "ä… (4 more bytes)");
-        assert_eq!(cut("äöü", 6), "äöü");
     }
 }

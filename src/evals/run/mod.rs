@@ -22,7 +22,6 @@ mod filling;
 mod grading;
 mod history;
 mod one;
-mod pace;
 mod progress;
 mod reply;
 mod runner;

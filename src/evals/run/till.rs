@@ -9,7 +9,7 @@ use crate::evals::gateway::{
 use crate::evals::ledger::{Ledger, Stop};
 use crate::evals::run::asks::{ask_key, cache_key, vectors_key};
 use crate::evals::run::budget::{Budget, Exceeded, Reservation};
-use crate::evals::run::pace::Paces;
+use crate::proxy::Paces;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};

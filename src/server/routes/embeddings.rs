@@ -1,5 +1,6 @@
-//! `POST /v1/embeddings`.
+//! `POST /v1/embeddings`: under a model's name, or under that of a snapshot (`embed:docs@production`).
 
+use crate::embeddings::snapshots::{NamedFailure, Snapshots, embedding_name};
 use crate::proxy::Proxy;
 use crate::server::body::{self, BodyLimits};
 use crate::server::error::ApiError;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 /// Embeds texts.
 pub(crate) async fn create(
     State(proxy): State<Arc<Proxy>>,
+    State(embeddings): State<Arc<Snapshots>>,
     State(limits): State<BodyLimits>,
     Authenticated(caller): Authenticated,
     id: RequestId,
@@ -23,6 +25,14 @@ pub(crate) async fn create(
     let arrival = arrival(id, &head.headers, &body);
     drop(head);
     let request = EmbeddingsRequest::decode(&body)?;
+    if embedding_name(&request.model).is_some() {
+        let answer = embeddings.embed(&caller, &arrival, request).await;
+        return match answer {
+            Ok(answer) => Ok(respond(answer)),
+            Err(NamedFailure::Early(error)) => Err((*error).into()),
+            Err(NamedFailure::Call(failure)) => Err(failure.into()),
+        };
+    }
     let answer = proxy.embed(&caller, &arrival, request).await?;
     Ok(respond(answer))
 }

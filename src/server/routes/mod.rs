@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod calls;
 pub(crate) mod chat;
+pub(crate) mod comparisons;
 pub(crate) mod embeddings;
 pub(crate) mod evals;
 pub(crate) mod health;
@@ -12,5 +13,6 @@ pub(crate) mod models;
 pub(crate) mod prompts;
 pub(crate) mod releases;
 pub(crate) mod schedules;
+pub(crate) mod snapshots;
 pub(crate) mod sync;
 pub(crate) mod usage;

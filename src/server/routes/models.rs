@@ -1,4 +1,4 @@
-//! `GET /v1/models`: prompts first, then the models of the configured providers.
+//! `GET /v1/models`: prompts first, then versions of embeddings, then the models of the configured providers.
 
 use crate::domain::Caller;
 use crate::providers::Endpoint;
@@ -8,13 +8,15 @@ use crate::server::layers::Authenticated;
 use axum::Json;
 use axum::extract::{Path, State};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Lists what the caller may put into `model`.
 pub(crate) async fn list(
     State(catalogue): State<Catalogue>,
     Authenticated(caller): Authenticated,
 ) -> Json<Value> {
-    Json(json!({"object": "list", "data": models(&catalogue, &caller)}))
+    let embeddings = embeddings(&catalogue).await;
+    Json(json!({"object": "list", "data": models(&catalogue, &caller, embeddings)}))
 }
 
 /// Shows one of them.
@@ -23,7 +25,8 @@ pub(crate) async fn show(
     Authenticated(caller): Authenticated,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let mut all = models(&catalogue, &caller);
+    let embeddings = embeddings(&catalogue).await;
+    let mut all = models(&catalogue, &caller, embeddings);
     let position = all
         .iter()
         .position(|model| model.get("id").is_some_and(|known| *known == id.as_str()));
@@ -38,7 +41,21 @@ pub(crate) async fn show(
         })
 }
 
-fn models(catalogue: &Catalogue, caller: &Caller) -> Vec<Value> {
+/// The names under which snapshots can embed; none when they cannot be listed.
+async fn embeddings(catalogue: &Catalogue) -> Vec<String> {
+    let room = Arc::clone(&catalogue.embeddings);
+    let names = tokio::task::spawn_blocking(move || room.embedding_names()).await;
+    match names {
+        Ok(Ok(names)) => names,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "versions of embeddings cannot be listed");
+            Vec::new()
+        }
+        Err(_) => Vec::new(),
+    }
+}
+
+fn models(catalogue: &Catalogue, caller: &Caller, embeddings: Vec<String>) -> Vec<Value> {
     let started = catalogue.started.unix_seconds();
     let snapshot = catalogue.prompts.snapshot();
     let prompts = snapshot
@@ -53,6 +70,14 @@ fn models(catalogue: &Catalogue, caller: &Caller) -> Vec<Value> {
                 "description": prompt.bundle.description(),
             })
         });
+    let embeddings = embeddings.into_iter().map(|name| {
+        json!({
+            "id": name,
+            "object": "model",
+            "created": started,
+            "owned_by": "promptgate",
+        })
+    });
     let upstreams = catalogue.upstreams.get();
     let priced = upstreams.providers.names().flat_map(|provider| {
         let preset = upstreams.providers.get(provider).map(Endpoint::preset);
@@ -87,6 +112,7 @@ fn models(catalogue: &Catalogue, caller: &Caller) -> Vec<Value> {
         })
     };
     prompts
+        .chain(embeddings)
         .chain(priced)
         .chain(simulated)
         .filter(may_use)

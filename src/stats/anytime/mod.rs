@@ -11,18 +11,22 @@
 //! scores, [`beta_binomial_sequence`] for one rate and [`mean_sequence`] for a mean. Those are exact. The others rest on many data: with a plug-in variance and a small arm near 95 % they
 //! were seen to raise 20 % of false alarms instead of 5; feed them [`smoothed_variance`].
 
+mod bernstein;
 mod bets;
 mod block;
 mod evidence;
+mod martingale;
 mod release;
 mod sequence;
 
+pub use bernstein::BernsteinSequence;
 pub use bets::{MeanBet, mean_sequence};
 pub use block::{BlockProcess, Direction};
 pub use evidence::{
     LikelihoodRatio, ToPromote, likelihood_ratio, mcnemar_evidence, mcnemar_regression_evidence,
     mixture_ratio, mixture_reach, non_inferiority_evidence,
 };
+pub use martingale::{SimpleMixture, power_martingale};
 pub use release::{Release, Step, release_step};
 pub use sequence::{
     asymptotic_reach, asymptotic_sequence, beta_binomial_evidence, beta_binomial_sequence,

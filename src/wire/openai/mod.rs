@@ -11,6 +11,7 @@ mod request;
 mod shape;
 mod stream;
 mod usage;
+mod vectors;
 
 pub use embeddings::{EmbeddingsFacts, EmbeddingsReply, EmbeddingsRequest};
 pub use fault::{ErrorEnvelope, ProviderFault};
@@ -19,3 +20,4 @@ pub use reply::{ChatReply, ReplyFacts};
 pub use request::ChatRequest;
 pub use stream::ChatStream;
 pub use usage::read_usage;
+pub use vectors::{Shaping, VectorEncoding, read_vectors, reshape};

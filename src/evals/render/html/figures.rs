@@ -7,7 +7,7 @@ use crate::evals::render::words::{self, Standing};
 use crate::evals::report::{Figure, GateLine, MetricLine, RunReport, SafetyLine};
 use crate::evals::row::Row;
 use crate::evals::suite::GateKind;
-use crate::wire::escape::html;
+use crate::wire::escape::{html, html_prose};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -406,7 +406,7 @@ pub(super) fn groups(out: &mut String, report: &RunReport) {
             "<tr><td class=\"name\">{} <small>{}</small></td><td class=\"whole\">{}</td><td class=\"plot\">{svg}</td></tr>",
             html(&format!("{} and {}", group.groups.0, group.groups.1)),
             html(&group.metric),
-            super::code_in(&words::group(group)),
+            html_prose(&words::group(group)),
         );
     }
     let show = |tick: f64| words::value(tick, "share");

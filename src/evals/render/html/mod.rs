@@ -11,7 +11,7 @@ mod sections;
 use crate::evals::plan::Side;
 use crate::evals::render::words;
 use crate::evals::report::{RunReport, Verdict};
-use crate::wire::escape::html;
+use crate::wire::escape::{html, html_prose};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
@@ -75,7 +75,7 @@ fn top(out: &mut String, report: &RunReport) {
         html(&words::cut(described, 300)),
         html(&words::cut(&report.suite.name, 200)),
         sign(report.verdict),
-        code_in(&words::cut(&report.summary, 2_000)),
+        html_prose(&words::cut(&report.summary, 2_000)),
     );
     for side in [Side::Base, Side::Head] {
         if let Some(line) = report.sides.iter().find(|line| line.side == side) {
@@ -105,23 +105,6 @@ const fn sign(verdict: Verdict) -> &'static str {
         Verdict::Inconclusive => "?",
         Verdict::Invalid => "!",
     }
-}
-
-/// Escapes a text; what stands between backticks becomes code.
-fn code_in(text: &str) -> String {
-    let is_even = text.matches('`').count().is_multiple_of(2);
-    if !is_even {
-        return html(text);
-    }
-    let mut out = String::new();
-    for (index, piece) in text.split('`').enumerate() {
-        if index.is_multiple_of(2) {
-            out.push_str(&html(piece));
-        } else {
-            let _ = write!(out, "<code>{}</code>", html(piece));
-        }
-    }
-    out
 }
 
 /// Writes a command with a button that copies it.

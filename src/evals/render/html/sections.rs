@@ -1,13 +1,13 @@
 //! What is said in words: the figures that count, notes, cases that changed, and where it all came from.
 
-use super::{code_in, command};
+use super::command;
 use crate::domain::PicoDollars;
 use crate::evals::plan::Side;
 use crate::evals::render::changes::{self, GRAVE, Outputs};
 use crate::evals::render::words;
 use crate::evals::report::{CaseChange, MetricLine, RunReport};
 use crate::prompts::diff::{DiffLine, Hunk, LineKind};
-use crate::wire::escape::html;
+use crate::wire::escape::{html, html_prose};
 use std::fmt::Write as _;
 
 /// Cases whose answers are shown beside each other; the table has them all.
@@ -108,7 +108,7 @@ pub(super) fn notes(out: &mut String, report: &RunReport) {
         let _ = write!(
             out,
             "<li class=\"warning\">{}</li>",
-            code_in(&words::cut(warning, 1_000))
+            html_prose(&words::cut(warning, 1_000))
         );
     }
     let mut lines: Vec<String> = words::sight(report)
@@ -141,7 +141,7 @@ pub(super) fn notes(out: &mut String, report: &RunReport) {
         ));
     }
     for line in lines {
-        let _ = write!(out, "<li>{}</li>", code_in(&words::cut(&line, 1_000)));
+        let _ = write!(out, "<li>{}</li>", html_prose(&words::cut(&line, 1_000)));
     }
     out.push_str("</ul>\n");
 }
@@ -193,7 +193,7 @@ fn case(out: &mut String, change: &CaseChange, kind: &str, is_open: bool) {
         html(&words::cut(described, 300)),
         html(&words::cut(&change.case, 120)),
         label(kind),
-        code_in(&words::cut(&change.reason, 1_000)),
+        html_prose(&words::cut(&change.reason, 1_000)),
     );
     match changes::outputs(change) {
         Outputs::Both(hunks) if hunks.is_empty() => {

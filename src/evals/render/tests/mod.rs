@@ -2,12 +2,12 @@
 
 mod html;
 mod markdown;
-mod xml;
 
 use super::evidence::{evidence, verify};
 use super::{annotations, comment, fixtures, json, jsonl, junit, page, sarif, summary};
 use crate::evals::grade::Mark;
 use crate::evals::report::{RunReport, Verdict};
+use crate::wire::testing;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ fn junit_is_what_test_servers_read() {
         insta::assert_snapshot!(format!("junit_{name}"), junit(&report));
     }
     for (name, report) in fixtures::all() {
-        xml::check(&junit(&report)).unwrap_or_else(|problem| panic!("{name}: {problem}"));
+        testing::xml::check(&junit(&report)).unwrap_or_else(|problem| panic!("{name}: {problem}"));
     }
 }
 
@@ -344,12 +344,12 @@ proptest! {
     #[test]
     fn no_text_breaks_a_form(texts in [odd(), odd(), odd(), odd(), odd(), odd()]) {
         let report = filled(&texts);
-        let result = xml::check(&junit(&report));
+        let result = testing::xml::check(&junit(&report));
         prop_assert!(result.is_ok(), "{result:?}");
-        let result = html::check(&page(&report));
+        let result = testing::html::check(&page(&report));
         prop_assert!(result.is_ok(), "{result:?}");
         for text in [comment(&report), summary(&report)] {
-            let result = markdown::check(&text);
+            let result = testing::markdown::check(&text);
             prop_assert!(result.is_ok(), "{result:?}\n{text}");
         }
         for line in annotations(&report).lines() {

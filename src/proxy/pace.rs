@@ -15,9 +15,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause that is made up here.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The paces of all models of a run.
+/// The paces of all models that are asked for one purpose.
 #[derive(Debug)]
-pub(super) struct Paces {
+pub struct Paces {
     most: u32,
     delays: HashMap<String, Duration>,
     delay: Duration,
@@ -27,7 +27,7 @@ pub(super) struct Paces {
 impl Paces {
     /// Starts every model with `most` calls at once. Between the starts of two calls of a model lies
     /// `delay`, or what `delays` says of it, if that is longer.
-    pub(super) fn new(most: u32, delay: Duration, delays: HashMap<String, Duration>) -> Self {
+    pub fn new(most: u32, delay: Duration, delays: HashMap<String, Duration>) -> Self {
         Self {
             most: most.max(1),
             delays,
@@ -37,7 +37,7 @@ impl Paces {
     }
 
     /// Returns the pace of a model.
-    pub(super) fn of(&self, model: &str) -> Arc<Pace> {
+    pub fn of(&self, model: &str) -> Arc<Pace> {
         let mut paces = self.by_model.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pace) = paces.get(model) {
             return Arc::clone(pace);
@@ -49,7 +49,7 @@ impl Paces {
     }
 
     /// Returns the lowest limit of all models, for people.
-    pub(super) fn lowest(&self) -> u32 {
+    pub fn lowest(&self) -> u32 {
         let paces = self.by_model.lock().unwrap_or_else(PoisonError::into_inner);
         let limits = paces.values().map(|pace| pace.lock().limit);
         limits.min().unwrap_or(self.most)
@@ -58,7 +58,7 @@ impl Paces {
 
 /// The pace of one model.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub struct Pace {
     state: Mutex<State>,
     changed: Notify,
     most: u32,
@@ -80,7 +80,7 @@ struct State {
 
 /// A place among the calls under way; given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub struct Place {
     pace: Arc<Pace>,
     epoch: u64,
 }
@@ -111,7 +111,7 @@ impl Pace {
     /// # Cancel safety
     ///
     /// May be dropped at any time.
-    pub(super) async fn enter(self: &Arc<Self>) -> Place {
+    pub async fn enter(self: &Arc<Self>) -> Place {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -148,7 +148,7 @@ impl Pace {
 
 impl Place {
     /// Notes a good answer.
-    pub(super) fn went_well(&self) {
+    pub fn went_well(&self) {
         let mut state = self.pace.lock();
         state.refusals = 0;
         state.streak += 1;
@@ -159,7 +159,7 @@ impl Place {
     }
 
     /// Notes that it was too much; nobody starts before the pause is over.
-    pub(super) fn was_too_much(&self, retry_after: Option<Duration>) {
+    pub fn was_too_much(&self, retry_after: Option<Duration>) {
         let mut state = self.pace.lock();
         state.streak = 0;
         if self.epoch == state.epoch {

@@ -56,7 +56,7 @@ const RULES: [Rule; 8] = [
 ];
 
 /// Checks a whole document.
-pub(super) fn check(text: &str) -> Result<(), String> {
+pub(crate) fn check(text: &str) -> Result<(), String> {
     if let Some(c) = text.chars().find(|c| !is_character(*c)) {
         return Err(format!("{c:?} is no character of XML"));
     }

@@ -1,0 +1,273 @@
+//! `promptgate embeddings compare`: two snapshots side by side, and whether the gates let B through.
+
+use crate::app::Environment;
+use crate::cli::Common;
+use crate::cli::embeddings::progress::ProgressLine;
+use crate::cli::output::{self, Failure, at};
+use crate::cli::paint::{Paint, Style};
+use crate::cli::reach::Admin;
+use crate::embeddings::compare::report::ComparisonReport;
+use crate::embeddings::compare::{exit_code, judge_set};
+use crate::embeddings::render::{self, Role, junit, markdown, page, terminal};
+use crate::embeddings::snapshots::{CompareWish, QuerySourceWish};
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What the command's help ends with.
+pub(super) const HELP: &str = "\
+Overlap says how much changes; only labels say whether for the better. Queries are JSON lines
+({\"id\", \"text\", \"relevant\": [\"docs/a\"] or {\"docs/a\": 2}}) or CSV; labels may come in a file of their own
+(JSON lines {\"query\", \"item\", \"grade\"}, or TREC qrels). Queries are embedded once and kept.
+
+  promptgate embeddings compare docs@1 docs@2 --queries queries.jsonl --html report.html
+  promptgate embeddings compare docs@1 docs@2 --queries queries.jsonl --qrels qrels.txt \\
+      --fail-if 'ndcg@10 drop > 0.01' --fail-if 'lost-hits > 5' --junit compare.xml
+  promptgate embeddings compare docs@1 docs@2 --queries-from items --judge-set judge.jsonl
+
+Gates: overlap@K, query-overlap@K, item-overlap@K, jaccard@K, rbo, top1, top1-changed, ndcg@K drop, recall@K drop,
+mrr@K drop, hit@K drop, map drop, lost-hits, gained-hits, noise-floor, threshold-shift, mixed-overlap@K, space-mismatch.
+A gate is decided by the end of the figure's interval, never by its middle.
+
+Exit codes: 0 all gates hold, 1 one fails (or the comparison cannot be made), 2 one cannot be decided, or wrong usage.";
+
+/// Makes a text of a report.
+type Form = fn(&ComparisonReport) -> String;
+
+/// How many queries a judge set has when nothing is said.
+const JUDGED: usize = 50;
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArguments {
+    /// What is there today: `docs@1`, `docs@production`.
+    a: String,
+    /// What may take its place: `docs@2`.
+    b: String,
+    #[command(flatten)]
+    asked: AskedArguments,
+    #[command(flatten)]
+    looked: LookedArguments,
+    /// Fail when this is so: `overlap@10 < 0.95`. May be given more than once.
+    #[arg(long, value_name = "GATE")]
+    fail_if: Vec<String>,
+    #[command(flatten)]
+    files: FileArguments,
+}
+
+/// What both are asked.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Queries")]
+struct AskedArguments {
+    /// A file of queries: JSON lines, or CSV by its name.
+    #[arg(long, value_name = "FILE")]
+    queries: Option<PathBuf>,
+    /// A file of labels for them.
+    #[arg(long, value_name = "FILE", requires = "queries")]
+    qrels: Option<PathBuf>,
+    /// Where queries come from when there is no file: the items' own texts.
+    #[arg(long, value_enum, conflicts_with = "queries")]
+    queries_from: Option<SourceArgument>,
+    /// How many texts of items become queries.
+    #[arg(long, value_name = "N", requires = "queries_from")]
+    sample_queries: Option<usize>,
+}
+
+/// How closely to look.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Looking")]
+struct LookedArguments {
+    /// How long the lists of the headline are (default: 10).
+    #[arg(short, long)]
+    k: Option<usize>,
+    /// The neighbours of how many items are looked at (default: 1000).
+    #[arg(long, value_name = "N")]
+    sample_items: Option<usize>,
+    /// The smallest difference of nDCG that counts (default: 0.01).
+    #[arg(long, value_name = "SHARE")]
+    margin: Option<f64>,
+    /// The seed of everything drawn (default: 1).
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many queries and items are listed (default: 100).
+    #[arg(long, value_name = "N")]
+    listed: Option<usize>,
+    /// Stop as soon as the answer is clear.
+    #[arg(long)]
+    stop_early: bool,
+}
+
+/// What is written.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Files")]
+struct FileArguments {
+    /// Write the report as one page, plots included.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write it as a comment for a pull request.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Write the gates as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write the answers that changed most, for people to judge; what comes back is read by --qrels.
+    #[arg(long, value_name = "FILE")]
+    judge_set: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SourceArgument {
+    Items,
+}
+
+/// Runs the command.
+pub(super) async fn run(
+    arguments: &CompareArguments,
+    common: &Common,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let wish = json!(arguments.wish()?);
+    let admin = Admin::reach(common, environment)?;
+    let report = follow(&admin, &wish).await;
+    admin.close().await?;
+    let report = report?;
+    arguments.files.write(&report)?;
+    if common.json {
+        output::put(&render::json(&report))?;
+    } else {
+        output::put(&painted(&report, Paint::of_stdout(environment)))?;
+    }
+    match exit_code(&report.gates) {
+        0 => Ok(()),
+        code => Err(Failure::silent().with_code(code)),
+    }
+}
+
+impl CompareArguments {
+    fn wish(&self) -> Result<CompareWish, Failure> {
+        let asked = &self.asked;
+        let is_csv = asked.queries.as_ref().is_some_and(|path| {
+            path.extension()
+                .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+        });
+        Ok(CompareWish {
+            a: self.a.clone(),
+            b: self.b.clone(),
+            queries: asked.queries.as_deref().map(read).transpose()?,
+            is_csv,
+            labels: asked.qrels.as_deref().map(read).transpose()?,
+            queries_from: match asked.queries_from {
+                Some(SourceArgument::Items) => QuerySourceWish::Items,
+                None => QuerySourceWish::File,
+            },
+            sampled_queries: asked.sample_queries,
+            k: self.looked.k,
+            seed: self.looked.seed,
+            sampled_items: self.looked.sample_items,
+            margin: self.looked.margin,
+            listed: self.looked.listed,
+            is_stopping_early: self.looked.stop_early,
+            gates: self.fail_if.clone(),
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let unreadable = |error| Failure::new(format!("cannot read `{}`: {error}", path.display()));
+    fs::read_to_string(path).map_err(unreadable)
+}
+
+impl FileArguments {
+    fn write(&self, report: &ComparisonReport) -> Result<(), Failure> {
+        let forms: [(&Option<PathBuf>, Form); 4] = [
+            (&self.html, page),
+            (&self.markdown, markdown),
+            (&self.junit, junit),
+            (&self.judge_set, |report| judge_set(report, JUDGED)),
+        ];
+        for (path, form) in forms {
+            if let Some(path) = path {
+                let unwritable =
+                    |error| Failure::new(format!("cannot write `{}`: {error}", path.display()));
+                fs::write(path, form(report)).map_err(unwritable)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A line of the server's answer.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Line {
+    Progress { progress: Value },
+    Ended { report: Box<ComparisonReport> },
+    Error { error: Value },
+}
+
+async fn follow(admin: &Admin, wish: &Value) -> Result<ComparisonReport, Failure> {
+    let mut end: Option<Result<ComparisonReport, Failure>> = None;
+    let mut shown = ProgressLine::of_stderr();
+    let mut on_line = |text: &[u8]| match serde_json::from_slice(text) {
+        Ok(Line::Progress { progress }) => shown.step(&in_words(&progress)),
+        Ok(Line::Ended { report }) => {
+            shown.clear();
+            end = Some(Ok(*report));
+        }
+        Ok(Line::Error { error }) => {
+            shown.clear();
+            let text = |key: &str| at(&error, key).as_str().map(str::to_owned);
+            let message = text("message").unwrap_or_else(|| error.to_string());
+            end = Some(Err(Failure::new(message).with_hint(text("hint"))));
+        }
+        Err(error) => {
+            shown.clear();
+            let message = format!("the server's answer cannot be read: {error}");
+            end = Some(Err(Failure::new(message)));
+        }
+    };
+    admin
+        .lines("/api/embeddings/compare", wish, &mut on_line)
+        .await?;
+    end.unwrap_or_else(|| Err(Failure::new("the answer broke off")))
+}
+
+/// What is being done.
+fn in_words(progress: &Value) -> String {
+    let stage = at(progress, "stage").as_str().unwrap_or_default();
+    let words = match stage {
+        "queries" => "embedding queries",
+        "alignment" => "looking at every vector",
+        "neighbours" => "finding neighbours",
+        "labels" => "judging answers",
+        "geometry" => "measuring shapes",
+        "clusters" => "finding clusters",
+        _ => "writing the report",
+    };
+    let count = |key: &str| at(progress, key).as_u64().unwrap_or(0);
+    match count("total") {
+        0 | 1 => words.to_owned(),
+        total => format!("{words}: {} of {total}", count("done")),
+    }
+}
+
+/// The report, coloured where there is a terminal.
+fn painted(report: &ComparisonReport, paint: Paint) -> String {
+    let mut text = String::new();
+    for line in terminal(report, paint.width()) {
+        for piece in line.pieces {
+            let style = match piece.role {
+                Role::Plain => Style::Plain,
+                Role::Strong => Style::Strong,
+                Role::Faint => Style::Faint,
+                Role::Good => Style::Added,
+                Role::Bad => Style::Removed,
+                Role::Doubtful => Style::Warning,
+            };
+            text.push_str(&paint.text(style, &piece.text));
+        }
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,109 @@
+//! `promptgate embeddings …`: corpora are read from files here, snapshots are made behind the admin plane.
+
+mod compare;
+mod create;
+mod list;
+mod progress;
+mod search;
+mod tend;
+
+use crate::app::{self, Environment};
+use crate::cli::output::Failure;
+use crate::cli::{Common, reach};
+use clap::Subcommand;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EmbeddingsCommand {
+    /// Make snapshots of a corpus, and look after them.
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
+    /// Find the items of snapshots that are nearest to a text, each in its own space.
+    #[command(after_help = search::HELP)]
+    Search(search::SearchArguments),
+    /// Compare two snapshots: what changes for whom, how sure that is, and what follows.
+    #[command(after_help = compare::HELP)]
+    Compare(Box<compare::CompareArguments>),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SnapshotCommand {
+    /// Embed a corpus; what was embedded before is not paid again.
+    #[command(after_help = create::HELP)]
+    Create(Box<create::CreateArguments>),
+    /// List snapshots, and drafts that are none yet.
+    List(list::ListArguments),
+    /// Show what a snapshot is.
+    Show(list::ShowArguments),
+    /// Read files and check that everything is as it was written.
+    Verify(tend::VerifyArguments),
+    /// Tell in what two snapshots differ, by their settings and items.
+    Diff(tend::DiffArguments),
+    /// Embed some texts of a snapshot again, to see the provider's own noise.
+    Noise(tend::NoiseArguments),
+    /// Delete an item from every snapshot of a collection, its vector included.
+    DeleteItem(tend::DeleteItemArguments),
+    /// Remove vectors that no snapshot uses.
+    Gc(tend::GcArguments),
+}
+
+/// Runs the command.
+pub(crate) async fn run(
+    command: EmbeddingsCommand,
+    common: &Common,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    // A name may be a label of the file: a broken file is told before anything is done.
+    app::declared(&reach::config(common, environment)?.embeddings)?;
+    match command {
+        EmbeddingsCommand::Search(arguments) => search::run(&arguments, common, environment).await,
+        EmbeddingsCommand::Compare(arguments) => {
+            compare::run(&arguments, common, environment).await
+        }
+        EmbeddingsCommand::Snapshot(command) => match command {
+            SnapshotCommand::Create(arguments) => {
+                create::run(&arguments, common, environment).await
+            }
+            SnapshotCommand::List(arguments) => list::list(&arguments, common, environment).await,
+            SnapshotCommand::Show(arguments) => list::show(&arguments, common, environment).await,
+            SnapshotCommand::Verify(arguments) => {
+                tend::verify(&arguments, common, environment).await
+            }
+            SnapshotCommand::Diff(arguments) => tend::diff(&arguments, common, environment).await,
+            SnapshotCommand::Noise(arguments) => tend::noise(&arguments, common, environment).await,
+            SnapshotCommand::DeleteItem(arguments) => {
+                tend::delete_item(&arguments, common, environment).await
+            }
+            SnapshotCommand::Gc(arguments) => tend::gc(&arguments, common, environment).await,
+        },
+    }
+}
+
+/// Returns a number with blanks between its thousands.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if 0 < place && (digits.len() - place).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::thousands;
+
+    #[test]
+    fn numbers_are_readable() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1 000"),
+            (12_345_678, "12 345 678"),
+        ] {
+            assert_eq!(thousands(number), text);
+        }
+    }
+}

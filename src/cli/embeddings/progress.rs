@@ -1,0 +1,194 @@
+//! How far a snapshot is, on stderr: a line that stays on a terminal, else a line now and then.
+
+use crate::cli::embeddings::thousands;
+use crate::cli::evals::span;
+use crate::cli::output;
+use crate::domain::PicoDollars;
+use crate::embeddings::snapshots::{Plan, Progress, Stage};
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, stderr};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often a line is written where there is no terminal.
+const EVERY: Duration = Duration::from_secs(10);
+/// Erases the line.
+const ERASE: &str = "\r\x1b[2K";
+/// How many characters the bar has.
+const BAR: u64 = 24;
+
+/// Shows how far a snapshot is.
+#[derive(Debug)]
+pub(crate) struct ProgressLine {
+    is_terminal: bool,
+    is_shown: bool,
+    next: Instant,
+}
+
+impl ProgressLine {
+    /// Returns what suits stderr.
+    pub(crate) fn of_stderr() -> Self {
+        Self {
+            is_terminal: stderr().is_terminal(),
+            is_shown: false,
+            next: Instant::now() + EVERY,
+        }
+    }
+
+    /// Shows how much was read.
+    pub(crate) fn read(&mut self, sources: u64) {
+        self.put(&format!("{} texts read", thousands(sources)));
+    }
+
+    /// Shows the newest.
+    pub(crate) fn show(&mut self, progress: &Progress) {
+        self.put(&line(progress));
+    }
+
+    /// Shows what is being done.
+    pub(crate) fn step(&mut self, text: &str) {
+        self.put(text);
+    }
+
+    fn put(&mut self, text: &str) {
+        if self.is_terminal {
+            output::say(&format!("{ERASE}{text}"));
+            self.is_shown = true;
+        } else if self.next <= Instant::now() {
+            self.next = Instant::now() + EVERY;
+            output::say(&format!("{text}\n"));
+        }
+    }
+
+    /// Takes the line away.
+    pub(crate) fn clear(&mut self) {
+        if self.is_shown {
+            output::say(ERASE);
+            self.is_shown = false;
+        }
+    }
+}
+
+fn line(progress: &Progress) -> String {
+    match progress.stage {
+        Stage::Planning => return "hashing and counting texts".to_owned(),
+        Stage::Sealing => return "writing the snapshot".to_owned(),
+        Stage::Noise => return "embedding some texts again".to_owned(),
+        Stage::Embedding => {}
+    }
+    let filled = (progress.done.saturating_mul(BAR))
+        .checked_div(progress.total)
+        .unwrap_or(BAR);
+    let filled = usize::try_from(filled).unwrap_or(0);
+    let empty = usize::try_from(BAR).unwrap_or(0).saturating_sub(filled);
+    let mut text = format!(
+        "[{}{}] {}/{} texts  {} tokens  {}",
+        "#".repeat(filled),
+        ".".repeat(empty),
+        thousands(progress.done),
+        thousands(progress.total),
+        thousands(progress.tokens),
+        progress.pico_usd.to_short(),
+    );
+    if 0 < progress.retries {
+        let _ = write!(text, "  {} asked again", progress.retries);
+    }
+    if let Some(left) = progress.left_ms.filter(|_| progress.done < progress.total) {
+        let _ = write!(text, "  about {} left", span(left));
+    }
+    text
+}
+
+/// What it will take, in words.
+pub(crate) fn plan_in_words(plan: &Plan) -> String {
+    let duplicates = plan.texts.saturating_sub(plan.unique);
+    let mut text = format!("{} texts", thousands(plan.texts));
+    if 0 < duplicates {
+        let _ = write!(text, ", {} of them again", thousands(duplicates));
+    }
+    let _ = write!(
+        text,
+        ": {} embedded already, {} to embed",
+        thousands(plan.cached),
+        thousands(plan.to_send)
+    );
+    if plan.to_send == 0 {
+        return text;
+    }
+    let requests = if plan.requests == 1 {
+        "request"
+    } else {
+        "requests"
+    };
+    let _ = write!(
+        text,
+        "; {} tokens in {} {requests}, ",
+        thousands(plan.tokens),
+        thousands(plan.requests)
+    );
+    match (plan.pico_usd, &plan.price) {
+        (Some(PicoDollars(0)), _) => text.push_str("free"),
+        (Some(amount), price) => {
+            let _ = write!(text, "about {}", amount.to_short());
+            if let Some(price) = price {
+                let _ = write!(text, " ({price})");
+            }
+        }
+        (None, _) => text.push_str("price unknown"),
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{line, plan_in_words};
+    use crate::domain::PicoDollars;
+    use crate::embeddings::snapshots::{Plan, Progress, Stage};
+
+    #[test]
+    fn a_plan_says_what_is_paid_before_it_is() {
+        let plan = Plan {
+            texts: 1_000,
+            unique: 990,
+            cached: 900,
+            to_send: 90,
+            tokens: 12_345,
+            pico_usd: Some(PicoDollars(246_900_000)),
+            price: Some("openai/text-embedding-3-small@2026-11-23".to_owned()),
+            requests: 1,
+            truncated: Some(0),
+        };
+        assert_eq!(
+            plan_in_words(&plan),
+            "1 000 texts, 10 of them again: 900 embedded already, 90 to embed; 12 345 tokens in 1 request, \
+             about $0.0002469 (openai/text-embedding-3-small@2026-11-23)"
+        );
+        let nothing = Plan {
+            to_send: 0,
+            cached: 990,
+            ..plan
+        };
+        assert_eq!(
+            plan_in_words(&nothing),
+            "1 000 texts, 10 of them again: 990 embedded already, 0 to embed"
+        );
+    }
+
+    #[test]
+    fn a_bar_tells_texts_tokens_money_and_time() {
+        let progress = Progress {
+            stage: Stage::Embedding,
+            done: 500,
+            total: 1_000,
+            tokens: 6_000,
+            pico_usd: PicoDollars(120_000_000),
+            left_ms: Some(130_000),
+            retries: 2,
+            ..Progress::default()
+        };
+        assert_eq!(
+            line(&progress),
+            "[############............] 500/1 000 texts  6 000 tokens  $0.00012  2 asked again  about 2m 10s left"
+        );
+    }
+}

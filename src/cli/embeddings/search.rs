@@ -1,0 +1,77 @@
+//! `promptgate embeddings search`.
+
+use crate::app::Environment;
+use crate::cli::Common;
+use crate::cli::output::{self, Failure, at, clean};
+use crate::cli::reach::Admin;
+use clap::Args;
+use http::Method;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// What the command's help ends with.
+pub(super) const HELP: &str = "\
+Several snapshots are searched side by side, each with the text embedded in its own space:
+
+  promptgate embeddings search docs@1,docs@2 \"refund after 30 days\"";
+
+/// How much of a text is shown, in characters.
+const SHOWN: usize = 90;
+
+#[derive(Debug, Args)]
+pub(crate) struct SearchArguments {
+    /// The snapshots, with commas between: `docs@1,docs@production`.
+    #[arg(value_delimiter = ',', required = true)]
+    snapshots: Vec<String>,
+    /// What is looked for.
+    text: String,
+    /// How many items of each.
+    #[arg(short, long, default_value_t = 10)]
+    k: usize,
+}
+
+/// Runs the command.
+pub(super) async fn run(
+    arguments: &SearchArguments,
+    common: &Common,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let admin = Admin::reach(common, environment)?;
+    let body = json!({
+        "snapshots": arguments.snapshots, "text": arguments.text, "k": arguments.k,
+    });
+    let path = "/api/embeddings/search";
+    let answer = admin.send(Method::POST, path, Some(&body)).await;
+    admin.close().await?;
+    let answer = answer?;
+    if common.json {
+        return output::put(&format!("{}\n", at(&answer, "data")));
+    }
+    let found = at(&answer, "data").as_array().into_iter().flatten();
+    let told: Vec<String> = found.map(told).collect();
+    output::put(&told.join("\n"))
+}
+
+fn told(found: &Value) -> String {
+    let text = |value: &Value| clean(value.as_str().unwrap_or_default());
+    let mut out = format!(
+        "{}  {}\n",
+        text(at(found, "snapshot")),
+        text(at(found, "model"))
+    );
+    let results = at(found, "results").as_array().cloned().unwrap_or_default();
+    let ids: Vec<String> = results.iter().map(|hit| text(at(hit, "id"))).collect();
+    let width = ids.iter().map(|id| id.chars().count()).max().unwrap_or(0);
+    for ((hit, id), rank) in results.iter().zip(ids).zip(1..) {
+        let score = at(hit, "score").as_f64().unwrap_or(0.0);
+        let shown = text(at(hit, "text"))
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        let shown: String = shown.chars().take(SHOWN).collect();
+        let padding = " ".repeat(width.saturating_sub(id.chars().count()));
+        let line = format!("{rank:>4}  {score:.4}  {id}{padding}  {shown}");
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+    out
+}

@@ -1,0 +1,229 @@
+//! `promptgate embeddings snapshot verify|diff|noise|delete-item|gc`.
+
+use crate::app::Environment;
+use crate::cli::Common;
+use crate::cli::embeddings::list::describe;
+use crate::cli::embeddings::thousands;
+use crate::cli::output::{self, Failure, at, clean};
+use crate::cli::reach::{Admin, escape};
+use clap::Args;
+use http::Method;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// How many ids are shown of a list.
+const SHOWN: usize = 10;
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// The snapshot; everything when none is named.
+    snapshot: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArguments {
+    /// The one before.
+    before: String,
+    /// The one after.
+    after: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NoiseArguments {
+    /// The snapshot.
+    snapshot: String,
+    /// How many texts are embedded again.
+    #[arg(short = 'n', long, default_value_t = 200)]
+    texts: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteItemArguments {
+    /// The collection.
+    collection: String,
+    /// The item's id.
+    item: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GcArguments {
+    /// Only say what would be removed.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Sends one request and closes what was opened.
+async fn ask(
+    common: &Common,
+    environment: &Environment,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Value, Failure> {
+    let admin = Admin::reach(common, environment)?;
+    let answer = admin.send(method, path, body).await;
+    admin.close().await?;
+    answer
+}
+
+fn count(value: &Value) -> String {
+    value.as_u64().map_or_else(|| "-".to_owned(), thousands)
+}
+
+/// Checks what is kept.
+pub(super) async fn verify(
+    arguments: &VerifyArguments,
+    common: &Common,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let body = json!({"snapshot": arguments.snapshot});
+    let path = "/api/embeddings/verify";
+    let answer = ask(common, environment, Method::POST, path, Some(&body)).await?;
+    if common.json {
+        output::put(&format!("{answer}\n"))?;
+    }
+    let problems = at(&answer, "problems").as_array().cloned();
+    let problems = problems.unwrap_or_default();
+    if problems.is_empty() {
+        if !common.json {
+            output::put(&format!(
+                "ok: {} snapshots, {} vectors in {} segments, {} bytes read\n",
+                count(at(&answer, "snapshots")),
+                count(at(&answer, "vectors")),
+                count(at(&answer, "segments")),
+                count(at(&answer, "bytes")),
+            ))?;
+        }
+        return Ok(());
+    }
+    let text = |value: &Value| clean(value.as_str().unwrap_or_default());
+    let details = problems.iter();
+    let details = details.map(|fault| {
+        format!(
+            "{}: {}",
+            text(at(fault, "place")),
+            text(at(fault, "problem"))
+        )
+    });
+    let message = format!("problems found: {}", problems.len());
+    Err(Failure::new(message).with_details(details.collect()))
+}
+
+/// Tells in what two snapshots differ.
+pub(super) async fn diff(
+    arguments: &DiffArguments,
+    common: &Common,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let path = format!(
+        "/api/embeddings/diff?before={}&after={}",
+        escape(&arguments.before),
+        escape(&arguments.after)
+    );
+    let answer = ask(common, environment, Method::GET, &path, None).await?;
+    if common.json {
+        return output::put(&format!("{answer}\n"));
+    }
+    let text = |value: &Value| clean(value.as_str().unwrap_or_default());
+    let mut out = format!(
+        "{} -> {}\n",
+        text(at(&answer, "before")),
+        text(at(&answer, "after"))
+    );
+    for change in at(&answer, "settings").as_array().into_iter().flatten() {
+        let _ = writeln!(
+            out,
+            "  {}: {} -> {}",
+            text(at(change, "setting")),
+            at(change, "before"),
+            at(change, "after")
+        );
+    }
+    let _ = writeln!(
+        out,
+        "  items unchanged: {}",
+        count(at(&answer, "unchanged"))
+    );
+    for (key, words) in [
+        ("added", "added"),
+        ("removed", "removed"),
+        ("changed_text", "with another text"),
+        ("changed_form", "of those, the same but for its form"),
+    ] {
+        let ids = at(&answer, key).as_array().cloned().unwrap_or_default();
+        if ids.is_empty() {
+            continue;
+        }
+        let shown: Vec<String> = ids.iter().take(SHOWN).map(text).collect();
+        let more = if SHOWN < ids.len() { ", …" } else { "" };
+        let _ = writeln!(
+            out,
+            "  items {words}: {} ({}{more})",
+            ids.len(),
+            shown.join(", ")
+        );
+    }
+    output::put(&out)
+}
+
+/// Measures the provider's noise.
+pub(super) async fn noise(
+    arguments: &NoiseArguments,
+    common: &Common,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let body = json!({"snapshot": arguments.snapshot, "texts": arguments.texts});
+    let path = "/api/embeddings/noise";
+    let answer = ask(common, environment, Method::POST, path, Some(&body)).await?;
+    if common.json {
+        return output::put(&format!("{answer}\n"));
+    }
+    output::put(&describe(&answer))
+}
+
+/// Deletes an item.
+pub(super) async fn delete_item(
+    arguments: &DeleteItemArguments,
+    common: &Common,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let path = format!(
+        "/api/embeddings/items?collection={}&item={}",
+        escape(&arguments.collection),
+        escape(&arguments.item)
+    );
+    let answer = ask(common, environment, Method::DELETE, &path, None).await?;
+    if common.json {
+        return output::put(&format!("{answer}\n"));
+    }
+    let names = at(&answer, "snapshots").as_array().into_iter().flatten();
+    let names: Vec<&str> = names.filter_map(Value::as_str).collect();
+    output::put(&format!(
+        "`{}` is deleted from {}; vectors erased: {}\n",
+        clean(&arguments.item),
+        names.join(", "),
+        count(at(&answer, "vectors")),
+    ))
+}
+
+/// Removes what nothing uses.
+pub(super) async fn gc(
+    arguments: &GcArguments,
+    common: &Common,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let body = json!({"dry_run": arguments.dry_run});
+    let path = "/api/embeddings/gc";
+    let answer = ask(common, environment, Method::POST, path, Some(&body)).await?;
+    if common.json {
+        return output::put(&format!("{answer}\n"));
+    }
+    output::put(&format!(
+        "unused vectors: {}; removed: {}; segments rewritten: {} of {}; bytes freed: {}\n",
+        count(at(&answer, "dead")),
+        count(at(&answer, "removed")),
+        count(at(&answer, "rewritten")),
+        count(at(&answer, "segments")),
+        count(at(&answer, "freed_bytes")),
+    ))
+}

@@ -1,0 +1,114 @@
+//! What `embeddings.toml` declares: spaces and pipelines by name, and collections with their labels.
+//!
+//! It is read whole and every problem is named; with any, the one before stays in force.
+
+mod read;
+
+pub use read::read;
+pub(crate) use read::too_short;
+
+use crate::domain::nearest_names;
+use crate::embeddings::name::Selector;
+use crate::embeddings::pipeline::Pipeline;
+use crate::embeddings::space::Space;
+use arc_swap::ArcSwap;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// What is declared.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Declared {
+    /// Embedding versions by name.
+    pub spaces: BTreeMap<String, Space>,
+    /// Pipelines by name.
+    pub pipelines: BTreeMap<String, Pipeline>,
+    /// Collections by name.
+    pub collections: BTreeMap<String, Collection>,
+}
+
+/// What is declared of a collection.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Collection {
+    /// The space of its next snapshot, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub space: Option<String>,
+    /// The pipeline of its next snapshot, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<String>,
+    /// Where its labels point.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, Selector>,
+}
+
+/// Something in `embeddings.toml` that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Where: `spaces.small.dimensions`.
+    pub path: String,
+    /// What.
+    pub problem: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "`{}` {}", self.path, self.problem)
+    }
+}
+
+/// What is declared now.
+#[derive(Debug, Default)]
+pub struct CurrentDeclared(ArcSwap<Declared>);
+
+impl CurrentDeclared {
+    /// Begins with `declared`.
+    #[must_use]
+    pub fn new(declared: Declared) -> Self {
+        Self(ArcSwap::from_pointee(declared))
+    }
+
+    /// Returns what is declared now.
+    #[must_use]
+    pub fn get(&self) -> Arc<Declared> {
+        self.0.load_full()
+    }
+
+    /// Puts another declaration in force.
+    pub fn replace(&self, declared: Declared) {
+        self.0.store(Arc::new(declared));
+    }
+}
+
+impl Declared {
+    /// Returns where a label of a collection points; `None` when there is no such label.
+    #[must_use]
+    pub fn label(&self, collection: &str, label: &str) -> Option<&Selector> {
+        self.collections.get(collection)?.labels.get(label)
+    }
+
+    /// Returns the labels that a collection has, in words: `production`, `staging`.
+    #[must_use]
+    pub fn labels_of(&self, collection: &str) -> Vec<&str> {
+        let found = self.collections.get(collection);
+        let labels = found.into_iter().flat_map(|found| found.labels.keys());
+        labels.map(String::as_str).collect()
+    }
+}
+
+/// Returns a hint with the nearest of `names`, else all of them when they are few.
+pub(crate) fn meant<'a>(
+    wanted: &str,
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> Option<String> {
+    if let Some(nearest) = nearest_names(wanted, names.clone()).first() {
+        return Some(format!("did you mean `{nearest}`?"));
+    }
+    let all: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    (1..=12)
+        .contains(&all.len())
+        .then(|| format!("there are {}", all.join(", ")))
+}

@@ -1,0 +1,163 @@
+//! From scores of A to scores of B: the same threshold means something else in another space.
+
+use crate::stats::{Random, quantile};
+use serde::{Deserialize, Serialize};
+
+/// A threshold of A, and the one of B that lets through as many pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EqualRate {
+    /// The threshold in A.
+    pub a: f64,
+    /// The one in B. `None` when nothing reaches `a` in A, or B has fewer scores than reach it.
+    pub b: Option<f64>,
+    /// The 95 % interval of `b`, from resampled queries; `None` where most resamples have none.
+    pub b_interval: Option<[f64; 2]>,
+    /// Pairs per query that reach `a` in A.
+    pub per_query: f64,
+    /// Pairs per query that reach the unchanged `a` in B.
+    pub per_query_unchanged: f64,
+}
+
+/// Returns the best line through `points` that never falls (pool adjacent violators; Barlow and others,
+/// 1972): one point for each x, by x, those of one x as their mean. Points that are not finite are left
+/// out.
+#[must_use]
+pub fn isotonic(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut sorted: Vec<(f64, f64)> = points
+        .iter()
+        .copied()
+        .filter(|(x, y)| x.is_finite() && y.is_finite())
+        .collect();
+    sorted.sort_by(|one, other| one.0.total_cmp(&other.0));
+    // Each pool: the mean of its y, their number, and the x it spans.
+    let mut pools: Vec<(f64, f64, Vec<f64>)> = Vec::new();
+    for same in sorted.chunk_by(|one, other| one.0 >= other.0) {
+        let count = same.len() as f64;
+        let mean = same.iter().map(|(_, y)| y).sum::<f64>() / count;
+        let xs = same.iter().take(1).map(|(x, _)| *x).collect();
+        let mut pool = (mean, count, xs);
+        while let Some(last) = pools.pop_if(|last| last.0 >= pool.0) {
+            let count = last.1 + pool.1;
+            let mean = (last.0 * last.1 + pool.0 * pool.1) / count;
+            let mut xs = last.2;
+            xs.append(&mut pool.2);
+            pool = (mean, count, xs);
+        }
+        pools.push(pool);
+    }
+    let spread = pools
+        .into_iter()
+        .flat_map(|(mean, _, xs)| xs.into_iter().map(move |x| (x, mean)));
+    spread.collect()
+}
+
+/// Returns where a line of [`isotonic`] is at `x`: straight between its points, flat beyond them. `None`
+/// for an empty line.
+#[must_use]
+pub fn at(line: &[(f64, f64)], x: f64) -> Option<f64> {
+    let after = line.partition_point(|point| point.0 < x);
+    match (
+        after.checked_sub(1).and_then(|before| line.get(before)),
+        line.get(after),
+    ) {
+        (Some(before), Some(after)) if before.0 < after.0 => {
+            let part = (x - before.0) / (after.0 - before.0);
+            Some(before.1 + (after.1 - before.1) * part)
+        }
+        (Some(point), None) | (_, Some(point)) => Some(point.1),
+        (None, None) => None,
+    }
+}
+
+/// Returns the values below which these shares of the scores lie, between neighbours by a straight line.
+/// `None` without scores, or with one that is not finite.
+#[must_use]
+pub fn quantiles(scores: &[f64], shares: &[f64]) -> Option<Vec<f64>> {
+    shares
+        .iter()
+        .map(|share| quantile(scores, *share))
+        .collect()
+}
+
+/// Returns for each threshold of A the threshold of B that as many pairs reach:
+/// t_B = Q_B(1 − F_A(t_A)), counted over the scores of all queries, with an interval from `resamples` of
+/// the queries.
+///
+/// `a` and `b` hold, for the same queries in the same order, the scores of what was found. A threshold is
+/// known down to the lowest score that is held. `None` without queries, with a different number of them,
+/// or with a score that is not finite.
+#[must_use]
+pub fn equal_rate(
+    a: &[Vec<f32>],
+    b: &[Vec<f32>],
+    thresholds: &[f64],
+    resamples: usize,
+    seed: u64,
+) -> Option<Vec<EqualRate>> {
+    let is_finite = |lists: &[Vec<f32>]| lists.iter().flatten().all(|score| score.is_finite());
+    if a.is_empty() || a.len() != b.len() || !is_finite(a) || !is_finite(b) {
+        return None;
+    }
+    let (falling_a, falling_b) = (falling(a), falling(b));
+    let queries = a.len();
+    let even = vec![1_u32; queries];
+    let mut drawn: Vec<Vec<f64>> = vec![Vec::new(); thresholds.len()];
+    let mut random = Random::from_seed(seed);
+    for _ in 0..resamples {
+        let mut weights = vec![0_u32; queries];
+        for _ in 0..queries {
+            if let Some(weight) = weights.get_mut(random.below(queries)) {
+                *weight += 1;
+            }
+        }
+        for (threshold, drawn) in thresholds.iter().zip(&mut drawn) {
+            let reached = reaching(&falling_a, *threshold, &weights);
+            drawn.extend(score_at(&falling_b, reached, &weights));
+        }
+    }
+    let rows = thresholds.iter().zip(drawn).map(|(threshold, drawn)| {
+        let reached = reaching(&falling_a, *threshold, &even);
+        let is_known = 2 * drawn.len() > resamples;
+        let ends = quantiles(&drawn, &[0.025, 0.975]).filter(|_| is_known);
+        EqualRate {
+            a: *threshold,
+            b: score_at(&falling_b, reached, &even),
+            b_interval: ends.and_then(|ends| ends.try_into().ok()),
+            per_query: reached as f64 / queries as f64,
+            per_query_unchanged: reaching(&falling_b, *threshold, &even) as f64 / queries as f64,
+        }
+    });
+    Some(rows.collect())
+}
+
+/// All scores with their queries, the highest first.
+fn falling(lists: &[Vec<f32>]) -> Vec<(f64, usize)> {
+    let each = lists.iter().enumerate();
+    let mut scores: Vec<(f64, usize)> = each
+        .flat_map(|(query, list)| list.iter().map(move |score| (f64::from(*score), query)))
+        .collect();
+    scores.sort_by(|one, other| other.0.total_cmp(&one.0));
+    scores
+}
+
+/// How many scores reach the threshold when each query counts so many times.
+fn reaching(falling: &[(f64, usize)], threshold: f64, weights: &[u32]) -> u64 {
+    let reached = falling.iter().take_while(|(score, _)| *score >= threshold);
+    reached.map(|(_, query)| weight(weights, *query)).sum()
+}
+
+/// The score that as many scores reach.
+fn score_at(falling: &[(f64, usize)], count: u64, weights: &[u32]) -> Option<f64> {
+    let mut left = count;
+    for (score, query) in falling.iter().filter(|_| count > 0) {
+        left = left.saturating_sub(weight(weights, *query));
+        if left == 0 {
+            return Some(*score);
+        }
+    }
+    None
+}
+
+fn weight(weights: &[u32], query: usize) -> u64 {
+    weights.get(query).copied().map_or(0, u64::from)
+}

@@ -1,0 +1,397 @@
+//! The figures with their errors, what noise and chance alone give, and how overlaps are distributed; and the
+//! geometry, folded, because it decides nothing.
+
+use super::plots::{self, Axis, px, tick};
+use super::{Section, class, name};
+use crate::embeddings::compare::report::{ComparisonReport, Figure, FigureGroup, Histogram};
+use crate::embeddings::render::numbers::{count, grouped, number, percent, real};
+use crate::embeddings::render::words;
+use crate::wire::escape::html;
+use crate::wire::plain::chance;
+use std::fmt::Write as _;
+
+/// Rows of a table, and panels of histograms.
+const MAX_ROWS: usize = 60;
+const MAX_PANELS: usize = 12;
+/// The width and height of a row's plot, in the units of its drawing.
+const WIDTH: f64 = 260.0;
+const HEIGHT: f64 = 26.0;
+
+pub(super) fn section(report: &ComparisonReport) -> Option<Section> {
+    let mut body = String::new();
+    for group in words::DECIDING {
+        let all: Vec<&Figure> = words::figures(report, group).take(MAX_ROWS).collect();
+        let (differences, levels): (Vec<&Figure>, Vec<&Figure>) =
+            all.iter().partition(|figure| words::is_difference(figure));
+        if all.is_empty() {
+            continue;
+        }
+        let _ = writeln!(body, "<h3>{}</h3>", words::group(group));
+        difference_table(&mut body, report, &differences);
+        level_table(&mut body, &levels);
+        let found = words::figures(report, group).count();
+        super::top::left_out(&mut body, found, MAX_ROWS, "figure");
+    }
+    let section = Section {
+        id: "figures",
+        short: "Figures",
+        title: "Figures",
+        aside: "with their 95 % intervals".to_owned(),
+        body,
+    };
+    (!section.body.is_empty()).then_some(section)
+}
+
+/// Figures between 0 and 1, on one axis.
+fn level_table(out: &mut String, figures: &[&Figure]) {
+    if figures.is_empty() {
+        return;
+    }
+    let has = |yardstick: fn(&Figure) -> Option<f64>| {
+        figures.iter().any(|figure| yardstick(figure).is_some())
+    };
+    out.push_str("<p class=\"legend\"><span><i class=\"dot\"></i>figure, with its interval</span>");
+    if has(|figure| figure.noise) {
+        out.push_str("<span><i class=\"noise\"></i>noise: the same texts embedded twice</span>");
+    }
+    if has(|figure| figure.chance) {
+        out.push_str("<span><i class=\"chance\"></i>chance: unrelated vectors</span>");
+    }
+    out.push_str("</p>\n<div class=\"sheet\"><table class=\"stack\"><thead><tr><th scope=\"col\">figure</th><th scope=\"col\" class=\"number\">value</th><th scope=\"col\" class=\"plot\"></th><th scope=\"col\" class=\"number\">noise</th><th scope=\"col\" class=\"number\">chance</th><th scope=\"col\" class=\"number\">n</th></tr></thead><tbody>\n");
+    for figure in figures {
+        level_row(out, figure);
+    }
+    let axis = scale(0.0, 1.0);
+    let _ = write!(
+        out,
+        "<tr class=\"axis\"><td></td><td></td><td class=\"plot\">{}</td><td></td><td></td><td></td></tr></tbody></table></div>\n",
+        axis_line(axis)
+    );
+}
+
+const fn scale(low: f64, high: f64) -> Axis {
+    Axis {
+        low,
+        high,
+        start: 6.0,
+        end: WIDTH - 6.0,
+    }
+}
+
+fn level_row(out: &mut String, figure: &Figure) {
+    let optional = |value: Option<f64>| value.map(words::yardstick).unwrap_or_default();
+    let _ = writeln!(
+        out,
+        "<tr><td class=\"name\">{}<small><code>{}</code></small></td><td class=\"number value\"><b>{}</b> <span class=\"soft\">{}</span></td><td class=\"plot\">{}</td><td class=\"number\" data-label=\"noise\">{}</td><td class=\"number\" data-label=\"chance\">{}</td><td class=\"number\" data-label=\"n\">{}</td></tr>",
+        name(&figure.title),
+        name(&figure.id),
+        words::value(figure),
+        words::interval(figure).unwrap_or_default(),
+        level_plot(figure),
+        optional(figure.noise),
+        optional(figure.chance),
+        grouped(figure.n),
+    );
+}
+
+fn level_plot(figure: &Figure) -> String {
+    let axis = scale(0.0, 1.0);
+    let label = format!(
+        "{}{}",
+        words::with_interval(figure),
+        words::yardsticks(figure).map_or_else(String::new, |told| format!(", {told}"))
+    );
+    let mut svg = plots::open(WIDTH, HEIGHT, &html(&label));
+    let middle = HEIGHT / 2.0;
+    let _ = write!(
+        svg,
+        "<path class=\"track\" d=\"M{} {middle}H{}\"/>",
+        px(axis.start),
+        px(axis.end)
+    );
+    for (mark, class) in [(figure.chance, "chance"), (figure.noise, "noise")] {
+        if let Some(mark) = mark.filter(|mark| mark.is_finite()) {
+            let _ = write!(
+                svg,
+                "<path class=\"{class}\" d=\"M{} 3V{}\"/>",
+                px(axis.at(mark)),
+                HEIGHT - 3.0
+            );
+        }
+    }
+    dot(&mut svg, axis, figure, "");
+    svg.push_str("</svg>");
+    svg
+}
+
+fn dot(svg: &mut String, axis: Axis, figure: &Figure, class: &str) {
+    let (value, interval) = (figure.estimate.value, figure.estimate.interval);
+    if !value.is_finite() {
+        return;
+    }
+    let middle = HEIGHT / 2.0;
+    let _ = write!(svg, "<g class=\"{class}\">");
+    if figure.has_interval && interval.width().is_finite() {
+        let (low, high) = (axis.at(interval.low), axis.at(interval.high));
+        let (top, tall) = (middle - 6.0, 12.0);
+        let _ = write!(
+            svg,
+            "<rect class=\"range\" x=\"{}\" y=\"{top}\" width=\"{}\" height=\"{tall}\"/><path class=\"ends\" d=\"M{} {top}v{tall}M{} {top}v{tall}\"/>",
+            px(low),
+            px((high - low).max(1.0)),
+            px(low),
+            px(high)
+        );
+    }
+    let _ = write!(
+        svg,
+        "<circle class=\"dot\" cx=\"{}\" cy=\"{middle}\" r=\"3.2\"/></g>",
+        px(axis.at(value))
+    );
+}
+
+fn axis_line(axis: Axis) -> String {
+    let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} 16\" aria-hidden=\"true\">");
+    for value in axis.ticks(5.0) {
+        let x = px(axis.at(value));
+        let _ = write!(
+            svg,
+            "<path class=\"frame\" d=\"M{x} 0v3\"/><text x=\"{x}\" y=\"14\" text-anchor=\"middle\">{}</text>",
+            tick(value)
+        );
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+/// Figures that are B less A, around 0.
+fn difference_table(out: &mut String, report: &ComparisonReport, figures: &[&Figure]) {
+    if figures.is_empty() {
+        return;
+    }
+    let margin = report.method.margin;
+    let ends = figures.iter().flat_map(|figure| {
+        let interval = figure.estimate.interval;
+        [figure.estimate.value, interval.low, interval.high]
+    });
+    let over = Axis::over(ends.chain([0.0, margin, -margin]), 0.0, 1.0);
+    let axis = scale(over.low, over.high);
+    let _ = writeln!(
+        out,
+        "<p class=\"legend\"><span><i class=\"dot\"></i>B less A, with its interval</span><span><i class=\"margin\"></i>too small to count, within ±{}</span></p>\n\
+         <div class=\"sheet\"><table class=\"stack\"><thead><tr><th scope=\"col\">figure</th><th scope=\"col\" class=\"number\">A</th><th scope=\"col\" class=\"number\">B</th><th scope=\"col\" class=\"number\">difference</th><th scope=\"col\" class=\"plot\"></th><th scope=\"col\" class=\"number\">p</th><th scope=\"col\" class=\"number\">better, worse, same</th></tr></thead><tbody>",
+        number(margin)
+    );
+    for figure in figures {
+        difference_row(out, figure, axis, margin);
+    }
+    let _ = write!(
+        out,
+        "<tr class=\"axis\"><td></td><td></td><td></td><td></td><td class=\"plot\">{}</td><td></td><td></td></tr></tbody></table></div>\n",
+        axis_line(axis)
+    );
+}
+
+fn difference_row(out: &mut String, figure: &Figure, axis: Axis, margin: f64) {
+    let tone = class(words::direction(figure));
+    let [a, b] = words::sides(figure).unwrap_or_default();
+    let told = format!(
+        "{}, {}",
+        words::with_interval(figure),
+        words::remarks(figure).join(", ")
+    );
+    let mut svg = plots::open(WIDTH, HEIGHT, &html(&told));
+    let (low, high) = (axis.at(-margin), axis.at(margin));
+    let _ = write!(
+        svg,
+        "<rect class=\"band\" x=\"{}\" y=\"0\" width=\"{}\" height=\"{HEIGHT}\"/><path class=\"zero\" d=\"M{} 0V{HEIGHT}\"/>",
+        px(low),
+        px(high - low),
+        px(axis.at(0.0))
+    );
+    dot(&mut svg, axis, figure, &format!("is-{tone}"));
+    svg.push_str("</svg>");
+    let wins = figure.win_loss_tie.map(|[wins, losses, ties]| {
+        format!(
+            "<b class=\"gained\">{}</b>, <b class=\"lost\">{}</b>, {}",
+            grouped(wins),
+            grouped(losses),
+            grouped(ties)
+        )
+    });
+    let _ = writeln!(
+        out,
+        "<tr><td class=\"name\">{}<small><code>{}</code> <span class=\"whole\">n = {}</span></small></td><td class=\"number\" data-label=\"A\">{a}</td><td class=\"number\" data-label=\"B\">{b}</td><td class=\"number value\"><b class=\"text-{tone}\">{}</b> <span class=\"soft\">{}</span></td><td class=\"plot\">{svg}</td><td class=\"number\" data-label=\"p\">{}</td><td class=\"number\" data-label=\"better, worse, same\">{}</td></tr>",
+        name(&figure.title),
+        name(&figure.id),
+        grouped(figure.n),
+        words::value(figure),
+        words::interval(figure).unwrap_or_default(),
+        html(&figure.p_value.map(chance).unwrap_or_default()),
+        wins.unwrap_or_default(),
+    );
+}
+
+pub(super) fn histograms(report: &ComparisonReport) -> Option<Section> {
+    let panels: Vec<String> = report
+        .histograms
+        .iter()
+        .filter(|histogram| histogram.counts.iter().any(|count| 0 < *count))
+        .take(MAX_PANELS)
+        .map(|shown| histogram(report, shown))
+        .collect();
+    if panels.is_empty() {
+        return None;
+    }
+    let has_noise = report
+        .histograms
+        .iter()
+        .any(|histogram| histogram.noise.is_some());
+    let noise = if has_noise {
+        "<span><i class=\"outline\"></i>the same texts embedded twice with A</span>"
+    } else {
+        ""
+    };
+    Some(Section {
+        id: "overlap",
+        short: "Overlap",
+        title: "How much of a list stays",
+        aside: "0 is another list, 1 the same".to_owned(),
+        body: format!(
+            "<p class=\"legend\"><span><i class=\"side b\"></i>share of all</span>{noise}</p>\n<div class=\"panels{}\">{}</div>\n",
+            if panels.len() < 3 { " two" } else { "" },
+            panels.concat()
+        ),
+    })
+}
+
+fn histogram(report: &ComparisonReport, histogram: &Histogram) -> String {
+    let all = histogram.counts.iter().sum::<usize>().max(1);
+    let shares: Vec<f64> = histogram
+        .counts
+        .iter()
+        .map(|count| real(*count) / real(all))
+        .collect();
+    let noise: Vec<f64> = histogram.noise.as_ref().map_or_else(Vec::new, |counts| {
+        let all = counts.iter().sum::<usize>().max(1);
+        counts
+            .iter()
+            .map(|count| real(*count) / real(all))
+            .collect()
+    });
+    let tallest = shares.iter().copied().fold(0.0_f64, f64::max).max(1e-9);
+    let bins = real(shares.len().max(1));
+    let part = |from: f64, to: f64| -> f64 {
+        let bins = shares.iter().enumerate().filter(|(bin, _)| {
+            let middle = (real(*bin) + 0.5) / bins;
+            from <= middle && middle < to
+        });
+        bins.map(|(_, share)| share).sum()
+    };
+    let told = format!(
+        "{} keep less than a fifth of their list, {} more than four fifths",
+        percent(part(0.0, 0.2)),
+        percent(part(0.8, 1.1))
+    );
+    let mut svg = plots::open(plots::PANEL, 170.0, &told);
+    let (floor, top) = (148.0, 14.0);
+    for (bin, share) in shares.iter().enumerate() {
+        let slot = plots::PANEL / bins;
+        let x = slot * real(bin);
+        // The noise is one tall bar; what is taller than the frame is cut there.
+        if let Some(noise) = noise.get(bin).filter(|noise| 0.0 < **noise) {
+            let height = (noise / tallest).min(1.0) * (floor - top);
+            let _ = write!(
+                svg,
+                "<rect class=\"outline\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
+                px(x + 1.0),
+                px(floor - height),
+                px(slot - 2.0),
+                px(height)
+            );
+        }
+        if 0.0 < *share {
+            let height = (share / tallest * (floor - top)).max(1.5);
+            let _ = write!(
+                svg,
+                "<rect class=\"bar\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"2\"/>",
+                px(x + 3.0),
+                px(floor - height),
+                px(slot - 6.0),
+                px(height)
+            );
+            let _ = write!(
+                svg,
+                "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+                px(x + slot / 2.0),
+                px(floor - height - 4.0),
+                html(&percent(*share))
+            );
+        }
+    }
+    let _ = write!(
+        svg,
+        "<path class=\"frame\" d=\"M0 {floor}H{}\"/>",
+        plots::PANEL
+    );
+    for (x, anchor, text) in [
+        (0.0, "start", "0"),
+        (0.5, "middle", "0.5"),
+        (1.0, "end", "1"),
+    ] {
+        let _ = write!(
+            svg,
+            "<text x=\"{}\" y=\"164\" text-anchor=\"{anchor}\">{text}</text>",
+            px(x * plots::PANEL)
+        );
+    }
+    svg.push_str("</svg>");
+    let what = match histogram.id.split('.').next() {
+        Some("query") => count(all, "query"),
+        Some("item") => count(all, "item"),
+        _ => grouped(all),
+    };
+    let figure = report
+        .figures
+        .iter()
+        .find(|figure| figure.id == histogram.id);
+    let title = figure.map_or_else(
+        || format!("<code>{}</code>", name(&histogram.id)),
+        |figure| name(&figure.title),
+    );
+    format!(
+        "<figure class=\"sheet\"><figcaption>{title}<small>{what}: {}</small></figcaption>{svg}</figure>",
+        html(&told)
+    )
+}
+
+pub(super) fn geometry(report: &ComparisonReport) -> Option<Section> {
+    let figures: Vec<&Figure> = words::figures(report, FigureGroup::Descriptor)
+        .take(MAX_ROWS)
+        .collect();
+    if figures.is_empty() {
+        return None;
+    }
+    let mut body = String::from(
+        "<details class=\"fold sheet\"><summary>Show the figures</summary><p class=\"inset\">These figures describe the two spaces and decide nothing: a version can keep all of them and answer worse, or change all of them and answer better.</p>\n<table class=\"stack\"><thead><tr><th scope=\"col\">figure</th><th scope=\"col\" class=\"number\">A</th><th scope=\"col\" class=\"number\">B</th><th scope=\"col\" class=\"number\">value</th><th scope=\"col\" class=\"number\">n</th></tr></thead><tbody>\n",
+    );
+    for figure in figures {
+        let [a, b] = words::sides(figure).unwrap_or_default();
+        let _ = writeln!(
+            body,
+            "<tr><td class=\"name\">{}<small><code>{}</code></small></td><td class=\"number\" data-label=\"A\">{a}</td><td class=\"number\" data-label=\"B\">{b}</td><td class=\"number value\">{}</td><td class=\"number\" data-label=\"n\">{}</td></tr>",
+            name(&figure.title),
+            name(&figure.id),
+            html(&words::with_interval(figure)),
+            grouped(figure.n),
+        );
+    }
+    body.push_str("</tbody></table></details>\n");
+    Some(Section {
+        id: "geometry",
+        short: "Geometry",
+        title: "Geometry",
+        aside: "describes, decides nothing".to_owned(),
+        body,
+    })
+}

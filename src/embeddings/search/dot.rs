@@ -1,0 +1,158 @@
+//! The arithmetic every score is made of: sums in sixteen lanes, in one order, on every machine.
+//!
+//! A compiler may not reorder sums of floats, so a plain loop is a chain of additions, one at a time.
+//! With sixteen sums that do not wait for one another it becomes vector code, and since the lanes are
+//! fixed here and nothing is fused, every machine adds the same numbers in the same order.
+
+use crate::embeddings::search::Metric;
+
+/// How many sums run beside one another.
+const LANES: usize = 16;
+/// Squares below this have lost digits; the length is then taken in doubles.
+const SMALL_SQUARE: f32 = 1e-30;
+
+/// Returns the product of two vectors of the same length.
+#[must_use]
+pub fn dot(left: &[f32], right: &[f32]) -> f32 {
+    let mut sums = [0.0_f32; LANES];
+    let (lefts, left_rest) = left.as_chunks::<LANES>();
+    let (rights, right_rest) = right.as_chunks::<LANES>();
+    for (left, right) in lefts.iter().zip(rights) {
+        for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
+            *sum += left * right;
+        }
+    }
+    for ((sum, left), right) in sums.iter_mut().zip(left_rest).zip(right_rest) {
+        *sum += left * right;
+    }
+    total(sums)
+}
+
+/// Returns the square of the distance between two vectors of the same length.
+#[must_use]
+pub fn squared_distance(left: &[f32], right: &[f32]) -> f32 {
+    let mut sums = [0.0_f32; LANES];
+    let (lefts, left_rest) = left.as_chunks::<LANES>();
+    let (rights, right_rest) = right.as_chunks::<LANES>();
+    for (left, right) in lefts.iter().zip(rights) {
+        for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
+            let difference = left - right;
+            *sum += difference * difference;
+        }
+    }
+    for ((sum, left), right) in sums.iter_mut().zip(left_rest).zip(right_rest) {
+        let difference = left - right;
+        *sum += difference * difference;
+    }
+    total(sums)
+}
+
+/// Adds the lanes, halves onto halves.
+fn total(mut sums: [f32; LANES]) -> f32 {
+    let mut width = LANES / 2;
+    while width > 0 {
+        let (low, high) = sums.split_at_mut(width);
+        for (low, high) in low.iter_mut().zip(high) {
+            *low += *high;
+        }
+        width /= 2;
+    }
+    let [sum, ..] = sums;
+    sum
+}
+
+/// How long a vector is, if it has a direction.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Length {
+    /// This long, more than 0.
+    Of(f32),
+    /// All its values are 0: it points nowhere.
+    Zero,
+    /// A value is no number, or infinite, or all are so large together.
+    NotFinite,
+}
+
+impl Length {
+    /// Returns the length of a vector.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a length that fits no f32 becomes infinite, which is looked for"
+    )]
+    pub fn of(vector: &[f32]) -> Self {
+        let square = dot(vector, vector);
+        if square.is_finite() && square > SMALL_SQUARE {
+            return Self::Of(square.sqrt());
+        }
+        let squares = vector.iter().map(|value| f64::from(*value).powi(2));
+        let length = squares.sum::<f64>().sqrt() as f32;
+        if !length.is_finite() {
+            Self::NotFinite
+        } else if length > 0.0 {
+            Self::Of(length)
+        } else {
+            Self::Zero
+        }
+    }
+
+    /// Returns the length, of a vector that has a direction.
+    #[must_use]
+    pub const fn value(self) -> Option<f32> {
+        match self {
+            Self::Of(length) => Some(length),
+            Self::Zero | Self::NotFinite => None,
+        }
+    }
+}
+
+/// Returns a vector of length 1 in the same direction; `None` when it has no direction.
+#[must_use]
+pub fn unit(vector: &[f32]) -> Option<Vec<f32>> {
+    let length = Length::of(vector).value()?;
+    Some(vector.iter().map(|value| value / length).collect())
+}
+
+/// Returns how near a row of a length is to a query. For the cosine the query must be of length 1.
+///
+/// Zero has one sign here, so that equal scores are equal in every order.
+#[must_use]
+pub fn score(metric: Metric, query: &[f32], row: &[f32], length: f32) -> f32 {
+    let score = match metric {
+        Metric::Cosine => (dot(query, row) / length).clamp(-1.0, 1.0),
+        Metric::Dot => dot(query, row),
+        Metric::Euclidean => -squared_distance(query, row).sqrt(),
+    };
+    score + 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Length, dot, squared_distance, unit};
+
+    #[test]
+    fn every_value_is_counted_once() {
+        for length in [0_u8, 1, 7, 15, 16, 17, 31, 32, 33, 100] {
+            let ones = vec![1.0; usize::from(length)];
+            let numbers: Vec<f32> = (1..=length).map(f32::from).collect();
+            let sum = numbers.iter().sum::<f32>();
+            let squares = numbers.iter().map(|x| (x - 1.0) * (x - 1.0)).sum::<f32>();
+            assert_eq!(dot(&ones, &numbers), sum, "{length}");
+            assert_eq!(squared_distance(&ones, &numbers), squares, "{length}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_right_at_both_ends() {
+        assert_eq!(Length::of(&[3.0, 4.0]), Length::Of(5.0));
+        assert_eq!(Length::of(&[3e30, 4e30]), Length::Of(5e30));
+        assert_eq!(Length::of(&[3e-30, 4e-30]), Length::Of(5e-30));
+        assert_eq!(Length::of(&[0.0, -0.0]), Length::Zero);
+        assert_eq!(Length::of(&[]), Length::Zero);
+        for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            assert_eq!(Length::of(&[1.0, wrong]), Length::NotFinite);
+        }
+        assert_eq!(Length::of(&[f32::MAX, f32::MAX]), Length::NotFinite);
+        assert_eq!(unit(&[0.0, 2.0]), Some(vec![0.0, 1.0]));
+        assert_eq!(unit(&[0.0, 0.0]), None);
+    }
+}

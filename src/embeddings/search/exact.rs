@@ -1,0 +1,716 @@
+//! The exact scan: one pass over all rows for all queries.
+//!
+//! The queries stay in memory, the rows come in blocks, and what a block and the queries have to do with
+//! each other is a product of two matrices. Such a product is as fast as a processor gets, but its last
+//! bits depend on how it was cut up. So it only says which rows *may* be among the best: it is compared
+//! with the worst row a query has so far, with a margin that the rounding of both sums cannot exceed
+//! (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1: the error of a sum of `d`
+//! products is at most `d·u/(1 - d·u)` times the product of the lengths). The few that pass are scored
+//! again by [`score`], and only that counts.
+
+use crate::embeddings::search::dot::{Length, score};
+use crate::embeddings::search::top::Top;
+use crate::embeddings::search::{Error, Metric, Neighbour, Scan};
+use crate::embeddings::{self, Matrix, Rows};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// How many values of rows are read at once: 4,096 rows of 384.
+const BLOCK_VALUES: usize = 4_096 * 384;
+/// How many rows are multiplied at once, so that the products stay near the processor.
+const TILE: usize = 512;
+/// How many queries are multiplied at once.
+const PANEL: usize = 1_024;
+/// Up to so many queries are compared row by row: there is too little to multiply.
+const FEW: usize = 4;
+/// Lengths whose squares and products keep their digits; whatever is beyond is always scored.
+const USUAL: RangeInclusive<f32> = 1e-15..=1e15;
+/// How many products are compared before one looks whether any passed.
+const STRIDE: usize = 32;
+
+/// What a scan found.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Found {
+    /// For every query its nearest rows, the nearest first. Empty for a query that has no direction.
+    pub neighbours: Vec<Vec<Neighbour>>,
+    /// How many rows are all zeros; they are never ranked.
+    pub zero_rows: usize,
+    /// How many rows hold a value that is not finite; they are never ranked.
+    pub not_finite_rows: usize,
+    /// Which queries have no direction, being zero or not finite.
+    pub unranked_queries: Vec<usize>,
+}
+
+/// Returns for every query its nearest rows of `base`, as [`scan`] does.
+///
+/// # Errors
+///
+/// As [`scan`].
+pub fn nearest(
+    base: &dyn Rows,
+    queries: &Matrix,
+    scan: &Scan<'_>,
+) -> Result<Vec<Vec<Neighbour>>, embeddings::Error> {
+    Ok(self::scan(base, queries, scan)?.neighbours)
+}
+
+/// Returns for every query its nearest rows of `base`, and what could not be ranked.
+///
+/// One pass over `base` for all queries; in memory are the queries twice, `2k` numbers per query and
+/// thread, and a block of rows per thread.
+///
+/// # Errors
+///
+/// `Dimensions` when queries and rows differ in length; what reading the rows gives.
+pub fn scan(
+    base: &dyn Rows,
+    queries: &Matrix,
+    scan: &Scan<'_>,
+) -> Result<Found, embeddings::Error> {
+    let (query, rows) = (queries.dimensions(), base.dimensions());
+    if query != rows && !queries.is_empty() && !base.is_empty() {
+        let mismatch = Error::Dimensions { query, base: rows };
+        return Err(mismatch.into());
+    }
+    let asked = Asked::new(queries, scan);
+    let work = Work {
+        base,
+        asked: &asked,
+        next: AtomicUsize::new(0),
+        block: block_rows(base, scan.threads),
+    };
+    let parts = work.on_threads(scan.threads)?;
+    Ok(asked.collect(parts))
+}
+
+/// Returns how many rows are read at once: small enough that every thread gets some.
+fn block_rows(base: &dyn Rows, threads: usize) -> usize {
+    let fitting = BLOCK_VALUES / base.dimensions().max(1);
+    let share = base.len().div_ceil(threads.max(1));
+    fitting.min(share).max(1)
+}
+
+/// The queries as they are compared.
+struct Asked<'a> {
+    scan: &'a Scan<'a>,
+    dimensions: usize,
+    /// The queries that have a direction, by their numbers.
+    numbers: Vec<usize>,
+    /// Their lengths.
+    lengths: Vec<f32>,
+    /// Their values, as [`score`] wants them.
+    scored: Vec<f32>,
+    /// Their values, as they are multiplied, when that is something else.
+    multiplied: Option<Vec<f32>>,
+    total: usize,
+    unranked: Vec<usize>,
+    /// What rounding can change in a product of two vectors of length 1.
+    margin: f32,
+}
+
+impl<'a> Asked<'a> {
+    fn new(queries: &Matrix, scan: &'a Scan<'a>) -> Self {
+        let dimensions = queries.dimensions();
+        let mut asked = Self {
+            scan,
+            dimensions,
+            numbers: Vec::with_capacity(queries.len()),
+            lengths: Vec::with_capacity(queries.len()),
+            scored: Vec::with_capacity(queries.values().len()),
+            multiplied: None,
+            total: queries.len(),
+            unranked: Vec::new(),
+            margin: margin(dimensions),
+        };
+        let mut units = Vec::new();
+        for (number, query) in queries.values().chunks(dimensions.max(1)).enumerate() {
+            let Length::Of(length) = Length::of(query) else {
+                asked.unranked.push(number);
+                continue;
+            };
+            asked.numbers.push(number);
+            asked.lengths.push(length);
+            let unit = query.iter().map(|value| value / length);
+            match scan.metric {
+                Metric::Cosine => asked.scored.extend(unit),
+                Metric::Dot => {
+                    asked.scored.extend(query);
+                    units.extend(unit);
+                }
+                Metric::Euclidean => asked.scored.extend(query),
+            }
+        }
+        asked.multiplied = (scan.metric == Metric::Dot).then_some(units);
+        asked
+    }
+
+    fn multiplied(&self) -> &[f32] {
+        self.multiplied.as_deref().unwrap_or(&self.scored)
+    }
+
+    /// Returns the least value of `product * scale + offset` (see [`Block`]) with which a row can still
+    /// reach the floor of a query.
+    fn least(&self, length: f32, floor: Option<f32>) -> f32 {
+        let Some(floor) = floor.filter(|_| USUAL.contains(&length)) else {
+            return f32::NEG_INFINITY;
+        };
+        match self.scan.metric {
+            Metric::Cosine => floor,
+            Metric::Dot => floor / length,
+            // floor is minus a distance: |q|² - floor² <= 2qb - |b|², and what rounding may change.
+            Metric::Euclidean => {
+                length * length * (1.0 - self.margin) - floor * floor * (1.0 + self.margin)
+            }
+        }
+    }
+
+    fn collect(&self, parts: Vec<Part>) -> Found {
+        let mut found = Found {
+            neighbours: vec![Vec::new(); self.total],
+            unranked_queries: self.unranked.clone(),
+            ..Found::default()
+        };
+        let mut tops = vec![Top::new(self.scan.k); self.numbers.len()];
+        for part in parts {
+            found.zero_rows += part.zero_rows;
+            found.not_finite_rows += part.not_finite_rows;
+            for (top, other) in tops.iter_mut().zip(part.tops) {
+                top.merge(other);
+            }
+        }
+        for (number, top) in self.numbers.iter().zip(tops) {
+            if let Some(neighbours) = found.neighbours.get_mut(*number) {
+                *neighbours = top.into_sorted();
+            }
+        }
+        found
+    }
+}
+
+/// Returns a bound of what the roundings of two sums of so many products, and of the few steps around
+/// them, can differ by, as a share of the product of the lengths.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "dimensions are far below the 16 million an f32 counts"
+)]
+fn margin(dimensions: usize) -> f32 {
+    (2 * dimensions + 64) as f32 * (f32::EPSILON / 2.0)
+}
+
+/// The rows that wait, and who takes the next.
+struct Work<'a> {
+    base: &'a dyn Rows,
+    asked: &'a Asked<'a>,
+    next: AtomicUsize,
+    block: usize,
+}
+
+/// What one thread found.
+struct Part {
+    tops: Vec<Top>,
+    zero_rows: usize,
+    not_finite_rows: usize,
+}
+
+impl Work<'_> {
+    fn on_threads(&self, threads: usize) -> Result<Vec<Part>, embeddings::Error> {
+        let blocks = self.base.len().div_ceil(self.block);
+        let threads = threads.clamp(1, blocks.max(1));
+        if threads == 1 {
+            return Ok(vec![self.run()?]);
+        }
+        thread::scope(|scope| {
+            let handles: Vec<_> = (0..threads).map(|_| scope.spawn(|| self.run())).collect();
+            let parts = handles.into_iter().map(|handle| {
+                let part = handle.join().map_err(|_| Error::Stopped)?;
+                part
+            });
+            parts.collect()
+        })
+    }
+
+    /// Takes blocks until there are none.
+    fn run(&self) -> Result<Part, embeddings::Error> {
+        let asked = self.asked;
+        let mut part = Part {
+            tops: vec![Top::new(asked.scan.k); asked.numbers.len()],
+            zero_rows: 0,
+            not_finite_rows: 0,
+        };
+        let mut block = Block::default();
+        let mut read = Vec::new();
+        loop {
+            let first = self.next.fetch_add(1, Ordering::Relaxed) * self.block;
+            let count = self.base.len().saturating_sub(first).min(self.block);
+            if count == 0 {
+                return Ok(part);
+            }
+            let values = self.values(first, count, &mut read)?;
+            if asked.numbers.len() <= FEW {
+                block.compare(asked, first, values, &mut part);
+            } else {
+                block.weigh(asked, values, &mut part);
+                block.multiply(asked, first, values, &mut part);
+            }
+        }
+    }
+
+    /// Returns rows: those in memory, or read into `buffer`.
+    fn values<'v>(
+        &'v self,
+        first: usize,
+        count: usize,
+        buffer: &'v mut Vec<f32>,
+    ) -> Result<&'v [f32], embeddings::Error> {
+        let dimensions = self.base.dimensions();
+        if let Some(values) = self.base.in_memory() {
+            let start = first * dimensions;
+            let values = values.get(start..start + count * dimensions);
+            return values.ok_or(embeddings::Error::NoSuchRow { row: first });
+        }
+        buffer.resize(count * dimensions, 0.0);
+        self.base.read(first, buffer)?;
+        Ok(buffer)
+    }
+}
+
+/// A block of rows beside the queries.
+///
+/// For every row a factor and a summand: `product * scale + offset` is at least what the row's score
+/// amounts to, in terms of [`Asked::least`].
+#[derive(Default)]
+struct Block {
+    /// Lengths of rows; 0 for those that are not ranked.
+    lengths: Vec<f32>,
+    scales: Vec<f32>,
+    offsets: Vec<f32>,
+    products: Vec<f32>,
+}
+
+impl Block {
+    /// Compares a few queries with every row directly.
+    fn compare(&self, asked: &Asked<'_>, first: usize, values: &[f32], part: &mut Part) {
+        let width = asked.dimensions.max(1);
+        for (place, row) in values.chunks_exact(width).enumerate() {
+            let Some(length) = part.length(row) else {
+                continue;
+            };
+            for (slot, query) in asked.scored.chunks_exact(width).enumerate() {
+                let (Some(top), Some(number)) = (part.tops.get_mut(slot), asked.numbers.get(slot))
+                else {
+                    continue;
+                };
+                let score = score(asked.scan.metric, query, row, length);
+                if top.floor().is_none_or(|floor| score >= floor) {
+                    let row = first + place;
+                    offer(top, asked.scan, *number, Neighbour { row, score });
+                }
+            }
+        }
+    }
+
+    /// Takes the lengths of a block's rows, and what follows from them.
+    fn weigh(&mut self, asked: &Asked<'_>, values: &[f32], part: &mut Part) {
+        self.lengths.clear();
+        self.scales.clear();
+        self.offsets.clear();
+        for row in values.chunks_exact(asked.dimensions.max(1)) {
+            let length = part.length(row);
+            let usual = length.filter(|length| USUAL.contains(length));
+            let (scale, offset) = match (usual, asked.scan.metric) {
+                // What is no number fails no comparison, so these rows are all looked at.
+                (None, _) => (0.0, f32::NAN),
+                (Some(length), Metric::Cosine) => (1.0 / length, asked.margin),
+                (Some(length), Metric::Dot) => (1.0, asked.margin * length),
+                (Some(length), Metric::Euclidean) => {
+                    (2.0, length * length * (2.0 * asked.margin - 1.0))
+                }
+            };
+            self.lengths.push(length.unwrap_or_default());
+            self.scales.push(scale);
+            self.offsets.push(offset);
+        }
+    }
+
+    /// Multiplies rows and queries, and looks at what may be among the best.
+    fn multiply(&mut self, asked: &Asked<'_>, first: usize, values: &[f32], part: &mut Part) {
+        let width = asked.dimensions.max(1);
+        let mut products = std::mem::take(&mut self.products);
+        for (panel_number, panel) in asked.multiplied().chunks(PANEL * width).enumerate() {
+            for (tile_number, tile) in values.chunks(TILE * width).enumerate() {
+                let (rows, queries) = (tile.len() / width, panel.len() / width);
+                products.resize(rows * queries, 0.0);
+                matmul(
+                    MatMut::from_column_major_slice_mut(&mut products, rows, queries),
+                    Accum::Replace,
+                    MatRef::from_row_major_slice(tile, rows, width),
+                    MatRef::from_row_major_slice(panel, queries, width).transpose(),
+                    1.0_f32,
+                    Par::Seq,
+                );
+                let tile = Tile {
+                    block: self,
+                    values,
+                    first,
+                    start: tile_number * TILE,
+                };
+                for (column, products) in products.chunks_exact(rows).enumerate() {
+                    tile.sift(asked, panel_number * PANEL + column, products, part);
+                }
+            }
+        }
+        self.products = products;
+    }
+}
+
+impl Part {
+    /// Returns the length of a row, or counts why it has none.
+    fn length(&mut self, row: &[f32]) -> Option<f32> {
+        match Length::of(row) {
+            Length::Of(length) => return Some(length),
+            Length::Zero => self.zero_rows += 1,
+            Length::NotFinite => self.not_finite_rows += 1,
+        }
+        None
+    }
+}
+
+/// Some rows of a block.
+struct Tile<'a> {
+    block: &'a Block,
+    values: &'a [f32],
+    /// The number of the block's first row.
+    first: usize,
+    /// The place in the block of the tile's first row.
+    start: usize,
+}
+
+impl Tile<'_> {
+    /// Offers a query the rows of the tile whose products let them be among its best.
+    fn sift(&self, asked: &Asked<'_>, slot: usize, products: &[f32], part: &mut Part) {
+        let (Some(top), Some(&length)) = (part.tops.get_mut(slot), asked.lengths.get(slot)) else {
+            return;
+        };
+        let scales = self.block.scales.get(self.start..).unwrap_or_default();
+        let offsets = self.block.offsets.get(self.start..).unwrap_or_default();
+        let mut least = asked.least(length, top.floor());
+        let strides = products
+            .chunks(STRIDE)
+            .zip(scales.chunks(STRIDE).zip(offsets.chunks(STRIDE)));
+        for (stride, (products, (scales, offsets))) in strides.enumerate() {
+            let bounds = || products.iter().zip(scales.iter().zip(offsets));
+            let may_pass = bounds().fold(false, |passed, (product, (scale, offset))| {
+                passed | is_above(product * scale + offset, least)
+            });
+            if !may_pass {
+                continue;
+            }
+            for (place, (product, (scale, offset))) in bounds().enumerate() {
+                if is_above(product * scale + offset, least) {
+                    self.look(asked, slot, self.start + stride * STRIDE + place, top);
+                    least = asked.least(length, top.floor());
+                }
+            }
+        }
+    }
+
+    /// Scores a row as it counts, and offers it.
+    fn look(&self, asked: &Asked<'_>, slot: usize, place: usize, top: &mut Top) {
+        let width = asked.dimensions;
+        let row = self.values.get(place * width..(place + 1) * width);
+        let query = asked.scored.get(slot * width..(slot + 1) * width);
+        let length = self
+            .block
+            .lengths
+            .get(place)
+            .filter(|length| **length > 0.0);
+        if let (Some(row), Some(query), Some(length), Some(number)) =
+            (row, query, length, asked.numbers.get(slot))
+        {
+            let score = score(asked.scan.metric, query, row, *length);
+            let row = self.first + place;
+            offer(top, asked.scan, *number, Neighbour { row, score });
+        }
+    }
+}
+
+/// Returns whether a bound reaches `least`, or is unknown.
+fn is_above(bound: f32, least: f32) -> bool {
+    bound.is_nan() || bound >= least
+}
+
+/// Offers a row that is not left out. Scores that overflowed are no scores.
+fn offer(top: &mut Top, scan: &Scan<'_>, query: usize, neighbour: Neighbour) {
+    let is_skipped = scan.skip.is_some_and(|skip| skip(query, neighbour.row));
+    if neighbour.score.is_finite() && !is_skipped {
+        top.offer(neighbour);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FEW, Found, nearest, scan};
+    use crate::embeddings::search::dot::{Length, score};
+    use crate::embeddings::search::{Metric, Neighbour, Scan};
+    use crate::embeddings::{Error, Matrix, Rows};
+    use proptest::prelude::*;
+
+    const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::Euclidean];
+
+    /// Rows that have to be read, as those of files.
+    struct Filed(Matrix);
+
+    impl Rows for Filed {
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+
+        fn dimensions(&self) -> usize {
+            self.0.dimensions()
+        }
+
+        fn read(&self, first: usize, into: &mut [f32]) -> Result<(), Error> {
+            self.0.read(first, into)
+        }
+    }
+
+    /// The search as one would write it down.
+    fn by_hand(base: &Matrix, queries: &Matrix, scan: &Scan<'_>) -> Vec<Vec<Neighbour>> {
+        let width = base.dimensions();
+        let answers = queries.values().chunks(width).enumerate();
+        let answers = answers.map(|(number, query)| {
+            let Length::Of(length) = Length::of(query) else {
+                return Vec::new();
+            };
+            let unit: Vec<f32> = query.iter().map(|value| value / length).collect();
+            let query = match scan.metric {
+                Metric::Cosine => &unit,
+                Metric::Dot | Metric::Euclidean => query,
+            };
+            let mut all = Vec::new();
+            for (row, values) in base.values().chunks(width).enumerate() {
+                let is_skipped = scan.skip.is_some_and(|skip| skip(number, row));
+                if let (Length::Of(length), false) = (Length::of(values), is_skipped) {
+                    let score = score(scan.metric, query, values, length);
+                    all.extend(score.is_finite().then_some(Neighbour { row, score }));
+                }
+            }
+            all.sort_by(Neighbour::rank);
+            all.truncate(scan.k);
+            all
+        });
+        answers.collect()
+    }
+
+    /// Values of a few sizes, so that there are ties, zero rows and rows that are no numbers.
+    fn rows(count: std::ops::Range<usize>, width: usize) -> impl Strategy<Value = Matrix> {
+        let value = prop_oneof![
+            4 => -1.0_f32..1.0,
+            4 => prop::sample::select(vec![0.0_f32, 1.0, -1.0, 0.5]),
+        ];
+        let row = prop_oneof![
+            20 => prop::collection::vec(value, width),
+            1 => Just(vec![0.0; width]),
+            1 => Just(vec![f32::NAN; width]),
+            1 => Just(vec![1e30; width]),
+            1 => Just(vec![1e-30; width]),
+        ];
+        prop::collection::vec(row, count)
+            .prop_map(move |rows| Matrix::new(width, rows.concat()).unwrap())
+    }
+
+    fn cases() -> impl Strategy<Value = (Matrix, Matrix)> {
+        (1_usize..20).prop_flat_map(|width| (rows(0..90, width), rows(0..9, width)))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(150))]
+
+        #[test]
+        fn a_scan_is_what_one_would_write_down(
+            (base, queries) in cases(),
+            metric in prop::sample::select(METRICS.to_vec()),
+            k in 0_usize..30,
+            threads in 1_usize..5,
+        ) {
+            let skip = |query: usize, row: usize| (query + row).is_multiple_of(5);
+            for skip in [None, Some(&skip as super::super::Skip<'_>)] {
+                let asked = Scan { metric, k, threads, skip };
+                let expected = by_hand(&base, &queries, &asked);
+                prop_assert_eq!(&nearest(&base, &queries, &asked).unwrap(), &expected);
+                let filed = Filed(base.clone());
+                prop_assert_eq!(&nearest(&filed, &queries, &asked).unwrap(), &expected);
+            }
+        }
+    }
+
+    /// Unit vectors around a few centres, from a small generator of its own.
+    fn clustered(count: usize, width: usize, seed: u64) -> Matrix {
+        let mut state = seed;
+        let mut next = move || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            f32::from(u16::try_from(state >> 48).unwrap()) / 32_768.0 - 1.0
+        };
+        let centres: Vec<f32> = (0..8 * width).map(|_| next()).collect();
+        let values = (0..count * width).map(|place| {
+            let (row, column) = (place / width, place % width);
+            centres[row % 8 * width + column] + 0.3 * next()
+        });
+        Matrix::new(width, values.collect()).unwrap()
+    }
+
+    #[test]
+    fn blocks_tiles_and_threads_change_nothing() {
+        // More rows than a block holds, more queries than a panel would need only costs time.
+        let (base, queries) = (clustered(1_300, 24, 1), clustered(12, 24, 2));
+        for metric in METRICS {
+            let asked = |threads| Scan {
+                metric,
+                threads,
+                ..Scan::new(7)
+            };
+            let expected = by_hand(&base, &queries, &asked(1));
+            for threads in [1, 2, 3, 4] {
+                let found = nearest(&base, &queries, &asked(threads)).unwrap();
+                assert_eq!(found, expected, "{metric:?}, {threads} threads");
+            }
+        }
+    }
+
+    #[test]
+    fn one_query_is_answered_as_many_are() {
+        let (base, queries) = (clustered(700, 33, 3), clustered(FEW + 5, 33, 4));
+        for metric in METRICS {
+            let asked = Scan {
+                metric,
+                ..Scan::new(9)
+            };
+            let together = nearest(&base, &queries, &asked).unwrap();
+            for (number, expected) in together.iter().enumerate() {
+                let alone = Matrix::new(33, queries.row(number).unwrap().to_vec()).unwrap();
+                let found = nearest(&base, &alone, &asked).unwrap();
+                assert_eq!(found, [expected.clone()], "{metric:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn scores_are_close_to_those_in_doubles() {
+        let (base, queries) = (clustered(300, 100, 5), clustered(6, 100, 6));
+        let answers = nearest(&base, &queries, &Scan::new(5)).unwrap();
+        for (query, answer) in queries.values().chunks(100).zip(answers) {
+            let exact = |row: &[f32]| {
+                let pairs = || query.iter().zip(row);
+                let sum = |of: fn((&f32, &f32)) -> f64| pairs().map(of).sum::<f64>();
+                let dot = sum(|(q, r)| f64::from(*q) * f64::from(*r));
+                let left = sum(|(q, _)| f64::from(*q).powi(2));
+                let right = sum(|(_, r)| f64::from(*r).powi(2));
+                dot / (left * right).sqrt()
+            };
+            for neighbour in answer {
+                let exact = exact(base.row(neighbour.row).unwrap());
+                assert!((f64::from(neighbour.score) - exact).abs() < 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn equal_rows_stand_in_their_order_and_few_rows_are_all() {
+        let width = 40;
+        let row: Vec<f32> = (0..40_u8).map(|x| f32::from(x).sin()).collect();
+        let base = Matrix::new(width, row.repeat(600)).unwrap();
+        let queries = Matrix::new(width, row.repeat(FEW + 1)).unwrap();
+        for metric in METRICS {
+            let asked = Scan {
+                metric,
+                threads: 3,
+                ..Scan::new(4)
+            };
+            for answer in nearest(&base, &queries, &asked).unwrap() {
+                let rows: Vec<usize> = answer.iter().map(|neighbour| neighbour.row).collect();
+                assert_eq!(rows, [0, 1, 2, 3]);
+            }
+            let asked = Scan {
+                metric,
+                ..Scan::new(usize::MAX)
+            };
+            let all = nearest(&base, &queries, &asked).unwrap();
+            assert!(all.iter().all(|answer| answer.len() == 600));
+        }
+        let own = Scan {
+            skip: Some(&|query, row| query == row),
+            ..Scan::new(1)
+        };
+        let found = nearest(&base, &queries, &own).unwrap();
+        let rows: Vec<usize> = found.iter().map(|answer| answer[0].row).collect();
+        assert_eq!(rows, [1, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn what_has_no_direction_is_counted_and_never_found() {
+        let base = [
+            [0.0, 0.0],
+            [1.0, 0.0],
+            [f32::NAN, 1.0],
+            [f32::INFINITY, 0.0],
+        ];
+        let base = Matrix::new(2, base.concat()).unwrap();
+        for count in [1, FEW + 1] {
+            let mut values = [0.0, 1.0].repeat(count);
+            values.extend([0.0, 0.0, f32::NAN, 0.0]);
+            let queries = Matrix::new(2, values).unwrap();
+            for metric in METRICS {
+                let asked = Scan {
+                    metric,
+                    ..Scan::new(3)
+                };
+                let found = scan(&base, &queries, &asked).unwrap();
+                assert_eq!((found.zero_rows, found.not_finite_rows), (1, 2));
+                assert_eq!(found.unranked_queries, [count, count + 1]);
+                let rows = |answer: &Vec<Neighbour>| answer.iter().map(|n| n.row).collect();
+                let rows: Vec<Vec<usize>> = found.neighbours.iter().map(rows).collect();
+                assert!(rows[..count].iter().all(|rows| rows == &[1]), "{rows:?}");
+                assert!(rows[count..].iter().all(Vec::is_empty), "{rows:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn queries_of_another_length_and_rows_that_cannot_be_read_are_errors() {
+        struct Broken;
+        impl Rows for Broken {
+            fn len(&self) -> usize {
+                10_000
+            }
+            fn dimensions(&self) -> usize {
+                2
+            }
+            fn read(&self, first: usize, _: &mut [f32]) -> Result<(), Error> {
+                Err(Error::NoSuchRow { row: first })
+            }
+        }
+        let base = Matrix::new(2, vec![1.0; 4]).unwrap();
+        let long = Matrix::new(3, vec![1.0; 3]).unwrap();
+        let error = nearest(&base, &long, &Scan::new(1)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "a query of 3 dimensions cannot be compared with rows of 2"
+        );
+        let asked = Scan {
+            threads: 2,
+            ..Scan::new(1)
+        };
+        let error = nearest(&Broken, &base, &asked).unwrap_err();
+        assert!(matches!(error, Error::NoSuchRow { .. }));
+        let empty = Matrix::default();
+        assert_eq!(
+            scan(&empty, &empty, &Scan::new(1)).unwrap(),
+            Found::default()
+        );
+    }
+}

@@ -1,0 +1,451 @@
+//! Comparing two snapshots as people ask for it: names become opened snapshots, queries get the vectors that
+//! each side's space makes of them, and the rest is [`compare`].
+//!
+//! Vectors of queries are kept like all others, under space and text: the next comparison with the same
+//! queries asks nobody.
+
+use crate::embeddings;
+use crate::embeddings::ask::Asker;
+use crate::embeddings::compare::report::{ComparisonReport, Noise, SnapshotFacts};
+use crate::embeddings::compare::{
+    self, CompareError, Queries, Query, QuerySource, Settings, Step, Subject, add_labels, compare,
+};
+use crate::embeddings::item::Span;
+use crate::embeddings::rows::{Matrix, Rows as _};
+use crate::embeddings::snapshots::{Error, Snapshots, blocking};
+use crate::embeddings::space::{Side, TextHash, VectorKey};
+use crate::embeddings::vault::{Manifest, Precision, Snapshot};
+use crate::stats::{Estimate, Interval, Random};
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::watch;
+
+/// How many queries are asked for together.
+const BATCH: usize = 64;
+/// The most queries and the most items that may be looked at.
+const MOST: usize = 100_000;
+
+/// Where queries are to come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuerySourceWish {
+    /// From the text that came with the wish; none when none came.
+    #[default]
+    File,
+    /// From the items' own texts.
+    Items,
+}
+
+/// What is to be compared, and how.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CompareWish {
+    /// What is there today: `docs@1`.
+    pub a: String,
+    /// What may take its place: `docs@2`.
+    pub b: String,
+    /// Queries, as [`read_queries`](compare::read_queries) reads them.
+    pub queries: Option<String>,
+    /// Whether they are CSV.
+    pub is_csv: bool,
+    /// Labels, as [`read_labels`](compare::read_labels) reads them.
+    pub labels: Option<String>,
+    /// Where queries come from.
+    pub queries_from: QuerySourceWish,
+    /// How many texts of items become queries, when they come from there.
+    pub sampled_queries: Option<usize>,
+    /// The length of the lists of the headline.
+    pub k: Option<usize>,
+    /// The seed of everything drawn.
+    pub seed: Option<u64>,
+    /// Of how many items the neighbours are looked at.
+    pub sampled_items: Option<usize>,
+    /// The smallest difference of nDCG that counts.
+    pub margin: Option<f64>,
+    /// How many queries and items are listed.
+    pub listed: Option<usize>,
+    /// Whether to stop once the answer is clear.
+    pub is_stopping_early: bool,
+    /// What must hold.
+    pub gates: Vec<String>,
+}
+
+/// A comparison under way.
+#[derive(Debug, Clone)]
+pub struct Comparing {
+    /// How far it is; when nobody holds it any more, the comparison stops.
+    pub progress: watch::Receiver<Step>,
+    /// What came of it, once it has ended.
+    pub end: Arc<OnceLock<Result<ComparisonReport, Error>>>,
+}
+
+/// Two opened snapshots.
+struct Opened {
+    manifests: [Manifest; 2],
+    snapshots: [Arc<Snapshot>; 2],
+}
+
+impl Snapshots {
+    /// Begins a comparison. What is wrong with the wish is said at once.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`; those of names, gates, queries, labels and the vault.
+    pub async fn compare(self: &Arc<Self>, wish: CompareWish) -> Result<Comparing, Error> {
+        let settings = wish.settings()?;
+        let queries = wish.queries()?;
+        let room = Arc::clone(self);
+        let names = [wish.a.clone(), wish.b.clone()];
+        let opened = blocking(move || {
+            let [a, b] = names.each_ref().map(|name| room.manifest(name));
+            let manifests = [a?, b?];
+            let [a, b] = manifests
+                .each_ref()
+                .map(|one| room.vault.open_snapshot(&one.id));
+            Ok(Opened {
+                snapshots: [Arc::new(a?), Arc::new(b?)],
+                manifests,
+            })
+        })
+        .await?;
+        let begin = Step {
+            stage: "queries",
+            done: 0,
+            total: queries.len(),
+        };
+        let (sender, progress) = watch::channel(begin);
+        let end = Arc::new(OnceLock::new());
+        let (room, told) = (Arc::clone(self), Arc::clone(&end));
+        let task = async move {
+            let made = Box::pin(room.carry_out(&wish, settings, queries, opened, sender)).await;
+            // Nobody else sets it.
+            let _ = told.set(made);
+        };
+        let recorder = &self.proxy.recorder;
+        recorder.tasks.spawn_on(task, &recorder.runtime);
+        Ok(Comparing { progress, end })
+    }
+
+    async fn carry_out(
+        self: &Arc<Self>,
+        wish: &CompareWish,
+        settings: Settings,
+        mut queries: Vec<Query>,
+        opened: Opened,
+        sender: watch::Sender<Step>,
+    ) -> Result<ComparisonReport, Error> {
+        let mut from = QuerySource::File;
+        if wish.queries_from == QuerySourceWish::Items {
+            from = QuerySource::Items;
+            let snapshot = Arc::clone(&opened.snapshots[0]);
+            let count = wish.sampled_queries.unwrap_or(settings.sampled_items);
+            let seed = settings.seed;
+            queries = blocking(move || draw_texts(&snapshot, count, seed)).await?;
+        }
+        let total = 2 * queries.len();
+        let mut sides = Vec::new();
+        for (side, manifest) in opened.manifests.iter().enumerate() {
+            let done = side * queries.len();
+            sides.push(
+                self.query_vectors(manifest, &queries, (done, total), &sender)
+                    .await?,
+            );
+        }
+        blocking(move || {
+            let [Some(a), Some(b)] = [sides.first(), sides.get(1)] else {
+                return Err(Error::Stopping);
+            };
+            let given = Queries {
+                list: &queries,
+                a,
+                b,
+                from,
+            };
+            let given = (!queries.is_empty()).then_some(&given);
+            opened.compare(given, &settings, &sender)
+        })
+        .await
+    }
+
+    /// Returns the vectors that a snapshot's space makes of queries; those that are kept cost nothing.
+    async fn query_vectors(
+        self: &Arc<Self>,
+        manifest: &Manifest,
+        queries: &[Query],
+        (done, total): (usize, usize),
+        sender: &watch::Sender<Step>,
+    ) -> Result<Matrix, Error> {
+        let texts: Vec<&str> = queries
+            .iter()
+            .map(|query| query.text.as_deref().unwrap_or_default())
+            .collect();
+        let space = &manifest.space;
+        let key = |text: &&str| {
+            let sent = TextHash::of(&space.sent_text(Side::Query, text));
+            VectorKey::new(space, &manifest.space_id, Side::Query, sent)
+        };
+        let keys: Vec<VectorKey> = texts.iter().map(key).collect();
+        let (room, wanted) = (Arc::clone(self), keys.clone());
+        let mut found = blocking(move || Ok(room.vault.vectors(&wanted)?)).await?;
+        let missing: Vec<usize> = (0..)
+            .zip(&found)
+            .filter(|(_, found)| found.is_none())
+            .map(|(place, _)| place)
+            .collect();
+        let asker = Asker::new(Arc::clone(&self.proxy), space.clone(), manifest.name());
+        let mut asked = texts.len() - missing.len();
+        for batch in missing.chunks(BATCH) {
+            sender.send_replace(Step {
+                stage: "queries",
+                done: done + asked,
+                total,
+            });
+            if sender.is_closed() {
+                return Err(embeddings::Error::from(CompareError::Stopped).into());
+            }
+            let wanted = batch.iter().filter_map(|place| texts.get(*place).copied());
+            let embedded = asker.ask(Side::Query, &wanted.collect::<Vec<_>>()).await;
+            let vectors = embedded.map_err(|failure| Box::new(failure.error))?.vectors;
+            let batch_keys = batch.iter().filter_map(|place| keys.get(*place).copied());
+            self.keep_queries(manifest, batch_keys.collect(), vectors.clone())
+                .await?;
+            for (place, vector) in batch.iter().zip(vectors) {
+                if let Some(found) = found.get_mut(*place) {
+                    *found = Some(vector);
+                }
+            }
+            asked += batch.len();
+        }
+        let values: Vec<f32> = found.into_iter().flatten().flatten().collect();
+        let dimensions = usize::try_from(manifest.dimensions).unwrap_or(0);
+        Matrix::new(dimensions, values).ok_or_else(|| {
+            let problem = format!(
+                "has vectors of {dimensions} dimensions, and its model makes others of queries"
+            );
+            Error::invalid(&manifest.name(), problem, None)
+        })
+    }
+
+    async fn keep_queries(
+        self: &Arc<Self>,
+        manifest: &Manifest,
+        keys: Vec<VectorKey>,
+        vectors: Vec<Vec<f32>>,
+    ) -> Result<(), Error> {
+        let (room, space) = (Arc::clone(self), manifest.space_id.clone());
+        blocking(move || {
+            let dimensions = vectors.first().map_or(0, Vec::len);
+            let rows: Vec<(VectorKey, &[f32])> = keys
+                .into_iter()
+                .zip(vectors.iter().map(Vec::as_slice))
+                .collect();
+            room.vault.put(&space, dimensions, Precision::F32, &rows)?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl CompareWish {
+    fn settings(&self) -> Result<Settings, Error> {
+        let usual = Settings::default();
+        let gates = self.gates.iter().map(|gate| gate.parse());
+        let gates = gates.collect::<Result<Vec<_>, CompareError>>();
+        for (what, count) in [
+            ("sampled_items", self.sampled_items),
+            ("sampled_queries", self.sampled_queries),
+            ("listed", self.listed),
+        ] {
+            if count.is_some_and(|count| MOST < count) {
+                return Err(Error::invalid(what, format!("is more than {MOST}"), None));
+            }
+        }
+        Ok(Settings {
+            k: self.k.unwrap_or(usual.k),
+            seed: self.seed.unwrap_or(usual.seed),
+            sampled_items: self.sampled_items.unwrap_or(usual.sampled_items),
+            margin: self.margin.unwrap_or(usual.margin),
+            listed: self.listed.unwrap_or(usual.listed),
+            is_stopping_early: self.is_stopping_early,
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            gates: gates.map_err(embeddings::Error::from)?,
+            ..usual
+        })
+    }
+
+    /// The queries that came with it, with their labels.
+    fn queries(&self) -> Result<Vec<Query>, Error> {
+        let queries = self.queries.as_deref();
+        if queries.is_some() && self.queries_from == QuerySourceWish::Items {
+            let hint = "say either a file or the items' own texts";
+            return Err(Error::invalid("queries", "are said twice", Some(hint)));
+        }
+        let read = queries.map(|text| compare::read_queries(text, self.is_csv));
+        let mut queries = read
+            .transpose()
+            .map_err(embeddings::Error::from)?
+            .unwrap_or_default();
+        let Some(labels) = &self.labels else {
+            return Ok(queries);
+        };
+        let labels = compare::read_labels(labels).map_err(embeddings::Error::from)?;
+        let unknown = add_labels(&mut queries, &labels);
+        if unknown == labels.len() {
+            let hint = "labels name queries by their `id`";
+            return Err(Error::invalid(
+                "labels",
+                "belong to none of the queries",
+                Some(hint),
+            ));
+        }
+        Ok(queries)
+    }
+}
+
+/// Draws texts of items, which become queries that their own items do not answer.
+fn draw_texts(snapshot: &Snapshot, count: usize, seed: u64) -> Result<Vec<Query>, Error> {
+    let mut random = Random::from_seed(seed);
+    let mut rows: Vec<usize> = (0..snapshot.len()).collect();
+    for place in 0..count.min(rows.len()) {
+        let other = place + random.below(rows.len() - place);
+        rows.swap(place, other);
+    }
+    let mut queries = Vec::new();
+    for row in rows.into_iter().take(count) {
+        let (Some(id), Some(text)) = (snapshot.id(row), snapshot.text(row)?) else {
+            let problem = format!(
+                "`{}` keeps no texts to ask with",
+                snapshot.manifest().name()
+            );
+            return Err(Error::invalid("queries", problem, None));
+        };
+        queries.push(Query {
+            id: id.to_owned(),
+            text: Some(text),
+            relevant: Vec::new(),
+            item: Some(id.to_owned()),
+        });
+    }
+    Ok(queries)
+}
+
+/// What a comparison needs of a side in memory.
+struct Held<'a> {
+    facts: SnapshotFacts,
+    ids: Vec<&'a str>,
+    hashes: Vec<TextHash>,
+    spans: Vec<Option<Span>>,
+    noise: Option<Noise>,
+}
+
+impl Opened {
+    fn compare(
+        &self,
+        queries: Option<&Queries<'_>>,
+        settings: &Settings,
+        sender: &watch::Sender<Step>,
+    ) -> Result<ComparisonReport, Error> {
+        let held = [self.held(0)?, self.held(1)?];
+        let [snapshot_a, snapshot_b] = self.snapshots.each_ref();
+        let text_a = |row: usize| Ok(snapshot_a.text(row)?);
+        let text_b = |row: usize| Ok(snapshot_b.text(row)?);
+        let [held_a, held_b] = &held;
+        let [manifest_a, manifest_b] = &self.manifests;
+        let a = subject(held_a, manifest_a, snapshot_a, &text_a);
+        let b = subject(held_b, manifest_b, snapshot_b, &text_b);
+        let mut progress = |step: Step| {
+            sender.send_replace(step);
+            if sender.is_closed() {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        };
+        Ok(compare([&a, &b], queries, settings, &mut progress)?)
+    }
+
+    fn held(&self, side: usize) -> Result<Held<'_>, Error> {
+        let (manifest, snapshot) = (&self.manifests[side % 2], &self.snapshots[side % 2]);
+        let rows = 0..snapshot.len();
+        let [a, b] = &self.manifests;
+        let spans: Vec<Option<Span>> = rows.clone().map(|row| snapshot.span(row)).collect();
+        let has_spans = spans.iter().any(Option::is_some);
+        Ok(Held {
+            facts: facts(manifest, snapshot),
+            ids: rows
+                .map(|row| snapshot.id(row).unwrap_or_default())
+                .collect(),
+            // Hashes are of what was sent: with other prefixes they say nothing of the texts themselves.
+            hashes: if a.space.document.prefix == b.space.document.prefix {
+                sent_hashes(snapshot)
+            } else {
+                own_hashes(snapshot)?
+            },
+            spans: if has_spans { spans } else { Vec::new() },
+            noise: manifest.noise.as_ref().map(|noise| Noise {
+                side,
+                texts: usize::try_from(noise.texts).unwrap_or(usize::MAX),
+                overlap: Estimate {
+                    value: noise.overlap,
+                    interval: Interval {
+                        low: noise.overlap,
+                        high: noise.overlap,
+                    },
+                },
+                top1: noise.top_1,
+                max_deviation: noise.max_deviation,
+            }),
+        })
+    }
+}
+
+fn subject<'a>(
+    held: &'a Held<'a>,
+    manifest: &'a Manifest,
+    snapshot: &'a Snapshot,
+    text: &'a compare::ReadText<'a>,
+) -> Subject<'a> {
+    let truncated = manifest.counts.truncated;
+    Subject {
+        facts: &held.facts,
+        pipeline: &manifest.pipeline,
+        ids: &held.ids,
+        hashes: &held.hashes,
+        spans: &held.spans,
+        rows: snapshot,
+        text,
+        truncated: truncated.and_then(|count| usize::try_from(count).ok()),
+        noise: held.noise.as_ref(),
+        again: None,
+    }
+}
+
+fn facts(manifest: &Manifest, snapshot: &Snapshot) -> SnapshotFacts {
+    SnapshotFacts {
+        name: manifest.name(),
+        id: manifest.id.clone(),
+        space_id: manifest.space_id.clone(),
+        space: manifest.space.clone(),
+        pipeline_id: manifest.pipeline_id.clone(),
+        items: snapshot.len(),
+        dimensions: snapshot.dimensions(),
+        precision: manifest.precision.to_string(),
+    }
+}
+
+fn sent_hashes(snapshot: &Snapshot) -> Vec<TextHash> {
+    let hashes = (0..snapshot.len()).map(|row| snapshot.text_hash(row));
+    hashes.collect::<Option<_>>().unwrap_or_default()
+}
+
+/// Empty when an item came without a text: nothing is known of its own text then.
+fn own_hashes(snapshot: &Snapshot) -> Result<Vec<TextHash>, Error> {
+    let mut hashes = Vec::with_capacity(snapshot.len());
+    for row in 0..snapshot.len() {
+        let Some(hash) = snapshot.canonical_hash(row)? else {
+            return Ok(Vec::new());
+        };
+        hashes.push(hash);
+    }
+    Ok(hashes)
+}

@@ -1,0 +1,243 @@
+//! Searching snapshots: each in its own space, and never with a vector of another.
+
+use crate::embeddings::ask::Asker;
+use crate::embeddings::rows::{Matrix, Rows as _};
+use crate::embeddings::search::{Scan, nearest};
+use crate::embeddings::snapshots::{Error, Snapshots, blocking};
+use crate::embeddings::space::{SettingChange, Side, Space};
+use crate::embeddings::vault::Manifest;
+use crate::{domain::Cost, embeddings};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The most snapshots that are searched at once.
+const MOST_SNAPSHOTS: usize = 8;
+/// The most results of one.
+const MOST_RESULTS: usize = 1_000;
+/// How much of a text is shown, in characters.
+const SHOWN: usize = 240;
+
+/// What is looked for.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SearchWish {
+    /// Where: `docs@2`.
+    pub snapshots: Vec<String>,
+    /// A text, which is embedded as a query of each snapshot's space.
+    pub text: Option<String>,
+    /// A vector in place of a text.
+    pub vector: Option<Vec<f32>>,
+    /// The space of that vector: its id, or a snapshot's name.
+    pub space: Option<String>,
+    /// How many results; 10 when nothing is said.
+    pub k: Option<usize>,
+}
+
+/// What was found in one snapshot.
+#[derive(Debug, Clone, Serialize)]
+pub struct SearchResult {
+    /// The snapshot: `docs@2`.
+    pub snapshot: String,
+    /// Its space.
+    pub space: String,
+    /// Its model.
+    pub model: String,
+    /// What embedding the text cost.
+    pub cost: Cost,
+    /// The nearest items, the nearest first.
+    pub results: Vec<Hit>,
+}
+
+/// An item that was found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Hit {
+    /// Its id.
+    pub id: String,
+    /// The cosine of the angle to what was looked for.
+    pub score: f32,
+    /// The beginning of its text, where texts are kept.
+    pub text: Option<String>,
+}
+
+impl Snapshots {
+    /// Searches.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`; `SpaceMismatch` when the vector is of another space; those of asking and of the vault.
+    pub async fn search(self: &Arc<Self>, wish: SearchWish) -> Result<Vec<SearchResult>, Error> {
+        let many = wish.snapshots.len();
+        if many == 0 || MOST_SNAPSHOTS < many {
+            let problem = format!("are {many}, not from 1 to {MOST_SNAPSHOTS}");
+            return Err(Error::invalid("snapshots", problem, None));
+        }
+        let k = wish.k.unwrap_or(10);
+        if !(1..=MOST_RESULTS).contains(&k) {
+            let problem = format!("is {k}, not from 1 to {MOST_RESULTS}");
+            return Err(Error::invalid("k", problem, None));
+        }
+        let (room, names) = (Arc::clone(self), wish.snapshots.clone());
+        let manifests = blocking(move || {
+            let found = names.iter().map(|name| room.manifest(name));
+            found.collect::<Result<Vec<_>, _>>()
+        });
+        let manifests = manifests.await?;
+        self.check_space(&wish, &manifests).await?;
+        // A text is asked for once in each space, however many snapshots share it.
+        let mut asked: HashMap<String, Vec<f32>> = HashMap::new();
+        let mut found = Vec::new();
+        for manifest in manifests {
+            let mut cost = Cost::default();
+            let vector = match (&wish.vector, asked.get(&manifest.space_id.0)) {
+                (Some(vector), _) | (None, Some(vector)) => vector.clone(),
+                (None, None) => {
+                    let (vector, paid) = self.embed_query(&manifest, wish.text.as_deref()).await?;
+                    cost = paid;
+                    asked.insert(manifest.space_id.0.clone(), vector.clone());
+                    vector
+                }
+            };
+            found.push(self.search_one(manifest, vector, k, cost).await?);
+        }
+        Ok(found)
+    }
+
+    async fn embed_query(
+        &self,
+        manifest: &Manifest,
+        text: Option<&str>,
+    ) -> Result<(Vec<f32>, Cost), Error> {
+        let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
+            return Err(Error::invalid(
+                "text",
+                "is missing, and so is `vector`",
+                None,
+            ));
+        };
+        let asker = Asker::new(
+            Arc::clone(&self.proxy),
+            manifest.space.clone(),
+            manifest.name(),
+        );
+        let embedded = asker.ask(Side::Query, &[text]).await;
+        let embedded = embedded.map_err(|failure| Box::new(failure.error))?;
+        let vector = embedded.vectors.into_iter().next().unwrap_or_default();
+        Ok((vector, embedded.cost))
+    }
+
+    async fn search_one(
+        self: &Arc<Self>,
+        manifest: Manifest,
+        vector: Vec<f32>,
+        k: usize,
+        cost: Cost,
+    ) -> Result<SearchResult, Error> {
+        let room = Arc::clone(self);
+        blocking(move || {
+            let snapshot = room.vault.open_snapshot(&manifest.id)?;
+            let query = Matrix::new(vector.len(), vector).unwrap_or_default();
+            let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+            let scan = Scan {
+                threads,
+                ..Scan::new(k)
+            };
+            let mut results = Vec::new();
+            if query.dimensions() != snapshot.dimensions() {
+                let (length, has) = (query.dimensions(), snapshot.dimensions());
+                let problem = format!(
+                    "has {length} dimensions, and `{}` has {has}",
+                    manifest.name()
+                );
+                return Err(Error::invalid("vector", problem, None));
+            }
+            let found = nearest(&snapshot, &query, &scan)?;
+            for neighbour in found.into_iter().flatten() {
+                let text = snapshot.text(neighbour.row)?;
+                results.push(Hit {
+                    id: snapshot.id(neighbour.row).unwrap_or_default().to_owned(),
+                    score: neighbour.score,
+                    text: text.map(|text| text.chars().take(SHOWN).collect()),
+                });
+            }
+            Ok(SearchResult {
+                snapshot: manifest.name(),
+                space: manifest.space_id.0,
+                model: manifest.space.model,
+                cost,
+                results,
+            })
+        })
+        .await
+    }
+
+    /// A vector says of which space it is, and is refused by every other.
+    async fn check_space(
+        self: &Arc<Self>,
+        wish: &SearchWish,
+        manifests: &[Manifest],
+    ) -> Result<(), Error> {
+        if wish.vector.is_none() {
+            return match &wish.space {
+                None => Ok(()),
+                Some(_) => {
+                    let hint = "a text is embedded in the space of each snapshot";
+                    Err(Error::invalid(
+                        "space",
+                        "is said without a `vector`",
+                        Some(hint),
+                    ))
+                }
+            };
+        }
+        if wish.text.is_some() {
+            return Err(Error::invalid("vector", "is said beside `text`", None));
+        }
+        let Some(space) = wish.space.clone() else {
+            let hint = "say the space's id or the snapshot's name, as in the answer that the vector came with";
+            return Err(Error::invalid(
+                "space",
+                "is missing beside `vector`",
+                Some(hint),
+            ));
+        };
+        let (room, named) = (Arc::clone(self), space.clone());
+        let known = blocking(move || room.space_named(&named)).await?;
+        let other = manifests.iter().find(|manifest| {
+            known.as_ref() != Some(&manifest.space) && manifest.space_id.0 != space
+        });
+        match other {
+            None => Ok(()),
+            Some(manifest) => Err(mismatch(&space, known.as_ref(), manifest).into()),
+        }
+    }
+
+    /// Returns the space that a name leads to: a snapshot's, or one whose id some snapshot has.
+    fn space_named(&self, name: &str) -> Result<Option<Space>, Error> {
+        if !name.starts_with("space-") {
+            return Ok(Some(self.manifest(name)?.space));
+        }
+        let all = self.vault.list(None)?;
+        let found = all.into_iter().find(|found| found.space_id.0 == name);
+        Ok(found.map(|found| found.space))
+    }
+}
+
+/// Says that two spaces are not one, and in what they differ as far as that is known.
+fn mismatch(first: &str, known: Option<&Space>, manifest: &Manifest) -> embeddings::Error {
+    let changes = known.map_or_else(
+        || {
+            vec![SettingChange {
+                setting: "space".to_owned(),
+                before: first.into(),
+                after: manifest.space_id.0.as_str().into(),
+            }]
+        },
+        |known| known.differences(&manifest.space),
+    );
+    embeddings::Error::SpaceMismatch {
+        first: first.to_owned(),
+        second: manifest.name(),
+        changes,
+    }
+}

@@ -1,0 +1,454 @@
+//! Snapshots as people make and use them: drafts of texts become snapshots by asking for what is missing,
+//! names lead to them, and texts are embedded or looked for under them.
+
+mod comparison;
+mod draft;
+mod error;
+mod job;
+mod limits;
+mod look;
+mod named;
+mod noise;
+mod plan;
+mod purse;
+mod wish;
+
+pub use comparison::{CompareWish, Comparing, QuerySourceWish};
+pub use draft::{DraftHead, Drafts, SourceText, Taken};
+pub use error::{Error, Told};
+pub use job::{Made, Progress, RunOptions, Stage};
+pub use limits::{Limits, LimitsWish};
+pub use look::{Hit, SearchResult, SearchWish};
+pub use named::{NamedFailure, embedding_name};
+pub use plan::Plan;
+pub use wish::{SnapshotWish, SpaceWish};
+
+use crate::domain::Clock;
+use crate::embeddings;
+use crate::embeddings::declared::{CurrentDeclared, Declared};
+use crate::embeddings::name::{SnapshotName, check_collection};
+use crate::embeddings::snapshots::job::Job;
+use crate::embeddings::snapshots::named::Named;
+use crate::embeddings::space::VectorKey;
+use crate::embeddings::vault::{
+    Collected, Collecting, Deleted, Manifest, SnapshotDiff, TextStorage, Vault, Verification,
+};
+use crate::proxy::Proxy;
+use serde::Serialize;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// From which share of unused vectors on a segment is written again.
+const DEAD_SHARE: f64 = 0.2;
+
+/// Where drafts are, and how much is asked at once.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The directory of drafts.
+    pub drafts: PathBuf,
+    /// How much is asked at once; the rest is as the provider has it.
+    pub limits: LimitsWish,
+}
+
+/// All snapshots of a process.
+#[derive(Debug)]
+pub struct Snapshots {
+    vault: Arc<Vault>,
+    proxy: Arc<Proxy>,
+    declared: Arc<CurrentDeclared>,
+    drafts: Drafts,
+    limits: LimitsWish,
+    clock: Clock,
+    shutdown: CancellationToken,
+    active: Mutex<HashMap<String, Watched>>,
+    names: Mutex<HashMap<String, Arc<Named>>>,
+}
+
+/// A draft that is being made into a snapshot.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// The draft.
+    pub draft: String,
+    /// How far it is; closed when it has ended.
+    pub progress: watch::Receiver<Progress>,
+    /// Stops it: what is under way is finished and kept.
+    pub cancel: CancellationToken,
+    /// What came of it, once it has ended.
+    pub end: Arc<OnceLock<Result<Made, Told>>>,
+}
+
+/// A draft that was begun.
+#[derive(Debug, Clone, Serialize)]
+pub struct BegunDraft {
+    /// What is to be made of it.
+    pub head: DraftHead,
+    /// The space's name.
+    pub space_id: String,
+    /// The pipeline in words.
+    pub pipeline: String,
+    /// The snapshot that it follows.
+    pub follows: Option<String>,
+    /// Whether it is being embedded already: then nothing need be sent.
+    pub is_active: bool,
+}
+
+/// A draft as lists show it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ListedDraft {
+    /// What is to be made of it.
+    #[serde(flatten)]
+    pub head: DraftHead,
+    /// How far it is, while it is being embedded.
+    pub progress: Option<Progress>,
+}
+
+impl Snapshots {
+    /// Opens the room. What is under way stops when `shutdown` is cancelled.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        vault: Arc<Vault>,
+        proxy: Arc<Proxy>,
+        declared: Arc<CurrentDeclared>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            clock: proxy.recorder.clock,
+            vault,
+            proxy,
+            declared,
+            drafts: Drafts::new(config.drafts),
+            limits: config.limits,
+            shutdown,
+            active: Mutex::default(),
+            names: Mutex::default(),
+        }
+    }
+
+    /// Returns where the vectors are.
+    #[must_use]
+    pub const fn vault(&self) -> &Arc<Vault> {
+        &self.vault
+    }
+
+    /// Returns what is declared.
+    #[must_use]
+    pub const fn declared(&self) -> &Arc<CurrentDeclared> {
+        &self.declared
+    }
+
+    fn active(&self) -> MutexGuard<'_, HashMap<String, Watched>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn names(&self) -> MutexGuard<'_, HashMap<String, Arc<Named>>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what names lead to, because that may have changed.
+    pub fn forget_names(&self) {
+        self.names().clear();
+    }
+
+    /// Returns the manifest that a name leads to, labels included. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidName`, `InvalidSelector`; those of the vault.
+    pub fn manifest(&self, name: &str) -> Result<Manifest, Error> {
+        self.manifest_of(&name.parse()?)
+    }
+
+    /// Returns the manifest that a name leads to, labels included. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Those of the vault.
+    pub fn manifest_of(&self, name: &SnapshotName) -> Result<Manifest, Error> {
+        let declared = self.declared.get();
+        let labels = |collection: &str, label: &str| declared.label(collection, label).cloned();
+        Ok(self.vault.manifest(name, &labels)?)
+    }
+
+    /// Returns the labels that point at a snapshot. Blocks.
+    #[must_use]
+    pub fn labels_to(&self, manifest: &Manifest, declared: &Declared) -> Vec<String> {
+        let labels = declared.labels_of(&manifest.collection).into_iter();
+        let points_at = |label: &&str| {
+            let name = format!("{}@{label}", manifest.collection);
+            self.manifest(&name)
+                .is_ok_and(|found| found.number == manifest.number)
+        };
+        labels.filter(points_at).map(str::to_owned).collect()
+    }
+
+    /// Returns the newest snapshot of a collection. Blocks.
+    fn newest(&self, collection: &str) -> Result<Option<Manifest>, Error> {
+        Ok(self.vault.list(Some(collection))?.pop())
+    }
+
+    /// Begins a draft, or begins it again. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When what is said makes no sense; `SpaceMismatch`, `PipelineMismatch` when it is to go on from a
+    /// snapshot of another space or pipeline.
+    pub fn begin(&self, wish: &SnapshotWish) -> Result<BegunDraft, Error> {
+        check_collection(&wish.collection)?;
+        let declared = self.declared.get();
+        let onto = wish.onto.as_deref().map(|name| self.manifest(name));
+        let onto = onto.transpose()?;
+        let newest = self.newest(&wish.collection)?;
+        let before = onto.as_ref().or(newest.as_ref());
+        let mut space = wish::space(wish, &declared, before)?;
+        let pipeline = wish::pipeline(wish, &declared, before)?;
+        self.way(&space.model, self.clock.now())?;
+        let upstreams = self.proxy.upstreams.get();
+        if let Some((provider, model)) = upstreams.routes.owner(&space.model) {
+            space.model = format!("{provider}/{model}");
+        }
+        if let Some(onto) = &onto {
+            check_same(onto, &space, &pipeline)?;
+        }
+        let head = DraftHead {
+            format: 0,
+            id: String::new(),
+            collection: wish.collection.clone(),
+            space,
+            pipeline,
+            precision: wish.precision,
+            text_storage: if wish.hash_only {
+                TextStorage::HashOnly
+            } else {
+                TextStorage::Text
+            },
+            onto: onto.map(|onto| onto.name()),
+            source: wish.source.clone(),
+            sources: 0,
+            items: 0,
+            is_complete: false,
+        };
+        let active = self.active().keys().cloned().collect::<HashSet<_>>();
+        let head = self.drafts.begin(head, &active)?;
+        Ok(BegunDraft {
+            space_id: head.space.id().0,
+            pipeline: head.pipeline.in_words(),
+            follows: newest.map(|newest| newest.name()),
+            is_active: active.contains(&head.id),
+            head,
+        })
+    }
+
+    /// Takes the next sources of a draft. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Drafts::append`]; `DraftBusy`.
+    pub fn append(&self, id: &str, offset: u64, sources: &[SourceText]) -> Result<Taken, Error> {
+        if self.active().contains_key(id) {
+            return Err(Error::DraftBusy { id: id.to_owned() });
+        }
+        self.drafts.append(id, offset, sources)
+    }
+
+    /// Returns the draft of a collection that came whole and is no snapshot yet. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// `NothingToResume`, `Io`.
+    pub fn resumable(&self, collection: &str) -> Result<DraftHead, Error> {
+        let drafts = self.drafts.list()?.into_iter();
+        let mut whole = drafts.filter(|head| head.collection == collection && head.is_complete);
+        whole.next().ok_or_else(|| Error::NothingToResume {
+            collection: collection.to_owned(),
+        })
+    }
+
+    /// Makes a snapshot of a draft, or joins who does already.
+    ///
+    /// # Errors
+    ///
+    /// `DraftNotFound`, `Io`, `Stopping`.
+    pub async fn run(self: &Arc<Self>, id: &str, options: RunOptions) -> Result<Watched, Error> {
+        if self.shutdown.is_cancelled() {
+            return Err(Error::Stopping);
+        }
+        if let Some(active) = self.active().get(id) {
+            return Ok(active.clone());
+        }
+        let (room, draft) = (Arc::clone(self), id.to_owned());
+        let head = blocking(move || room.drafts.complete(&draft)).await?;
+        let (sender, progress) = watch::channel(Progress::default());
+        let watched = Watched {
+            draft: id.to_owned(),
+            progress,
+            cancel: self.shutdown.child_token(),
+            end: Arc::default(),
+        };
+        let job = Job {
+            room: Arc::clone(self),
+            head,
+            options,
+            progress: sender,
+            cancel: watched.cancel.clone(),
+        };
+        {
+            let mut active = self.active();
+            if let Some(other) = active.get(id) {
+                return Ok(other.clone());
+            }
+            active.insert(id.to_owned(), watched.clone());
+        }
+        let (end, room, draft) = (Arc::clone(&watched.end), Arc::clone(self), id.to_owned());
+        let recorder = &self.proxy.recorder;
+        let task = async move {
+            let _place = ActivePlace { room, draft };
+            let made = Box::pin(job.run()).await;
+            if let Err(error) = &made {
+                tracing::warn!(draft = %job.head.id, %error, "a snapshot was not made");
+            }
+            // Nobody else sets it.
+            let _ = end.set(made.map_err(|error| error.told()));
+        };
+        recorder.tasks.spawn_on(task, &recorder.runtime);
+        Ok(watched)
+    }
+
+    /// Stops what is made of a draft; where nothing is, removes the draft. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// `DraftNotFound`, `Io`.
+    pub fn discard(&self, id: &str) -> Result<bool, Error> {
+        if let Some(active) = self.active().get(id) {
+            active.cancel.cancel();
+            return Ok(true);
+        }
+        self.drafts.head(id)?;
+        self.drafts.remove(id)?;
+        Ok(false)
+    }
+
+    /// Returns the drafts there are. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    pub fn listed_drafts(&self) -> Result<Vec<ListedDraft>, Error> {
+        let active = self.active().clone();
+        let listed = self.drafts.list()?.into_iter().map(|head| ListedDraft {
+            progress: active
+                .get(&head.id)
+                .map(|active| active.progress.borrow().clone()),
+            head,
+        });
+        Ok(listed.collect())
+    }
+}
+
+impl Snapshots {
+    /// Returns in what two snapshots differ. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Those of names and of the vault.
+    pub fn diff(
+        &self,
+        before: &str,
+        after: &str,
+    ) -> Result<(Manifest, Manifest, SnapshotDiff), Error> {
+        let (before, after) = (self.manifest(before)?, self.manifest(after)?);
+        let found = self.vault.diff(&before.id, &after.id)?;
+        Ok((before, after, found))
+    }
+
+    /// Reads and checks a snapshot, or everything. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Those of names and of the vault; what is damaged is in the result.
+    pub fn verify(&self, name: Option<&str>) -> Result<Verification, Error> {
+        let id = name.map(|name| self.manifest(name)).transpose()?;
+        Ok(self
+            .vault
+            .verify(id.as_ref().map(|manifest| &manifest.id))?)
+    }
+
+    /// Deletes an item from every snapshot of a collection. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Those of the vault.
+    pub fn delete_item(&self, collection: &str, item: &str) -> Result<Deleted, Error> {
+        check_collection(collection)?;
+        let all = self.vault.list(Some(collection))?;
+        let ids: Vec<_> = all.into_iter().map(|manifest| manifest.id).collect();
+        self.forget_names();
+        Ok(self.vault.delete_item(&ids, item, self.clock.now())?)
+    }
+
+    /// Removes vectors that neither a snapshot nor a draft uses. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Those of drafts and of the vault.
+    pub fn collect_garbage(&self, is_dry_run: bool) -> Result<Collected, Error> {
+        let mut needed: HashSet<VectorKey> = HashSet::new();
+        for head in self.drafts.list()?.iter().filter(|head| head.is_complete) {
+            needed.extend(self.draft_keys(head)?);
+        }
+        let is_needed = |key: &VectorKey| needed.contains(key);
+        Ok(self.vault.collect_garbage(&Collecting {
+            is_needed: &is_needed,
+            dead_share: DEAD_SHARE,
+            is_dry_run,
+        })?)
+    }
+}
+
+/// Takes a draft off the list when its task ends, however it does.
+struct ActivePlace {
+    room: Arc<Snapshots>,
+    draft: String,
+}
+
+impl Drop for ActivePlace {
+    fn drop(&mut self) {
+        self.room.active().remove(&self.draft);
+    }
+}
+
+/// Items of two spaces, or cut in two ways, are not put into one snapshot.
+fn check_same(
+    onto: &Manifest,
+    space: &embeddings::Space,
+    pipeline: &embeddings::Pipeline,
+) -> Result<(), Error> {
+    if onto.space != *space {
+        let mismatch = embeddings::Error::SpaceMismatch {
+            first: onto.name(),
+            second: "what is added".to_owned(),
+            changes: onto.space.differences(space),
+        };
+        return Err(mismatch.into());
+    }
+    if onto.pipeline_id != pipeline.id().0 {
+        let json = serde_json::to_value(pipeline).unwrap_or_default();
+        return Err(Error::PipelineMismatch {
+            first: onto.name(),
+            changes: embeddings::space::differences(&onto.pipeline, &json),
+        });
+    }
+    Ok(())
+}
+
+/// Does work that blocks on a thread that may.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or(Err(Error::Stopping))
+}

@@ -1,0 +1,302 @@
+//! What making a snapshot will take, before anything is paid: which texts have vectors already, how many
+//! tokens the others have, and what they will cost.
+
+use crate::domain::{Caller, CostQuality, PicoDollars, Timestamp, TokenUsage};
+use crate::embeddings::item::Item;
+use crate::embeddings::snapshots::draft::DraftHead;
+use crate::embeddings::snapshots::limits::{Limits, LimitsWish, longest_text};
+use crate::embeddings::snapshots::{Error, Snapshots};
+use crate::embeddings::space::{Side, Space, SpaceId, TextHash, VectorKey};
+use crate::embeddings::vault::{NewItem, VaultError};
+use crate::metering::{self, PriceRow, Tokens};
+use crate::proxy::Plan as CallPlan;
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// How many keys are looked up at a time.
+const LOOKED_UP: usize = 8_192;
+
+/// What it will take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// How many texts there are.
+    pub texts: u64,
+    /// How many of them stand for the first time.
+    pub unique: u64,
+    /// How many of those have their vectors already.
+    pub cached: u64,
+    /// How many are sent.
+    pub to_send: u64,
+    /// How many tokens those have, as counted here.
+    pub tokens: u64,
+    /// What they will cost; `None` where no price is known.
+    pub pico_usd: Option<PicoDollars>,
+    /// The price it was reckoned by.
+    pub price: Option<String>,
+    /// How many requests it takes, at least.
+    pub requests: u64,
+    /// How many texts are longer than the model reads, where that is known.
+    pub truncated: Option<u64>,
+}
+
+/// A text that has no vector yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Missing {
+    /// Its place among the items.
+    pub(super) item: usize,
+    /// Its tokens, prefix included.
+    pub(super) tokens: u64,
+}
+
+/// Everything that was found out before.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) items: Vec<NewItem>,
+    pub(super) missing: Vec<Missing>,
+    pub(super) plan: Plan,
+    pub(super) limits: Limits,
+    pub(super) price: Option<Arc<PriceRow>>,
+}
+
+/// How the model of a space is asked.
+pub(super) struct Way {
+    /// Under which name limits know the provider.
+    pub(super) kind: String,
+    /// What its tokens cost.
+    pub(super) price: Option<Arc<PriceRow>>,
+}
+
+impl Snapshots {
+    /// Finds the provider of a model and its price.
+    pub(super) fn way(&self, model: &str, at: Timestamp) -> Result<Way, Error> {
+        let upstreams = self.proxy.upstreams.get();
+        let planned: Result<CallPlan, _> = upstreams.routes.plan(&Caller::local(), model);
+        let first = planned.map_err(Box::new)?.first;
+        let kind = upstreams.price_lists.get(&first.provider).copied();
+        Ok(Way {
+            kind: kind.unwrap_or(&first.provider).to_owned(),
+            price: upstreams.price(&first, &first.model, at),
+        })
+    }
+
+    /// Reads a draft and reckons what it takes. Blocks.
+    pub(super) fn prepare(&self, head: &DraftHead, limits: LimitsWish) -> Result<Prepared, Error> {
+        let way = self.way(&head.space.model, self.clock.now())?;
+        let items = self.items(head)?;
+        let missing = self.missing(head, &items)?;
+        let limits = limits.or(self.limits).of(&way.kind);
+        let truncated = truncated(&head.space, &items)?;
+        let unique: HashSet<&VectorKey> = items.iter().map(|item| &item.key).collect();
+        let tokens = missing.iter().map(|text| text.tokens).sum();
+        let pico_usd = way.price.as_deref().and_then(|row| price_of(row, tokens));
+        let plan = Plan {
+            texts: count(items.len()),
+            unique: count(unique.len()),
+            cached: count(unique.len() - missing.len()),
+            to_send: count(missing.len()),
+            tokens,
+            pico_usd,
+            price: way.price.as_deref().map(PriceRow::label),
+            requests: count(batches(&missing, limits).len()),
+            truncated,
+        };
+        Ok(Prepared {
+            items,
+            missing,
+            plan,
+            limits,
+            price: way.price,
+        })
+    }
+
+    /// The items of the draft, after those of the snapshot it goes on from that it does not replace.
+    fn items(&self, head: &DraftHead) -> Result<Vec<NewItem>, Error> {
+        let own = self.drafts.items(head)?;
+        let space_id = head.space.id();
+        let mut ids: HashSet<&str> = HashSet::with_capacity(own.len());
+        if let Some(twice) = own.iter().find(|item| !ids.insert(&item.id)) {
+            let id = twice.id.clone();
+            return Err(VaultError::DuplicateItem { id }.into());
+        }
+        let mut items = Vec::new();
+        if let Some(onto) = &head.onto {
+            let manifest = self.manifest(onto)?;
+            let snapshot = self.vault.open_snapshot(&manifest.id)?;
+            let rows = crate::embeddings::Rows::len(&snapshot);
+            for row in 0..rows {
+                let Some((id, text_hash)) = snapshot.id(row).zip(snapshot.text_hash(row)) else {
+                    continue;
+                };
+                if ids.contains(id) {
+                    continue;
+                }
+                let item = Item {
+                    id: id.to_owned(),
+                    text: snapshot.text(row)?,
+                    span: snapshot.span(row),
+                    metadata: snapshot.metadata(row)?,
+                };
+                let key = VectorKey::new(&head.space, &space_id, Side::Document, text_hash);
+                items.push(NewItem {
+                    item,
+                    text_hash,
+                    key,
+                });
+            }
+        }
+        items.extend(
+            own.into_iter()
+                .map(|item| keyed(&head.space, &space_id, item)),
+        );
+        Ok(items)
+    }
+
+    /// Returns the keys of a draft's own items.
+    pub(super) fn draft_keys(&self, head: &DraftHead) -> Result<Vec<VectorKey>, Error> {
+        let id = head.space.id();
+        let items = self.drafts.items(head)?.into_iter();
+        Ok(items
+            .map(|item| keyed(&head.space, &id, item).key)
+            .collect())
+    }
+
+    /// The first item of each text that has no vector.
+    fn missing(&self, head: &DraftHead, items: &[NewItem]) -> Result<Vec<Missing>, Error> {
+        let mut seen = HashSet::with_capacity(items.len());
+        let first: Vec<usize> = items
+            .iter()
+            .enumerate()
+            .filter(|(_, item)| seen.insert(item.key))
+            .map(|(place, _)| place)
+            .collect();
+        let mut missing = Vec::new();
+        for places in first.chunks(LOOKED_UP) {
+            let found: Vec<(usize, &NewItem)> = places
+                .iter()
+                .filter_map(|place| Some((*place, items.get(*place)?)))
+                .collect();
+            let keys: Vec<VectorKey> = found.iter().map(|(_, item)| item.key).collect();
+            let held = self.vault.held(&keys, head.precision)?;
+            let absent = found.into_iter().zip(held).filter(|(_, is_held)| !is_held);
+            for ((place, item), _) in absent {
+                let Some(text) = &item.item.text else {
+                    let first = item.item.id.clone();
+                    return Err(VaultError::MissingVectors { missing: 1, first }.into());
+                };
+                missing.push(Missing {
+                    item: place,
+                    tokens: tokens_of(&head.space, text),
+                });
+            }
+        }
+        Ok(missing)
+    }
+}
+
+/// Returns what tokens cost, in whole pico-dollars.
+pub(super) fn price_of(row: &PriceRow, tokens: u64) -> Option<PicoDollars> {
+    let usage = TokenUsage {
+        input: tokens,
+        ..TokenUsage::default()
+    };
+    metering::cost(&usage, row, CostQuality::Estimated).pico_usd
+}
+
+fn keyed(space: &Space, id: &SpaceId, item: Item) -> NewItem {
+    let text = item.text.as_deref().unwrap_or_default();
+    let text_hash = TextHash::of(&space.sent_text(Side::Document, text));
+    NewItem {
+        key: VectorKey::new(space, id, Side::Document, text_hash),
+        text_hash,
+        item,
+    }
+}
+
+fn tokens_of(space: &Space, text: &str) -> u64 {
+    let sent = space.sent_text(Side::Document, text);
+    Tokens.count_text(&space.model, &sent)
+}
+
+/// How many texts the model cuts.
+///
+/// # Errors
+///
+/// `TooLong` when its provider refuses such texts: better said before anything is paid.
+fn truncated(space: &Space, items: &[NewItem]) -> Result<Option<u64>, Error> {
+    let known = longest_text(&space.model);
+    let Some(limit) = space.max_tokens.or(known.map(|known| known.tokens)) else {
+        return Ok(None);
+    };
+    let least = usize::try_from(limit).unwrap_or(usize::MAX);
+    let is_longer = |item: &&NewItem| {
+        // No token is shorter than a byte.
+        let text = item.item.text.as_deref().filter(|text| least < text.len());
+        text.is_some_and(|text| u64::from(limit) < tokens_of(space, text))
+    };
+    let mut longer = items.iter().filter(is_longer);
+    let Some(first) = longer.next() else {
+        return Ok(Some(0));
+    };
+    let count = 1 + count(longer.count());
+    if space.max_tokens.is_none() && known.is_some_and(|known| known.is_refused) {
+        return Err(Error::TooLong {
+            count,
+            first: first.item.id.clone(),
+            limit,
+            model: space.model.clone(),
+        });
+    }
+    Ok(Some(count))
+}
+
+/// Returns the places of the texts that are asked together, in their order.
+pub(super) fn batches(missing: &[Missing], limits: Limits) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    while start < missing.len() {
+        let sums = missing.iter().skip(start).scan(0_u64, |sum, text| {
+            *sum = sum.saturating_add(text.tokens);
+            Some(*sum)
+        });
+        let fitting = sums.take_while(|sum| *sum <= limits.tokens).count();
+        let end = start + fitting.clamp(1, limits.texts);
+        found.push(start..end);
+        start = end;
+    }
+    found
+}
+
+pub(super) fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Missing, batches};
+    use crate::embeddings::snapshots::limits::Limits;
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    proptest! {
+        #[test]
+        fn batches_hold_everything_in_order_and_within_bounds(
+            tokens in proptest::collection::vec(any::<u16>(), 0..60), texts in 1_usize..9, most in 1_u64..200_000,
+        ) {
+            let missing: Vec<Missing> = tokens
+                .iter()
+                .enumerate()
+                .map(|(item, tokens)| Missing { item, tokens: u64::from(*tokens) })
+                .collect();
+            let limits = Limits { texts, tokens: most, concurrency: 1 };
+            let found = batches(&missing, limits);
+            let order: Vec<usize> = found.iter().cloned().flatten().collect();
+            prop_assert_eq!(order, (0..missing.len()).collect::<Vec<_>>());
+            for place in found {
+                let batch = &missing[place];
+                let sum: u64 = batch.iter().map(|text| text.tokens).sum();
+                prop_assert!(batch.len() <= texts && (sum <= most || batch.len() == 1));
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Making a snapshot of vectors that are kept.
+
+use crate::embeddings::name::check_collection;
+use crate::embeddings::space::{TextHash, VectorKey};
+use crate::embeddings::vault::block::Shape;
+use crate::embeddings::vault::catalogue::{Catalogue, Content};
+use crate::embeddings::vault::index::Place;
+use crate::embeddings::vault::items::{self, Detail, Head};
+use crate::embeddings::vault::opened::Opened;
+use crate::embeddings::vault::{
+    Counts, MANIFEST_FORMAT, Manifest, NewSnapshot, Sealed, VaultError,
+};
+use std::collections::HashSet;
+
+/// How many vectors are brought to another precision at a time.
+const DERIVED_AT_A_TIME: usize = 1024;
+
+/// Makes a snapshot; see `Vault::seal`. Only one is made at a time.
+pub(super) fn seal(
+    vault: &Opened,
+    catalogue: &Catalogue,
+    draft: &NewSnapshot,
+) -> Result<Sealed, VaultError> {
+    check(draft)?;
+    let space_id = draft.space.id();
+    let items = draft.items.iter();
+    let items: Vec<(Head, Detail)> = items
+        .map(|item| items::split(item, draft.text_storage))
+        .collect();
+    let places = places(vault, draft)?;
+    let dimensions = vault.dimensions(&space_id).unwrap_or(0);
+    let mut content = Content {
+        space_id: &space_id.0,
+        pipeline_id: &draft.pipeline_id,
+        precision: draft.precision,
+        dimensions: u32::try_from(dimensions).unwrap_or(u32::MAX),
+        text_storage: draft.text_storage,
+        items: u64::try_from(items.len()).unwrap_or(u64::MAX),
+        items_hash: &items::hash(&items),
+        renewed: 0,
+    };
+    let known = catalogue.list(None)?;
+    // One from which an item was deleted is no longer what it was: its like gets an identity of its own.
+    let is_redacted = |content: &Content<'_>| {
+        let id = content.id();
+        let mut same = known.iter().filter(|one| one.id == id);
+        same.any(|one| !one.redacted.is_empty())
+    };
+    while is_redacted(&content) {
+        content.renewed += 1;
+    }
+    let id = content.id();
+    let path = catalogue.items(&id);
+    if !path.exists() {
+        items::write(&path, &items)?;
+    }
+    let same = |one: &&Manifest| one.id == id && one.collection == draft.collection;
+    if let Some(manifest) = known.iter().find(same) {
+        return Ok(Sealed {
+            manifest: manifest.clone(),
+            is_new: false,
+        });
+    }
+    let number = catalogue.newest(&draft.collection)?.saturating_add(1);
+    let manifest = Manifest {
+        format: MANIFEST_FORMAT,
+        collection: draft.collection.clone(),
+        number,
+        id,
+        space: draft.space.clone(),
+        pipeline_id: draft.pipeline_id.clone(),
+        pipeline: draft.pipeline.clone(),
+        parent: draft.parent.clone(),
+        items: content.items,
+        items_hash: content.items_hash.to_owned(),
+        dimensions: content.dimensions,
+        precision: draft.precision,
+        text_storage: draft.text_storage,
+        created: draft.created,
+        made_by: concat!("promptgate ", env!("CARGO_PKG_VERSION")).to_owned(),
+        source: draft.source.clone(),
+        counts: counts(draft, &places),
+        spent: draft.spent,
+        model_returned: draft.model_returned.clone(),
+        noise: None,
+        index: None,
+        renewed: content.renewed,
+        items_left_hash: None,
+        redacted: Vec::new(),
+        space_id: space_id.clone(),
+    };
+    catalogue.write(&manifest)?;
+    Ok(Sealed {
+        manifest,
+        is_new: true,
+    })
+}
+
+fn check(draft: &NewSnapshot) -> Result<(), VaultError> {
+    check_collection(&draft.collection).map_err(|_| VaultError::InvalidCollection {
+        name: draft.collection.clone(),
+    })?;
+    if draft.items.is_empty() {
+        return Err(VaultError::Empty {
+            collection: draft.collection.clone(),
+        });
+    }
+    if u32::try_from(draft.items.len()).is_err() {
+        return Err(VaultError::TooMany { what: "the items" });
+    }
+    let mut ids = HashSet::with_capacity(draft.items.len());
+    for item in &draft.items {
+        if !ids.insert(item.item.id.as_str()) {
+            return Err(VaultError::DuplicateItem {
+                id: item.item.id.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Returns where the vectors stand; those that are only kept finer are first written as the snapshot wants
+/// them.
+fn places(vault: &Opened, draft: &NewSnapshot) -> Result<Vec<Place>, VaultError> {
+    let keys: Vec<VectorKey> = draft.items.iter().map(|item| item.key).collect();
+    let found = vault.find(&keys, draft.precision)?;
+    let missing = found.iter().filter(|found| found.is_none()).count();
+    if 0 < missing {
+        let first = found.iter().position(Option::is_none);
+        let first = first.and_then(|at| draft.items.get(at));
+        return Err(VaultError::MissingVectors {
+            missing,
+            first: first.map(|item| item.item.id.clone()).unwrap_or_default(),
+        });
+    }
+    let mut finer = Vec::new();
+    for key in &keys {
+        if vault.index.place(key, draft.precision)?.is_none() {
+            finer.push(*key);
+        }
+    }
+    derive(vault, draft, &finer)?;
+    let mut places = Vec::with_capacity(keys.len());
+    for (key, item) in keys.iter().zip(&draft.items) {
+        let place = vault.index.place(key, draft.precision)?;
+        places.push(place.ok_or_else(|| VaultError::MissingVectors {
+            missing: 1,
+            first: item.item.id.clone(),
+        })?);
+    }
+    Ok(places)
+}
+
+fn derive(vault: &Opened, draft: &NewSnapshot, keys: &[VectorKey]) -> Result<(), VaultError> {
+    let space = draft.space.id();
+    let Some(dimensions) = vault.dimensions(&space) else {
+        return Ok(());
+    };
+    let shape = Shape {
+        precision: draft.precision,
+        dimensions,
+    };
+    let mut seen = HashSet::new();
+    let keys: Vec<VectorKey> = keys
+        .iter()
+        .copied()
+        .filter(|key| seen.insert(*key))
+        .collect();
+    for keys in keys.chunks(DERIVED_AT_A_TIME) {
+        let vectors = vault.vectors(keys, draft.precision)?;
+        let pairs = keys.iter().zip(&vectors);
+        let rows: Vec<(VectorKey, &[f32])> = pairs
+            .filter_map(|(key, vector)| Some((*key, vector.as_deref()?)))
+            .collect();
+        vault.put(&space, shape, &rows)?;
+    }
+    Ok(())
+}
+
+fn counts(draft: &NewSnapshot, places: &[Place]) -> Counts {
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let mut texts: HashSet<TextHash> = HashSet::with_capacity(draft.items.len());
+    let repeated = draft.items.iter();
+    let repeated = repeated.filter(|item| !texts.insert(item.text_hash));
+    Counts {
+        zero: count(places.iter().filter(|place| place.mark().is_zero()).count()),
+        duplicate: count(repeated.count()),
+        truncated: draft.truncated,
+        not_unit: count(
+            places
+                .iter()
+                .filter(|place| place.mark().is_not_unit())
+                .count(),
+        ),
+    }
+}

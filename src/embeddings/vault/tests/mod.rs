@@ -1,0 +1,6 @@
+//! What is promised of the vault.
+
+mod cleaning;
+mod crashes;
+mod keeping;
+mod snapshots;

@@ -1,0 +1,52 @@
+//! `POST /api/embeddings/compare`: two snapshots side by side.
+//!
+//! It is followed as one JSON object a line: `progress` while it goes on, then `ended` with the report, or
+//! `error`. It stops when the client leaves.
+
+use crate::embeddings::snapshots::{CompareWish, Comparing, Error, Snapshots};
+use crate::server::error::ApiError;
+use crate::server::routes::snapshots::{line, ndjson, read};
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+/// Progress is told at most this often.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+
+/// Compares.
+pub(crate) async fn create(
+    State(room): State<Arc<Snapshots>>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let wish: CompareWish = read(body).await?;
+    let comparing = room.compare(wish).await?;
+    Ok(ndjson(lines(comparing)))
+}
+
+fn lines(comparing: Comparing) -> impl Stream<Item = Bytes> + Send {
+    let end = Arc::clone(&comparing.end);
+    let begin = Some((comparing.progress, Instant::now()));
+    let progress = stream::unfold(begin, |state| async {
+        let (mut progress, not_before) = state?;
+        sleep_until(not_before).await;
+        let goes_on = progress.changed().await.is_ok();
+        let newest = *progress.borrow_and_update();
+        let text = line(&json!({"type": "progress", "progress": newest}));
+        let next = goes_on.then(|| (progress, Instant::now() + TELL_EVERY));
+        Some((text, next))
+    });
+    let last = stream::once(async move {
+        line(&match end.get() {
+            Some(Ok(report)) => json!({"type": "ended", "report": report}),
+            Some(Err(error)) => json!({"type": "error", "error": error.told()}),
+            None => json!({"type": "error", "error": Error::Stopping.told()}),
+        })
+    });
+    progress.chain(last)
+}

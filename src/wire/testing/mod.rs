@@ -1,0 +1,6 @@
+//! Whether what was written for a format keeps its structure, whatever went in: for the tests of all who
+//! write one.
+
+pub(crate) mod html;
+pub(crate) mod markdown;
+pub(crate) mod xml;

@@ -1,0 +1,210 @@
+//! Two snapshots side by side, from the command line: what changes, what labels say of it, and which exit
+//! code a pipeline gets. Queries are paid once.
+
+use crate::support::{Answer, FakeProvider, Received, Setup, TestGateway};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::fs;
+use std::process::Output;
+
+const OLD: &str = "openai/text-embedding-3-small";
+const NEW: &str = "openai/text-embedding-3-large";
+
+/// A good model has a direction for each word; the old one hears only the first letters.
+fn embedder(request: &Received) -> Answer {
+    let body = request.json();
+    let is_good = body["model"] == "text-embedding-3-large";
+    let texts = body["input"].as_array().unwrap();
+    let data: Vec<Value> = texts
+        .iter()
+        .enumerate()
+        .map(|(index, text)| {
+            let mut vector = vec![0.05_f32; if is_good { 32 } else { 16 }];
+            for word in text.as_str().unwrap().split_whitespace() {
+                let letters = if is_good { word.len() } else { 1 };
+                let hash = word.bytes().take(letters).fold(7_usize, |hash, byte| {
+                    (hash * 31 + usize::from(byte)) % 1_009
+                });
+                let places = vector.len();
+                vector[hash % places] += 1.0;
+            }
+            json!({"object": "embedding", "index": index, "embedding": vector})
+        })
+        .collect();
+    Answer::json(&json!({
+        "object": "list", "model": body["model"], "data": data,
+        "usage": {"prompt_tokens": 1, "total_tokens": 1},
+    }))
+}
+
+const THINGS: [&str; 12] = [
+    "refund",
+    "receipt",
+    "return",
+    "password",
+    "profile",
+    "phone",
+    "delivery",
+    "discount",
+    "damage",
+    "invoice",
+    "insurance",
+    "import",
+];
+const DOINGS: [&str; 4] = ["ask", "change", "cancel", "track"];
+
+/// A text for each thing and doing, and a query for each with its answer.
+fn corpus(gateway: &TestGateway) {
+    let (mut items, mut queries) = (String::new(), String::new());
+    for thing in THINGS {
+        for doing in DOINGS {
+            let id = format!("{thing}-{doing}");
+            let item = json!({"id": id, "text": format!("how to {doing} about a {thing} here")});
+            writeln!(items, "{item}").unwrap();
+            let query = json!({"id": format!("q-{id}"), "text": format!("{doing} {thing}"), "relevant": [id]});
+            writeln!(queries, "{query}").unwrap();
+        }
+    }
+    fs::write(gateway.path().join("corpus.jsonl"), items).unwrap();
+    fs::write(gateway.path().join("queries.jsonl"), queries).unwrap();
+}
+
+async fn started() -> (FakeProvider, TestGateway) {
+    let provider = FakeProvider::start().await;
+    provider.always(embedder);
+    let gateway = Setup::of(&provider).start().await;
+    corpus(&gateway);
+    for model in [OLD, NEW] {
+        let create = [
+            "embeddings",
+            "snapshot",
+            "create",
+            "docs",
+            "--from",
+            "corpus.jsonl",
+        ];
+        gateway
+            .run_json(&[&create[..], &["--model", model]].concat())
+            .await;
+    }
+    (provider, gateway)
+}
+
+fn compare<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["embeddings", "compare", "docs@1", "docs@2"][..], more].concat()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn labels_decide_and_queries_are_paid_once() {
+    let (provider, gateway) = started().await;
+    let before = provider.journal().len();
+    let arguments = compare(&[
+        "--queries",
+        "queries.jsonl",
+        "-k",
+        "3",
+        "--html",
+        "report.html",
+    ]);
+    let report = gateway.run_json(&arguments).await;
+    assert_eq!(report["verdict"]["kind"], "better", "{}", report["verdict"]);
+    assert_eq!(report["alignment"]["compared"], 48);
+    assert_eq!(report["method"]["labelled"], 48);
+    let settings = report["settings"].as_array().unwrap();
+    assert!(settings.iter().any(|change| change["setting"] == "model"));
+    let gained = report["queries"].as_array().unwrap();
+    let gained = gained
+        .iter()
+        .find(|query| query["fate"] == "gained")
+        .unwrap();
+    assert!(
+        gained["b"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|hit| hit["relevance"] == 1.0)
+    );
+    let html = fs::read_to_string(gateway.path().join("report.html")).unwrap();
+    assert!(html.starts_with("<!") && html.contains("docs@2"));
+
+    let paid = provider.journal().len();
+    assert!(before < paid);
+    let again = gateway.run_json(&arguments).await;
+    assert_eq!(provider.journal().len(), paid, "queries are kept");
+    assert_eq!(again, report, "the same comparison is the same report");
+}
+
+#[tokio::test]
+async fn gates_give_the_exit_code() {
+    let (_provider, gateway) = started().await;
+    for (gates, code) in [
+        (&["overlap@3 < 0.01"][..], 0),
+        (&["overlap@3 < 0.99", "overlap@3 < 0.01"], 1),
+        (&["recall@7 drop > 0.01"], 2),
+        (&["space-mismatch"], 1),
+    ] {
+        let mut arguments = compare(&[
+            "--queries",
+            "queries.jsonl",
+            "-k",
+            "3",
+            "--junit",
+            "gates.xml",
+        ]);
+        for gate in gates {
+            arguments.extend(["--fail-if", gate]);
+        }
+        let output = gateway.run(&arguments).await;
+        assert_eq!(output.status.code(), Some(code), "{gates:?} {output:?}");
+        let junit = fs::read_to_string(gateway.path().join("gates.xml")).unwrap();
+        assert!(junit.contains("<testsuite"), "{junit}");
+    }
+    let wrong = gateway
+        .run(&compare(&["--fail-if", "overlpa@3 < 0.9"]))
+        .await;
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(
+        stderr(&wrong).contains("there is no figure `overlpa@3`"),
+        "{wrong:?}"
+    );
+    assert!(
+        stderr(&wrong).contains("did you mean `overlap@10`?"),
+        "{wrong:?}"
+    );
+}
+
+#[tokio::test]
+async fn without_labels_nobody_says_better_and_a_judge_set_is_written() {
+    let (_provider, gateway) = started().await;
+    let arguments = compare(&[
+        "--queries-from",
+        "items",
+        "-k",
+        "3",
+        "--judge-set",
+        "judge.jsonl",
+    ]);
+    let report = gateway.run_json(&arguments).await;
+    assert_eq!(report["verdict"]["kind"], "unknown_direction");
+    assert_eq!(report["method"]["queries_from"], "items");
+    let judged = fs::read_to_string(gateway.path().join("judge.jsonl")).unwrap();
+    let first: Value = serde_json::from_str(judged.lines().next().unwrap()).unwrap();
+    assert!(
+        first["grade"].is_null() && first["text"].is_string(),
+        "{first}"
+    );
+    assert_ne!(
+        first["query"], first["item"],
+        "an item does not answer itself"
+    );
+
+    let missing = gateway
+        .run(&["embeddings", "compare", "docs@1", "docs@9"])
+        .await;
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(stderr(&missing).contains("docs@9"), "{missing:?}");
+}
