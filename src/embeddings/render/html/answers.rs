@@ -124,6 +124,18 @@ fn row(out: &mut String, query: &QueryChange, is_labelled: bool) {
             "<td class=\"verdict\" data-key=\"{kind}\">{badge}</td>"
         );
     }
+    numbers(out, query, is_labelled);
+    let _ = write!(
+        out,
+        "</tr><tr class=\"more\"><td colspan=\"{columns}\"><p class=\"whole-text\">{rest}<code>{}</code></p>",
+        name(&query.id)
+    );
+    beside(out, &query.a, &query.b, "first answers");
+    out.push_str("</td></tr></tbody>\n");
+}
+
+/// Writes the figures of a query.
+fn numbers(out: &mut String, query: &QueryChange, is_labelled: bool) {
     let number = |out: &mut String, label: &str, key: Option<f64>, text: &str| {
         let key = key
             .filter(|key| key.is_finite())
@@ -156,13 +168,6 @@ fn row(out: &mut String, query: &QueryChange, is_labelled: bool) {
         });
         number(out, "nDCG", delta, &told.unwrap_or_default());
     }
-    let _ = write!(
-        out,
-        "</tr><tr class=\"more\"><td colspan=\"{columns}\"><p class=\"whole-text\">{rest}<code>{}</code></p>",
-        name(&query.id)
-    );
-    beside(out, &query.a, &query.b, "first answers");
-    out.push_str("</td></tr></tbody>\n");
 }
 
 /// How far the first relevant answer fell (what is not found fell below all), and in words.

@@ -1,18 +1,17 @@
-//! The figures with their errors, what noise and chance alone give, and how overlaps are distributed; and the
-//! geometry, folded, because it decides nothing.
+//! The figures with their errors, and what noise and chance alone give; and the geometry, folded, because it
+//! decides nothing.
 
 use super::plots::{self, Axis, px, tick};
 use super::{Section, class, name};
-use crate::embeddings::compare::report::{ComparisonReport, Figure, FigureGroup, Histogram};
-use crate::embeddings::render::numbers::{count, grouped, number, percent, real};
+use crate::embeddings::compare::report::{ComparisonReport, Figure, FigureGroup};
+use crate::embeddings::render::numbers::{grouped, number};
 use crate::embeddings::render::words;
 use crate::wire::escape::html;
 use crate::wire::plain::chance;
 use std::fmt::Write as _;
 
-/// Rows of a table, and panels of histograms.
+/// Rows of a table.
 const MAX_ROWS: usize = 60;
-const MAX_PANELS: usize = 12;
 /// The width and height of a row's plot, in the units of its drawing.
 const WIDTH: f64 = 260.0;
 const HEIGHT: f64 = 26.0;
@@ -62,9 +61,9 @@ fn level_table(out: &mut String, figures: &[&Figure]) {
         level_row(out, figure);
     }
     let axis = scale(0.0, 1.0);
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<tr class=\"axis\"><td></td><td></td><td class=\"plot\">{}</td><td></td><td></td><td></td></tr></tbody></table></div>\n",
+        "<tr class=\"axis\"><td></td><td></td><td class=\"plot\">{}</td><td></td><td></td><td></td></tr></tbody></table></div>",
         axis_line(axis)
     );
 }
@@ -185,9 +184,9 @@ fn difference_table(out: &mut String, report: &ComparisonReport, figures: &[&Fig
     for figure in figures {
         difference_row(out, figure, axis, margin);
     }
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<tr class=\"axis\"><td></td><td></td><td></td><td></td><td class=\"plot\">{}</td><td></td><td></td></tr></tbody></table></div>\n",
+        "<tr class=\"axis\"><td></td><td></td><td></td><td></td><td class=\"plot\">{}</td><td></td><td></td></tr></tbody></table></div>",
         axis_line(axis)
     );
 }
@@ -230,139 +229,6 @@ fn difference_row(out: &mut String, figure: &Figure, axis: Axis, margin: f64) {
         html(&figure.p_value.map(chance).unwrap_or_default()),
         wins.unwrap_or_default(),
     );
-}
-
-pub(super) fn histograms(report: &ComparisonReport) -> Option<Section> {
-    let panels: Vec<String> = report
-        .histograms
-        .iter()
-        .filter(|histogram| histogram.counts.iter().any(|count| 0 < *count))
-        .take(MAX_PANELS)
-        .map(|shown| histogram(report, shown))
-        .collect();
-    if panels.is_empty() {
-        return None;
-    }
-    let has_noise = report
-        .histograms
-        .iter()
-        .any(|histogram| histogram.noise.is_some());
-    let noise = if has_noise {
-        "<span><i class=\"outline\"></i>the same texts embedded twice with A</span>"
-    } else {
-        ""
-    };
-    Some(Section {
-        id: "overlap",
-        short: "Overlap",
-        title: "How much of a list stays",
-        aside: "0 is another list, 1 the same".to_owned(),
-        body: format!(
-            "<p class=\"legend\"><span><i class=\"side b\"></i>share of all</span>{noise}</p>\n<div class=\"panels{}\">{}</div>\n",
-            if panels.len() < 3 { " two" } else { "" },
-            panels.concat()
-        ),
-    })
-}
-
-fn histogram(report: &ComparisonReport, histogram: &Histogram) -> String {
-    let all = histogram.counts.iter().sum::<usize>().max(1);
-    let shares: Vec<f64> = histogram
-        .counts
-        .iter()
-        .map(|count| real(*count) / real(all))
-        .collect();
-    let noise: Vec<f64> = histogram.noise.as_ref().map_or_else(Vec::new, |counts| {
-        let all = counts.iter().sum::<usize>().max(1);
-        counts
-            .iter()
-            .map(|count| real(*count) / real(all))
-            .collect()
-    });
-    let tallest = shares.iter().copied().fold(0.0_f64, f64::max).max(1e-9);
-    let bins = real(shares.len().max(1));
-    let part = |from: f64, to: f64| -> f64 {
-        let bins = shares.iter().enumerate().filter(|(bin, _)| {
-            let middle = (real(*bin) + 0.5) / bins;
-            from <= middle && middle < to
-        });
-        bins.map(|(_, share)| share).sum()
-    };
-    let told = format!(
-        "{} keep less than a fifth of their list, {} more than four fifths",
-        percent(part(0.0, 0.2)),
-        percent(part(0.8, 1.1))
-    );
-    let mut svg = plots::open(plots::PANEL, 170.0, &told);
-    let (floor, top) = (148.0, 14.0);
-    for (bin, share) in shares.iter().enumerate() {
-        let slot = plots::PANEL / bins;
-        let x = slot * real(bin);
-        // The noise is one tall bar; what is taller than the frame is cut there.
-        if let Some(noise) = noise.get(bin).filter(|noise| 0.0 < **noise) {
-            let height = (noise / tallest).min(1.0) * (floor - top);
-            let _ = write!(
-                svg,
-                "<rect class=\"outline\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
-                px(x + 1.0),
-                px(floor - height),
-                px(slot - 2.0),
-                px(height)
-            );
-        }
-        if 0.0 < *share {
-            let height = (share / tallest * (floor - top)).max(1.5);
-            let _ = write!(
-                svg,
-                "<rect class=\"bar\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"2\"/>",
-                px(x + 3.0),
-                px(floor - height),
-                px(slot - 6.0),
-                px(height)
-            );
-            let _ = write!(
-                svg,
-                "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                px(x + slot / 2.0),
-                px(floor - height - 4.0),
-                html(&percent(*share))
-            );
-        }
-    }
-    let _ = write!(
-        svg,
-        "<path class=\"frame\" d=\"M0 {floor}H{}\"/>",
-        plots::PANEL
-    );
-    for (x, anchor, text) in [
-        (0.0, "start", "0"),
-        (0.5, "middle", "0.5"),
-        (1.0, "end", "1"),
-    ] {
-        let _ = write!(
-            svg,
-            "<text x=\"{}\" y=\"164\" text-anchor=\"{anchor}\">{text}</text>",
-            px(x * plots::PANEL)
-        );
-    }
-    svg.push_str("</svg>");
-    let what = match histogram.id.split('.').next() {
-        Some("query") => count(all, "query"),
-        Some("item") => count(all, "item"),
-        _ => grouped(all),
-    };
-    let figure = report
-        .figures
-        .iter()
-        .find(|figure| figure.id == histogram.id);
-    let title = figure.map_or_else(
-        || format!("<code>{}</code>", name(&histogram.id)),
-        |figure| name(&figure.title),
-    );
-    format!(
-        "<figure class=\"sheet\"><figcaption>{title}<small>{what}: {}</small></figcaption>{svg}</figure>",
-        html(&told)
-    )
 }
 
 pub(super) fn geometry(report: &ComparisonReport) -> Option<Section> {

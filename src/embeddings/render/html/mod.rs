@@ -6,7 +6,9 @@
 
 mod answers;
 mod clusters;
+mod densities;
 mod figures;
+mod histograms;
 mod plots;
 mod projection;
 mod scores;
@@ -48,7 +50,7 @@ pub fn page(report: &ComparisonReport) -> String {
     let sections: Vec<Section> = [
         settings::section(report),
         figures::section(report),
-        figures::histograms(report),
+        histograms::section(report),
         answers::queries(report),
         answers::movers(report),
         scores::section(report),

@@ -2,9 +2,10 @@
 //! scores are distributed.
 
 use super::Section;
+use super::densities;
 use super::plots::{self, Axis, BELOW, Frame, LEFT, PANEL};
-use crate::embeddings::compare::report::{ComparisonReport, Density, Threshold};
-use crate::embeddings::render::numbers::{count, real};
+use crate::embeddings::compare::report::{ComparisonReport, Threshold};
+use crate::embeddings::render::numbers::count;
 use crate::embeddings::render::words;
 use crate::wire::escape::html;
 use std::fmt::Write as _;
@@ -12,9 +13,8 @@ use std::fmt::Write as _;
 /// Rows of the table, and pairs of the scatter.
 const MAX_ROWS: usize = 60;
 const MAX_PAIRS: usize = 3_000;
-/// The height of a panel with a frame, and of a density.
+/// The height of a panel with a frame.
 const HEIGHT: f64 = 300.0;
-const LOW: f64 = 150.0;
 
 pub(super) fn section(report: &ComparisonReport) -> Option<Section> {
     let mut body = String::new();
@@ -31,7 +31,7 @@ pub(super) fn section(report: &ComparisonReport) -> Option<Section> {
     }
     let densities: Vec<String> = ["top1", "topk", "random"]
         .into_iter()
-        .filter_map(|of| density(report, of))
+        .filter_map(|of| densities::panel(report, of))
         .collect();
     if !densities.is_empty() {
         let _ = writeln!(
@@ -201,112 +201,4 @@ fn scatter(report: &ComparisonReport) -> Option<String> {
         "<figure class=\"sheet\"><figcaption>The same pairs in both<small>the line is the best monotone map{more}</small></figcaption>{svg}\
          <p class=\"legend inset-legend\"><span><i class=\"near\"></i>neighbours in A</span><span><i class=\"random\"></i>random pairs</span></p></figure>"
     ))
-}
-
-fn density(report: &ComparisonReport, of: &str) -> Option<String> {
-    let sides: Vec<&Density> = report
-        .densities
-        .iter()
-        .filter(|density| density.of == of && !density.shares.is_empty() && density.side < 2)
-        .take(2)
-        .collect();
-    let centres = |density: &Density| {
-        let bins = real(density.shares.len());
-        let shares = density.shares.iter().enumerate();
-        let places = shares.map(|(bin, share)| ((real(bin) + 0.5) * 2.0 / bins - 1.0, *share));
-        places
-            .filter(|(_, share)| share.is_finite())
-            .collect::<Vec<(f64, f64)>>()
-    };
-    let all: Vec<(f64, f64)> = sides.iter().flat_map(|density| centres(density)).collect();
-    let tallest = all.iter().map(|(_, share)| *share).fold(0.0_f64, f64::max);
-    if tallest <= 0.0 {
-        return None;
-    }
-    // Where there is next to nothing is left out.
-    let seen = all
-        .iter()
-        .filter(|(_, share)| tallest * 0.002 < *share)
-        .map(|(place, _)| *place);
-    let x = Axis::over(seen, 4.0, PANEL - 4.0);
-    let x = Axis {
-        low: x.low - 0.05,
-        high: x.high + 0.05,
-        ..x
-    };
-    let frame = Frame {
-        x,
-        y: Axis {
-            low: 0.0,
-            high: tallest,
-            start: LOW - 20.0,
-            end: 8.0,
-        },
-        x_name: "",
-        y_name: "",
-    };
-    let title = match of {
-        "top1" => "Scores of first answers",
-        "topk" => "Scores of all answers in the list",
-        _ => "Scores of random pairs",
-    };
-    let middles: Vec<String> = sides
-        .iter()
-        .map(|density| {
-            format!(
-                "{} {}",
-                words::side(density.side),
-                words::score_of(density.quantiles[2])
-            )
-        })
-        .collect();
-    let told = format!("in the middle {}", middles.join(", "));
-    let mut svg = plots::open(PANEL, LOW, &html(&format!("{title}: {told}")));
-    for value in frame.x.ticks(6.0) {
-        let place = plots::px(frame.x.at(value));
-        let _ = write!(
-            svg,
-            "<path class=\"rule\" d=\"M{place} 8V{floor}\"/><text x=\"{place}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-            LOW - 5.0,
-            plots::tick(value),
-            floor = LOW - 20.0
-        );
-    }
-    for density in sides {
-        shape(&mut svg, &frame, density, centres(density));
-    }
-    svg.push_str("</svg>");
-    Some(format!(
-        "<figure class=\"sheet\"><figcaption>{title}<small>{}</small></figcaption>{svg}</figure>",
-        html(&told)
-    ))
-}
-
-fn shape(svg: &mut String, frame: &Frame<'_>, density: &Density, centres: Vec<(f64, f64)>) {
-    let side = words::side(density.side).to_lowercase();
-    let centres: Vec<(f64, f64)> = centres
-        .into_iter()
-        .filter(|(place, _)| frame.x.low <= *place && *place <= frame.x.high)
-        .collect();
-    let ends = |place: Option<&(f64, f64)>| place.map(|(place, _)| (*place, 0.0));
-    let closed = ends(centres.first())
-        .into_iter()
-        .chain(centres.iter().copied())
-        .chain(ends(centres.last()));
-    let _ = write!(
-        svg,
-        "<path class=\"area-{side}\" d=\"{}Z\"/><path class=\"line-{side}\" d=\"{}\"/>",
-        frame.line(closed),
-        frame.line(centres.iter().copied())
-    );
-    let [_, _, middle, ..] = density.quantiles;
-    if middle.is_finite() {
-        let _ = write!(
-            svg,
-            "<path class=\"middle-{side}\" d=\"M{} {}V{}\"/>",
-            plots::px(frame.x.at(middle)),
-            plots::px(frame.y.start),
-            plots::px(frame.y.end)
-        );
-    }
 }

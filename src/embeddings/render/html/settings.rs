@@ -1,8 +1,9 @@
 //! Both versions side by side: every setting, with those that differ marked, and which items are compared.
 
+use super::plots::px;
 use super::{Section, name, sentence};
 use crate::embeddings::compare::report::{ComparisonReport, SnapshotFacts};
-use crate::embeddings::render::numbers::{count, grouped};
+use crate::embeddings::render::numbers::{count, grouped, real};
 use crate::embeddings::render::words;
 use crate::wire::escape::html;
 use serde_json::Value;
@@ -21,7 +22,7 @@ pub(super) fn section(report: &ComparisonReport) -> Option<Section> {
     let rows = rows(report);
     let differing = rows.iter().filter(|row| row.differs()).count();
     let mut body = String::from("<div class=\"beside wide-left\">\n");
-    table(&mut body, report, &rows);
+    table(&mut body, &rows);
     alignment(&mut body, report);
     body.push_str("</div>\n");
     Some(Section {
@@ -123,11 +124,11 @@ fn quoted(text: &str) -> String {
     }
 }
 
-fn table(out: &mut String, report: &ComparisonReport, rows: &[Row]) {
-    let _ = write!(
+fn table(out: &mut String, rows: &[Row]) {
+    let _ = writeln!(
         out,
         "<div class=\"sheet\"><table class=\"settings\"><thead><tr><th scope=\"col\">setting</th>\
-         <th scope=\"col\"><i class=\"side a\" aria-hidden=\"true\"></i>A</th><th scope=\"col\"><i class=\"side b\" aria-hidden=\"true\"></i>B</th></tr></thead><tbody>\n"
+         <th scope=\"col\"><i class=\"side a\" aria-hidden=\"true\"></i>A</th><th scope=\"col\"><i class=\"side b\" aria-hidden=\"true\"></i>B</th></tr></thead><tbody>"
     );
     for row in rows.iter().take(MAX_ROWS) {
         let [a, b] = row.values.each_ref().map(|value| name(value));
@@ -146,7 +147,6 @@ fn table(out: &mut String, report: &ComparisonReport, rows: &[Row]) {
     }
     out.push_str("</tbody></table>");
     super::top::left_out(out, rows.len(), MAX_ROWS, "setting");
-    let _ = report;
     out.push_str("</div>\n");
 }
 
@@ -188,8 +188,6 @@ fn venn(out: &mut String, report: &ComparisonReport) {
     );
     let mut x = 0.0;
     for (items, class, _) in parts.into_iter().filter(|(items, ..)| 0 < *items) {
-        use super::plots::px;
-        use crate::embeddings::render::numbers::real;
         let width = (real(items) / real(all) * 348.0).max(3.0).min(360.0 - x);
         let _ = write!(
             out,

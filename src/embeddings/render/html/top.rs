@@ -193,9 +193,9 @@ pub(super) fn method(report: &ComparisonReport) -> Option<Section> {
 }
 
 pub(super) fn foot(out: &mut String, report: &ComparisonReport) {
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<footer><p>A {}, B {}</p><p>Report format {}. {}</p></footer>\n",
+        "<footer><p>A {}, B {}</p><p>Report format {}. {}</p></footer>",
         name(&report.a.id.0),
         name(&report.b.id.0),
         report.format,

@@ -62,6 +62,11 @@ impl Role {
             Tone::Neutral => Self::Plain,
         }
     }
+
+    /// What the blank stands for that is between a word of `before` and one of this.
+    fn behind(self, before: Self) -> Self {
+        if self == before { self } else { Self::Plain }
+    }
 }
 
 impl Line {
@@ -145,7 +150,7 @@ impl Page {
                     is_fresh = true;
                 }
                 if !is_fresh {
-                    line.push(if before == *role { *role } else { Role::Plain }, " ");
+                    line.push(role.behind(before), " ");
                 }
                 line.push(*role, &word.replace('\u{a0}', " "));
                 (is_fresh, before) = (false, *role);

@@ -95,7 +95,7 @@ fn both_panes_show_the_same_items() {
     let data: serde_json::Value = serde_json::from_str(data).unwrap();
     let points = data["points"].as_array().unwrap();
     assert_eq!(points.len(), report.projection.points.len());
-    let mut sorted = report.projection.points.clone();
+    let mut sorted = report.projection.points;
     sorted.sort_by_key(|point| point.cluster);
     assert_eq!(points[7][0], sorted[7].id.as_str());
 }
