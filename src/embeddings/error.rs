@@ -37,6 +37,9 @@ pub enum Error {
         /// Its number, from 0.
         row: usize,
     },
+    /// A file of vectors cannot be read or written.
+    #[error(transparent)]
+    Exchange(#[from] crate::embeddings::exchange::Error),
 }
 
 /// `model: "a" -> "b"; dimensions: null -> 256`.
@@ -55,6 +58,7 @@ impl Error {
             Self::InvalidName { .. } | Self::InvalidSelector { .. } => "invalid_request",
             Self::SpaceMismatch { .. } => "embedding_space_mismatch",
             Self::NoSuchRow { .. } => "internal_error",
+            Self::Exchange(error) => error.kind(),
         }
     }
 
@@ -66,6 +70,7 @@ impl Error {
             | Self::InvalidSelector { .. }
             | Self::SpaceMismatch { .. } => Blame::Client,
             Self::NoSuchRow { .. } => Blame::Gateway,
+            Self::Exchange(error) => error.blame(),
         }
     }
 
@@ -84,6 +89,7 @@ impl Error {
                     .to_owned(),
             ),
             Self::NoSuchRow { .. } => None,
+            Self::Exchange(error) => error.hint(),
         }
     }
 }

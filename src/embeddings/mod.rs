@@ -6,6 +6,7 @@
 
 pub mod compare;
 pub mod error;
+pub mod exchange;
 pub mod item;
 pub mod name;
 pub mod rows;
