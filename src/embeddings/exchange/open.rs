@@ -171,10 +171,10 @@ pub fn open_writer(
     options: &WriteOptions,
 ) -> Result<Writer, Error> {
     let name = path.display().to_string();
-    let opened = || {
+    let mut parts = Vec::new();
+    let mut opened = || {
         let known = format.or_else(|| Format::of_path(path));
         let format = known.ok_or(Fault::UnknownFormat)?;
-        let mut parts = Vec::new();
         let mut create = |path: PathBuf| {
             let part = part_of(&path);
             let file = File::create(&part).map_err(Fault::writing)?;
@@ -184,11 +184,20 @@ pub fn open_writer(
         let output = create(path.to_owned())?;
         let beside = format.has_companion();
         let beside = beside.then(|| create(companion::path_beside(path)));
-        let sink = sink(output, beside.transpose()?, format, options)?;
-        let writer = Writer::new(name.clone(), format, sink, options.dimensions);
-        Ok(writer.with_parts(parts))
+        Ok((format, sink(output, beside.transpose()?, format, options)?))
     };
-    opened().map_err(|fault| Error::new(&name, Place::Whole, fault))
+    match opened() {
+        Ok((format, sink)) => {
+            Ok(Writer::new(name, format, sink, options.dimensions).with_parts(parts))
+        }
+        Err(fault) => {
+            for (part, _) in parts {
+                // It was made just now; the fault is what has to be told.
+                let _ = std::fs::remove_file(part);
+            }
+            Err(Error::new(&name, Place::Whole, fault))
+        }
+    }
 }
 
 fn part_of(path: &Path) -> PathBuf {

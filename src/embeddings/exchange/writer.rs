@@ -126,6 +126,15 @@ impl Writer {
     }
 }
 
+impl Drop for Writer {
+    /// Takes away what did not become whole. What did has another name by now.
+    fn drop(&mut self) {
+        for (part, _) in &self.parts {
+            let _ = std::fs::remove_file(part);
+        }
+    }
+}
+
 impl fmt::Debug for Writer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
