@@ -48,6 +48,8 @@ pub enum Error {
     /// A search cannot be done.
     #[error(transparent)]
     Search(#[from] crate::embeddings::search::Error),
+    /// A file of vectors cannot be read or written.
+    Exchange(#[from] crate::embeddings::exchange::Error),
 }
 
 /// `model: "a" -> "b"; dimensions: null -> 256`.
@@ -69,6 +71,7 @@ impl Error {
             Self::NoSuchRow { .. } => "internal_error",
             Self::Vault(error) => error.kind(),
             Self::Search(error) => error.kind(),
+            Self::Exchange(error) => error.kind(),
         }
     }
 
@@ -83,6 +86,7 @@ impl Error {
             Self::NoSuchRow { .. } => Blame::Gateway,
             Self::Vault(error) => error.blame(),
             Self::Search(error) => error.blame(),
+            Self::Exchange(error) => error.blame(),
         }
     }
 
@@ -104,6 +108,7 @@ impl Error {
             Self::NoSuchRow { .. } => None,
             Self::Vault(error) => error.hint(),
             Self::Search(error) => error.hint(),
+            Self::Exchange(error) => error.hint(),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod compare;
 pub mod corpus;
 pub mod declared;
 pub mod error;
+pub mod exchange;
 pub mod geometry;
 pub mod item;
 pub mod name;

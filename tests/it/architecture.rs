@@ -22,7 +22,7 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Each outside thing has one room. hyper is two things: a server and a client.
-const OWNERS: [(&str, &str); 32] = [
+const OWNERS: [(&str, &str); 38] = [
     ("axum", "server"),
     ("tower", "server"),
     ("tower_http", "server"),
@@ -40,6 +40,12 @@ const OWNERS: [(&str, &str); 32] = [
     ("faer", "embeddings"),
     ("half", "embeddings"),
     ("csv", "embeddings"),
+    ("parquet", "embeddings"),
+    ("arrow_ipc", "embeddings"),
+    ("flatbuffers", "embeddings"),
+    ("zip", "embeddings"),
+    ("flate2", "embeddings"),
+    ("lz4_flex", "embeddings"),
     ("icu_normalizer", "embeddings"),
     ("tiktoken_rs", "metering"),
     ("opentelemetry", "telemetry"),

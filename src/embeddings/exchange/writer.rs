@@ -1,0 +1,147 @@
+//! Records into a file, each checked.
+
+use crate::embeddings::exchange::error::{Error, Fault, Place};
+use crate::embeddings::exchange::{Format, Record, Texts, reader};
+use std::fmt;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Where bytes go.
+pub(super) type Output = Box<dyn Write + Send>;
+
+/// How JSON shows a vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VectorText {
+    /// As a list of numbers.
+    #[default]
+    List,
+    /// As base64 of little-endian `f32`: half the size.
+    Base64,
+}
+
+/// How a file is to be written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WriteOptions {
+    /// Whether the texts are written.
+    pub texts: Texts,
+    /// How long every vector is; else as long as the first. What has no rows needs it.
+    pub dimensions: Option<usize>,
+    /// How many records come; numpy's arrays say it first and need it.
+    pub rows: Option<u64>,
+    /// How JSON shows a vector.
+    pub vectors: VectorText,
+    /// The table that a script for `psql` makes; `embeddings` when it is empty.
+    pub table: String,
+}
+
+/// What a format does with records.
+pub(super) trait Sink: Send {
+    /// Writes a record that was checked.
+    fn write(&mut self, record: &Record) -> Result<(), Fault>;
+
+    /// Writes what is still held, and the end.
+    fn finish(&mut self) -> Result<(), Fault>;
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// How many records.
+    pub records: u64,
+    /// How long their vectors are, if any has one.
+    pub dimensions: Option<usize>,
+    /// The files, where the writer was opened by path.
+    pub files: Vec<PathBuf>,
+}
+
+/// Takes records for a file. The file has its name only after [`Writer::finish`]: until then it is called
+/// `.part`, so that half a file is never taken for a whole one.
+pub struct Writer {
+    file: String,
+    format: Format,
+    sink: Box<dyn Sink>,
+    dimensions: Option<usize>,
+    records: u64,
+    /// Files under their first and their last names.
+    parts: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        file: String,
+        format: Format,
+        sink: Box<dyn Sink>,
+        dimensions: Option<usize>,
+    ) -> Self {
+        Self {
+            file,
+            format,
+            sink,
+            dimensions,
+            records: 0,
+            parts: Vec::new(),
+        }
+    }
+
+    pub(super) fn with_parts(mut self, parts: Vec<(PathBuf, PathBuf)>) -> Self {
+        self.parts = parts;
+        self
+    }
+
+    /// Writes a record.
+    ///
+    /// # Errors
+    ///
+    /// A record that cannot be in this file (no id, a vector of another length, a value that is not finite,
+    /// no vector where there must be one), and what the disk says.
+    pub fn write(&mut self, record: &Record) -> Result<(), Error> {
+        self.records += 1;
+        let written =
+            reader::check(record, &mut self.dimensions).and_then(|()| self.sink.write(record));
+        written.map_err(|fault| Error::new(&self.file, Place::Row(self.records), fault))
+    }
+
+    /// Writes the end of the file and gives it its name.
+    ///
+    /// # Errors
+    ///
+    /// Fewer or more records than were declared, and what the disk says.
+    pub fn finish(mut self) -> Result<Written, Error> {
+        let finished = self.sink.finish().and_then(|()| self.rename());
+        match finished {
+            Ok(files) => Ok(Written {
+                records: self.records,
+                dimensions: self.dimensions,
+                files,
+            }),
+            Err(fault) => Err(Error::new(&self.file, Place::Whole, fault)),
+        }
+    }
+
+    fn rename(&self) -> Result<Vec<PathBuf>, Fault> {
+        for (part, whole) in &self.parts {
+            std::fs::rename(part, whole).map_err(Fault::writing)?;
+        }
+        Ok(self.parts.iter().map(|(_, whole)| whole.clone()).collect())
+    }
+}
+
+impl Drop for Writer {
+    /// Takes away what did not become whole. What did has another name by now.
+    fn drop(&mut self) {
+        for (part, _) in &self.parts {
+            let _ = std::fs::remove_file(part);
+        }
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Writer")
+            .field("file", &self.file)
+            .field("format", &self.format)
+            .field("records", &self.records)
+            .finish_non_exhaustive()
+    }
+}
