@@ -49,6 +49,7 @@ pub enum Error {
     #[error(transparent)]
     Search(#[from] crate::embeddings::search::Error),
     /// A file of vectors cannot be read or written.
+    #[error(transparent)]
     Exchange(#[from] crate::embeddings::exchange::Error),
 }
 
