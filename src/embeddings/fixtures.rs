@@ -119,7 +119,8 @@ pub(crate) fn nearest(rows: &Matrix, k: usize) -> Vec<Vec<usize>> {
     let dot = |x: &[f64], y: &[f64]| -> f64 { x.iter().zip(y).map(|(x, y)| x * y).sum() };
     let of = |place: usize| {
         let own = &wide[place];
-        let near = |other: &usize| dot(own, &wide[*other]) / dot(&wide[*other], &wide[*other]).sqrt();
+        let near =
+            |other: &usize| dot(own, &wide[*other]) / dot(&wide[*other], &wide[*other]).sqrt();
         let mut others: Vec<usize> = (0..wide.len()).filter(|other| *other != place).collect();
         others.sort_by(|i, j| near(j).total_cmp(&near(i)));
         others.truncate(k);

@@ -161,9 +161,9 @@ fn assign(rows: &Matrix, centres: &Matrix) -> Vec<(usize, f64)> {
         for (row, products) in block.row_iter().zip(products.chunks_exact(count)) {
             // |x − c|² = |x|² − 2·(x·c − |c|²/2)
             let near = products.iter().zip(&halves).map(|(dot, half)| dot - half);
-            let best = near.enumerate().reduce(|best, other| {
-                if other.1 > best.1 { other } else { best }
-            });
+            let best =
+                near.enumerate()
+                    .reduce(|best, other| if other.1 > best.1 { other } else { best });
             let own: f64 = row.iter().map(|value| f64::from(*value).powi(2)).sum();
             let (label, near) = best.unwrap_or_default();
             assigned.push((label, (own - 2.0 * f64::from(near)).max(0.0)));

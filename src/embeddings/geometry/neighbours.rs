@@ -32,7 +32,9 @@ pub fn in_degrees(lists: &[Vec<usize>], k: usize, rows: usize) -> Option<InDegre
     let n = rows as f64;
     let mean = counts.iter().sum::<usize>() as f64 / n;
     let moment = |power: i32| -> f64 {
-        let powers = counts.iter().map(|count| (*count as f64 - mean).powi(power));
+        let powers = counts
+            .iter()
+            .map(|count| (*count as f64 - mean).powi(power));
         powers.sum::<f64>() / n
     };
     let variance = moment(2);
@@ -63,10 +65,12 @@ pub struct TwoNearest {
 /// points left, or when all ratios are 1.
 #[must_use]
 pub fn two_nearest(distances: &[(f64, f64)]) -> Option<TwoNearest> {
-    let usable = distances.iter().filter(|(first, second)| {
-        0.0 < *first && first <= second && second.is_finite()
-    });
-    let mut logs: Vec<f64> = usable.map(|(first, second)| (second / first).ln()).collect();
+    let usable = distances
+        .iter()
+        .filter(|(first, second)| 0.0 < *first && first <= second && second.is_finite());
+    let mut logs: Vec<f64> = usable
+        .map(|(first, second)| (second / first).ln())
+        .collect();
     if logs.len() < 10 {
         return None;
     }
@@ -76,8 +80,8 @@ pub fn two_nearest(distances: &[(f64, f64)]) -> Option<TwoNearest> {
     // Whole numbers instead of a cast of 0.9·n.
     let kept = logs.len() * 9 / 10;
     let (mut together, mut squares) = (0.0, 0.0);
-    for (place, log) in logs.iter().take(kept).enumerate() {
-        let above = -(-(place as f64) / n).ln_1p();
+    for (log, rank) in logs.iter().take(kept).zip(1_u32..) {
+        let above = -(-f64::from(rank) / n).ln_1p();
         together += log * above;
         squares += log * log;
     }

@@ -205,20 +205,29 @@ pub(super) fn median<T: Number>(mut values: Vec<T>) -> Option<f64> {
     if !is_even {
         return finite(upper);
     }
-    let lower = below.iter().map(|value| value.wide()).max_by(f64::total_cmp)?;
+    let lower = below
+        .iter()
+        .map(|value| value.wide())
+        .max_by(f64::total_cmp)?;
     finite(f64::midpoint(lower, upper))
 }
 
 fn cosine<T: Number>(values: &[T], dimensions: usize) -> Vec<T> {
-    below_diagonal(values, dimensions, |square| T::of(1.0) / square.root(), |dot, i, j| {
-        T::of(1.0) - dot * i * j
-    })
+    below_diagonal(
+        values,
+        dimensions,
+        |square| T::of(1.0) / square.root(),
+        |dot, i, j| T::of(1.0) - dot * i * j,
+    )
 }
 
 fn euclidean<T: Number>(values: &[T], dimensions: usize) -> Vec<T> {
-    below_diagonal(values, dimensions, |square| square, |dot, i, j| {
-        (i + j - dot - dot).root()
-    })
+    below_diagonal(
+        values,
+        dimensions,
+        |square| square,
+        |dot, i, j| (i + j - dot - dot).root(),
+    )
 }
 
 /// A function of each pair's product and of what is made of the two squares, row by row below the diagonal.

@@ -70,9 +70,7 @@ impl Table {
     }
 
     fn adjusted_rand(&self) -> f64 {
-        let pairs = |counts: &[usize]| -> f64 {
-            counts.iter().map(|count| pairs(*count)).sum()
-        };
+        let pairs = |counts: &[usize]| -> f64 { counts.iter().map(|count| pairs(*count)).sum() };
         let (both, of_rows, of_columns) =
             (pairs(&self.cells), pairs(&self.rows), pairs(&self.columns));
         let expected = of_rows * of_columns / pairs(&[self.n]);
@@ -94,11 +92,15 @@ impl Table {
         for row in &self.rows {
             for column in &self.columns {
                 let least = (row + column).saturating_sub(self.n).max(1);
-                let fixed = ln_factorial(*row) + ln_factorial(*column)
-                    + ln_factorial(self.n - row) + ln_factorial(self.n - column)
+                let fixed = ln_factorial(*row)
+                    + ln_factorial(*column)
+                    + ln_factorial(self.n - row)
+                    + ln_factorial(self.n - column)
                     - ln_factorial(self.n);
                 for both in least..=*row.min(column) {
-                    let ways = fixed - ln_factorial(both) - ln_factorial(row - both)
+                    let ways = fixed
+                        - ln_factorial(both)
+                        - ln_factorial(row - both)
                         - ln_factorial(column - both)
                         - ln_factorial(self.n + both - row - column);
                     let shared = both as f64;

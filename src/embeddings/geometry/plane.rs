@@ -43,7 +43,12 @@ pub fn pca_plane(a: &Matrix, b: &Matrix) -> Option<Plane> {
     };
     let (first, second) = (axis(0), axis(1));
     let turned = turn(&moments, Direction::BToA, true)?;
-    let strength: f64 = moments.centred_cross()?.singular_values().ok()?.iter().sum();
+    let strength: f64 = moments
+        .centred_cross()?
+        .singular_values()
+        .ok()?
+        .iter()
+        .sum();
     // The axes of the plane as B sees them.
     let plane = Mat::from_fn(a.dimensions(), 2, |row, column| {
         let axis = if column == 0 { &first } else { &second };
@@ -52,7 +57,12 @@ pub fn pca_plane(a: &Matrix, b: &Matrix) -> Option<Plane> {
     let seen = rows_of(&turned.matrix, a.dimensions()) * plane;
     let of_b = |column: usize| -> Vec<f64> { seen.col(column).iter().copied().collect() };
     Some(Plane {
-        shown: values.iter().take(2).map(|value| value.max(0.0)).sum::<f64>() / whole,
+        shown: values
+            .iter()
+            .take(2)
+            .map(|value| value.max(0.0))
+            .sum::<f64>()
+            / whole,
         a: project(a, &moments.a.mean()?, [&first, &second]),
         b: project(b, &moments.b.mean()?, [&of_b(0), &of_b(1)]),
     })
@@ -61,7 +71,11 @@ pub fn pca_plane(a: &Matrix, b: &Matrix) -> Option<Plane> {
 /// An axis with the sign that makes its largest component positive.
 fn pointed(mut axis: Vec<f64>) -> Vec<f64> {
     let largest = axis.iter().copied().reduce(|best, value| {
-        if value.abs() > best.abs() { value } else { best }
+        if value.abs() > best.abs() {
+            value
+        } else {
+            best
+        }
     });
     if largest.is_some_and(|largest| largest < 0.0) {
         for value in &mut axis {

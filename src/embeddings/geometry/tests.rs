@@ -1,10 +1,10 @@
 //! Every figure against what numpy, scipy, scikit-learn, scikit-dimension and `IsoScore` give.
 
 use super::{
-    Direction, LinearMap, Moments, PairDistances, Shape, agreement, at, cka_rbf,
-    centred_procrustes, effective_rank, equal_rate, in_degrees, iso_score, isotonic, jackknife,
-    kmeans, low_rank, participation_ratio, pca_plane, permutation_null, procrustes, ridge,
-    ridge_held_out, ridge_r2_held_out, two_nearest, uniformity, usual_clusters,
+    Direction, LinearMap, Moments, PairDistances, Shape, agreement, at, centred_procrustes,
+    cka_rbf, effective_rank, equal_rate, in_degrees, iso_score, isotonic, jackknife, kmeans,
+    low_rank, participation_ratio, pca_plane, permutation_null, procrustes, ridge, ridge_held_out,
+    ridge_r2_held_out, two_nearest, uniformity, usual_clusters,
 };
 use crate::embeddings::fixtures::{Fixture, assert_all_within, assert_within, nearest};
 use crate::embeddings::geometry::fit::{explained, least_squares, truncated, turn, unexplained};
@@ -37,7 +37,10 @@ fn similarities_have_their_reference_values() {
     for (ours, name) in [
         (moments.cka_biased(), "cka_linear_biased"),
         (moments.cka_debiased(), "cka_linear_debiased"),
-        (moments.procrustes_similarity(), "procrustes_similarity_nuclear"),
+        (
+            moments.procrustes_similarity(),
+            "procrustes_similarity_nuclear",
+        ),
         (moments.procrustes_disparity(), "procrustes_disparity_scipy"),
         (cka_rbf(&a, &b), "cka_rbf_median/biased"),
     ] {
@@ -45,13 +48,29 @@ fn similarities_have_their_reference_values() {
     }
     for (rows, side) in [(&a, "a"), (&b, "b")] {
         let median = PairDistances::euclidean(rows).unwrap().median().unwrap();
-        assert_within(median, expected(&format!("cka_rbf_median/sigma_{side}")), 1e-9);
+        assert_within(
+            median,
+            expected(&format!("cka_rbf_median/sigma_{side}")),
+            1e-9,
+        );
     }
     let cosine = |rows: &Matrix| PairDistances::cosine(rows).unwrap();
     let (of_a, of_b) = (cosine(&a), cosine(&b));
-    assert_within(of_a.spearman(&of_b).unwrap(), expected("rsa_cosine/spearman"), 1e-9);
-    assert_within(of_a.pearson(&of_b).unwrap(), expected("rsa_cosine/pearson"), 1e-9);
-    assert_within(of_a.kendall(&of_b).unwrap(), expected("rsa_cosine/kendall_tau_b"), 1e-9);
+    assert_within(
+        of_a.spearman(&of_b).unwrap(),
+        expected("rsa_cosine/spearman"),
+        1e-9,
+    );
+    assert_within(
+        of_a.pearson(&of_b).unwrap(),
+        expected("rsa_cosine/pearson"),
+        1e-9,
+    );
+    assert_within(
+        of_a.kendall(&of_b).unwrap(),
+        expected("rsa_cosine/kendall_tau_b"),
+        1e-9,
+    );
     let euclidean = |rows: &Matrix| PairDistances::euclidean(rows).unwrap();
     let rho = euclidean(&a).spearman(&euclidean(&b)).unwrap();
     assert_within(rho, expected("rsa_euclidean_spearman"), 1e-9);
@@ -86,7 +105,9 @@ fn fits_have_their_reference_values() {
     let at = "/expected/procrustes_b_to_a_rect";
     let expected = fixture.rows(&format!("{at}/R")).concat();
     assert_all_within(&turned.matrix, &expected, 1e-9);
-    let rest = unexplained(&moments, &turned, Direction::BToA).unwrap().sqrt();
+    let rest = unexplained(&moments, &turned, Direction::BToA)
+        .unwrap()
+        .sqrt();
     assert_within(rest, fixture.number(&format!("{at}/residual_fro")), 1e-9);
     let strengths = moments.raw_cross().singular_values().unwrap();
     let expected = fixture.numbers(&format!("{at}/singular_values"));
@@ -104,9 +125,17 @@ fn fits_have_their_reference_values() {
         }
     }
     let intercept = mapped(&fitted, &[0.0; 12]);
-    assert_all_within(&intercept, &fixture.numbers(&format!("{at}/intercept")), 1e-9);
+    assert_all_within(
+        &intercept,
+        &fixture.numbers(&format!("{at}/intercept")),
+        1e-9,
+    );
     let rest = unexplained(&moments, &fitted, Direction::BToA).unwrap();
-    assert_within(rest.sqrt(), fixture.number(&format!("{at}/residual_fro")), 1e-9);
+    assert_within(
+        rest.sqrt(),
+        fixture.number(&format!("{at}/residual_fro")),
+        1e-9,
+    );
     let [_, b_to_a] = moments.ridge_r2(2.0).unwrap();
     assert_within(b_to_a, 1.0 - rest / moments.a.spread().unwrap(), 1e-12);
     let mean = r2_by_output(&fitted, &b, &a);
@@ -127,7 +156,8 @@ fn mapped(fitted: &Fitted, row: &[f64]) -> Vec<f64> {
 
 fn wide(rows: &Matrix) -> Vec<Vec<f64>> {
     let each = rows.values().chunks_exact(rows.dimensions());
-    each.map(|row| row.iter().copied().map(f64::from).collect()).collect()
+    each.map(|row| row.iter().copied().map(f64::from).collect())
+        .collect()
 }
 
 /// The mean over the outputs of the part of each that is explained.
@@ -167,7 +197,11 @@ fn shapes_have_their_reference_values() {
         // The value of the file takes items for dimensions: it is of the transposed rows.
         let mut transposed = Shape::exact(rows.len());
         for dimension in 0..rows.dimensions() {
-            let values = rows.values().iter().skip(dimension).step_by(rows.dimensions());
+            let values = rows
+                .values()
+                .iter()
+                .skip(dimension)
+                .step_by(rows.dimensions());
             let values: Vec<f32> = values.copied().collect();
             transposed.add(&values).unwrap();
         }
@@ -186,7 +220,11 @@ fn two_distances(rows: &Matrix) -> Vec<(f64, f64)> {
         let others = rows.iter().enumerate().filter(|(other, _)| *other != place);
         let mut distances: Vec<f64> = others
             .map(|(_, other)| {
-                row.iter().zip(other).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt()
+                row.iter()
+                    .zip(other)
+                    .map(|(x, y)| (x - y).powi(2))
+                    .sum::<f64>()
+                    .sqrt()
             })
             .collect();
         distances.sort_by(f64::total_cmp);
@@ -217,7 +255,10 @@ fn partitions_agree_as_elsewhere() {
     let fixture = Fixture::read("pairs_small.json");
     let labels = |side: &str| -> Vec<usize> {
         let labels = fixture.list(&format!("/expected/clusters/labels_{side}"));
-        labels.iter().map(|label| usize::try_from(label.whole("")).unwrap()).collect()
+        labels
+            .iter()
+            .map(|label| usize::try_from(label.whole("")).unwrap())
+            .collect()
     };
     let ours = agreement(&labels("a"), &labels("b")).unwrap();
     let at = |name: &str| fixture.number(&format!("/expected/clusters/{name}"));
@@ -243,7 +284,10 @@ fn real_vectors_have_their_reference_values() {
     for (ours, name) in [
         (moments.cka_debiased(), "cka_linear_debiased"),
         (moments.cka_biased(), "cka_linear_biased"),
-        (moments.procrustes_similarity(), "procrustes_similarity_nuclear"),
+        (
+            moments.procrustes_similarity(),
+            "procrustes_similarity_nuclear",
+        ),
     ] {
         assert_within(ours.unwrap(), expected(name), 1e-6);
     }
@@ -254,9 +298,16 @@ fn real_vectors_have_their_reference_values() {
     for k in [5, 10] {
         let lists = of_a.iter().zip(&of_b);
         let each: Vec<f64> = lists.clone().map(|(a, b)| overlap(a, b, k)).collect();
-        assert_eq!(each, fixture.numbers(&format!("/expected/k{k}/overlap_per_item")));
+        assert_eq!(
+            each,
+            fixture.numbers(&format!("/expected/k{k}/overlap_per_item"))
+        );
         let rbo: f64 = lists.map(|(a, b)| rbo_ext(&a[..k], &b[..k], 0.9)).sum();
-        assert_within(rbo / 64.0, expected(&format!("k{k}/rbo_ext_p0.9_mean")), 1e-6);
+        assert_within(
+            rbo / 64.0,
+            expected(&format!("k{k}/rbo_ext_p0.9_mean")),
+            1e-6,
+        );
     }
 }
 
@@ -272,10 +323,30 @@ fn adapters_have_their_reference_values() {
     let moments = Moments::of(&from, &to).unwrap();
     let least = least_squares(&moments, Direction::AToB, 0.5).unwrap();
     let fits = [
-        ("procrustes", turn(&moments, Direction::AToB, false), "R", procrustes(&from, &to)),
-        ("procrustes_centred", turn(&moments, Direction::AToB, true), "R", centred_procrustes(&from, &to)),
-        ("ridge_alpha0.5", Some(least.clone()), "W_row_major_dx_by_dy", ridge(&from, &to, 0.5)),
-        ("ridge_rank2", truncated(least, 2), "W", low_rank(&from, &to, 0.5, 2)),
+        (
+            "procrustes",
+            turn(&moments, Direction::AToB, false),
+            "R",
+            procrustes(&from, &to),
+        ),
+        (
+            "procrustes_centred",
+            turn(&moments, Direction::AToB, true),
+            "R",
+            centred_procrustes(&from, &to),
+        ),
+        (
+            "ridge_alpha0.5",
+            Some(least.clone()),
+            "W_row_major_dx_by_dy",
+            ridge(&from, &to, 0.5),
+        ),
+        (
+            "ridge_rank2",
+            truncated(least, 2),
+            "W",
+            low_rank(&from, &to, 0.5, 2),
+        ),
     ];
     for (name, fitted, matrix, map) in fits {
         let (fitted, map) = (fitted.unwrap(), map.unwrap());
@@ -295,8 +366,16 @@ fn adapters_have_their_reference_values() {
             common += overlap(&near(row, &truth, 5), &near(own, &truth, 5), 5);
             cosines += cosine_of(row, own);
         }
-        assert_within(common / 20.0, fixture.number(&format!("/overlap5/{name}")), 1e-9);
-        assert_within(cosines / 20.0, fixture.number(&format!("/mean_cosine/{name}")), 1e-6);
+        assert_within(
+            common / 20.0,
+            fixture.number(&format!("/overlap5/{name}")),
+            1e-9,
+        );
+        assert_within(
+            cosines / 20.0,
+            fixture.number(&format!("/mean_cosine/{name}")),
+            1e-6,
+        );
     }
 }
 
@@ -337,7 +416,12 @@ fn a_turned_space_is_the_same_space() {
     let a = noise(60, 4, 7);
     // A quarter turn in two planes, scaled and moved.
     let turned = a.values().chunks_exact(4).flat_map(|row| {
-        [-row[1] * 3.0 + 1.0, row[0] * 3.0, row[3] * 3.0 - 2.0, -row[2] * 3.0]
+        [
+            -row[1] * 3.0 + 1.0,
+            row[0] * 3.0,
+            row[3] * 3.0 - 2.0,
+            -row[2] * 3.0,
+        ]
     });
     let b = Matrix::new(4, turned.collect()).unwrap();
     let moments = Moments::of(&a, &b).unwrap();
@@ -364,8 +448,12 @@ fn moments_add_up() {
     both.merge(&right).unwrap();
     assert_eq!(both.count(), 57);
     let figures = |moments: &Moments| {
-        [moments.cka_debiased(), moments.hsic_debiased(), moments.procrustes_similarity()]
-            .map(Option::unwrap)
+        [
+            moments.cka_debiased(),
+            moments.hsic_debiased(),
+            moments.procrustes_similarity(),
+        ]
+        .map(Option::unwrap)
     };
     assert_all_within(&figures(&both), &figures(&whole), 1e-12);
     both.remove(&right).unwrap();
@@ -387,7 +475,9 @@ fn folds_give_the_error_of_a_figure() {
         .map(|fold| {
             let range = fold * 80..(fold + 1) * 80;
             let mut moments = Moments::exact(4, 4);
-            moments.add(&a.values()[range.clone()], &b.values()[range]).unwrap();
+            moments
+                .add(&a.values()[range.clone()], &b.values()[range])
+                .unwrap();
             moments
         })
         .collect();
@@ -395,11 +485,17 @@ fn folds_give_the_error_of_a_figure() {
     let (value, error) = jackknife(&folds, |moments| moments.a().mean_norm()).unwrap();
     assert_within(value, whole.a().mean_norm().unwrap(), 1e-9);
     // Of a mean over equal folds, it is the standard error of the folds' means.
-    let means: Vec<f64> = folds.iter().map(|fold| fold.a().mean_norm().unwrap()).collect();
+    let means: Vec<f64> = folds
+        .iter()
+        .map(|fold| fold.a().mean_norm().unwrap())
+        .collect();
     assert_within(error, crate::stats::standard_error(&means).unwrap(), 1e-9);
     assert_eq!(jackknife(&folds[..1], Moments::cka_debiased), None);
     let [a_to_b, b_to_a] = ridge_r2_held_out(&folds).unwrap();
-    assert!(a_to_b.abs() < 0.3 && b_to_a.abs() < 0.3, "{a_to_b} {b_to_a}");
+    assert!(
+        a_to_b.abs() < 0.3 && b_to_a.abs() < 0.3,
+        "{a_to_b} {b_to_a}"
+    );
     let fit = least_squares(&whole, Direction::AToB, 1.0).unwrap();
     assert!(explained(&whole, &fit, Direction::AToB).unwrap() >= 0.0);
 }
@@ -461,7 +557,14 @@ fn clusters_are_found_and_repeat() {
 
 #[test]
 fn a_line_that_never_falls_pools_what_does() {
-    let line = isotonic(&[(1.0, 1.0), (2.0, 3.0), (3.0, 2.0), (4.0, 4.0), (4.0, 6.0), (f64::NAN, 0.0)]);
+    let line = isotonic(&[
+        (1.0, 1.0),
+        (2.0, 3.0),
+        (3.0, 2.0),
+        (4.0, 4.0),
+        (4.0, 6.0),
+        (f64::NAN, 0.0),
+    ]);
     assert_eq!(line, [(1.0, 1.0), (2.0, 2.5), (3.0, 2.5), (4.0, 5.0)]);
     for (x, y) in [(0.0, 1.0), (1.5, 1.75), (2.5, 2.5), (4.0, 5.0), (9.0, 5.0)] {
         assert_within(at(&line, x).unwrap(), y, 1e-12);
@@ -484,7 +587,10 @@ fn thresholds_let_through_as_many() {
     assert_within(rows[2].b.unwrap(), 0.05, 1e-6);
     assert_eq!(equal_rate(&a, &b[..1], &[0.5], 10, 1), None);
     assert_eq!(equal_rate(&[], &[], &[0.5], 10, 1), None);
-    assert_eq!(equal_rate(&[vec![f32::NAN]], &[vec![0.0]], &[0.5], 10, 1), None);
+    assert_eq!(
+        equal_rate(&[vec![f32::NAN]], &[vec![0.0]], &[0.5], 10, 1),
+        None
+    );
 }
 
 #[test]
@@ -513,7 +619,10 @@ fn nonsense_has_no_figure() {
     assert_eq!(cka_rbf(&flat, &flat), None);
     assert_eq!(two_nearest(&[(1.0, 1.0); 20]), None);
     assert_eq!(procrustes(&flat, &noise(9, 2, 1)), None);
-    assert_eq!(centred_procrustes(&Matrix::default(), &Matrix::default()), None);
+    assert_eq!(
+        centred_procrustes(&Matrix::default(), &Matrix::default()),
+        None
+    );
     let mut broken = Shape::new(1);
     broken.add(&[f32::NAN, 1.0]).unwrap();
     assert_eq!(broken.mean(), None);

@@ -81,7 +81,9 @@ pub fn logistic_scores(rows: &[Vec<f64>], weights: &[f64]) -> Vec<f64> {
     let Some((intercept, weights)) = weights.split_last() else {
         return Vec::new();
     };
-    rows.iter().map(|row| dot(row, weights) + intercept).collect()
+    rows.iter()
+        .map(|row| dot(row, weights) + intercept)
+        .collect()
 }
 
 /// Scores from classifiers that did not see the row.
@@ -147,12 +149,15 @@ fn moved(weights: &[f64], step: &[f64], part: f64) -> Vec<f64> {
 fn loss(rows: &[f64], labels: &[bool], weights: &[f64]) -> f64 {
     let free = weights.split_last().map_or(&[][..], |(_, free)| free);
     let penalty = dot(free, free) / 2.0;
-    let losses = rows.chunks_exact(weights.len()).zip(labels).map(|(row, label)| {
-        let score = dot(row, weights);
-        let against = if *label { -score } else { score };
-        // ln(1 + e^x) without overflow.
-        against.max(0.0) + (-against.abs()).exp().ln_1p()
-    });
+    let losses = rows
+        .chunks_exact(weights.len())
+        .zip(labels)
+        .map(|(row, label)| {
+            let score = dot(row, weights);
+            let against = if *label { -score } else { score };
+            // ln(1 + e^x) without overflow.
+            against.max(0.0) + (-against.abs()).exp().ln_1p()
+        });
     penalty + losses.sum::<f64>()
 }
 
@@ -206,5 +211,9 @@ fn reduced(pool: &Matrix) -> Option<Vec<Vec<f64>>> {
         .flat_map(|row| row.iter().zip(&mean).map(|(value, mean)| value - mean))
         .collect();
     let seen = rows_of(&centred, size) * axes;
-    Some(seen.row_iter().map(|row| row.iter().copied().collect()).collect())
+    Some(
+        seen.row_iter()
+            .map(|row| row.iter().copied().collect())
+            .collect(),
+    )
 }

@@ -79,10 +79,19 @@ pub fn median_gamma(reference: &Matrix, current: &Matrix) -> Option<f64> {
 
 /// The squared distances of all pairs, below the diagonal.
 fn squares<T: Number>(values: &[T], dimensions: usize) -> Vec<T> {
-    below_diagonal(values, dimensions, |square| square, |dot, i, j| {
-        let square = i + j - dot - dot;
-        if square > T::of(0.0) { square } else { T::of(0.0) }
-    })
+    below_diagonal(
+        values,
+        dimensions,
+        |square| square,
+        |dot, i, j| {
+            let square = i + j - dot - dot;
+            if square > T::of(0.0) {
+                square
+            } else {
+                T::of(0.0)
+            }
+        },
+    )
 }
 
 fn gamma_of<T: Number>(squares: &[T]) -> Option<f64> {
@@ -127,7 +136,11 @@ struct Sums {
 
 /// The test by a function of pairs, with its value for a row and itself, times `sign`.
 fn test_of<T: Number>(pairs: &[T], splits: &Splits, own: f64, sign: f64) -> Option<KernelTest> {
-    let current = splits.observed.iter().filter(|is_current| **is_current).count() as f64;
+    let current = splits
+        .observed
+        .iter()
+        .filter(|is_current| **is_current)
+        .count() as f64;
     let reference = splits.observed.len() as f64 - current;
     let sums = sums_of(pairs, splits);
     let unbiased = |sums: &Sums| {
@@ -201,7 +214,11 @@ fn sums_of<T: Number>(pairs: &[T], splits: &Splits) -> Vec<Sums> {
             }
         }
         let between = touched - 2.0 * current;
-        Sums { current, between, reference: all - current - between }
+        Sums {
+            current,
+            between,
+            reference: all - current - between,
+        }
     })
     .collect()
 }

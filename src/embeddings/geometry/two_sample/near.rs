@@ -29,7 +29,10 @@ pub fn nearest_neighbour_test(
     let pool = pooled(reference, current)?;
     let lists = nearest(&pool, k)?;
     let splits = Splits::new(reference.len(), current.len(), permutations, seed);
-    let shares: Vec<f64> = splits.iter().map(|split| own_share(&lists, split)).collect();
+    let shares: Vec<f64> = splits
+        .iter()
+        .map(|split| own_share(&lists, split))
+        .collect();
     let (n, m) = (reference.len() as f64, current.len() as f64);
     let all = n + m;
     Some(NearTest {

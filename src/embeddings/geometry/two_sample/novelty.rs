@@ -63,7 +63,9 @@ pub fn density_gaps(reference: &Matrix, current: &Matrix, k: usize) -> Option<Ve
     let among = similarities(&unit, &unit, current.dimensions());
     let before = similarities(&unit, &known, current.dimensions());
     let falling = |one: &f32, other: &f32| other.total_cmp(one);
-    let rows = among.chunks_exact(current.len()).zip(before.chunks_exact(reference.len()));
+    let rows = among
+        .chunks_exact(current.len())
+        .zip(before.chunks_exact(reference.len()));
     let gaps = rows.enumerate().map(|(row, (among, before))| {
         let others = among.iter().enumerate().filter(|(other, _)| *other != row);
         let mut others: Vec<f32> = others.map(|(_, value)| *value).collect();
@@ -85,7 +87,12 @@ fn nearest(rows: &Matrix, others: Option<&Matrix>) -> Option<Vec<f64>> {
         return Some(nearest_in(&own, &known, size, is_same));
     }
     let narrowed = |values: &[f64]| -> Vec<f32> { values.iter().copied().map(narrow).collect() };
-    Some(nearest_in(&narrowed(&own), &narrowed(&known), size, is_same))
+    Some(nearest_in(
+        &narrowed(&own),
+        &narrowed(&known),
+        size,
+        is_same,
+    ))
 }
 
 fn nearest_in<T: Number>(x: &[T], y: &[T], size: usize, is_same: bool) -> Vec<f64> {

@@ -1,8 +1,8 @@
 //! Ways to split pooled windows again, at random or all of them.
 
 use crate::embeddings::geometry::null::shuffle;
-use crate::embeddings::{Matrix, Rows};
 use crate::embeddings::geometry::two_sample::MOST_WINDOW;
+use crate::embeddings::{Matrix, Rows};
 use crate::stats::Random;
 
 /// Up to so many rows together, all splits may be counted.
@@ -22,7 +22,11 @@ impl Splits {
         let mut observed = vec![false; reference];
         observed.resize(reference + current, true);
         if let Some(others) = all(reference + current, current, permutations) {
-            return Self { observed, others, is_exact: true };
+            return Self {
+                observed,
+                others,
+                is_exact: true,
+            };
         }
         let mut random = Random::from_seed(seed);
         let mut labels = observed.clone();
@@ -30,7 +34,11 @@ impl Splits {
             shuffle(&mut labels, &mut random);
             labels.clone()
         });
-        Self { others: others.collect(), observed, is_exact: false }
+        Self {
+            others: others.collect(),
+            observed,
+            is_exact: false,
+        }
     }
 
     /// The true split first.
@@ -56,7 +64,9 @@ impl Splits {
 
 /// All splits, if they are few.
 fn all(rows: usize, current: usize, most: usize) -> Option<Vec<Vec<bool>>> {
-    let count = u32::try_from(rows).ok().filter(|rows| *rows <= MOST_COUNTED)?;
+    let count = u32::try_from(rows)
+        .ok()
+        .filter(|rows| *rows <= MOST_COUNTED)?;
     let masks = 0..1_u32 << count;
     let splits = masks.filter(|mask| mask.count_ones() as usize == current);
     let splits: Vec<Vec<bool>> = splits
@@ -77,5 +87,7 @@ pub(super) fn pooled(reference: &Matrix, current: &Matrix) -> Option<Matrix> {
     let mut values = reference.values().to_vec();
     values.extend_from_slice(current.values());
     let is_finite = values.iter().all(|value| value.is_finite());
-    is_finite.then(|| Matrix::new(reference.dimensions(), values)).flatten()
+    is_finite
+        .then(|| Matrix::new(reference.dimensions(), values))
+        .flatten()
 }

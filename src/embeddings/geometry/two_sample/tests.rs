@@ -58,13 +58,26 @@ fn distances_of_windows_have_their_reference_values() {
         (before.frechet(&now), "frechet_distance_sq"),
         (now.frechet(&before), "frechet_distance_sq"),
         (before.centroid_distance(&now), "centroid_euclidean"),
-        (before.centroid_cosine_distance(&now), "centroid_cosine_distance"),
+        (
+            before.centroid_cosine_distance(&now),
+            "centroid_cosine_distance",
+        ),
     ] {
         assert_within(ours.unwrap(), expected(name), 1e-9);
     }
-    let few = mmd(&first(&reference, 5), &first(&current, 5), Some(gamma), (252, 1)).unwrap();
+    let few = mmd(
+        &first(&reference, 5),
+        &first(&current, 5),
+        Some(gamma),
+        (252, 1),
+    )
+    .unwrap();
     assert!(few.is_exact);
-    assert_within(few.unbiased, expected("mmd_permutation_exact_first5/mmd2_u"), 1e-9);
+    assert_within(
+        few.unbiased,
+        expected("mmd_permutation_exact_first5/mmd2_u"),
+        1e-9,
+    );
     let p = expected("mmd_permutation_exact_first5/p_ge");
     assert_within(few.p_value.unwrap(), p, 1e-9);
 }
@@ -73,7 +86,11 @@ fn distances_of_windows_have_their_reference_values() {
 fn figures_of_one_dimension_have_their_reference_values() {
     let (fixture, reference, current) = windows();
     let column = |rows: &Matrix, dimension: usize| -> Vec<f64> {
-        let values = rows.values().iter().skip(dimension).step_by(rows.dimensions());
+        let values = rows
+            .values()
+            .iter()
+            .skip(dimension)
+            .step_by(rows.dimensions());
         values.copied().map(f64::from).collect()
     };
     let tests = fixture.list("/expected/ks_per_dim");
@@ -107,9 +124,17 @@ fn figures_of_one_dimension_have_their_reference_values() {
         bins.iter().map(|count| (count + 0.5) / all).collect()
     };
     let (before, now) = (shares(&before, "ref_counts"), shares(&now, "cur_counts"));
-    assert_within(psi(&before, &now).unwrap(), fixture.number(&format!("{at}/psi")), 1e-9);
+    assert_within(
+        psi(&before, &now).unwrap(),
+        fixture.number(&format!("{at}/psi")),
+        1e-9,
+    );
     let distance = jensen_shannon(&before, &now).unwrap() / std::f64::consts::LN_2.sqrt();
-    assert_within(distance, fixture.number(&format!("{at}/js_distance_base2")), 1e-9);
+    assert_within(
+        distance,
+        fixture.number(&format!("{at}/js_distance_base2")),
+        1e-9,
+    );
     let divergence = fixture.number(&format!("{at}/js_divergence_base2"));
     assert_within(distance * distance, divergence, 1e-9);
 }
@@ -129,7 +154,11 @@ fn a_classifier_has_its_reference_values() {
     let weights = logistic(&wide, &labels).unwrap();
     let coefficients = fixture.numbers(&at("in_sample_coef"));
     assert_all_within(&weights[..6], &coefficients, tolerance);
-    assert_within(weights[6], fixture.number(&at("in_sample_intercept")), tolerance);
+    assert_within(
+        weights[6],
+        fixture.number(&at("in_sample_intercept")),
+        tolerance,
+    );
     let scores = logistic_scores(&wide, &weights);
     let seen = mann_whitney(&scores[..40], &scores[40..]).unwrap();
     assert_within(seen.auc, fixture.number(&at("in_sample_auc")), 1e-9);
@@ -137,7 +166,11 @@ fn a_classifier_has_its_reference_values() {
     let test = domain_classifier(&reference, &current, (19, 1)).unwrap();
     assert_all_within(&test.scores, &fixture.numbers(&at("oof_scores")), tolerance);
     assert_within(test.separation.auc, fixture.number(&at("oof_auc")), 1e-9);
-    assert_within(test.separation.u, fixture.number(&at("mannwhitney_u")), 1e-9);
+    assert_within(
+        test.separation.u,
+        fixture.number(&at("mannwhitney_u")),
+        1e-9,
+    );
     let p = fixture.number(&at("p_asymptotic"));
     assert_within(test.separation.p_value, p, 1e-9);
     assert!((0.05..=1.0).contains(&test.p_value.unwrap()));
@@ -145,7 +178,10 @@ fn a_classifier_has_its_reference_values() {
         let (scores, labels) = (case.numbers("/scores"), case.numbers("/labels"));
         let of = |label: f64| -> Vec<f64> {
             let pairs = scores.iter().zip(&labels);
-            pairs.filter(|(_, own)| (**own - label).abs() < 0.5).map(|(score, _)| *score).collect()
+            pairs
+                .filter(|(_, own)| (**own - label).abs() < 0.5)
+                .map(|(score, _)| *score)
+                .collect()
         };
         let auc = mann_whitney(&of(0.0), &of(1.0)).unwrap().auc;
         assert_within(auc, case.number("/auc"), 1e-9);
@@ -169,24 +205,41 @@ fn streams_have_their_reference_values() {
     for case in fixture.list("/martingales") {
         let p_values = case.numbers("/p");
         let mut mixture = SimpleMixture::new();
-        let after: Vec<f64> = p_values.iter().map(|p| mixture.observe(*p).unwrap()).collect();
+        let after: Vec<f64> = p_values
+            .iter()
+            .map(|p| mixture.observe(*p).unwrap())
+            .collect();
         for (prefix, capital) in case.map("/log10_simple_mixture_martingale_at_prefix") {
             let prefix: usize = prefix.parse().unwrap();
             assert_within(after[prefix - 1], capital, tolerance);
         }
         for epsilon in [0.5, 0.92] {
-            let capital = *power_martingale(&p_values, epsilon).unwrap().last().unwrap();
+            let capital = *power_martingale(&p_values, epsilon)
+                .unwrap()
+                .last()
+                .unwrap();
             let expected = case.number(&format!("/power_martingale_eps{epsilon}_final_log10"));
             assert_within(capital, expected, tolerance);
         }
     }
     let series = fixture.numbers("/cusum_ewma/x");
-    let normal = Normal { mean: 0.0, deviation: 1.0 };
+    let normal = Normal {
+        mean: 0.0,
+        deviation: 1.0,
+    };
     let turned: Vec<f64> = series.iter().map(|value| -value).collect();
     let sums = cusum_low(&turned, normal, 0.25, 4.0).unwrap().values;
-    assert_all_within(&sums, &fixture.numbers("/cusum_ewma/cusum_k0.25"), tolerance);
+    assert_all_within(
+        &sums,
+        &fixture.numbers("/cusum_ewma/cusum_k0.25"),
+        tolerance,
+    );
     let smoothed = ewma(&series, normal, 0.1, 3.0).unwrap().chart.values;
-    assert_all_within(&smoothed, &fixture.numbers("/cusum_ewma/ewma_lambda0.1"), tolerance);
+    assert_all_within(
+        &smoothed,
+        &fixture.numbers("/cusum_ewma/ewma_lambda0.1"),
+        tolerance,
+    );
     for case in fixture.list("/conformal_p") {
         let ours = conformal_p_values(&case.numbers("/calibration"), &case.numbers("/scores"));
         assert_all_within(&ours.unwrap(), &case.numbers("/p_conservative"), tolerance);
@@ -205,11 +258,17 @@ fn a_new_topic_is_seen() {
     let chance = (99, 1);
     let kernel = mmd(&reference, &current, None, chance).unwrap();
     assert_within(kernel.p_value.unwrap(), 0.01, 1e-9);
-    assert!(kernel.unbiased > 3.0 * kernel.deviation.unwrap(), "{kernel:?}");
+    assert!(
+        kernel.unbiased > 3.0 * kernel.deviation.unwrap(),
+        "{kernel:?}"
+    );
     let energy = energy_distance(&reference, &current, chance).unwrap();
     assert_within(energy.p_value.unwrap(), 0.01, 1e-9);
     let near = nearest_neighbour_test(&reference, &current, 5, chance).unwrap();
-    assert!(near.own > near.expected && near.p_value.unwrap() <= 0.05, "{near:?}");
+    assert!(
+        near.own > near.expected && near.p_value.unwrap() <= 0.05,
+        "{near:?}"
+    );
     let gaps = density_gaps(&reference, &current, 5).unwrap();
     let mut order: Vec<usize> = (0..50).collect();
     order.sort_by(|i, j| gaps[*j].total_cmp(&gaps[*i]));
@@ -222,21 +281,27 @@ fn quiet_windows_rarely_alarm() {
     let mut random = Random::from_seed(5);
     let mut alarms = [0_u32; 3];
     for round in 0..40 {
-        let mut window = |rows: usize| {
-            Matrix::new(2, cloud(rows, &[1.0, 0.0], &mut random)).unwrap()
-        };
+        let mut window =
+            |rows: usize| Matrix::new(2, cloud(rows, &[1.0, 0.0], &mut random)).unwrap();
         let (reference, current) = (window(24), window(16));
         let chance = (39, round);
         let p_values = [
             mmd(&reference, &current, None, chance).unwrap().p_value,
-            energy_distance(&reference, &current, chance).unwrap().p_value,
-            nearest_neighbour_test(&reference, &current, 3, chance).unwrap().p_value,
+            energy_distance(&reference, &current, chance)
+                .unwrap()
+                .p_value,
+            nearest_neighbour_test(&reference, &current, 3, chance)
+                .unwrap()
+                .p_value,
         ];
         for (alarms, p) in alarms.iter_mut().zip(p_values) {
             *alarms += u32::from(p.unwrap() <= 0.1);
         }
     }
-    assert!(alarms.iter().all(|count| *count <= 10), "{alarms:?} of 40 at 0.1");
+    assert!(
+        alarms.iter().all(|count| *count <= 10),
+        "{alarms:?} of 40 at 0.1"
+    );
 }
 
 #[test]
@@ -253,12 +318,14 @@ fn narrow_numbers_say_the_same() {
     };
     let mean = |x: &Matrix, y: &Matrix| -> f64 {
         let pairs = x.values().chunks_exact(3).flat_map(|one| {
-            y.values().chunks_exact(3).map(move |other| kernel(one, other))
+            y.values()
+                .chunks_exact(3)
+                .map(move |other| kernel(one, other))
         });
         pairs.sum::<f64>() / (x.len() * y.len()) as f64
     };
-    let biased = mean(&reference, &reference) + mean(&current, &current)
-        - 2.0 * mean(&reference, &current);
+    let biased =
+        mean(&reference, &reference) + mean(&current, &current) - 2.0 * mean(&reference, &current);
     assert_within(test.biased, biased, 1e-5);
     assert_within(test.p_value.unwrap(), 0.05, 1e-9);
 }
@@ -279,8 +346,14 @@ fn nonsense_is_no_window() {
     let alike = Matrix::new(2, vec![1.0; 20]).unwrap();
     assert_eq!(mmd(&alike, &alike, None, (9, 1)), None);
     assert_eq!(mmd(&alike, &alike, Some(f64::NAN), (9, 1)), None);
-    assert_eq!(nearest_neighbour_test(&reference, &current, 0, (9, 1)), None);
-    assert_eq!(nearest_neighbour_test(&reference, &current, 72, (9, 1)), None);
+    assert_eq!(
+        nearest_neighbour_test(&reference, &current, 0, (9, 1)),
+        None
+    );
+    assert_eq!(
+        nearest_neighbour_test(&reference, &current, 72, (9, 1)),
+        None
+    );
     let zero = Matrix::new(6, vec![0.0; 60]).unwrap();
     assert_eq!(nearest_neighbour_test(&reference, &zero, 3, (9, 1)), None);
     assert_eq!(novelty(&reference, &zero), None);
