@@ -35,9 +35,10 @@ pub fn usual_clusters(rows: usize) -> usize {
     (rows / 2).isqrt().clamp(1, 200)
 }
 
-/// Returns `k` clusters (k-means from k-means++ starts; Arthur and Vassilvitskii, 2007). Centres are
-/// fitted on at most 64 rows for each, drawn by the seed, and every row is then put to the nearest, the
-/// first of equals.
+/// Returns `k` clusters (k-means from k-means++ starts; Arthur and Vassilvitskii, 2007).
+///
+/// Centres are fitted on at most 64 rows for each, drawn by the seed, and every row is then put to the
+/// nearest, the first of equals.
 ///
 /// There are fewer clusters than `k` when there are fewer different rows, and none without rows or with a
 /// `k` of 0. Rows that are not finite are the caller's to leave out.
@@ -161,9 +162,9 @@ fn assign(rows: &Matrix, centres: &Matrix) -> Vec<(usize, f64)> {
         for (row, products) in block.row_iter().zip(products.chunks_exact(count)) {
             // |x − c|² = |x|² − 2·(x·c − |c|²/2)
             let near = products.iter().zip(&halves).map(|(dot, half)| dot - half);
-            let best =
-                near.enumerate()
-                    .reduce(|best, other| if other.1 > best.1 { other } else { best });
+            let best = near
+                .enumerate()
+                .reduce(|best, other| if other.1 > best.1 { other } else { best });
             let own: f64 = row.iter().map(|value| f64::from(*value).powi(2)).sum();
             let (label, near) = best.unwrap_or_default();
             assigned.push((label, (own - 2.0 * f64::from(near)).max(0.0)));

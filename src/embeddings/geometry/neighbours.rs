@@ -60,9 +60,10 @@ pub struct TwoNearest {
     pub unbiased: f64,
 }
 
-/// Returns the intrinsic dimension from each point's Euclidean distances to its first and second
-/// neighbour. Points on top of their neighbour say nothing and are left out. `None` with fewer than ten
-/// points left, or when all ratios are 1.
+/// Returns the intrinsic dimension from each point's Euclidean distances to its first and second neighbour.
+///
+/// Points on top of their neighbour say nothing and are left out. `None` with fewer than ten points left,
+/// or when all ratios are 1.
 #[must_use]
 pub fn two_nearest(distances: &[(f64, f64)]) -> Option<TwoNearest> {
     let usable = distances
