@@ -343,7 +343,8 @@ impl From<embeddings::Error> for ApiError {
             embeddings::Error::InvalidName { .. }
             | embeddings::Error::InvalidSelector { .. }
             | embeddings::Error::Compare(_)
-            | embeddings::Error::Search(_) => match error.blame() {
+            | embeddings::Error::Search(_)
+            | embeddings::Error::Exchange(_) => match error.blame() {
                 Blame::Client => StatusCode::BAD_REQUEST,
                 Blame::Provider | Blame::Gateway => return Self::internal(&describe(&error)),
             },

@@ -1,7 +1,8 @@
 //! How odd a value is among others, without an assumed shape.
 
-/// Returns the conformal p value of each score against a calibration sample, where higher is odder:
-/// (1 + how many of the sample are as high)/(1 + n). When a score is drawn as the sample was, its p value
+/// Returns the conformal p value of each score against a calibration sample, where higher is odder.
+///
+/// It is (1 + how many of the sample are as high)/(1 + n). When a score is drawn as the sample was, its p value
 /// is below α at most α of the time (Vovk and others, 2005).
 ///
 /// `None` without a sample, or with a value that is not finite.

@@ -35,9 +35,10 @@ pub fn usual_clusters(rows: usize) -> usize {
     (rows / 2).isqrt().clamp(1, 200)
 }
 
-/// Returns `k` clusters (k-means from k-means++ starts; Arthur and Vassilvitskii, 2007). Centres are
-/// fitted on at most 64 rows for each, drawn by the seed, and every row is then put to the nearest, the
-/// first of equals.
+/// Returns `k` clusters (k-means from k-means++ starts; Arthur and Vassilvitskii, 2007).
+///
+/// Centres are fitted on at most 64 rows for each, drawn by the seed, and every row is then put to the
+/// nearest, the first of equals.
 ///
 /// There are fewer clusters than `k` when there are fewer different rows, and none without rows or with a
 /// `k` of 0. Rows that are not finite are the caller's to leave out.

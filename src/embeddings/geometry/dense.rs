@@ -38,7 +38,7 @@ impl Number for f32 {
 
 impl Number for f64 {
     fn of(value: f32) -> Self {
-        f64::from(value)
+        Self::from(value)
     }
 
     fn narrowed(value: f64) -> Self {

@@ -27,7 +27,9 @@ pub enum Direction {
 }
 
 /// Returns the turn that brings `from` nearest to `to` (orthogonal Procrustes; Schönemann, 1966), without
-/// moving anything. The dimensions may differ. `None` when the rows differ in number, or there are none.
+/// moving anything.
+///
+/// The dimensions may differ. `None` when the rows differ in number, or there are none.
 #[must_use]
 pub fn procrustes(from: &Matrix, to: &Matrix) -> Option<LinearMap> {
     turn(&Moments::of(from, to)?, Direction::AToB, false)?.into_map()
@@ -67,8 +69,9 @@ pub fn low_rank(from: &Matrix, to: &Matrix, lambda: f64, rank: usize) -> Option<
 }
 
 /// Returns the part of a side's variance that a ridge explains which was fitted and chosen on other pairs:
-/// of B from A, then of A from B. 1 − (unexplained)/(all), over all dimensions; below 0 when the mean would
-/// have been better.
+/// of B from A, then of A from B.
+///
+/// It is 1 − (unexplained)/(all), over all dimensions; below 0 when the mean would have been better.
 ///
 /// The last fold judges, the one before it chooses λ, the others fit. `None` with fewer than three folds,
 /// or without variance.

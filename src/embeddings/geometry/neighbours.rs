@@ -60,9 +60,10 @@ pub struct TwoNearest {
     pub unbiased: f64,
 }
 
-/// Returns the intrinsic dimension from each point's Euclidean distances to its first and second
-/// neighbour. Points on top of their neighbour say nothing and are left out. `None` with fewer than ten
-/// points left, or when all ratios are 1.
+/// Returns the intrinsic dimension from each point's Euclidean distances to its first and second neighbour.
+///
+/// Points on top of their neighbour say nothing and are left out. `None` with fewer than ten points left,
+/// or when all ratios are 1.
 #[must_use]
 pub fn two_nearest(distances: &[(f64, f64)]) -> Option<TwoNearest> {
     let usable = distances
@@ -80,8 +81,8 @@ pub fn two_nearest(distances: &[(f64, f64)]) -> Option<TwoNearest> {
     // Whole numbers instead of a cast of 0.9·n.
     let kept = logs.len() * 9 / 10;
     let (mut together, mut squares) = (0.0, 0.0);
-    for (place, log) in logs.iter().take(kept).enumerate() {
-        let above = -(-(place as f64) / n).ln_1p();
+    for (log, rank) in logs.iter().take(kept).zip(1_u32..) {
+        let above = -(-f64::from(rank) / n).ln_1p();
         together += log * above;
         squares += log * log;
     }

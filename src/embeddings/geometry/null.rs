@@ -21,8 +21,9 @@ pub struct Null {
     pub p_value: f64,
 }
 
-/// Returns a score of two spaces, and the same from `permutations` random orders of B's rows; a hundred
-/// orders of a sample of 2 000 rows are usual. `None` when the rows differ in number, without
+/// Returns a score of two spaces, and the same from `permutations` random orders of B's rows.
+///
+/// A hundred orders of a sample of 2 000 rows are usual. `None` when the rows differ in number, without
 /// permutations, or when the score is `None` anywhere.
 #[must_use]
 pub fn permutation_null(

@@ -19,9 +19,10 @@ pub struct Plane {
     pub b: Vec<[f64; 2]>,
 }
 
-/// Returns both on the plane of A's first two principal axes; each axis points to where its largest
-/// component is positive. `None` when the rows differ in number, with fewer than three, when A has fewer
-/// than two dimensions, or a side no spread.
+/// Returns both on the plane of A's first two principal axes.
+///
+/// Each axis points to where its largest component is positive. `None` when the rows differ in number, with
+/// fewer than three, when A has fewer than two dimensions, or a side no spread.
 #[must_use]
 pub fn pca_plane(a: &Matrix, b: &Matrix) -> Option<Plane> {
     if a.len() < 3 || a.dimensions() < 2 {

@@ -19,7 +19,9 @@ pub struct EqualRate {
 }
 
 /// Returns the best line through `points` that never falls (pool adjacent violators; Barlow and others,
-/// 1972): one point for each x, by x, those of one x as their mean. Points that are not finite are left
+/// 1972).
+///
+/// It has one point for each x, by x, those of one x as their mean. Points that are not finite are left
 /// out.
 #[must_use]
 pub fn isotonic(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
@@ -79,9 +81,9 @@ pub fn quantiles(scores: &[f64], shares: &[f64]) -> Option<Vec<f64>> {
         .collect()
 }
 
-/// Returns for each threshold of A the threshold of B that as many pairs reach:
-/// t_B = Q_B(1 − F_A(t_A)), counted over the scores of all queries, with an interval from `resamples` of
-/// the queries.
+/// Returns for each threshold of A the threshold of B that as many pairs reach: `t_B = Q_B(1 − F_A(t_A))`.
+///
+/// It is counted over the scores of all queries, with an interval from `resamples` of the queries.
 ///
 /// `a` and `b` hold, for the same queries in the same order, the scores of what was found. A threshold is
 /// known down to the lowest score that is held. `None` without queries, with a different number of them,

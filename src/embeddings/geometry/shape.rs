@@ -191,7 +191,7 @@ impl Shape {
 
     /// n, unless it is 0.
     pub(super) fn rows(&self) -> Option<f64> {
-        (self.count > 0).then(|| self.count as f64)
+        (self.count > 0).then_some(self.count as f64)
     }
 
     /// Σ (x − μ)(x − μ)′

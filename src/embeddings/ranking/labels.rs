@@ -1,9 +1,9 @@
-//! How good a list is by labels, query by query, as trec_eval and ranx count.
+//! How good a list is by labels, query by query, as `trec_eval` and `ranx` count.
 //!
 //! `grades` are those of a list's items in the order of their ranks: 0 for what nobody labelled, and what
 //! is above 0 is relevant. A query without anything relevant has no figure: leave it out.
 
-/// Returns the items of a run in trec_eval's order: the highest score first, and of equal scores the later
+/// Returns the items of a run in the order of `trec_eval`: the highest score first, and of equal scores the later
 /// name first.
 #[must_use]
 pub fn trec_order<T: Ord + Clone>(run: &[(T, f64)]) -> Vec<T> {
@@ -78,9 +78,10 @@ pub fn average_precision(grades: &[f64], relevant: usize, k: usize) -> Option<f6
     Some(sum / relevant as f64)
 }
 
-/// Returns nDCG@k with the grade as gain and a discount of log₂(rank + 1) (Järvelin and Kekäläinen,
-/// 2002), over that of the `ideal` grades, which need no order: 0 to 1. `None` when nothing is relevant,
-/// or with a `k` of 0.
+/// Returns nDCG@k with the grade as gain and a discount of log₂(rank + 1) (Järvelin and Kekäläinen, 2002).
+///
+/// It is over that of the `ideal` grades, which need no order: 0 to 1. `None` when nothing is relevant, or
+/// with a `k` of 0.
 #[must_use]
 pub fn ndcg(grades: &[f64], ideal: &[f64], k: usize) -> Option<f64> {
     normalised(grades, ideal, k, |grade| grade)

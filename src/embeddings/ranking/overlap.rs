@@ -71,7 +71,7 @@ pub fn overlap_by_depth<T: Eq + Hash>(a: &[T], b: &[T]) -> Vec<usize> {
     depths.map(count).collect()
 }
 
-/// Returns rank-biased overlap of what both lists show, (1−p)·Σ p^(d−1)·X_d/d up to the length of the
+/// Returns rank-biased overlap of what both lists show, `(1−p)·Σ p^(d−1)·X_d/d` up to the length of the
 /// shorter one. What is beyond counts as nothing, so equal lists stay below 1.
 ///
 /// `None` when p is not between 0 and 1.
@@ -130,7 +130,7 @@ pub fn rbo_min<T: Eq + Hash>(a: &[T], b: &[T], p: f64) -> Option<f64> {
     Some((1.0 - p) / p * (sum - last * (-p).ln_1p()))
 }
 
-/// (1−p)·Σ p^(d−1)·X_d/d over the first depths.
+/// `(1−p)·Σ p^(d−1)·X_d/d` over the first depths.
 fn seen(depths: &[usize], shown: usize, p: f64) -> f64 {
     let mut weight = 1.0 - p;
     let mut sum = 0.0;

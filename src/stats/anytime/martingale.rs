@@ -70,9 +70,10 @@ impl SimpleMixture {
     }
 }
 
-/// Returns the capital after each p value when the bet is always `ε·p^(ε−1)`, as decimal logarithms: small
-/// ε bets on very small p values. `None` when ε is not between 0 and 1, or a p value is not above 0 and at
-/// most 1.
+/// Returns the capital after each p value when the bet is always `ε·p^(ε−1)`, as decimal logarithms.
+///
+/// Small ε bets on very small p values. `None` when ε is not between 0 and 1, or a p value is not above 0
+/// and at most 1.
 #[must_use]
 pub fn power_martingale(p_values: &[f64], epsilon: f64) -> Option<Vec<f64>> {
     let is_usable = |p: &f64| 0.0 < *p && *p <= 1.0;

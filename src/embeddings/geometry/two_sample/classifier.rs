@@ -27,9 +27,10 @@ pub struct DomainTest {
     pub p_value: Option<f64>,
 }
 
-/// Returns the test of a domain classifier: logistic regression with a penalty of ½·|w|², five folds by
-/// the number of the row. Beyond 64 dimensions it works on the first 64 principal axes of both windows
-/// together, which know nothing of the split.
+/// Returns the test of a domain classifier: logistic regression with a penalty of ½·|w|².
+///
+/// There are five folds by the number of the row. Beyond 64 dimensions it works on the first 64 principal
+/// axes of both windows together, which know nothing of the split.
 ///
 /// Each permutation refits five classifiers: tens of milliseconds at 1 500 rows and 64 dimensions. `None`
 /// when a window has fewer than ten rows or more than 2 000, the dimensions differ, or a value is not
@@ -58,9 +59,10 @@ pub fn domain_classifier(
     })
 }
 
-/// Returns the weights of a logistic regression and, last, its intercept: the least of ½·|w|² plus the
-/// logarithmic losses, the intercept free. `None` when rows and labels differ in number, there are none, or
-/// it does not come to an end.
+/// Returns the weights of a logistic regression and, last, its intercept.
+///
+/// They are the least of ½·|w|² plus the logarithmic losses, the intercept free. `None` when rows and
+/// labels differ in number, there are none, or it does not come to an end.
 #[must_use]
 pub fn logistic(rows: &[Vec<f64>], labels: &[bool]) -> Option<Vec<f64>> {
     let width = rows.first()?.len() + 1;

@@ -16,9 +16,10 @@ pub struct NearTest {
     pub p_value: Option<f64>,
 }
 
-/// Returns the test by the `k` nearest of each row of both windows; 15 are usual. `None` when a window has
-/// fewer than two rows or more than 2 000, when the dimensions differ, `k` is 0 or not below the number of
-/// rows, or a row is zero or not finite.
+/// Returns the test by the `k` nearest of each row of both windows; 15 are usual.
+///
+/// `None` when a window has fewer than two rows or more than 2 000, when the dimensions differ, `k` is 0 or
+/// not below the number of rows, or a row is zero or not finite.
 #[must_use]
 pub fn nearest_neighbour_test(
     reference: &Matrix,

@@ -47,9 +47,10 @@ pub fn nearest_distances(reference: &Matrix, rows: &Matrix) -> Option<Vec<f64>> 
     nearest(rows, Some(reference))
 }
 
-/// Returns for each current row how much denser it is around it now than it was: the cosine with the k-th
-/// nearest of the other current rows, less that with the k-th nearest of the reference. The highest are
-/// the examples of a new topic; a `k` of 8 is usual.
+/// Returns for each current row how much denser it is around it now than it was.
+///
+/// That is the cosine with the k-th nearest of the other current rows, less that with the k-th nearest of
+/// the reference. The highest are the examples of a new topic; a `k` of 8 is usual.
 ///
 /// `None` as for [`novelty`], with a `k` of 0, or when a window has no `k` (other) rows.
 #[must_use]

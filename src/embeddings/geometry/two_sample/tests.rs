@@ -22,7 +22,7 @@ fn windows() -> (Fixture, Matrix, Matrix) {
 
 /// Rows around a point, normal enough.
 fn cloud(rows: usize, centre: &[f64], random: &mut Random) -> Vec<f32> {
-    let values = (0..rows).flat_map(|_| centre.iter().copied().collect::<Vec<f64>>());
+    let values = (0..rows).flat_map(|_| centre.to_vec());
     values
         .map(|value| {
             let sum: f64 = (0..4).map(|_| random.share() - 0.5).sum();
