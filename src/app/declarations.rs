@@ -19,7 +19,9 @@ pub(super) const DEFAULT_FILE: &str = "embeddings.toml";
 /// `ConfigFile` when it cannot be read, `ConfigSyntax` when it is no TOML, `Declarations` with every mistake.
 pub fn declared(path: &Path) -> Result<Declared, Error> {
     let text = match std::fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && path == Path::new(DEFAULT_FILE) => {
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound && path == Path::new(DEFAULT_FILE) =>
+        {
             return Ok(Declared::default());
         }
         read => read.map_err(|error| Error::ConfigFile {

@@ -96,7 +96,9 @@ impl Asker {
             })
         };
         let AnswerBody::Whole(body) = answer.body else {
-            return Err(invalid("it is a stream, which was not asked for".to_owned()));
+            return Err(invalid(
+                "it is a stream, which was not asked for".to_owned(),
+            ));
         };
         let vectors = read_vectors(&body, texts.len());
         let mut vectors = vectors.map_err(|error| invalid(error.to_string()))?;

@@ -78,9 +78,9 @@ pub fn open(path: &Path, options: &CorpusOptions) -> Result<Sources, CorpusError
         of_reader(&place, Box::new(BufReader::new(file)), &options)?
     };
     if options.skips_empty {
-        return Ok(Box::new(sources.filter(|source| {
-            !matches!(source, Ok(source) if source.text.trim().is_empty())
-        })));
+        return Ok(Box::new(sources.filter(
+            |source| !matches!(source, Ok(source) if source.text.trim().is_empty()),
+        )));
     }
     Ok(sources)
 }
@@ -198,7 +198,10 @@ fn of_json(
         Some(Value::Number(id)) => id.to_string(),
         None => format!("line-{number}"),
         Some(_) => {
-            return Err(error(place, format!("`{id_field}` is neither text nor number")));
+            return Err(error(
+                place,
+                format!("`{id_field}` is neither text nor number"),
+            ));
         }
     };
     let metadata = fields.remove("metadata").filter(|value| !value.is_null());
@@ -229,20 +232,24 @@ fn csv_rows(
     };
     let id = column(id_field);
     let place = place.to_owned();
-    let sources = rows.into_records().zip(1_usize..).map(move |(row, number)| {
-        let row = row.map_err(|cause| error(format!("{place}, row {number}"), cause.to_string()))?;
-        let field = |place: usize| row.get(place).unwrap_or_default().to_owned();
-        let more = headings.iter().zip(row.iter()).enumerate();
-        let more: Map<String, Value> = more
-            .filter(|(place, _)| *place != text && Some(*place) != id)
-            .map(|(_, (heading, value))| (heading.to_owned(), value.into()))
-            .collect();
-        Ok(SourceText {
-            id: id.map_or_else(|| format!("row-{number}"), field),
-            text: field(text),
-            metadata: (!more.is_empty()).then(|| Value::Object(more)),
-        })
-    });
+    let sources = rows
+        .into_records()
+        .zip(1_usize..)
+        .map(move |(row, number)| {
+            let row =
+                row.map_err(|cause| error(format!("{place}, row {number}"), cause.to_string()))?;
+            let field = |place: usize| row.get(place).unwrap_or_default().to_owned();
+            let more = headings.iter().zip(row.iter()).enumerate();
+            let more: Map<String, Value> = more
+                .filter(|(place, _)| *place != text && Some(*place) != id)
+                .map(|(_, (heading, value))| (heading.to_owned(), value.into()))
+                .collect();
+            Ok(SourceText {
+                id: id.map_or_else(|| format!("row-{number}"), field),
+                text: field(text),
+                metadata: (!more.is_empty()).then(|| Value::Object(more)),
+            })
+        });
     Ok(Box::new(sources))
 }
 
@@ -334,7 +341,10 @@ mod tests {
         assert_eq!(sources[0].text, "one, two");
         assert_eq!(sources[0].metadata, Some(json!({"lang": "en"})));
         let sources = read("c.txt", "one\n\ntwo\n", &options).unwrap();
-        assert_eq!((sources[0].id.as_str(), sources[1].text.as_str()), ("line-1", "two"));
+        assert_eq!(
+            (sources[0].id.as_str(), sources[1].text.as_str()),
+            ("line-1", "two")
+        );
         let named = CorpusOptions {
             format: Some(CorpusFormat::JsonLines),
             text_field: Some("body".to_owned()),
@@ -365,7 +375,11 @@ mod tests {
     fn what_is_wrong_is_told_with_its_place() {
         let options = CorpusOptions::default();
         for (name, text, told) in [
-            ("c.jsonl", "{\"text\":\"x\"}\n[1]", "/c.jsonl:2: is no JSON object"),
+            (
+                "c.jsonl",
+                "{\"text\":\"x\"}\n[1]",
+                "/c.jsonl:2: is no JSON object",
+            ),
             ("c.jsonl", "{\"id\":\"a\"}", "/c.jsonl:1: has no `text`"),
             ("c.jsonl", "{\"text\":1}", "/c.jsonl:1: `text` is no text"),
             ("c.csv", "id,body\na,b\n", "has no column `text`"),

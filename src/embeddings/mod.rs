@@ -14,8 +14,8 @@ pub mod item;
 pub mod name;
 pub mod pipeline;
 pub mod rows;
-pub mod snapshots;
 pub mod search;
+pub mod snapshots;
 pub mod space;
 pub mod vault;
 

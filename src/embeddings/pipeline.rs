@@ -227,7 +227,9 @@ mod tests {
 
     #[test]
     fn a_pipeline_has_one_name_and_every_setting_is_in_it() {
-        let words = wish(Chunker::Words, Some(100), Some(20)).pipeline().unwrap();
+        let words = wish(Chunker::Words, Some(100), Some(20))
+            .pipeline()
+            .unwrap();
         assert_eq!(words.in_words(), "100 words, overlap 20");
         let all = [
             Pipeline::default(),

@@ -64,7 +64,7 @@ pub fn admin(state: AdminState) -> Router {
         .route("/calls/{id}", get(calls::show))
         .route("/calls/{id}/explanation", get(usage::explain))
         .route("/keys", get(keys::list).post(keys::create))
-        .route("/keys/{id}", axum::routing::delete(keys::revoke))
+        .route("/keys/{id}", delete(keys::revoke))
         .route("/prompts/log", get(history::log))
         .route("/prompts/blame", get(history::blame))
         .route("/prompts/releases", get(releases::list))

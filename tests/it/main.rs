@@ -23,6 +23,7 @@ mod chat;
 mod cli;
 mod crash;
 mod diff;
+mod embeddings;
 mod evals;
 mod evals_reports;
 mod full_disk;

@@ -73,7 +73,11 @@ fn number(value: &Value) -> String {
 }
 
 fn name(manifest: &Value) -> String {
-    format!("{}@{}", text(at(manifest, "collection")), at(manifest, "number"))
+    format!(
+        "{}@{}",
+        text(at(manifest, "collection")),
+        at(manifest, "number")
+    )
 }
 
 fn words(list: &Value) -> String {
@@ -83,7 +87,10 @@ fn words(list: &Value) -> String {
 
 fn cost(spent: &Value) -> String {
     let amount = at(spent, "cost").as_u64();
-    amount.map_or_else(|| "unknown".to_owned(), |amount| PicoDollars(amount).to_short())
+    amount.map_or_else(
+        || "unknown".to_owned(),
+        |amount| PicoDollars(amount).to_short(),
+    )
 }
 
 fn row(manifest: &Value) -> Vec<String> {
@@ -213,7 +220,9 @@ fn settings(space: &Value) -> String {
     for (key, value) in fields.filter(|(key, _)| *key != "model") {
         match value {
             Value::Object(side) => {
-                let said = side.iter().map(|(name, value)| format!("{key}.{name} {value}"));
+                let said = side
+                    .iter()
+                    .map(|(name, value)| format!("{key}.{name} {value}"));
                 words.extend(said);
             }
             Value::Bool(false) | Value::Null => {}

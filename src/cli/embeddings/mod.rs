@@ -51,9 +51,7 @@ pub(crate) async fn run(
     // A name may be a label of the file: a broken file is told before anything is done.
     app::declared(&reach::config(common, environment)?.embeddings)?;
     match command {
-        EmbeddingsCommand::Search(arguments) => {
-            search::run(&arguments, common, environment).await
-        }
+        EmbeddingsCommand::Search(arguments) => search::run(&arguments, common, environment).await,
         EmbeddingsCommand::Snapshot(command) => match command {
             SnapshotCommand::Create(arguments) => {
                 create::run(&arguments, common, environment).await
@@ -64,9 +62,7 @@ pub(crate) async fn run(
                 tend::verify(&arguments, common, environment).await
             }
             SnapshotCommand::Diff(arguments) => tend::diff(&arguments, common, environment).await,
-            SnapshotCommand::Noise(arguments) => {
-                tend::noise(&arguments, common, environment).await
-            }
+            SnapshotCommand::Noise(arguments) => tend::noise(&arguments, common, environment).await,
             SnapshotCommand::DeleteItem(arguments) => {
                 tend::delete_item(&arguments, common, environment).await
             }
@@ -94,7 +90,12 @@ mod tests {
 
     #[test]
     fn numbers_are_readable() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1 000"), (12_345_678, "12 345 678")] {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1 000"),
+            (12_345_678, "12 345 678"),
+        ] {
             assert_eq!(thousands(number), text);
         }
     }

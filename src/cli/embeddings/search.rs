@@ -64,7 +64,10 @@ fn told(found: &Value) -> String {
     let width = ids.iter().map(|id| id.chars().count()).max().unwrap_or(0);
     for ((hit, id), rank) in results.iter().zip(ids).zip(1..) {
         let score = at(hit, "score").as_f64().unwrap_or(0.0);
-        let shown = text(at(hit, "text")).split_whitespace().collect::<Vec<_>>().join(" ");
+        let shown = text(at(hit, "text"))
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
         let shown: String = shown.chars().take(SHOWN).collect();
         let padding = " ".repeat(width.saturating_sub(id.chars().count()));
         let line = format!("{rank:>4}  {score:.4}  {id}{padding}  {shown}");

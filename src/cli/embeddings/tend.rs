@@ -98,7 +98,13 @@ pub(super) async fn verify(
     }
     let text = |value: &Value| clean(value.as_str().unwrap_or_default());
     let details = problems.iter();
-    let details = details.map(|fault| format!("{}: {}", text(at(fault, "place")), text(at(fault, "problem"))));
+    let details = details.map(|fault| {
+        format!(
+            "{}: {}",
+            text(at(fault, "place")),
+            text(at(fault, "problem"))
+        )
+    });
     let message = format!("problems found: {}", problems.len());
     Err(Failure::new(message).with_details(details.collect()))
 }
@@ -119,7 +125,11 @@ pub(super) async fn diff(
         return output::put(&format!("{answer}\n"));
     }
     let text = |value: &Value| clean(value.as_str().unwrap_or_default());
-    let mut out = format!("{} -> {}\n", text(at(&answer, "before")), text(at(&answer, "after")));
+    let mut out = format!(
+        "{} -> {}\n",
+        text(at(&answer, "before")),
+        text(at(&answer, "after"))
+    );
     for change in at(&answer, "settings").as_array().into_iter().flatten() {
         let _ = writeln!(
             out,
@@ -129,7 +139,11 @@ pub(super) async fn diff(
             at(change, "after")
         );
     }
-    let _ = writeln!(out, "  items unchanged: {}", count(at(&answer, "unchanged")));
+    let _ = writeln!(
+        out,
+        "  items unchanged: {}",
+        count(at(&answer, "unchanged"))
+    );
     for (key, words) in [
         ("added", "added"),
         ("removed", "removed"),
@@ -142,7 +156,12 @@ pub(super) async fn diff(
         }
         let shown: Vec<String> = ids.iter().take(SHOWN).map(text).collect();
         let more = if SHOWN < ids.len() { ", …" } else { "" };
-        let _ = writeln!(out, "  items {words}: {} ({}{more})", ids.len(), shown.join(", "));
+        let _ = writeln!(
+            out,
+            "  items {words}: {} ({}{more})",
+            ids.len(),
+            shown.join(", ")
+        );
     }
     output::put(&out)
 }

@@ -4,9 +4,8 @@
 
 mod read;
 
-
-pub(crate) use read::too_short;
 pub use read::read;
+pub(crate) use read::too_short;
 
 use crate::domain::nearest_names;
 use crate::embeddings::name::Selector;
@@ -101,7 +100,10 @@ impl Declared {
 }
 
 /// Returns a hint with the nearest of `names`, else all of them when they are few.
-pub(crate) fn meant<'a>(wanted: &str, names: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
+pub(crate) fn meant<'a>(
+    wanted: &str,
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> Option<String> {
     if let Some(nearest) = nearest_names(wanted, names.clone()).first() {
         return Some(format!("did you mean `{nearest}`?"));
     }

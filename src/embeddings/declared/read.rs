@@ -279,7 +279,11 @@ impl Reader {
                 let hint = meant(wanted, names)
                     .or_else(|| Some(format!("declare it: `[{tables}.{wanted}]`")));
                 let path = format!("collections.{name}.{key}");
-                self.refuse(path, format!("names `{wanted}`, which is not declared"), hint);
+                self.refuse(
+                    path,
+                    format!("names `{wanted}`, which is not declared"),
+                    hint,
+                );
             }
         }
     }
@@ -312,9 +316,15 @@ mod tests {
         });
         let declared = read(&file).unwrap();
         let small = &declared.spaces["small"];
-        assert_eq!((small.dimensions, small.query.prefix.as_str()), (Some(512), "query: "));
+        assert_eq!(
+            (small.dimensions, small.query.prefix.as_str()),
+            (Some(512), "query: ")
+        );
         assert_eq!(declared.pipelines["paragraphs"].overlap, 20);
-        assert_eq!(declared.label("docs", "production"), Some(&Selector::Number(2)));
+        assert_eq!(
+            declared.label("docs", "production"),
+            Some(&Selector::Number(2))
+        );
         assert_eq!(declared.label("docs", "one"), Some(&Selector::Number(1)));
         assert_eq!(declared.labels_of("docs").len(), 4);
         assert_eq!(read(&json!({})).unwrap(), super::Declared::default());

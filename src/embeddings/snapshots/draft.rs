@@ -110,11 +110,7 @@ impl Drafts {
     /// # Errors
     ///
     /// `Io`.
-    pub fn begin(
-        &self,
-        mut head: DraftHead,
-        active: &HashSet<String>,
-    ) -> Result<DraftHead, Error> {
+    pub fn begin(&self, mut head: DraftHead, active: &HashSet<String>) -> Result<DraftHead, Error> {
         head.id = id_of(&head);
         if active.contains(&head.id) {
             return self.head(&head.id);
@@ -318,7 +314,11 @@ fn cut(pipeline: &Pipeline, source: &SourceText) -> Result<Vec<Item>, Error> {
         metadata: source.metadata.clone(),
     });
     let items: Vec<Item> = items.collect();
-    let has_text = |item: &Item| item.text.as_ref().is_some_and(|text| !text.trim().is_empty());
+    let has_text = |item: &Item| {
+        item.text
+            .as_ref()
+            .is_some_and(|text| !text.trim().is_empty())
+    };
     if items.is_empty() || !items.iter().all(has_text) {
         return Err(Error::EmptyText {
             id: source.id.clone(),
@@ -376,7 +376,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let drafts = Drafts::new(dir.path().to_owned());
         let id = drafts.begin(head(), &HashSet::new()).unwrap().id;
-        let taken = drafts.append(&id, 0, &[source("a", "one two three")]).unwrap();
+        let taken = drafts
+            .append(&id, 0, &[source("a", "one two three")])
+            .unwrap();
         assert_eq!((taken.sources, taken.items), (1, 2));
         let error = drafts.append(&id, 0, &[source("b", "x")]).unwrap_err();
         assert_eq!(error.kind(), "draft_out_of_turn");

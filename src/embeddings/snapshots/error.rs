@@ -62,7 +62,9 @@ pub enum Error {
         id: String,
     },
     /// A part of a corpus came out of turn.
-    #[error("draft `{id}` has {expected} sources, and the next ones were sent as if it had {found}")]
+    #[error(
+        "draft `{id}` has {expected} sources, and the next ones were sent as if it had {found}"
+    )]
     DraftOffset {
         /// The draft.
         id: String,
@@ -102,7 +104,9 @@ pub enum Error {
         id: String,
     },
     /// Texts are longer than the provider takes.
-    #[error("{count} texts are longer than the {limit} tokens that `{model}` takes; the first is item `{first}`")]
+    #[error(
+        "{count} texts are longer than the {limit} tokens that `{model}` takes; the first is item `{first}`"
+    )]
     TooLong {
         /// How many.
         count: u64,
@@ -134,7 +138,9 @@ pub enum Error {
         total: u64,
     },
     /// A request for `embed:…` does not say which side its texts are on.
-    #[error("`{name}` embeds queries otherwise than documents, and the request does not say which these are")]
+    #[error(
+        "`{name}` embeds queries otherwise than documents, and the request does not say which these are"
+    )]
     SideMissing {
         /// The name.
         name: String,
@@ -274,9 +280,9 @@ impl Error {
             Self::Proxy(error) => return error.hint(),
             Self::Invalid { hint, .. } => return hint.clone(),
             Self::NotDeclared { kind, name, hint } => {
-                return hint
-                    .clone()
-                    .or_else(|| Some(format!("declare it in embeddings.toml: `[{kind}s.{name}]`")));
+                return hint.clone().or_else(|| {
+                    Some(format!("declare it in embeddings.toml: `[{kind}s.{name}]`"))
+                });
             }
             Self::NoModel { collection } => {
                 return Some(format!(
@@ -286,7 +292,9 @@ impl Error {
             Self::PipelineMismatch { .. } => {
                 "make a new snapshot of the whole corpus, or add with the same chunker"
             }
-            Self::DraftNotFound { .. } | Self::DraftOffset { .. } | Self::DraftIncomplete { .. } => {
+            Self::DraftNotFound { .. }
+            | Self::DraftOffset { .. }
+            | Self::DraftIncomplete { .. } => {
                 "run the same `snapshot create` again; what was embedded is not paid twice"
             }
             Self::DraftBusy { .. } => "wait for it; the same `snapshot create` shows how far it is",

@@ -185,7 +185,10 @@ impl Job {
         drop(answers);
         match failed {
             Some(error) => Err(error),
-            None => Ok(work.models.into_inner().unwrap_or_else(PoisonError::into_inner)),
+            None => Ok(work
+                .models
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner)),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::embeddings::ask::Asker;
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::search::{Scan, nearest};
-use crate::embeddings::snapshots::{Error, Snapshots, blocking};
+use crate::embeddings::snapshots::{Error, Snapshots, blocking, check_native};
 use crate::embeddings::space::{SettingChange, Side, Space};
 use crate::embeddings::vault::Manifest;
 use crate::{domain::Cost, embeddings};
@@ -109,8 +109,13 @@ impl Snapshots {
         text: Option<&str>,
     ) -> Result<(Vec<f32>, Cost), Error> {
         let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
-            return Err(Error::invalid("text", "is missing, and so is `vector`", None));
+            return Err(Error::invalid(
+                "text",
+                "is missing, and so is `vector`",
+                None,
+            ));
         };
+        check_native(manifest)?;
         let asker = Asker::new(
             Arc::clone(&self.proxy),
             manifest.space.clone(),
@@ -141,7 +146,10 @@ impl Snapshots {
             let mut results = Vec::new();
             if query.dimensions() != snapshot.dimensions() {
                 let (length, has) = (query.dimensions(), snapshot.dimensions());
-                let problem = format!("has {length} dimensions, and `{}` has {has}", manifest.name());
+                let problem = format!(
+                    "has {length} dimensions, and `{}` has {has}",
+                    manifest.name()
+                );
                 return Err(Error::invalid("vector", problem, None));
             }
             let found = nearest(&snapshot, &query, &scan)?;
@@ -175,7 +183,11 @@ impl Snapshots {
                 None => Ok(()),
                 Some(_) => {
                     let hint = "a text is embedded in the space of each snapshot";
-                    Err(Error::invalid("space", "is said without a `vector`", Some(hint)))
+                    Err(Error::invalid(
+                        "space",
+                        "is said without a `vector`",
+                        Some(hint),
+                    ))
                 }
             };
         }
@@ -184,13 +196,17 @@ impl Snapshots {
         }
         let Some(space) = wish.space.clone() else {
             let hint = "say the space's id or the snapshot's name, as in the answer that the vector came with";
-            return Err(Error::invalid("space", "is missing beside `vector`", Some(hint)));
+            return Err(Error::invalid(
+                "space",
+                "is missing beside `vector`",
+                Some(hint),
+            ));
         };
         let (room, named) = (Arc::clone(self), space.clone());
         let known = blocking(move || room.space_named(&named)).await?;
-        let other = manifests
-            .iter()
-            .find(|manifest| known.as_ref() != Some(&manifest.space) && manifest.space_id.0 != space);
+        let other = manifests.iter().find(|manifest| {
+            known.as_ref() != Some(&manifest.space) && manifest.space_id.0 != space
+        });
         match other {
             None => Ok(()),
             Some(manifest) => Err(mismatch(&space, known.as_ref(), manifest).into()),

@@ -203,11 +203,7 @@ impl Snapshots {
         let before = onto.as_ref().or(newest.as_ref());
         let mut space = wish::space(wish, &declared, before)?;
         let pipeline = wish::pipeline(wish, &declared, before)?;
-        self.way(&space.model, self.clock.now())?;
-        let upstreams = self.proxy.upstreams.get();
-        if let Some((provider, model)) = upstreams.routes.owner(&space.model) {
-            space.model = format!("{provider}/{model}");
-        }
+        space.model = self.way(&space.model, self.clock.now())?.model;
         if let Some(onto) = &onto {
             check_same(onto, &space, &pipeline)?;
         }
@@ -353,7 +349,11 @@ impl Snapshots {
     /// # Errors
     ///
     /// Those of names and of the vault.
-    pub fn diff(&self, before: &str, after: &str) -> Result<(Manifest, Manifest, SnapshotDiff), Error> {
+    pub fn diff(
+        &self,
+        before: &str,
+        after: &str,
+    ) -> Result<(Manifest, Manifest, SnapshotDiff), Error> {
         let (before, after) = (self.manifest(before)?, self.manifest(after)?);
         let found = self.vault.diff(&before.id, &after.id)?;
         Ok((before, after, found))
@@ -366,7 +366,9 @@ impl Snapshots {
     /// Those of names and of the vault; what is damaged is in the result.
     pub fn verify(&self, name: Option<&str>) -> Result<Verification, Error> {
         let id = name.map(|name| self.manifest(name)).transpose()?;
-        Ok(self.vault.verify(id.as_ref().map(|manifest| &manifest.id))?)
+        Ok(self
+            .vault
+            .verify(id.as_ref().map(|manifest| &manifest.id))?)
     }
 
     /// Deletes an item from every snapshot of a collection. Blocks.
@@ -411,6 +413,16 @@ impl Drop for ActivePlace {
     fn drop(&mut self) {
         self.room.active().remove(&self.draft);
     }
+}
+
+/// Vectors that an adapter made are no model's: texts embedded beside them would be of another space.
+fn check_native(manifest: &Manifest) -> Result<(), Error> {
+    if manifest.space.adapter.is_none() {
+        return Ok(());
+    }
+    let problem = "has vectors that an adapter made, and no model makes such";
+    let hint = "name the snapshot that the adapter leads to, or the one it comes from";
+    Err(Error::invalid(&manifest.name(), problem, Some(hint)))
 }
 
 /// Items of two spaces, or cut in two ways, are not put into one snapshot.

@@ -4,7 +4,7 @@
 use crate::domain::{Caller, EmbeddingStamp};
 use crate::embeddings::ask::shaping;
 use crate::embeddings::name::{Selector, SnapshotName};
-use crate::embeddings::snapshots::{Error, Snapshots, blocking};
+use crate::embeddings::snapshots::{Error, Snapshots, blocking, check_native};
 use crate::embeddings::space::{Side, Space};
 use crate::proxy::{Answer, Arrival, Failure, Under};
 use crate::wire::json::{as_str, to_json};
@@ -85,6 +85,7 @@ impl Snapshots {
         let (room, asked) = (Arc::clone(self), name.clone());
         let named = blocking(move || {
             let manifest = room.manifest_of(&asked)?;
+            check_native(&manifest)?;
             let label = match &asked.selector {
                 Some(Selector::Label(label)) => Some(label.clone()),
                 Some(_) => None,
@@ -278,17 +279,35 @@ mod tests {
             "query": {"prefix": "query: ", "task": "search_query"}, "document": {"prefix": "passage: "},
         }));
         let (sent, under) = named
-            .lay_over(request(&json!({"input_type": "query", "encoding_format": "base64", "dimensions": 256})))
+            .lay_over(request(
+                &json!({"input_type": "query", "encoding_format": "base64", "dimensions": 256}),
+            ))
             .unwrap();
         let body: Value = serde_json::from_slice(&sent.object.to_bytes()).unwrap();
         assert_eq!(body["input"], json!(["query: a", "query: b"]));
-        assert_eq!((&body["input_type"], &body["dimensions"]), (&json!("search_query"), &json!(512)));
-        assert_eq!((body["user"].as_str(), sent.model.as_str()), (Some("u"), "openai/m"));
-        assert_eq!((under.stamp.name.as_str(), under.stamp.side.as_str()), ("docs@2", "query"));
+        assert_eq!(
+            (&body["input_type"], &body["dimensions"]),
+            (&json!("search_query"), &json!(512))
+        );
+        assert_eq!(
+            (body["user"].as_str(), sent.model.as_str()),
+            (Some("u"), "openai/m")
+        );
+        assert_eq!(
+            (under.stamp.name.as_str(), under.stamp.side.as_str()),
+            ("docs@2", "query")
+        );
         assert_eq!(under.shaping.truncated_to, Some(256));
-        let (sent, _) = named.lay_over(request(&json!({"input_type": "search_document", "input": "x"}))).unwrap();
+        let (sent, _) = named
+            .lay_over(request(
+                &json!({"input_type": "search_document", "input": "x"}),
+            ))
+            .unwrap();
         let body: Value = serde_json::from_slice(&sent.object.to_bytes()).unwrap();
-        assert_eq!((body["input"].as_str(), body.get("input_type")), (Some("passage: x"), None));
+        assert_eq!(
+            (body["input"].as_str(), body.get("input_type")),
+            (Some("passage: x"), None)
+        );
     }
 
     #[test]
@@ -297,8 +316,14 @@ mod tests {
         for (more, kind) in [
             (json!({}), "embedding_side_missing"),
             (json!({"input_type": "both"}), "invalid_request"),
-            (json!({"input_type": "query", "input": [1, 2]}), "invalid_request"),
-            (json!({"input_type": "query", "dimensions": 512}), "embedding_dimensions_conflict"),
+            (
+                json!({"input_type": "query", "input": [1, 2]}),
+                "invalid_request",
+            ),
+            (
+                json!({"input_type": "query", "dimensions": 512}),
+                "embedding_dimensions_conflict",
+            ),
         ] {
             let error = sided.lay_over(request(&more)).unwrap_err();
             assert_eq!(error.kind(), kind, "{more}: {error}");

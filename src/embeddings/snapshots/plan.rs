@@ -62,6 +62,9 @@ pub(super) struct Prepared {
 
 /// How the model of a space is asked.
 pub(super) struct Way {
+    /// The model with the provider that it is asked of: what is simulated today is another space than what
+    /// its owner answers tomorrow.
+    pub(super) model: String,
     /// Under which name limits know the provider.
     pub(super) kind: String,
     /// What its tokens cost.
@@ -76,6 +79,7 @@ impl Snapshots {
         let first = planned.map_err(Box::new)?.first;
         let kind = upstreams.price_lists.get(&first.provider).copied();
         Ok(Way {
+            model: format!("{}/{}", first.provider, first.model),
             kind: kind.unwrap_or(&first.provider).to_owned(),
             price: upstreams.price(&first, &first.model, at),
         })
@@ -146,7 +150,10 @@ impl Snapshots {
                 });
             }
         }
-        items.extend(own.into_iter().map(|item| keyed(&head.space, &space_id, item)));
+        items.extend(
+            own.into_iter()
+                .map(|item| keyed(&head.space, &space_id, item)),
+        );
         Ok(items)
     }
 
@@ -154,7 +161,9 @@ impl Snapshots {
     pub(super) fn draft_keys(&self, head: &DraftHead) -> Result<Vec<VectorKey>, Error> {
         let id = head.space.id();
         let items = self.drafts.items(head)?.into_iter();
-        Ok(items.map(|item| keyed(&head.space, &id, item).key).collect())
+        Ok(items
+            .map(|item| keyed(&head.space, &id, item).key)
+            .collect())
     }
 
     /// The first item of each text that has no vector.

@@ -134,7 +134,10 @@ mod tests {
         let purse = Purse::new(Some(PicoDollars(100)));
         let first = purse.reserve(60).await.unwrap();
         let mut second = Box::pin(purse.reserve(60));
-        assert!(second.as_mut().now_or_never().is_none(), "it waits for the first");
+        assert!(
+            second.as_mut().now_or_never().is_none(),
+            "it waits for the first"
+        );
         first.settle(&cost(Some(30)));
         let second = second.await.unwrap();
         second.settle(&cost(Some(60)));

@@ -184,12 +184,16 @@ pub(crate) fn pipeline(
     match (&wish.pipeline, &wish.cut) {
         (Some(_), Some(_)) => {
             let hint = "name a pipeline, or say how it cuts";
-            Err(Error::invalid("--pipeline", "is said beside `--chunker`", Some(hint)))
+            Err(Error::invalid(
+                "--pipeline",
+                "is said beside `--chunker`",
+                Some(hint),
+            ))
         }
         (Some(name), None) => named(name),
-        (None, Some(cut)) => cut.pipeline().map_err(|(setting, problem)| {
-            Error::invalid(&format!("--{setting}"), problem, None)
-        }),
+        (None, Some(cut)) => cut
+            .pipeline()
+            .map_err(|(setting, problem)| Error::invalid(&format!("--{setting}"), problem, None)),
         (None, None) => {
             let of_collection = declared.collections.get(&wish.collection);
             if let Some(name) = of_collection.and_then(|found| found.pipeline.as_ref()) {
@@ -228,7 +232,10 @@ mod tests {
             ..SpaceWish::default()
         };
         let found = of(smaller).unwrap();
-        assert_eq!((found.dimensions, found.truncated_to), (Some(512), Some(256)));
+        assert_eq!(
+            (found.dimensions, found.truncated_to),
+            (Some(512), Some(256))
+        );
         let other = SpaceWish {
             model: Some("openai/l".to_owned()),
             ..SpaceWish::default()
@@ -265,6 +272,9 @@ mod tests {
             collection: "other".to_owned(),
             ..SnapshotWish::default()
         };
-        assert_eq!(space(&nowhere, &declared, None).unwrap_err().kind(), "missing_model");
+        assert_eq!(
+            space(&nowhere, &declared, None).unwrap_err().kind(),
+            "missing_model"
+        );
     }
 }

@@ -5,7 +5,7 @@
 //! it goes on, then `ended` (or `error`). It goes on when the client leaves.
 
 use crate::embeddings::snapshots::{
-    Error, Progress, RunOptions, SearchWish, Snapshots, SnapshotWish, SourceText, Watched,
+    Error, Progress, RunOptions, SearchWish, SnapshotWish, Snapshots, SourceText, Watched,
 };
 use crate::server::body::{self, BodyLimits};
 use crate::server::error::ApiError;
@@ -206,7 +206,9 @@ pub(crate) async fn resumable(
 ) -> Answer {
     let of = query(of)?;
     let head = blocking(room, move |room| room.resumable(&of.collection)).await?;
-    Ok(Json(json!({"space_id": head.space.id(), "pipeline": head.pipeline.in_words(), "head": head})))
+    Ok(Json(
+        json!({"space_id": head.space.id(), "pipeline": head.pipeline.in_words(), "head": head}),
+    ))
 }
 
 /// Stops what is made of a draft; where nothing is, removes it.
@@ -214,7 +216,9 @@ pub(crate) async fn discard(State(room): Room, Path(id): Path<String>) -> Answer
     let draft = id.clone();
     let is_stopping = blocking(room, move |room| room.discard(&draft)).await?;
     let state = if is_stopping { "stopping" } else { "removed" };
-    Ok(Json(json!({"object": "embedding.draft", "id": id, "state": state})))
+    Ok(Json(
+        json!({"object": "embedding.draft", "id": id, "state": state}),
+    ))
 }
 
 /// Makes a snapshot of a draft, and tells how far it is.

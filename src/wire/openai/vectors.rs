@@ -106,13 +106,11 @@ struct Item<'a> {
 /// `upstream_invalid` when it is no such answer: another count, vectors of several lengths, what is no
 /// number.
 pub fn read_vectors(body: &[u8], count: usize) -> Result<Vec<Vec<f32>>, Error> {
-    let answer: Answer<'_> =
-        serde_json::from_slice(body).map_err(|error| invalid(format!("cannot be read: {error}")))?;
+    let answer: Answer<'_> = serde_json::from_slice(body)
+        .map_err(|error| invalid(format!("cannot be read: {error}")))?;
     if answer.data.len() != count {
         let found = answer.data.len();
-        return Err(invalid(format!(
-            "has {found} vectors for {count} texts"
-        )));
+        return Err(invalid(format!("has {found} vectors for {count} texts")));
     }
     let mut placed: Vec<Option<Vec<f32>>> = vec![None; count];
     for (position, item) in answer.data.iter().enumerate() {
@@ -127,7 +125,9 @@ pub fn read_vectors(body: &[u8], count: usize) -> Result<Vec<Vec<f32>>, Error> {
     let vectors: Vec<Vec<f32>> = placed.into_iter().flatten().collect();
     let length = vectors.first().map_or(0, Vec::len);
     if length == 0 || vectors.iter().any(|vector| vector.len() != length) {
-        return Err(invalid("has vectors of several lengths, or empty ones".to_owned()));
+        return Err(invalid(
+            "has vectors of several lengths, or empty ones".to_owned(),
+        ));
     }
     if vectors.iter().flatten().any(|value| !value.is_finite()) {
         return Err(invalid("has numbers that are not finite".to_owned()));
@@ -151,9 +151,15 @@ fn decode(vector: &[u8]) -> Result<Vec<f32>, String> {
     let chunks = bytes.as_chunks::<4>();
     if !chunks.1.is_empty() {
         let length = bytes.len();
-        return Err(format!("has a vector of {length} bytes, which are no 32-bit floats"));
+        return Err(format!(
+            "has a vector of {length} bytes, which are no 32-bit floats"
+        ));
     }
-    Ok(chunks.0.iter().map(|four| f32::from_le_bytes(*four)).collect())
+    Ok(chunks
+        .0
+        .iter()
+        .map(|four| f32::from_le_bytes(*four))
+        .collect())
 }
 
 fn encode(vector: &[f32], encoding: VectorEncoding) -> Bytes {
