@@ -130,7 +130,13 @@ impl Catalogue {
     /// Returns the highest number that was ever given in a collection.
     pub(super) fn newest(&self, collection: &str) -> Result<u32, VaultError> {
         let files = entries(&self.collection_dir(collection))?;
-        Ok(files.iter().map(|path| number_of(path)).max().unwrap_or(0))
+        // Not `tmp`: what a crash left half written was given to nobody.
+        let is_given = |path: &&PathBuf| {
+            let extension = path.extension();
+            extension.is_some_and(|extension| extension == "json" || extension == "removed")
+        };
+        let numbers = files.iter().filter(is_given).map(|path| number_of(path));
+        Ok(numbers.max().unwrap_or(0))
     }
 
     /// Returns the manifests of a collection, or all; damaged ones are logged and left out.

@@ -70,15 +70,27 @@ fn collect_marked(
         segments: segments.len(),
         ..Collected::default()
     };
+    let mut due = Vec::new();
     for segment in segments {
         let rows = count_rows(&segment)?;
         let dead = rows.saturating_sub(alive.get(&segment.number).copied().unwrap_or(0));
         collected.dead += dead;
-        let is_due = 0 < dead && collecting.dead_share * share(rows) <= share(dead);
-        if is_due && !collecting.is_dry_run {
-            let before = segment.bytes()?;
-            let cleaned = clean(vault, &segment, &stays, OnDamage::Leave)?;
-            collected.rewritten += usize::from(cleaned.is_gone);
+        if 0 < dead && collecting.dead_share * share(rows) <= share(dead) {
+            due.push(segment);
+        }
+    }
+    if collecting.is_dry_run {
+        return Ok(collected);
+    }
+    // What stays of one must not be written to another that goes next.
+    for segment in &due {
+        vault.writer().retire(segment.number);
+    }
+    for segment in due {
+        let before = segment.bytes()?;
+        let cleaned = clean(vault, &segment, &stays, OnDamage::Leave)?;
+        if cleaned.is_gone {
+            collected.rewritten += 1;
             collected.removed += cleaned.removed;
             collected.freed_bytes += before.saturating_sub(cleaned.written_bytes);
         }

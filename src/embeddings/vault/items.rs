@@ -1,7 +1,8 @@
 //! The file of a snapshot's items: ids, keys and hashes cheap to read all, texts one by one.
 //!
 //! ```text
-//! magic 8 | parts | table | place of the table u64 | its length u32 | its crc u32 | items u64 | magic 8
+//! magic 8 | parts | table | place of the table u64 | its length u32 | crc of table and items u32 | items u64
+//! magic 8
 //! ```
 //!
 //! A part is some items, compressed with zstd: either their heads (id, key, hash, span) or their details (text,
@@ -206,13 +207,20 @@ impl Writer {
         let mut footer = self.at.to_le_bytes().to_vec();
         let length = u32::try_from(table.len()).map_err(io::Error::other)?;
         footer.extend(length.to_le_bytes());
-        footer.extend(crc32fast::hash(&table).to_le_bytes());
+        footer.extend(checksum(&table, number(items)).to_le_bytes());
         footer.extend(number(items).to_le_bytes());
         footer.extend(MAGIC);
         self.put(&table)?;
         self.put(&footer)?;
         self.file.into_inner()?.sync_all()
     }
+}
+
+fn checksum(table: &[u8], items: u64) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(table);
+    hasher.update(&items.to_le_bytes());
+    hasher.finalize()
 }
 
 fn number(length: usize) -> u64 {
@@ -259,7 +267,7 @@ impl Items {
         let mut table = vec![0; usize::try_from(length).unwrap_or(0)];
         let io = |error| VaultError::io("read", path)(error);
         file.read_exact_at(&mut table, start).map_err(io)?;
-        if crc32fast::hash(&table) != crc {
+        if checksum(&table, len) != crc {
             return Err(damaged("its checksum does not hold"));
         }
         let parts = postcard::from_bytes::<Vec<Part>>(&table);
