@@ -29,7 +29,8 @@ use crate::embeddings::snapshots::job::Job;
 use crate::embeddings::snapshots::named::Named;
 use crate::embeddings::space::VectorKey;
 use crate::embeddings::vault::{
-    Collected, Collecting, Deleted, Manifest, SnapshotDiff, TextStorage, Vault, Verification,
+    Collected, Collecting, Deleted, Manifest, SnapshotDiff, TextStorage, Vault, VaultError,
+    Verification,
 };
 use crate::proxy::Proxy;
 use serde::Serialize;
@@ -168,7 +169,8 @@ impl Snapshots {
     pub fn manifest_of(&self, name: &SnapshotName) -> Result<Manifest, Error> {
         let declared = self.declared.get();
         let labels = |collection: &str, label: &str| declared.label(collection, label).cloned();
-        Ok(self.vault.manifest(name, &labels)?)
+        let found = self.vault.manifest(name, &labels);
+        Ok(found.map_err(|error| with_labels(error, &declared))?)
     }
 
     /// Returns the labels that point at a snapshot. Blocks.
@@ -413,6 +415,16 @@ impl Drop for ActivePlace {
     fn drop(&mut self) {
         self.room.active().remove(&self.draft);
     }
+}
+
+/// Labels are choices too.
+fn with_labels(error: VaultError, declared: &Declared) -> VaultError {
+    let VaultError::NoSuchSnapshot { name, mut choices } = error else {
+        return error;
+    };
+    let labels = declared.labels_of(&name.collection).into_iter();
+    choices.extend(labels.map(|label| format!("`{}@{label}`", name.collection)));
+    VaultError::NoSuchSnapshot { name, choices }
 }
 
 /// Vectors that an adapter made are no model's: texts embedded beside them would be of another space.
