@@ -264,9 +264,12 @@ mod tests {
         let block = Block::parse(&bytes, shape, 7, 128).unwrap();
         assert_eq!(block.key(1), Some(VectorKey([2; 32])));
         assert!(block.mark(1).is_not_unit());
-        let mut vector = [0.0; 3];
+        let mut vector = [0.0_f32; 3];
         shape.decode(block.row(1).unwrap(), block.mark(1), &mut vector);
-        assert_eq!(vector, [2.0, 0.0, -0.5]);
+        assert_eq!(
+            vector.map(f32::to_bits),
+            [2.0_f32, 0.0, -0.5].map(f32::to_bits)
+        );
         assert_eq!(block.key(2), None);
         assert!(Block::parse(&bytes, shape, 7, 192).is_err());
         assert!(Block::parse(&bytes, shape, 8, 128).is_err());

@@ -11,6 +11,7 @@
 //! removed at the start.
 
 use crate::embeddings::space::VectorKey;
+use crate::embeddings::vault::block::Block;
 use crate::embeddings::vault::precision::Mark;
 use crate::embeddings::vault::segment::{Found, HEADER_BYTES, Segment, Walk};
 use crate::embeddings::vault::{Precision, VaultError};
@@ -302,13 +303,7 @@ impl Index {
         while let Some(found) = walk.next()? {
             match found {
                 Found::Block { offset, block } => {
-                    for row in 0..block.rows {
-                        let place =
-                            Place::new(segment.number, offset, block.rows, row, block.mark(row));
-                        if let (Some(key), Some(place)) = (block.key(row), place) {
-                            changes.push(placed(&key, segment.shape.precision, place));
-                        }
-                    }
+                    changes.extend(placed_rows(segment, offset, &block));
                 }
                 Found::Damage { offset, problem } => {
                     tracing::error!(path = %segment.path.display(), offset, problem,
@@ -331,6 +326,16 @@ impl Index {
         }
         Ok(())
     }
+}
+
+/// Returns the changes that say where the rows of a block stand.
+fn placed_rows(segment: &Segment, offset: u64, block: &Block<'_>) -> Vec<TableChange> {
+    let rows = (0..block.rows).filter_map(|row| {
+        let mark = block.mark(row);
+        let place = Place::new(segment.number, offset, block.rows, row, mark)?;
+        Some(placed(&block.key(row)?, segment.shape.precision, place))
+    });
+    rows.collect()
 }
 
 fn cut(segment: &Segment, offset: u64) -> Result<(), VaultError> {

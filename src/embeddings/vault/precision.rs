@@ -132,14 +132,11 @@ impl Precision {
             }
             Self::Binary => {
                 let value = unit_value(into.len());
-                for (place, bits) in into.chunks_mut(8).zip(row) {
-                    for (place, shift) in place.iter_mut().zip((0..8).rev()) {
-                        *place = if (bits >> shift) & 1 == 1 {
-                            value
-                        } else {
-                            -value
-                        };
-                    }
+                let bits = row
+                    .iter()
+                    .flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1));
+                for (place, bit) in into.iter_mut().zip(bits) {
+                    *place = if bit == 1 { value } else { -value };
                 }
             }
         }

@@ -15,6 +15,9 @@ use std::collections::{BTreeMap, HashMap};
 /// A vector that came again: its key, how far it is at least from the one that is kept.
 type Again = (VectorKey, f32);
 
+/// The numbers of vectors that are new, and of those that came again with where the first ones are.
+type SortedOut = (Vec<usize>, Vec<(usize, First)>);
+
 /// Where a vector that came again has its first one.
 enum First {
     /// In a segment.
@@ -77,7 +80,7 @@ impl Opened {
         &self,
         precision: Precision,
         rows: &[(VectorKey, &[f32])],
-    ) -> Result<(Vec<usize>, Vec<(usize, First)>), VaultError> {
+    ) -> Result<SortedOut, VaultError> {
         let mut here: HashMap<VectorKey, usize> = HashMap::with_capacity(rows.len());
         let (mut new, mut known) = (Vec::new(), Vec::new());
         for (number, (key, _)) in rows.iter().enumerate() {

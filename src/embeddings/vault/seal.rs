@@ -62,12 +62,22 @@ pub(super) fn seal(
         });
     }
     let number = catalogue.newest(&draft.collection)?.saturating_add(1);
-    let manifest = Manifest {
+    let manifest = manifest(draft, &content, number, counts(draft, &places));
+    catalogue.write(&manifest)?;
+    Ok(Sealed {
+        manifest,
+        is_new: true,
+    })
+}
+
+fn manifest(draft: &NewSnapshot, content: &Content<'_>, number: u32, counts: Counts) -> Manifest {
+    Manifest {
         format: MANIFEST_FORMAT,
         collection: draft.collection.clone(),
         number,
-        id,
+        id: content.id(),
         space: draft.space.clone(),
+        space_id: draft.space.id(),
         pipeline_id: draft.pipeline_id.clone(),
         pipeline: draft.pipeline.clone(),
         parent: draft.parent.clone(),
@@ -79,7 +89,7 @@ pub(super) fn seal(
         created: draft.created,
         made_by: concat!("promptgate ", env!("CARGO_PKG_VERSION")).to_owned(),
         source: draft.source.clone(),
-        counts: counts(draft, &places),
+        counts,
         spent: draft.spent,
         model_returned: draft.model_returned.clone(),
         noise: None,
@@ -87,13 +97,7 @@ pub(super) fn seal(
         renewed: content.renewed,
         items_left_hash: None,
         redacted: Vec::new(),
-        space_id: space_id.clone(),
-    };
-    catalogue.write(&manifest)?;
-    Ok(Sealed {
-        manifest,
-        is_new: true,
-    })
+    }
 }
 
 fn check(draft: &NewSnapshot) -> Result<(), VaultError> {

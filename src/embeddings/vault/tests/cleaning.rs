@@ -250,7 +250,7 @@ fn a_kill_at_any_step_of_a_deletion_is_made_good_at_the_next_start() {
     let vault = &home.vault;
     let erasing = home.path("embeddings/erasing.json");
     let catalogue = Catalogue::new(&home.path("embeddings"));
-    let erasure = Erasure::plan(&catalogue, &[id.clone()], "secret", NOW).unwrap();
+    let erasure = Erasure::plan(&catalogue, std::slice::from_ref(&id), "secret", NOW).unwrap();
     erasure.write(&erasing).unwrap();
     let mut states = vec![home.copy()];
     erasure.redact(&catalogue).unwrap();
@@ -308,7 +308,7 @@ fn what_must_go_goes_from_a_damaged_segment_too() {
     fs::write(&file, &bytes).unwrap();
     let deleted = home
         .vault
-        .delete_item(&[id.clone()], "secret", NOW)
+        .delete_item(std::slice::from_ref(&id), "secret", NOW)
         .unwrap();
     assert_eq!(deleted.vectors, 1);
     assert!(!is_anywhere(&home, "secret"));

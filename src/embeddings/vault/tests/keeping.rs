@@ -183,17 +183,16 @@ fn readers_go_on_while_vectors_are_appended() {
     let texts: Vec<&str> = names.iter().map(String::as_str).collect();
     let (first, rest) = texts.split_at(20);
     home.put(Precision::F16, first);
+    let read_first = || {
+        let keys: Vec<VectorKey> = first.iter().map(|text| key(text)).collect();
+        let vectors = home.vault.vectors(&keys).unwrap();
+        for (found, text) in vectors.iter().zip(first) {
+            near(found.as_deref().unwrap(), &vector(text));
+        }
+    };
     std::thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| {
-                for _ in 0..20 {
-                    let keys: Vec<VectorKey> = first.iter().map(|text| key(text)).collect();
-                    let vectors = home.vault.vectors(&keys).unwrap();
-                    for (found, text) in vectors.iter().zip(first) {
-                        near(found.as_deref().unwrap(), &vector(text));
-                    }
-                }
-            });
+            scope.spawn(|| (0..20).for_each(|_| read_first()));
         }
         for texts in rest.chunks(7) {
             home.put(Precision::F16, texts);

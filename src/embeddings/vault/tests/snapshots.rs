@@ -108,7 +108,7 @@ fn names_lead_to_one_snapshot_or_to_an_error_with_choices() {
     assert_eq!(find(&home, "docs@latest").unwrap(), second);
     assert_eq!(find(&home, "docs@v2").unwrap(), second);
     assert_eq!(find(&home, "faq").unwrap().name(), "faq@1");
-    let prefix = &second.id.0[..12];
+    let prefix = second.id.0.get(..12).unwrap();
     assert_eq!(find(&home, &format!("docs@{prefix}")).unwrap(), second);
     for name in ["docs@3", "docs@staging", "none"] {
         assert_eq!(find(&home, name).unwrap_err().kind(), "snapshot_not_found");
