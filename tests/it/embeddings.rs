@@ -133,6 +133,12 @@ async fn a_corpus_becomes_a_snapshot_and_each_request_is_a_record() {
         "{planned:?}"
     );
     assert_eq!(provider.journal().len(), 0, "a plan costs nothing");
+    let list = gateway.run(&["embeddings", "snapshot", "list"]).await;
+    assert_eq!(
+        stderr(&list),
+        "there are no snapshots\n",
+        "and leaves nothing"
+    );
 
     let made = gateway.run_json(&create(&["--batch-texts", "10"])).await;
     let snapshot = &made["snapshot"];
