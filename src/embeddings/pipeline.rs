@@ -258,7 +258,7 @@ mod tests {
         // Golden: another value means that vectors of old pipelines are not found again.
         assert_eq!(
             Pipeline::default().id().short(),
-            "pipe-d8eb7c0d4ab2",
+            "pipe-6b111117f12b",
             "the canonical form changed"
         );
         let json = serde_json::to_string(&words).unwrap();

@@ -37,8 +37,8 @@ pub use stream::RecordedStream;
 pub use upstreams::{CurrentUpstreams, Upstreams};
 
 use crate::domain::{
-    BodyFormat, CallState, Caller, Cost, Durability, EmbeddingStamp, PromptReference, PromptStamp,
-    ReleaseDecision, TokenUsage,
+    BodyFormat, CallState, Caller, Cost, Durability, EmbeddingStamp, Operation, PromptReference,
+    PromptStamp, ReleaseDecision, TokenUsage,
 };
 use crate::prompts::{Prompts, Released, StickyKeys};
 use crate::proxy::attempts::{Reply, Sending, Success};
@@ -265,11 +265,13 @@ impl Proxy {
                     status: Some(200),
                     output_text: whole_text(&facts, &body),
                     facts: Some(*facts),
-                    output_format: BodyFormat::Json,
                     bytes_sent: u64::try_from(body.len()).unwrap_or(u64::MAX),
-                    output: body.clone(),
                     ..Ending::bare(CallState::Ok)
                 };
+                // Vectors are the caller's, large, and can be computed again.
+                if call.operation == Operation::Chat {
+                    (ending.output_format, ending.output) = (BodyFormat::Json, body.clone());
+                }
                 let warning = match form {
                     Form::Good => None,
                     Form::Doubtful(warning) => Some(warning),

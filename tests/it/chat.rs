@@ -266,6 +266,7 @@ async fn embeddings_pass_through_and_are_recorded() {
     let record = gateway.record(response.call_id()).await;
     assert_eq!(record["intent"]["operation"], "embeddings");
     assert_eq!(record["outcome"]["usage_reported"]["prompt_tokens"], 3);
+    assert_eq!(record["output"], json!(null), "vectors are not kept");
 }
 
 #[tokio::test]

@@ -39,7 +39,6 @@ const PART_BYTES: usize = 4 << 20;
 const PART_TEXTS: usize = 5_000;
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct CreateArguments {
     /// The collection: `docs`, `support/faq`.
     collection: String,
@@ -307,15 +306,15 @@ async fn make(admin: &Admin, arguments: &CreateArguments) -> Result<Made, Failur
     if at(&begun, "is_active") == true {
         output::say("it is being made already; this shows how far it is\n");
     } else if let Some(path) = &arguments.from {
-        let sources = corpus::open(path, &arguments.corpus()).map_err(unreadable)?;
+        let sources =
+            corpus::open(path, &arguments.corpus()).map_err(|error| unreadable(&error))?;
         send(admin, id, sources, &mut line).await?;
     }
     follow(admin, id, &json!(arguments.options()), line).await
 }
 
-fn unreadable(error: CorpusError) -> Failure {
-    let hint = error.hint.clone();
-    Failure::new(error.to_string()).with_hint(hint)
+fn unreadable(error: &CorpusError) -> Failure {
+    Failure::new(error.to_string()).with_hint(error.hint.clone())
 }
 
 /// Sends the corpus in parts.
@@ -331,7 +330,7 @@ async fn send(
         let (mut part, mut bytes) = (Vec::new(), 0);
         while bytes < PART_BYTES && part.len() < PART_TEXTS {
             let Some(source) = sources.next() else { break };
-            let source = source.map_err(unreadable)?;
+            let source = source.map_err(|error| unreadable(&error))?;
             bytes += source.text.len();
             part.push(source);
         }

@@ -175,9 +175,15 @@ fn facts(manifest: &Value) -> [(&'static str, String); 9] {
         }
     }
     let spent = at(manifest, "spent");
+    let requests = at(spent, "requests");
+    let word = if *requests == 1 {
+        "request"
+    } else {
+        "requests"
+    };
     let asked = format!(
-        "{} requests, {} tokens, {}",
-        number(at(spent, "requests")),
+        "{} {word}, {} tokens, {}",
+        number(requests),
         number(at(spent, "tokens")),
         cost(spent)
     );

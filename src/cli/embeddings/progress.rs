@@ -112,6 +112,9 @@ pub(crate) fn plan_in_words(plan: &Plan) -> String {
         thousands(plan.cached),
         thousands(plan.to_send)
     );
+    if let Some(longer) = plan.truncated.filter(|longer| 0 < *longer) {
+        let _ = write!(text, "; {} longer than the model reads", thousands(longer));
+    }
     if plan.to_send == 0 {
         return text;
     }

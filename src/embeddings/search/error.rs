@@ -1,6 +1,8 @@
 //! Why a search cannot be done.
 
 use crate::domain::Blame;
+use std::io;
+use std::path::PathBuf;
 
 /// What can go wrong with a search.
 #[derive(Debug, thiserror::Error)]
@@ -13,9 +15,35 @@ pub enum Error {
         /// How long a row is.
         base: usize,
     },
-    /// A thread of the search stopped in the middle.
-    #[error("a thread of the search stopped in the middle")]
+    /// A thread of the search, or the making of an index, stopped in the middle.
+    #[error("the search, or the making of its index, stopped in the middle")]
     Stopped,
+    /// The file of an index cannot be read or written.
+    #[error("the index `{}` cannot be read or written: {source}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file of an index is not what was written.
+    #[error("the index `{}` is damaged: {what}", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The index is one of other rows.
+    #[error("the index `{}` is not one of `{wanted}`, but of `{found}`", path.display())]
+    OtherRows {
+        /// Which file.
+        path: PathBuf,
+        /// The snapshot that is searched.
+        wanted: String,
+        /// The snapshot the index is of.
+        found: String,
+    },
 }
 
 impl Error {
@@ -24,7 +52,8 @@ impl Error {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Dimensions { .. } => "embedding_dimensions_mismatch",
-            Self::Stopped => "internal_error",
+            Self::Stopped | Self::File { .. } => "internal_error",
+            Self::Damaged { .. } | Self::OtherRows { .. } => "embedding_index_unusable",
         }
     }
 
@@ -33,7 +62,9 @@ impl Error {
     pub const fn blame(&self) -> Blame {
         match self {
             Self::Dimensions { .. } => Blame::Client,
-            Self::Stopped => Blame::Gateway,
+            Self::Stopped | Self::File { .. } | Self::Damaged { .. } | Self::OtherRows { .. } => {
+                Blame::Gateway
+            }
         }
     }
 
@@ -44,7 +75,10 @@ impl Error {
             Self::Dimensions { .. } => {
                 Some("embed the query with the space of the snapshot it is for".to_owned())
             }
-            Self::Stopped => None,
+            Self::Damaged { .. } | Self::OtherRows { .. } => {
+                Some("delete the file: an index can always be made anew".to_owned())
+            }
+            Self::Stopped | Self::File { .. } => None,
         }
     }
 }

@@ -454,6 +454,7 @@ fn offer(top: &mut Top, scan: &Scan<'_>, query: usize, neighbour: Neighbour) {
 mod tests {
     use super::{FEW, Found, nearest, scan};
     use crate::embeddings::search::dot::{Length, score};
+    use crate::embeddings::search::samples::clustered;
     use crate::embeddings::search::{Metric, Neighbour, Scan};
     use crate::embeddings::{Error, Matrix, Rows};
     use proptest::prelude::*;
@@ -545,23 +546,6 @@ mod tests {
                 prop_assert_eq!(&nearest(&filed, &queries, &asked).unwrap(), &expected);
             }
         }
-    }
-
-    /// Unit vectors around a few centres, from a small generator of its own.
-    fn clustered(count: usize, width: usize, seed: u64) -> Matrix {
-        let mut state = seed;
-        let mut next = move || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            f32::from(u16::try_from(state >> 48).unwrap()) / 32_768.0 - 1.0
-        };
-        let centres: Vec<f32> = (0..8 * width).map(|_| next()).collect();
-        let values = (0..count * width).map(|place| {
-            let (row, column) = (place / width, place % width);
-            centres[row % 8 * width + column] + 0.3 * next()
-        });
-        Matrix::new(width, values.collect()).unwrap()
     }
 
     #[test]

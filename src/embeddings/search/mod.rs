@@ -5,13 +5,24 @@
 //! the size of blocks or the machine: products of matrices only find candidates, and every candidate is
 //! scored again by the one loop in [`dot`].
 
+pub mod codes;
 pub mod dot;
+pub mod dump;
 pub mod error;
 pub mod exact;
+mod graph;
+pub mod index;
+#[cfg(test)]
+mod samples;
+pub mod searcher;
 mod top;
 
+pub use codes::{Codes, Kind};
+pub use dump::Identity;
 pub use error::Error;
 pub use exact::{Found, nearest, scan};
+pub use index::{Built, Index, Recall, Settings};
+pub use searcher::{Answer, Chosen, Searcher, Why};
 
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -50,6 +61,35 @@ impl Neighbour {
 
 /// Says of a query and a row, by their numbers, whether the row may not be an answer to the query.
 pub type Skip<'a> = &'a (dyn Fn(usize, usize) -> bool + Sync);
+
+/// Which rows may be found.
+#[derive(Clone, Copy)]
+pub enum Keep<'a> {
+    /// These, in ascending order.
+    Rows(&'a [usize]),
+    /// Those of which this is true.
+    If(&'a (dyn Fn(usize) -> bool + Sync)),
+}
+
+impl Keep<'_> {
+    /// Returns whether a row may be found.
+    #[must_use]
+    pub fn has(&self, row: usize) -> bool {
+        match self {
+            Self::Rows(rows) => rows.binary_search(&row).is_ok(),
+            Self::If(is_kept) => is_kept(row),
+        }
+    }
+}
+
+impl fmt::Debug for Keep<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rows(rows) => formatter.debug_tuple("Rows").field(&rows.len()).finish(),
+            Self::If(_) => formatter.write_str("If"),
+        }
+    }
+}
 
 /// How to search.
 #[derive(Clone, Copy)]

@@ -9,33 +9,33 @@ const ROOM: usize = 1_024;
 
 /// A neighbour among neighbours: greater is worse.
 #[derive(Debug, Clone, Copy)]
-struct Worse(Neighbour);
+pub(super) struct Ranked(pub(super) Neighbour);
 
-impl Ord for Worse {
+impl Ord for Ranked {
     fn cmp(&self, other: &Self) -> Ordering {
         self.0.rank(&other.0)
     }
 }
 
-impl PartialOrd for Worse {
+impl PartialOrd for Ranked {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Worse {
+impl PartialEq for Ranked {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Worse {}
+impl Eq for Ranked {}
 
 /// The nearest `k` of what was offered. Which they are does not depend on the order of offers.
 #[derive(Debug, Clone)]
 pub(super) struct Top {
     k: usize,
-    heap: BinaryHeap<Worse>,
+    heap: BinaryHeap<Ranked>,
 }
 
 impl Top {
@@ -49,21 +49,21 @@ impl Top {
     /// Returns the score that must at least be reached; `None` while there is room.
     pub(super) fn floor(&self) -> Option<f32> {
         let worst = self.heap.peek().filter(|_| self.heap.len() >= self.k);
-        worst.map(|Worse(neighbour)| neighbour.score)
+        worst.map(|Ranked(neighbour)| neighbour.score)
     }
 
     pub(super) fn offer(&mut self, neighbour: Neighbour) {
         if self.heap.len() < self.k {
-            self.heap.push(Worse(neighbour));
+            self.heap.push(Ranked(neighbour));
         } else if let Some(mut worst) = self.heap.peek_mut()
             && neighbour.rank(&worst.0) == Ordering::Less
         {
-            *worst = Worse(neighbour);
+            *worst = Ranked(neighbour);
         }
     }
 
     pub(super) fn merge(&mut self, other: Self) {
-        for Worse(neighbour) in other.heap {
+        for Ranked(neighbour) in other.heap {
             self.offer(neighbour);
         }
     }
@@ -71,6 +71,6 @@ impl Top {
     /// Returns them, the nearest first.
     pub(super) fn into_sorted(self) -> Vec<Neighbour> {
         let sorted = self.heap.into_sorted_vec().into_iter();
-        sorted.map(|Worse(neighbour)| neighbour).collect()
+        sorted.map(|Ranked(neighbour)| neighbour).collect()
     }
 }

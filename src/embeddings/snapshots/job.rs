@@ -126,6 +126,7 @@ impl Job {
             progress.total = plan.to_send;
         });
         if self.options.dry_run {
+            self.remove_draft().await?;
             return Ok(Made {
                 snapshot: None,
                 is_new: false,
@@ -140,13 +141,17 @@ impl Job {
         let models = self.embed(&prepared).await?;
         let (manifest, is_new) = self.seal(prepared, models).await?;
         let manifest = self.noise(manifest).await?;
-        let (room, id) = (Arc::clone(&self.room), self.head.id.clone());
-        blocking(move || room.drafts.remove(&id)).await?;
+        self.remove_draft().await?;
         Ok(Made {
             snapshot: Some(manifest),
             is_new,
             plan,
         })
+    }
+
+    async fn remove_draft(&self) -> Result<(), Error> {
+        let (room, id) = (Arc::clone(&self.room), self.head.id.clone());
+        blocking(move || room.drafts.remove(&id)).await
     }
 
     fn stage(&self, stage: Stage) {

@@ -78,14 +78,19 @@ pub(crate) fn longest_text(model: &str) -> Option<LongestText> {
             (8_191, true)
         }
         "mistral-embed" | "codestral-embed" => (8_192, true),
-        "gemini-embedding-001" | "text-embedding-004" | "text-embedding-005" => (2_048, false),
-        "embed-english-v3.0" | "embed-multilingual-v3.0" => (512, false),
-        "all-minilm" | "all-MiniLM-L6-v2" => (256, false),
-        "mxbai-embed-large" | "bge-large-en-v1.5" | "e5-large-v2" | "multilingual-e5-large" => {
-            (512, false)
-        }
-        "nomic-embed-text" | "nomic-embed-text-v1.5" => (2_048, false),
         "bge-m3" => (8_192, false),
+        "gemini-embedding-001"
+        | "text-embedding-004"
+        | "text-embedding-005"
+        | "nomic-embed-text"
+        | "nomic-embed-text-v1.5" => (2_048, false),
+        "embed-english-v3.0"
+        | "embed-multilingual-v3.0"
+        | "mxbai-embed-large"
+        | "bge-large-en-v1.5"
+        | "e5-large-v2"
+        | "multilingual-e5-large" => (512, false),
+        "all-minilm" | "all-MiniLM-L6-v2" => (256, false),
         _ => return None,
     };
     Some(LongestText { tokens, is_refused })

@@ -3,7 +3,7 @@
 use crate::embeddings::ask::Asker;
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::search::{Scan, nearest};
-use crate::embeddings::snapshots::{Error, Snapshots, blocking};
+use crate::embeddings::snapshots::{Error, Snapshots, blocking, check_native};
 use crate::embeddings::space::{SettingChange, Side, Space};
 use crate::embeddings::vault::Manifest;
 use crate::{domain::Cost, embeddings};
@@ -115,6 +115,7 @@ impl Snapshots {
                 None,
             ));
         };
+        check_native(manifest)?;
         let asker = Asker::new(
             Arc::clone(&self.proxy),
             manifest.space.clone(),

@@ -31,7 +31,8 @@ use crate::embeddings::snapshots::job::Job;
 use crate::embeddings::snapshots::named::Named;
 use crate::embeddings::space::VectorKey;
 use crate::embeddings::vault::{
-    Collected, Collecting, Deleted, Manifest, SnapshotDiff, TextStorage, Vault, Verification,
+    Collected, Collecting, Deleted, Manifest, SnapshotDiff, TextStorage, Vault, VaultError,
+    Verification,
 };
 use crate::proxy::Proxy;
 use serde::Serialize;
@@ -170,7 +171,8 @@ impl Snapshots {
     pub fn manifest_of(&self, name: &SnapshotName) -> Result<Manifest, Error> {
         let declared = self.declared.get();
         let labels = |collection: &str, label: &str| declared.label(collection, label).cloned();
-        Ok(self.vault.manifest(name, &labels)?)
+        let found = self.vault.manifest(name, &labels);
+        Ok(found.map_err(|error| with_labels(error, &declared))?)
     }
 
     /// Returns the labels that point at a snapshot. Blocks.
@@ -205,11 +207,7 @@ impl Snapshots {
         let before = onto.as_ref().or(newest.as_ref());
         let mut space = wish::space(wish, &declared, before)?;
         let pipeline = wish::pipeline(wish, &declared, before)?;
-        self.way(&space.model, self.clock.now())?;
-        let upstreams = self.proxy.upstreams.get();
-        if let Some((provider, model)) = upstreams.routes.owner(&space.model) {
-            space.model = format!("{provider}/{model}");
-        }
+        space.model = self.way(&space.model, self.clock.now())?.model;
         if let Some(onto) = &onto {
             check_same(onto, &space, &pipeline)?;
         }
@@ -419,6 +417,26 @@ impl Drop for ActivePlace {
     fn drop(&mut self) {
         self.room.active().remove(&self.draft);
     }
+}
+
+/// Labels are choices too.
+fn with_labels(error: VaultError, declared: &Declared) -> VaultError {
+    let VaultError::NoSuchSnapshot { name, mut choices } = error else {
+        return error;
+    };
+    let labels = declared.labels_of(&name.collection).into_iter();
+    choices.extend(labels.map(|label| format!("`{}@{label}`", name.collection)));
+    VaultError::NoSuchSnapshot { name, choices }
+}
+
+/// Vectors that an adapter made are no model's: texts embedded beside them would be of another space.
+fn check_native(manifest: &Manifest) -> Result<(), Error> {
+    if manifest.space.adapter.is_none() {
+        return Ok(());
+    }
+    let problem = "has vectors that an adapter made, and no model makes such";
+    let hint = "name the snapshot that the adapter leads to, or the one it comes from";
+    Err(Error::invalid(&manifest.name(), problem, Some(hint)))
 }
 
 /// Items of two spaces, or cut in two ways, are not put into one snapshot.

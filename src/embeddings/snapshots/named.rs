@@ -4,7 +4,7 @@
 use crate::domain::{Caller, EmbeddingStamp};
 use crate::embeddings::ask::shaping;
 use crate::embeddings::name::{Selector, SnapshotName};
-use crate::embeddings::snapshots::{Error, Snapshots, blocking};
+use crate::embeddings::snapshots::{Error, Snapshots, blocking, check_native};
 use crate::embeddings::space::{Side, Space};
 use crate::proxy::{Answer, Arrival, Failure, Under};
 use crate::wire::json::{as_str, to_json};
@@ -85,6 +85,7 @@ impl Snapshots {
         let (room, asked) = (Arc::clone(self), name.clone());
         let named = blocking(move || {
             let manifest = room.manifest_of(&asked)?;
+            check_native(&manifest)?;
             let label = match &asked.selector {
                 Some(Selector::Label(label)) => Some(label.clone()),
                 Some(_) => None,

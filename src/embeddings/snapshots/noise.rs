@@ -4,7 +4,7 @@ use crate::embeddings::ask::Asker;
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::search::{Neighbour, Scan, nearest};
 use crate::embeddings::snapshots::plan::count;
-use crate::embeddings::snapshots::{Error, Snapshots, blocking};
+use crate::embeddings::snapshots::{Error, Snapshots, blocking, check_native};
 use crate::embeddings::space::{Side, VectorKey};
 use crate::embeddings::vault::{Manifest, NoiseFloor, Snapshot};
 use rand::seq::index;
@@ -33,6 +33,7 @@ impl Snapshots {
         manifest: &Manifest,
         texts: usize,
     ) -> Result<Manifest, Error> {
+        check_native(manifest)?;
         let (room, of) = (Arc::clone(self), manifest.clone());
         let (snapshot, drawn) = blocking(move || {
             let snapshot = room.vault.open_snapshot(&of.id)?;
@@ -56,7 +57,7 @@ impl Snapshots {
             let put = room
                 .vault
                 .put(&of.space_id, snapshot.dimensions(), of.precision, &rows)?;
-            let (overlap, top_1) = stays(&snapshot, &drawn.rows, again)?;
+            let (overlap, top_1) = stays(&snapshot, &drawn.rows, &again)?;
             let noise = NoiseFloor {
                 texts: count(drawn.rows.len()),
                 overlap,
@@ -98,7 +99,7 @@ fn draw(snapshot: &Snapshot, manifest: &Manifest, texts: usize) -> Result<Drawn,
 }
 
 /// Returns the mean share of the nearest rows that stays, and the share of texts whose nearest stays.
-fn stays(snapshot: &Snapshot, rows: &[usize], again: Vec<Vec<f32>>) -> Result<(f64, f64), Error> {
+fn stays(snapshot: &Snapshot, rows: &[usize], again: &[Vec<f32>]) -> Result<(f64, f64), Error> {
     let dimensions = snapshot.dimensions();
     let mut kept = vec![0.0; rows.len() * dimensions];
     for (row, into) in rows.iter().zip(kept.chunks_mut(dimensions.max(1))) {

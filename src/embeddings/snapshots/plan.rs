@@ -62,6 +62,9 @@ pub(super) struct Prepared {
 
 /// How the model of a space is asked.
 pub(super) struct Way {
+    /// The model with the provider that it is asked of: what is simulated today is another space than what
+    /// its owner answers tomorrow.
+    pub(super) model: String,
     /// Under which name limits know the provider.
     pub(super) kind: String,
     /// What its tokens cost.
@@ -76,6 +79,7 @@ impl Snapshots {
         let first = planned.map_err(Box::new)?.first;
         let kind = upstreams.price_lists.get(&first.provider).copied();
         Ok(Way {
+            model: format!("{}/{}", first.provider, first.model),
             kind: kind.unwrap_or(&first.provider).to_owned(),
             price: upstreams.price(&first, &first.model, at),
         })

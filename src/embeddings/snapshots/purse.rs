@@ -69,7 +69,7 @@ impl Purse {
     /// `None`: it depends on requests under way.
     fn try_reserve(&self, reckoned: u64) -> Option<Result<Reservation<'_>, Exceeded>> {
         let mut state = self.lock();
-        let above = reckoned.saturating_mul(state.above) / 1_000;
+        let above = reckoned.saturating_mul(state.above).div_ceil(1_000);
         let held = reckoned.saturating_add(above);
         let free = self.limit.map_or(u64::MAX, |limit| {
             limit.saturating_sub(state.spent.saturating_add(state.reserved))

@@ -96,12 +96,6 @@ fn models(catalogue: &Catalogue, caller: &Caller, embeddings: Vec<String>) -> Ve
             })
         })
     });
-    let simulated = std::iter::once(json!({
-        "id": "simulated/echo",
-        "object": "model",
-        "created": started,
-        "owned_by": "promptgate",
-    }));
     let may_use = |model: &Value| {
         model.get("id").and_then(Value::as_str).is_some_and(|id| {
             id.starts_with("prompt:")
@@ -114,7 +108,17 @@ fn models(catalogue: &Catalogue, caller: &Caller, embeddings: Vec<String>) -> Ve
     prompts
         .chain(embeddings)
         .chain(priced)
-        .chain(simulated)
+        .chain(std::iter::once(simulated(started)))
         .filter(may_use)
         .collect()
+}
+
+/// The model that is always there.
+fn simulated(started: i64) -> Value {
+    json!({
+        "id": "simulated/echo",
+        "object": "model",
+        "created": started,
+        "owned_by": "promptgate",
+    })
 }
