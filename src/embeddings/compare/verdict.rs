@@ -168,14 +168,8 @@ impl Ground<'_> {
             return Vec::new();
         };
         let Interval { low, high } = figure.estimate.interval;
-        let p_value = figure.p_value.unwrap_or(1.0);
-        let is_sure = p_value < ALPHA;
-        let shown = format!(
-            "nDCG@{} changes by {:+.4} {}, p = {p_value:.4} (Holm)",
-            self.k,
-            figure.estimate.value,
-            range(figure.estimate.interval)
-        );
+        let is_sure = figure.p_value.unwrap_or(1.0) < ALPHA;
+        let shown = self.shown(figure);
         let sides = figure.sides;
         let sides = sides.map_or(String::new(), |[a, b]| format!(" ({a:.3} to {b:.3})"));
         if high < 0.0 && is_sure {
@@ -226,6 +220,17 @@ impl Ground<'_> {
             found.push(self.undecided(figure, &shown));
         }
         found
+    }
+
+    /// The change of nDCG in words.
+    fn shown(&self, figure: &Figure) -> String {
+        format!(
+            "nDCG@{} changes by {:+.4} {}, p = {:.4} (Holm)",
+            self.k,
+            figure.estimate.value,
+            range(figure.estimate.interval),
+            figure.p_value.unwrap_or(1.0)
+        )
     }
 
     /// Neither sign nor sameness is shown; more queries would show one.

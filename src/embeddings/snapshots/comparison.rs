@@ -365,9 +365,10 @@ impl Opened {
     }
 
     fn held(&self, side: usize) -> Result<Held<'_>, Error> {
-        let (manifest, snapshot) = (&self.manifests[side % 2], &self.snapshots[side % 2]);
-        let rows = 0..snapshot.len();
         let [a, b] = &self.manifests;
+        let [of_a, of_b] = &self.snapshots;
+        let (manifest, snapshot) = if side == 0 { (a, of_a) } else { (b, of_b) };
+        let rows = 0..snapshot.len();
         let spans: Vec<Option<Span>> = rows.clone().map(|row| snapshot.span(row)).collect();
         let has_spans = spans.iter().any(Option::is_some);
         Ok(Held {
