@@ -208,23 +208,30 @@ pub(crate) fn pipeline(
 #[cfg(test)]
 mod tests {
     use super::{SnapshotWish, SpaceWish, pipeline, space};
-    use crate::embeddings::declared::read;
+    use crate::embeddings::declared::{Declared, read};
     use crate::embeddings::pipeline::{Chunker, PipelineWish};
     use serde_json::json;
 
-    #[test]
-    fn what_is_said_wins_over_the_collection() {
+    fn declared() -> Declared {
         let declared = read(&json!({
             "spaces": {"small": {"model": "openai/s", "dimensions": 512}},
             "pipelines": {"p": {"chunker": "words", "size": 9}},
             "collections": {"docs": {"space": "small", "pipeline": "p"}},
         }));
-        let declared = declared.unwrap();
-        let wish = |space: SpaceWish| SnapshotWish {
+        declared.unwrap()
+    }
+
+    fn wish(space: SpaceWish) -> SnapshotWish {
+        SnapshotWish {
             collection: "docs".to_owned(),
             space,
             ..SnapshotWish::default()
-        };
+        }
+    }
+
+    #[test]
+    fn a_space_that_is_said_wins_over_the_collection() {
+        let declared = declared();
         let of = |said| space(&wish(said), &declared, None);
         assert_eq!(of(SpaceWish::default()).unwrap().dimensions, Some(512));
         let smaller = SpaceWish {
@@ -257,7 +264,11 @@ mod tests {
             ..SpaceWish::default()
         };
         assert!(of(too_long).is_err());
+    }
 
+    #[test]
+    fn a_pipeline_that_is_said_wins_over_the_collection() {
+        let declared = declared();
         let cut = pipeline(&wish(SpaceWish::default()), &declared, None).unwrap();
         assert_eq!((cut.chunker, cut.size), (Chunker::Words, 9));
         let said = SnapshotWish {
