@@ -188,10 +188,8 @@ impl Codes {
                 if start >= self.lengths.len() {
                     return tops;
                 }
-                for (number, (query, top)) in coded.iter().zip(&mut tops).enumerate() {
-                    if query.length > 0.0 {
-                        self.compare(start, (number, query), scan, top);
-                    }
+                for (query, top) in coded.iter().enumerate().zip(&mut tops) {
+                    self.compare(start, query, scan, top);
                 }
             }
         };
@@ -216,6 +214,9 @@ impl Codes {
     /// Compares the codes of a block with that of a query.
     fn compare(&self, start: usize, query: (usize, &Code), scan: &Scan<'_>, top: &mut Top) {
         let (number, query) = query;
+        if query.length <= 0.0 {
+            return;
+        }
         let end = (start + BLOCK).min(self.lengths.len());
         for row in start..end {
             let length = self.lengths.get(row).copied().unwrap_or_default();
@@ -286,18 +287,15 @@ impl Codes {
     clippy::cast_precision_loss,
     reason = "the last of eight digits, in a pass that is checked"
 )]
+#[inline(never)]
 fn products(left: &[i8], right: &[i8]) -> f32 {
-    let mut sums = [0_i32; LANES];
+    let product = |(left, right): (&i8, &i8)| i32::from(*left) * i32::from(*right);
     let (lefts, left_rest) = left.as_chunks::<LANES>();
     let (rights, right_rest) = right.as_chunks::<LANES>();
-    for (left, right) in lefts.iter().zip(rights) {
-        for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
-            *sum += i32::from(i16::from(*left) * i16::from(*right));
-        }
-    }
-    let rest = left_rest.iter().zip(right_rest);
-    let rest = rest.map(|(left, right)| i32::from(*left) * i32::from(*right));
-    (sums.iter().sum::<i32>() + rest.sum::<i32>()) as f32
+    let wholes = lefts.iter().zip(rights);
+    let wholes = wholes.map(|(left, right)| left.iter().zip(right).map(product).sum::<i32>());
+    let rest = left_rest.iter().zip(right_rest).map(product);
+    (wholes.sum::<i32>() + rest.sum::<i32>()) as f32
 }
 
 /// Returns in how many bits words differ.

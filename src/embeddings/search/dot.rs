@@ -1,64 +1,86 @@
-//! The arithmetic every score is made of: sums in sixteen lanes, in one order, on every machine.
+//! The arithmetic every score is made of: sums in 32 lanes, in one order, on every machine.
 //!
 //! A compiler may not reorder sums of floats, so a plain loop is a chain of additions, one at a time.
-//! With sixteen sums that do not wait for one another it becomes vector code, and since the lanes are
-//! fixed here and nothing is fused, every machine adds the same numbers in the same order.
+//! With 32 sums that do not wait for one another it becomes vector code, and since the lanes are fixed
+//! here and nothing is fused, every machine adds the same numbers in the same order. The loops are written
+//! so that the sums stay in registers: what is left of a row is added elsewhere, from a copy of them.
 
 use crate::embeddings::search::Metric;
 
 /// How many sums run beside one another.
-const LANES: usize = 16;
+const LANES: usize = 32;
 /// Squares below this have lost digits; the length is then taken in doubles.
 const SMALL_SQUARE: f32 = 1e-30;
 
 /// Returns the product of two vectors of the same length.
 #[must_use]
+#[inline(never)]
 pub fn dot(left: &[f32], right: &[f32]) -> f32 {
-    let mut sums = [0.0_f32; LANES];
     let (lefts, left_rest) = left.as_chunks::<LANES>();
     let (rights, right_rest) = right.as_chunks::<LANES>();
+    let mut sums = [0.0_f32; LANES];
     for (left, right) in lefts.iter().zip(rights) {
-        for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
-            *sum += left * right;
+        let mut products = [0.0_f32; LANES];
+        for ((product, left), right) in products.iter_mut().zip(left).zip(right) {
+            *product = left * right;
+        }
+        for (sum, product) in sums.iter_mut().zip(&products) {
+            *sum += product;
         }
     }
-    for ((sum, left), right) in sums.iter_mut().zip(left_rest).zip(right_rest) {
-        *sum += left * right;
+    if left_rest.is_empty() {
+        return total(&sums);
     }
-    total(sums)
+    let products = left_rest.iter().zip(right_rest);
+    total_with(&sums, products.map(|(left, right)| left * right))
 }
 
 /// Returns the square of the distance between two vectors of the same length.
 #[must_use]
+#[inline(never)]
 pub fn squared_distance(left: &[f32], right: &[f32]) -> f32 {
-    let mut sums = [0.0_f32; LANES];
     let (lefts, left_rest) = left.as_chunks::<LANES>();
     let (rights, right_rest) = right.as_chunks::<LANES>();
+    let mut sums = [0.0_f32; LANES];
     for (left, right) in lefts.iter().zip(rights) {
-        for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
+        let mut squares = [0.0_f32; LANES];
+        for ((square, left), right) in squares.iter_mut().zip(left).zip(right) {
             let difference = left - right;
-            *sum += difference * difference;
+            *square = difference * difference;
+        }
+        for (sum, square) in sums.iter_mut().zip(&squares) {
+            *sum += square;
         }
     }
-    for ((sum, left), right) in sums.iter_mut().zip(left_rest).zip(right_rest) {
-        let difference = left - right;
-        *sum += difference * difference;
+    if left_rest.is_empty() {
+        return total(&sums);
     }
-    total(sums)
+    let differences = left_rest.iter().zip(right_rest);
+    let differences = differences.map(|(left, right)| left - right);
+    total_with(&sums, differences.map(|difference| difference * difference))
 }
 
-/// Adds the lanes, halves onto halves.
-fn total(mut sums: [f32; LANES]) -> f32 {
-    let mut width = LANES / 2;
-    while width > 0 {
-        let (low, high) = sums.split_at_mut(width);
-        for (low, high) in low.iter_mut().zip(high) {
-            *low += *high;
-        }
-        width /= 2;
+/// Adds what is left of a row to the first lanes, and the lanes.
+#[inline(never)]
+fn total_with(sums: &[f32; LANES], rest: impl Iterator<Item = f32>) -> f32 {
+    let mut sums = *sums;
+    for (sum, value) in sums.iter_mut().zip(rest) {
+        *sum += value;
     }
-    let [sum, ..] = sums;
-    sum
+    total(&sums)
+}
+
+/// Adds the lanes.
+fn total(sums: &[f32; LANES]) -> f32 {
+    let (parts, _) = sums.as_chunks::<8>();
+    let mut eight = [0.0_f32; 8];
+    for part in parts {
+        for (sum, value) in eight.iter_mut().zip(part) {
+            *sum += value;
+        }
+    }
+    let [a, b, c, d, e, f, g, h] = eight;
+    ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
 /// How long a vector is, if it has a direction.
@@ -75,15 +97,20 @@ pub enum Length {
 impl Length {
     /// Returns the length of a vector.
     #[must_use]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a length that fits no f32 becomes infinite, which is looked for"
-    )]
     pub fn of(vector: &[f32]) -> Self {
         let square = dot(vector, vector);
         if square.is_finite() && square > SMALL_SQUARE {
             return Self::Of(square.sqrt());
         }
+        Self::in_doubles(vector)
+    }
+
+    #[cold]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a length that fits no f32 becomes infinite, which is looked for"
+    )]
+    fn in_doubles(vector: &[f32]) -> Self {
         let squares = vector.iter().map(|value| f64::from(*value).powi(2));
         let length = squares.sum::<f64>().sqrt() as f32;
         if !length.is_finite() {
@@ -131,7 +158,7 @@ mod tests {
 
     #[test]
     fn every_value_is_counted_once() {
-        for length in [0_u8, 1, 7, 15, 16, 17, 31, 32, 33, 100] {
+        for length in [0_u8, 1, 7, 31, 32, 33, 63, 64, 65, 100] {
             let ones = vec![1.0; usize::from(length)];
             let numbers: Vec<f32> = (1..=length).map(f32::from).collect();
             let sum = numbers.iter().sum::<f32>();

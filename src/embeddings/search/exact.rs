@@ -250,7 +250,7 @@ impl Work<'_> {
             }
             let values = self.values(first, count, &mut read)?;
             if asked.numbers.len() <= FEW {
-                block.compare(asked, first, values, &mut part);
+                Block::compare(asked, first, values, &mut part);
             } else {
                 block.weigh(asked, values, &mut part);
                 block.multiply(asked, first, values, &mut part);
@@ -292,7 +292,7 @@ struct Block {
 
 impl Block {
     /// Compares a few queries with every row directly.
-    fn compare(&self, asked: &Asked<'_>, first: usize, values: &[f32], part: &mut Part) {
+    fn compare(asked: &Asked<'_>, first: usize, values: &[f32], part: &mut Part) {
         let width = asked.dimensions.max(1);
         for (place, row) in values.chunks_exact(width).enumerate() {
             let Some(length) = part.length(row) else {
@@ -438,6 +438,7 @@ impl Tile<'_> {
 }
 
 /// Returns whether a bound reaches `least`, or is unknown.
+#[inline]
 fn is_above(bound: f32, least: f32) -> bool {
     bound.is_nan() || bound >= least
 }

@@ -51,6 +51,16 @@ impl Vectors {
         }
     }
 
+    /// Reads a value of each row. They are far apart in memory, and asked for together they arrive
+    /// together.
+    fn touch(&self, rows: &[usize]) {
+        let firsts = rows
+            .iter()
+            .map(|row| self.values.get(row * self.dimensions));
+        let all = firsts.flatten().fold(0, |all, value| all ^ value.to_bits());
+        std::hint::black_box(all);
+    }
+
     /// Returns a query as it is scored; `None` when it has no direction.
     pub(super) fn prepare(&self, query: &[f32]) -> Option<Vec<f32>> {
         let unit = dot::unit(query)?;
@@ -156,32 +166,29 @@ impl Graph {
             return Vec::new();
         };
         let start = self.descend(vectors, query);
-        let mut seen = Seen::new(vectors.lengths.len());
-        seen.is_new(start.row);
-        let mut best = Top::new(ef.max(1));
-        if is_wanted(start.row) {
-            best.offer(start);
-        }
-        let mut open = BinaryHeap::from([Reverse(Ranked(start))]);
-        while let Some(Reverse(Ranked(nearest))) = open.pop() {
-            if best.floor().is_some_and(|floor| nearest.score < floor) {
-                break;
-            }
-            for row in lowest.of_place(nearest.row) {
-                let row = *row as usize;
-                if !seen.is_new(row) {
-                    continue;
-                }
-                let neighbour = vectors.near(query, row);
-                if best.floor().is_none_or(|floor| neighbour.score > floor) {
-                    open.push(Reverse(Ranked(neighbour)));
-                    if is_wanted(row) {
-                        best.offer(neighbour);
-                    }
-                }
+        let mut walk = Walk {
+            best: Top::new(ef.max(1)),
+            open: BinaryHeap::new(),
+            seen: vec![0; vectors.lengths.len().div_ceil(64)],
+            is_wanted,
+        };
+        walk.is_new(start.row);
+        walk.visit(start);
+        let mut near = Vec::new();
+        while let Some(here) = walk.next() {
+            let links = lowest.of_place(here.row).iter();
+            near.clear();
+            near.extend(
+                links
+                    .map(|row| *row as usize)
+                    .filter(|row| walk.is_new(*row)),
+            );
+            vectors.touch(&near);
+            for row in &near {
+                walk.visit(vectors.near(query, *row));
             }
         }
-        best.into_sorted()
+        walk.best.into_sorted()
     }
 
     /// Walks downhill through the upper layers.
@@ -202,22 +209,43 @@ impl Graph {
     }
 }
 
-/// Which rows a walk has seen.
-struct Seen(Vec<u64>);
+/// A walk through the lowest layer.
+struct Walk<'a> {
+    best: Top,
+    /// Where it may go on.
+    open: BinaryHeap<Reverse<Ranked>>,
+    /// One bit for each row it has seen.
+    seen: Vec<u64>,
+    is_wanted: &'a dyn Fn(usize) -> bool,
+}
 
-impl Seen {
-    fn new(rows: usize) -> Self {
-        Self(vec![0; rows.div_ceil(64)])
-    }
-
+impl Walk<'_> {
     /// Returns whether a row had not been seen; now it is.
     fn is_new(&mut self, row: usize) -> bool {
-        let Some(word) = self.0.get_mut(row / 64) else {
+        let Some(word) = self.seen.get_mut(row / 64) else {
             return false;
         };
         let bit = 1 << (row % 64);
         let is_new = *word & bit == 0;
         *word |= bit;
         is_new
+    }
+
+    /// Takes up a row that is nearer than the worst of the best.
+    fn visit(&mut self, neighbour: Neighbour) {
+        let floor = self.best.floor();
+        if floor.is_none_or(|floor| neighbour.score > floor) {
+            self.open.push(Reverse(Ranked(neighbour)));
+            if (self.is_wanted)(neighbour.row) {
+                self.best.offer(neighbour);
+            }
+        }
+    }
+
+    /// Returns the nearest row the walk has not gone on from, while that may lead to a better one.
+    fn next(&mut self) -> Option<Neighbour> {
+        let Reverse(Ranked(nearest)) = self.open.pop()?;
+        let is_over = self.best.floor().is_some_and(|floor| nearest.score < floor);
+        (!is_over).then_some(nearest)
     }
 }
