@@ -16,6 +16,7 @@ pub mod item;
 pub mod name;
 pub mod pipeline;
 pub mod ranking;
+mod registers;
 pub mod render;
 pub mod rows;
 pub mod search;

@@ -8,14 +8,13 @@
 //! products is at most `d·u/(1 - d·u)` times the product of the lengths). The few that pass are scored
 //! again by [`score`], and only that counts.
 
+use crate::embeddings::registers::leave_wide_vectors;
 use crate::embeddings::search::dot::{Length, score};
 use crate::embeddings::search::top::Top;
 use crate::embeddings::search::{Error, Metric, Neighbour, Scan};
 use crate::embeddings::{self, Matrix, Rows};
 use faer::linalg::matmul::matmul;
-use faer::traits::ComplexField;
 use faer::{Accum, MatMut, MatRef, Par};
-use std::hint::black_box;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -437,20 +436,6 @@ impl Tile<'_> {
             offer(top, asked.scan, *number, Neighbour { row, score });
         }
     }
-}
-
-/// Cleans up after a product of matrices, which leaves the upper parts of the vector registers in use.
-/// Until they are cleared, code that knows only their lower parts, as all of this program does, takes
-/// several times as long. A function made for wide vectors clears them when it returns.
-pub(crate) fn leave_wide_vectors() {
-    <f32 as ComplexField>::Arch::default().dispatch(|| {
-        let (left, right) = (black_box([1.0_f32; 16]), black_box([1.0_f32; 16]));
-        let mut sums = [0.0_f32; 16];
-        for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
-            *sum = left + right;
-        }
-        black_box(sums);
-    });
 }
 
 /// Returns whether a bound reaches `least`, or is unknown.
