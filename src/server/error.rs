@@ -302,12 +302,17 @@ impl From<run::Error> for ApiError {
 
 impl From<snapshots::Error> for ApiError {
     fn from(error: snapshots::Error) -> Self {
-        use snapshots::Error;
+        use snapshots::{Error, ImportError};
         let status = match error {
             Error::Room(error) => return error.into(),
             Error::Vault(error) => return error.into(),
             Error::Proxy(error) => return (*error).into(),
-            Error::Invalid { .. }
+            Error::Import(ImportError::NotFound { .. }) => StatusCode::NOT_FOUND,
+            Error::Import(ImportError::OutOfTurn { .. } | ImportError::OtherVectors { .. }) => {
+                StatusCode::CONFLICT
+            }
+            Error::Import(_)
+            | Error::Invalid { .. }
             | Error::NoModel { .. }
             | Error::NoPrice { .. }
             | Error::EmptyText { .. }

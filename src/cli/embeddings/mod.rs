@@ -1,7 +1,10 @@
 //! `promptgate embeddings …`: corpora are read from files here, snapshots are made behind the admin plane.
 
+mod arguments;
 mod compare;
 mod create;
+mod export;
+mod import;
 mod list;
 mod progress;
 mod search;
@@ -30,6 +33,12 @@ pub(crate) enum SnapshotCommand {
     /// Embed a corpus; what was embedded before is not paid again.
     #[command(after_help = create::HELP)]
     Create(Box<create::CreateArguments>),
+    /// Make a snapshot of vectors that were made elsewhere.
+    #[command(after_help = import::HELP)]
+    Import(Box<import::ImportArguments>),
+    /// Write a snapshot to a file that other tools read.
+    #[command(after_help = export::HELP)]
+    Export(export::ExportArguments),
     /// List snapshots, and drafts that are none yet.
     List(list::ListArguments),
     /// Show what a snapshot is.
@@ -62,6 +71,12 @@ pub(crate) async fn run(
         EmbeddingsCommand::Snapshot(command) => match command {
             SnapshotCommand::Create(arguments) => {
                 create::run(&arguments, common, environment).await
+            }
+            SnapshotCommand::Import(arguments) => {
+                import::run(&arguments, common, environment).await
+            }
+            SnapshotCommand::Export(arguments) => {
+                export::run(&arguments, common, environment).await
             }
             SnapshotCommand::List(arguments) => list::list(&arguments, common, environment).await,
             SnapshotCommand::Show(arguments) => list::show(&arguments, common, environment).await,

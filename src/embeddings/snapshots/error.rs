@@ -2,6 +2,7 @@
 
 use crate::domain::{Blame, PicoDollars};
 use crate::embeddings;
+use crate::embeddings::snapshots::import_error::ImportError;
 use crate::embeddings::space::SettingChange;
 use crate::embeddings::vault::VaultError;
 use crate::proxy;
@@ -21,6 +22,9 @@ pub enum Error {
     /// A call could not be made, or has no answer.
     #[error(transparent)]
     Proxy(#[from] Box<proxy::Error>),
+    /// Vectors from elsewhere are not taken.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// Something that was said makes no sense.
     #[error("`{what}` {problem}")]
     Invalid {
@@ -237,6 +241,7 @@ impl Error {
             Self::Room(error) => error.kind(),
             Self::Vault(error) => error.kind(),
             Self::Proxy(error) => error.kind(),
+            Self::Import(error) => error.kind(),
             Self::Invalid { .. } | Self::TokensWithPrefix { .. } => "invalid_request",
             Self::NotDeclared { .. } => "embedding_not_declared",
             Self::NoModel { .. } => "missing_model",
@@ -278,6 +283,7 @@ impl Error {
             Self::Room(error) => return error.hint(),
             Self::Vault(error) => return error.hint(),
             Self::Proxy(error) => return error.hint(),
+            Self::Import(error) => error.hint(),
             Self::Invalid { hint, .. } => return hint.clone(),
             Self::NotDeclared { kind, name, hint } => {
                 return hint.clone().or_else(|| {

@@ -4,6 +4,9 @@
 mod comparison;
 mod draft;
 mod error;
+mod export;
+mod import;
+mod import_error;
 mod job;
 mod limits;
 mod look;
@@ -11,22 +14,28 @@ mod named;
 mod noise;
 mod plan;
 mod purse;
+mod row;
 mod wish;
 
 pub use comparison::{CompareWish, Comparing, QuerySourceWish};
 pub use draft::{DraftHead, Drafts, SourceText, Taken};
 pub use error::{Error, Told};
+pub use export::Exporting;
+pub use import::{BegunImport, ImportWish, Imported, Like};
+pub use import_error::ImportError;
 pub use job::{Made, Progress, RunOptions, Stage};
 pub use limits::{Limits, LimitsWish};
 pub use look::{Hit, SearchResult, SearchWish};
 pub use named::{NamedFailure, embedding_name};
 pub use plan::Plan;
+pub use row::VectorRow;
 pub use wish::{SnapshotWish, SpaceWish};
 
 use crate::domain::Clock;
 use crate::embeddings;
 use crate::embeddings::declared::{CurrentDeclared, Declared};
 use crate::embeddings::name::{SnapshotName, check_collection};
+use crate::embeddings::snapshots::import::Imports;
 use crate::embeddings::snapshots::job::Job;
 use crate::embeddings::snapshots::named::Named;
 use crate::embeddings::space::VectorKey;
@@ -45,11 +54,13 @@ use tokio_util::sync::CancellationToken;
 /// From which share of unused vectors on a segment is written again.
 const DEAD_SHARE: f64 = 0.2;
 
-/// Where drafts are, and how much is asked at once.
+/// Where things are, and how much is asked at once.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The directory of drafts.
     pub drafts: PathBuf,
+    /// The directory of imports.
+    pub imports: PathBuf,
     /// How much is asked at once; the rest is as the provider has it.
     pub limits: LimitsWish,
 }
@@ -61,6 +72,7 @@ pub struct Snapshots {
     proxy: Arc<Proxy>,
     declared: Arc<CurrentDeclared>,
     drafts: Drafts,
+    imports: Imports,
     limits: LimitsWish,
     clock: Clock,
     shutdown: CancellationToken,
@@ -122,6 +134,7 @@ impl Snapshots {
             proxy,
             declared,
             drafts: Drafts::new(config.drafts),
+            imports: Imports::new(config.imports),
             limits: config.limits,
             shutdown,
             active: Mutex::default(),
@@ -394,7 +407,7 @@ impl Snapshots {
     ///
     /// Those of drafts and of the vault.
     pub fn collect_garbage(&self, is_dry_run: bool) -> Result<Collected, Error> {
-        let mut needed: HashSet<VectorKey> = HashSet::new();
+        let mut needed: HashSet<VectorKey> = self.imports.keys()?;
         for head in self.drafts.list()?.iter().filter(|head| head.is_complete) {
             needed.extend(self.draft_keys(head)?);
         }

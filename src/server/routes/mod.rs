@@ -10,6 +10,7 @@ pub(crate) mod health;
 pub(crate) mod history;
 pub(super) mod keys;
 pub(crate) mod models;
+pub(crate) mod porting;
 pub(crate) mod prompts;
 pub(crate) mod releases;
 pub(crate) mod schedules;

@@ -32,8 +32,8 @@ const PART_TOTAL: Duration = Duration::from_secs(300);
 /// Progress is told at most this often.
 const TELL_EVERY: Duration = Duration::from_millis(200);
 
-type Room = State<Arc<Snapshots>>;
-type Answer = Result<Json<Value>, ApiError>;
+pub(super) type Room = State<Arc<Snapshots>>;
+pub(super) type Answer = Result<Json<Value>, ApiError>;
 
 /// The next part of a corpus.
 #[derive(Debug, Deserialize)]
@@ -121,7 +121,7 @@ fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
 }
 
 /// Does work that blocks, away from the threads that serve.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     room: Arc<Snapshots>,
     work: impl FnOnce(&Snapshots) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, ApiError> {
