@@ -237,8 +237,7 @@ fn embeddings(
     let dir = config.store.dir.join("embeddings");
     let vault = Arc::new(Vault::open(&dir, Arc::clone(store))?);
     let config = snapshots::Config {
-        drafts: dir.join("drafts"),
-        imports: dir.join("imports"),
+        dir,
         limits: config.embedding_limits,
     };
     let (proxy, declared) = (Arc::clone(proxy), Arc::new(CurrentDeclared::new(declared)));

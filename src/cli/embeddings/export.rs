@@ -87,7 +87,9 @@ pub(super) async fn run(
     };
     let body = json!({"snapshot": arguments.snapshot});
     let sent = admin
-        .lines("/api/embeddings/exports", &body, &mut |text| export.hear(text))
+        .lines("/api/embeddings/exports", &body, &mut |text| {
+            export.hear(text)
+        })
         .await;
     admin.close().await?;
     sent?;
@@ -98,7 +100,10 @@ pub(super) async fn run(
         let answer = json!({"snapshot": manifest.name(), "rows": written.records, "files": files});
         return output::put(&format!("{answer}\n"));
     }
-    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    let files: Vec<String> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
     output::put(&format!(
         "{}: {} rows to {}\n",
         manifest.name(),

@@ -96,11 +96,13 @@ struct FileArguments {
 
 /// Reads the name of a format.
 pub(super) fn format(name: &str) -> Result<Format, String> {
-    name.parse().map_err(|error: exchange::Fault| error.to_string())
+    name.parse()
+        .map_err(|error: exchange::Fault| error.to_string())
 }
 
 fn column(name: &str) -> Result<Column, String> {
-    name.parse().map_err(|error: exchange::Fault| error.to_string())
+    name.parse()
+        .map_err(|error: exchange::Fault| error.to_string())
 }
 
 /// Returns the file in which the manifest stands of what is in another.
@@ -168,7 +170,10 @@ impl ImportArguments {
         };
         let manifest = serde_json::from_slice(&text);
         let manifest = manifest.map_err(|error| unreadable(&path, &error))?;
-        output::say(&format!("the embedding version is that of {}\n", path.display()));
+        output::say(&format!(
+            "the embedding version is that of {}\n",
+            path.display()
+        ));
         Ok(Some(manifest))
     }
 }
@@ -273,7 +278,10 @@ async fn make(
     }
     line.clear();
     if 0 < skipped {
-        output::say(&format!("left out, without a vector: {}\n", thousands(skipped)));
+        output::say(&format!(
+            "left out, without a vector: {}\n",
+            thousands(skipped)
+        ));
     }
     let path = format!("/api/embeddings/imports/{id}/seal");
     let sealed = admin.send(Method::POST, &path, None).await?;

@@ -5,6 +5,7 @@ mod compare;
 mod create;
 mod export;
 mod import;
+mod index;
 mod list;
 mod progress;
 mod search;
@@ -23,9 +24,21 @@ pub(crate) enum EmbeddingsCommand {
     /// Find the items of snapshots that are nearest to a text, each in its own space.
     #[command(after_help = search::HELP)]
     Search(search::SearchArguments),
+    /// Make, show and remove search indexes of large snapshots.
+    #[command(subcommand)]
+    Index(index::IndexCommand),
+    /// Look after the files of vectors.
+    #[command(subcommand)]
+    Store(VectorStoreCommand),
     /// Compare two snapshots: what changes for whom, how sure that is, and what follows.
     #[command(after_help = compare::HELP)]
     Compare(Box<compare::CompareArguments>),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum VectorStoreCommand {
+    /// Make the index of all vectors anew from their files.
+    Rebuild,
 }
 
 #[derive(Debug, Subcommand)]
@@ -65,6 +78,10 @@ pub(crate) async fn run(
     app::declared(&reach::config(common, environment)?.embeddings)?;
     match command {
         EmbeddingsCommand::Search(arguments) => search::run(&arguments, common, environment).await,
+        EmbeddingsCommand::Index(command) => index::run(&command, common, environment).await,
+        EmbeddingsCommand::Store(VectorStoreCommand::Rebuild) => {
+            tend::rebuild(common, environment).await
+        }
         EmbeddingsCommand::Compare(arguments) => {
             compare::run(&arguments, common, environment).await
         }

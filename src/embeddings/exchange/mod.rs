@@ -47,8 +47,8 @@ pub use format::Format;
 pub use open::{open_reader, open_writer, stream_reader, stream_writer};
 pub use reader::{ReadOptions, Reader};
 pub use record::Record;
-pub use text::{Texts, canonical_hash, canonical_text};
 pub(crate) use text::parse_hash;
+pub use text::{Texts, canonical_hash, canonical_text};
 pub use writer::{VectorText, WriteOptions, Writer, Written};
 
 use reader::Source;

@@ -181,6 +181,9 @@ pub enum Error {
         /// The operating system's answer.
         source: io::Error,
     },
+    /// Another index is being built.
+    #[error("another index is being built")]
+    IndexBusy,
     /// The process stops.
     #[error("the gateway is stopping")]
     Stopping,
@@ -260,6 +263,7 @@ impl Error {
             Self::DimensionsConflict { .. } => "embedding_dimensions_conflict",
             Self::Forbidden { .. } => "model_forbidden",
             Self::Io { .. } => "embeddings_io",
+            Self::IndexBusy => "embeddings_busy",
             Self::Stopping => "shutting_down",
         }
     }
@@ -322,6 +326,7 @@ impl Error {
             }
             Self::TokensWithPrefix { .. } => "send texts in place of tokens",
             Self::Forbidden { .. } => "ask for a key with a wider `--model` scope",
+            Self::IndexBusy => "try again when it is done",
             Self::Io { .. } | Self::Stopping => return None,
         };
         Some(hint.to_owned())

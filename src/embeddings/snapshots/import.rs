@@ -9,6 +9,7 @@
 //! nothing but their way. A vector is kept under the hash of its text. Where no text is known, the vector
 //! itself stands for it, and the item's id for the text's hash, so that two versions of one corpus align.
 
+use crate::domain::PicoDollars;
 use crate::embeddings::exchange::parse_hash;
 use crate::embeddings::item::Item;
 use crate::embeddings::name::check_collection;
@@ -22,7 +23,6 @@ use crate::embeddings::space::{Side, Space, SpaceId, TextHash, VectorKey, sha256
 use crate::embeddings::vault::{
     Manifest, NewItem, NewSnapshot, Precision, Source, SourceKind, Spent, TextStorage,
 };
-use crate::domain::PicoDollars;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::{HashMap, HashSet};
@@ -192,8 +192,7 @@ impl Imports {
     }
 
     fn end(&self, id: &str, path: &Path) -> Result<(), Error> {
-        self.open()
-            .retain(|one| one.id != id || one.path != *path);
+        self.open().retain(|one| one.id != id || one.path != *path);
         fs::remove_file(path).map_err(Error::io("remove", path))
     }
 
@@ -454,7 +453,10 @@ impl Open {
         let said = row.text_hash.as_deref().map(parse_hash);
         let Some(said) = said.map_or(Some(None), |said| said.map(Some)) else {
             let hint = "it is the SHA-256 of the text as it was sent, in hex";
-            return Err(wrong("has a `text_hash` of no 64 hex digits".to_owned(), hint));
+            return Err(wrong(
+                "has a `text_hash` of no 64 hex digits".to_owned(),
+                hint,
+            ));
         };
         let said = said.filter(|said| *said != stand_in(&row.id));
         let of_text = row.text.as_ref();
@@ -468,7 +470,10 @@ impl Open {
         }
         let (text_hash, keyed) = match of_text.or(said) {
             Some(hash) => (hash, hash),
-            None => (stand_in(&row.id), of_vector(self.head.precision, &row.vector)),
+            None => (
+                stand_in(&row.id),
+                of_vector(self.head.precision, &row.vector),
+            ),
         };
         let kept = Kept {
             text_hash: text_hash.0,

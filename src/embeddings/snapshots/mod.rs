@@ -7,13 +7,17 @@ mod error;
 mod export;
 mod import;
 mod import_error;
+mod indexing;
 mod job;
 mod limits;
 mod look;
 mod named;
 mod noise;
+mod patience;
 mod plan;
 mod purse;
+mod queries;
+mod query_vectors;
 mod row;
 mod wish;
 
@@ -23,6 +27,7 @@ pub use error::{Error, Told};
 pub use export::Exporting;
 pub use import::{BegunImport, ImportWish, Imported, Like};
 pub use import_error::ImportError;
+pub use indexing::{BuiltIndex, IndexWish};
 pub use job::{Made, Progress, RunOptions, Stage};
 pub use limits::{Limits, LimitsWish};
 pub use look::{Hit, SearchResult, SearchWish};
@@ -36,8 +41,10 @@ use crate::embeddings;
 use crate::embeddings::declared::{CurrentDeclared, Declared};
 use crate::embeddings::name::{SnapshotName, check_collection};
 use crate::embeddings::snapshots::import::Imports;
+use crate::embeddings::snapshots::indexing::Indexes;
 use crate::embeddings::snapshots::job::Job;
 use crate::embeddings::snapshots::named::Named;
+use crate::embeddings::snapshots::queries::UsedQueries;
 use crate::embeddings::space::VectorKey;
 use crate::embeddings::vault::{
     Collected, Collecting, Deleted, Manifest, SnapshotDiff, TextStorage, Vault, VaultError,
@@ -57,10 +64,8 @@ const DEAD_SHARE: f64 = 0.2;
 /// Where things are, and how much is asked at once.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The directory of drafts.
-    pub drafts: PathBuf,
-    /// The directory of imports.
-    pub imports: PathBuf,
+    /// The directory of all that has to do with embeddings.
+    pub dir: PathBuf,
     /// How much is asked at once; the rest is as the provider has it.
     pub limits: LimitsWish,
 }
@@ -73,6 +78,8 @@ pub struct Snapshots {
     declared: Arc<CurrentDeclared>,
     drafts: Drafts,
     imports: Imports,
+    indexes: Indexes,
+    queries: UsedQueries,
     limits: LimitsWish,
     clock: Clock,
     shutdown: CancellationToken,
@@ -133,8 +140,10 @@ impl Snapshots {
             vault,
             proxy,
             declared,
-            drafts: Drafts::new(config.drafts),
-            imports: Imports::new(config.imports),
+            drafts: Drafts::new(config.dir.join("drafts")),
+            imports: Imports::new(config.dir.join("imports")),
+            indexes: Indexes::new(config.dir.join("indexes")),
+            queries: UsedQueries::new(config.dir.join("queries")),
             limits: config.limits,
             shutdown,
             active: Mutex::default(),
@@ -398,10 +407,23 @@ impl Snapshots {
         let all = self.vault.list(Some(collection))?;
         let ids: Vec<_> = all.into_iter().map(|manifest| manifest.id).collect();
         self.forget_names();
-        Ok(self.vault.delete_item(&ids, item, self.clock.now())?)
+        let deleted = self.vault.delete_item(&ids, item, self.clock.now())?;
+        // Where the item was, the vault has taken the index out of the manifest.
+        self.remove_other_indexes()?;
+        Ok(deleted)
     }
 
-    /// Removes vectors that neither a snapshot nor a draft uses. Blocks.
+    /// Makes the index of all vectors anew from their files. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Those of the vault.
+    pub fn rebuild(&self) -> Result<(), Error> {
+        Ok(self.vault.rebuild()?)
+    }
+
+    /// Removes vectors that neither a snapshot nor a draft uses, nor a query of the last 30 days, and files
+    /// of imports and indexes that nothing uses. Blocks.
     ///
     /// # Errors
     ///
@@ -411,12 +433,20 @@ impl Snapshots {
         for head in self.drafts.list()?.iter().filter(|head| head.is_complete) {
             needed.extend(self.draft_keys(head)?);
         }
+        let now = self.clock.now();
+        needed.extend(self.queries.recent(now)?);
         let is_needed = |key: &VectorKey| needed.contains(key);
-        Ok(self.vault.collect_garbage(&Collecting {
+        let collected = self.vault.collect_garbage(&Collecting {
             is_needed: &is_needed,
             dead_share: DEAD_SHARE,
             is_dry_run,
-        })?)
+        })?;
+        if !is_dry_run {
+            self.queries.forget_old(now)?;
+            self.imports.remove_leftovers()?;
+            self.remove_other_indexes()?;
+        }
+        Ok(collected)
     }
 }
 

@@ -72,7 +72,10 @@ mod as_base64 {
     use serde::{Deserialize, Deserializer, Serializer};
 
     pub(super) fn serialize<S: Serializer>(vector: &[f32], to: S) -> Result<S::Ok, S::Error> {
-        let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bytes: Vec<u8> = vector
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
         to.serialize_str(&STANDARD.encode(bytes))
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod embeddings;
 pub(crate) mod evals;
 pub(crate) mod health;
 pub(crate) mod history;
+pub(crate) mod indexes;
 pub(super) mod keys;
 pub(crate) mod models;
 pub(crate) mod porting;

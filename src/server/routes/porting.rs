@@ -40,7 +40,9 @@ pub(crate) async fn begin(State(room): Room, body: Body) -> Answer {
 /// Takes the next rows.
 pub(crate) async fn append(State(room): Room, Path(id): Path<String>, body: Body) -> Answer {
     let part: Part = read(body).await?;
-    let rows = blocking(room, move |room| room.import_rows(&id, part.offset, part.rows));
+    let rows = blocking(room, move |room| {
+        room.import_rows(&id, part.offset, part.rows)
+    });
     Ok(Json(json!({"rows": rows.await?})))
 }
 
@@ -63,7 +65,10 @@ fn pages(exporting: Exporting) -> impl Stream<Item = Bytes> + Send {
     let rows = stream::unfold(Some(exporting), |state| async {
         let mut exporting = state?;
         Some(match exporting.page().await {
-            Ok(Some(rows)) => (line(&json!({"type": "rows", "rows": rows})), Some(exporting)),
+            Ok(Some(rows)) => (
+                line(&json!({"type": "rows", "rows": rows})),
+                Some(exporting),
+            ),
             Ok(None) => (line(&json!({"type": "ended"})), None),
             Err(error) => {
                 let error = error.told();

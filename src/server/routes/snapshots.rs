@@ -112,7 +112,7 @@ pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, ApiError>
     })
 }
 
-fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
+pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
     let rejected = |rejection: QueryRejection| {
         let text = rejection.body_text();
         ApiError::of_request(StatusCode::BAD_REQUEST, "invalid_query", text, None)
