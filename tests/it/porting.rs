@@ -1,7 +1,7 @@
 //! Vectors from and for other tools: what goes out comes back the same, and nothing is taken that does not
 //! belong.
 
-use crate::support::{Answer, FakeProvider, Received, Setup, TestGateway};
+use crate::support::{Answer, FakeProvider, Received, TestGateway};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;

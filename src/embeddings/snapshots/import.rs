@@ -423,58 +423,23 @@ impl Open {
 
     /// Checks a row against the embedding version, and says under what it is kept.
     fn keyed(&mut self, number: u64, row: VectorRow) -> Result<(Kept, Vec<f32>), ImportError> {
-        let wrong = |problem: String, hint: &'static str| ImportError::Row {
+        let wrong = |(problem, hint): Wrong| ImportError::Row {
             row: number,
             id: row.id.clone(),
             problem,
             hint,
         };
-        let (space, space_id) = (&self.head.space, &self.head.space_id);
-        let found = row.vector.len();
-        let expected = *self.dimensions.get_or_insert(found);
-        if found != expected || found == 0 {
-            let hint = "all vectors of an embedding version are of one length: see `--dimensions` and `--truncate`";
-            let problem = format!("has a vector of {found} dimensions, not {expected}");
-            return Err(wrong(problem, hint));
-        }
-        if let Some(place) = row.vector.iter().position(|value| !value.is_finite()) {
-            let hint = "leave it out, or make its vector again";
-            let problem = format!("has in dimension {place} what is no finite number");
-            return Err(wrong(problem, hint));
-        }
-        let squares = row.vector.iter().map(|value| f64::from(*value).powi(2));
-        let length = squares.sum::<f64>().sqrt();
-        if space.normalised && UNIT < (length - 1.0).abs() {
-            let hint = "leave `--normalise` out, or bring the vectors to length 1 first";
-            let problem =
-                format!("has a vector of length {length:.4}, and the embedding version says 1");
-            return Err(wrong(problem, hint));
-        }
-        let said = row.text_hash.as_deref().map(parse_hash);
-        let Some(said) = said.map_or(Some(None), |said| said.map(Some)) else {
-            let hint = "it is the SHA-256 of the text as it was sent, in hex";
-            return Err(wrong(
-                "has a `text_hash` of no 64 hex digits".to_owned(),
-                hint,
-            ));
-        };
-        let said = said.filter(|said| *said != stand_in(&row.id));
-        let of_text = row.text.as_ref();
-        let of_text = of_text.map(|text| TextHash::of(&space.sent_text(Side::Document, text)));
-        if let (Some(said), Some(of_text)) = (said, of_text)
-            && said != of_text
-        {
-            let hint = "say what was sent before every document: `--document-prefix`";
-            let problem = "has a `text_hash` that is not that of its text as it is sent";
-            return Err(wrong(problem.to_owned(), hint));
-        }
-        let (text_hash, keyed) = match of_text.or(said) {
+        let dimensions = *self.dimensions.get_or_insert(row.vector.len());
+        check_vector(&self.head.space, dimensions, &row.vector).map_err(wrong)?;
+        let known = known_hash(&self.head.space, &row).map_err(wrong)?;
+        let (text_hash, keyed) = match known {
             Some(hash) => (hash, hash),
             None => (
                 stand_in(&row.id),
                 of_vector(self.head.precision, &row.vector),
             ),
         };
+        let (space, space_id) = (&self.head.space, &self.head.space_id);
         let kept = Kept {
             text_hash: text_hash.0,
             key: VectorKey::new(space, space_id, Side::Document, keyed).0,
@@ -510,6 +475,55 @@ impl Open {
             each(kept.map_err(|error| failed()(error.into()))?);
         }
         Ok(())
+    }
+}
+
+/// What is wrong with a row, and what to do about it.
+type Wrong = (String, &'static str);
+
+/// Checks that a vector is as its embedding version says.
+fn check_vector(space: &Space, dimensions: usize, vector: &[f32]) -> Result<(), Wrong> {
+    let found = vector.len();
+    if found != dimensions || found == 0 {
+        let hint = "all vectors of an embedding version are of one length: see `--dimensions` and `--truncate`";
+        let problem = format!("has a vector of {found} dimensions, not {dimensions}");
+        return Err((problem, hint));
+    }
+    if let Some(place) = vector.iter().position(|value| !value.is_finite()) {
+        let hint = "leave it out, or make its vector again";
+        let problem = format!("has in dimension {place} what is no finite number");
+        return Err((problem, hint));
+    }
+    let squares = vector.iter().map(|value| f64::from(*value).powi(2));
+    let length = squares.sum::<f64>().sqrt();
+    if space.normalised && UNIT < (length - 1.0).abs() {
+        let hint = "leave `--normalise` out, or bring the vectors to length 1 first";
+        let problem =
+            format!("has a vector of length {length:.4}, and the embedding version says 1");
+        return Err((problem, hint));
+    }
+    Ok(())
+}
+
+/// Returns the hash of a row's text as it was sent; `None` when nothing is known of its text.
+fn known_hash(space: &Space, row: &VectorRow) -> Result<Option<TextHash>, Wrong> {
+    let said = match row.text_hash.as_deref() {
+        None => None,
+        Some(hex) => Some(parse_hash(hex).ok_or_else(|| {
+            let hint = "it is the SHA-256 of the text as it was sent, in hex";
+            ("has a `text_hash` of no 64 hex digits".to_owned(), hint)
+        })?),
+    };
+    let said = said.filter(|said| *said != stand_in(&row.id));
+    let text = row.text.as_ref();
+    let of_text = text.map(|text| TextHash::of(&space.sent_text(Side::Document, text)));
+    match (said, of_text) {
+        (Some(said), Some(of_text)) if said != of_text => {
+            let hint = "say what was sent before every document: `--document-prefix`";
+            let problem = "has a `text_hash` that is not that of its text as it is sent";
+            Err((problem.to_owned(), hint))
+        }
+        (said, of_text) => Ok(of_text.or(said)),
     }
 }
 
