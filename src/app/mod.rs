@@ -241,6 +241,6 @@ fn embeddings(
         limits: config.embedding_limits,
     };
     let (proxy, declared) = (Arc::clone(proxy), Arc::new(CurrentDeclared::new(declared)));
-    let room = Snapshots::new(config, vault, proxy, declared, stopping.clone());
+    let room = Snapshots::new(&config, vault, proxy, declared, stopping.clone());
     Ok(Arc::new(room))
 }

@@ -88,7 +88,7 @@ pub(super) async fn run(
     let body = json!({"snapshot": arguments.snapshot});
     let sent = admin
         .lines("/api/embeddings/exports", &body, &mut |text| {
-            export.hear(text)
+            export.hear(text);
         })
         .await;
     admin.close().await?;

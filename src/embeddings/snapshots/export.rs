@@ -1,7 +1,7 @@
 //! The rows of a snapshot, page by page, for files of other tools.
 
 use crate::embeddings::rows::Rows as _;
-use crate::embeddings::snapshots::import::stand_in;
+use crate::embeddings::snapshots::import_check::stand_in;
 use crate::embeddings::snapshots::row::VectorRow;
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
 use crate::embeddings::vault::{Manifest, Snapshot};
