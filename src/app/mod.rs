@@ -237,10 +237,10 @@ fn embeddings(
     let dir = config.store.dir.join("embeddings");
     let vault = Arc::new(Vault::open(&dir, Arc::clone(store))?);
     let config = snapshots::Config {
-        drafts: dir.join("drafts"),
+        dir,
         limits: config.embedding_limits,
     };
     let (proxy, declared) = (Arc::clone(proxy), Arc::new(CurrentDeclared::new(declared)));
-    let room = Snapshots::new(config, vault, proxy, declared, stopping.clone());
+    let room = Snapshots::new(&config, vault, proxy, declared, stopping.clone());
     Ok(Arc::new(room))
 }

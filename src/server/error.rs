@@ -302,12 +302,17 @@ impl From<run::Error> for ApiError {
 
 impl From<snapshots::Error> for ApiError {
     fn from(error: snapshots::Error) -> Self {
-        use snapshots::Error;
+        use snapshots::{Error, ImportError};
         let status = match error {
             Error::Room(error) => return error.into(),
             Error::Vault(error) => return error.into(),
             Error::Proxy(error) => return (*error).into(),
-            Error::Invalid { .. }
+            Error::Import(ImportError::NotFound { .. }) => StatusCode::NOT_FOUND,
+            Error::Import(ImportError::OutOfTurn { .. } | ImportError::OtherVectors { .. }) => {
+                StatusCode::CONFLICT
+            }
+            Error::Import(_)
+            | Error::Invalid { .. }
             | Error::NoModel { .. }
             | Error::NoPrice { .. }
             | Error::EmptyText { .. }
@@ -322,6 +327,7 @@ impl From<snapshots::Error> for ApiError {
             Error::PipelineMismatch { .. }
             | Error::DraftOffset { .. }
             | Error::DraftBusy { .. }
+            | Error::IndexBusy
             | Error::DraftIncomplete { .. }
             | Error::Stopped { .. } => StatusCode::CONFLICT,
             Error::Budget { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -357,8 +363,12 @@ impl From<embeddings::Error> for ApiError {
 
 impl From<VaultError> for ApiError {
     fn from(error: VaultError) -> Self {
+        let hint = error.hint();
         if let VaultError::Store(error) = error {
-            return error.into();
+            let mut api = Self::from(error);
+            // The vault knows what to do about its table.
+            api.0.hint = api.0.hint.or(hint);
+            return api;
         }
         let status = match (error.kind(), error.blame()) {
             ("snapshot_not_found" | "item_not_found", _) => StatusCode::NOT_FOUND,
@@ -367,7 +377,6 @@ impl From<VaultError> for ApiError {
             (_, Blame::Provider) => StatusCode::BAD_GATEWAY,
             (_, Blame::Gateway) => return Self::internal(&describe(&error)),
         };
-        let hint = error.hint();
         Self::of_request(status, error.kind(), error.to_string(), hint.as_deref())
     }
 }

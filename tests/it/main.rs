@@ -39,6 +39,7 @@ mod memory;
 mod naming;
 mod numbers;
 mod odd_upstreams;
+mod porting;
 mod promptfoo;
 mod prompts;
 mod pushes;

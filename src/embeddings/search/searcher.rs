@@ -17,6 +17,8 @@ const ASKED: usize = 512;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
+    /// It was asked for.
+    Asked,
     /// There are so few rows that a scan is as fast.
     FewRows,
     /// There is no index of these rows.

@@ -2,6 +2,7 @@
 
 use crate::domain::{Blame, PicoDollars};
 use crate::embeddings;
+use crate::embeddings::snapshots::import_error::ImportError;
 use crate::embeddings::space::SettingChange;
 use crate::embeddings::vault::VaultError;
 use crate::proxy;
@@ -21,6 +22,9 @@ pub enum Error {
     /// A call could not be made, or has no answer.
     #[error(transparent)]
     Proxy(#[from] Box<proxy::Error>),
+    /// Vectors from elsewhere are not taken.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// Something that was said makes no sense.
     #[error("`{what}` {problem}")]
     Invalid {
@@ -177,6 +181,9 @@ pub enum Error {
         /// The operating system's answer.
         source: io::Error,
     },
+    /// Another index is being built.
+    #[error("another index is being built")]
+    IndexBusy,
     /// The process stops.
     #[error("the gateway is stopping")]
     Stopping,
@@ -237,6 +244,7 @@ impl Error {
             Self::Room(error) => error.kind(),
             Self::Vault(error) => error.kind(),
             Self::Proxy(error) => error.kind(),
+            Self::Import(error) => error.kind(),
             Self::Invalid { .. } | Self::TokensWithPrefix { .. } => "invalid_request",
             Self::NotDeclared { .. } => "embedding_not_declared",
             Self::NoModel { .. } => "missing_model",
@@ -255,6 +263,7 @@ impl Error {
             Self::DimensionsConflict { .. } => "embedding_dimensions_conflict",
             Self::Forbidden { .. } => "model_forbidden",
             Self::Io { .. } => "embeddings_io",
+            Self::IndexBusy => "embeddings_busy",
             Self::Stopping => "shutting_down",
         }
     }
@@ -278,6 +287,7 @@ impl Error {
             Self::Room(error) => return error.hint(),
             Self::Vault(error) => return error.hint(),
             Self::Proxy(error) => return error.hint(),
+            Self::Import(error) => error.hint(),
             Self::Invalid { hint, .. } => return hint.clone(),
             Self::NotDeclared { kind, name, hint } => {
                 return hint.clone().or_else(|| {
@@ -316,6 +326,7 @@ impl Error {
             }
             Self::TokensWithPrefix { .. } => "send texts in place of tokens",
             Self::Forbidden { .. } => "ask for a key with a wider `--model` scope",
+            Self::IndexBusy => "try again when it is done",
             Self::Io { .. } | Self::Stopping => return None,
         };
         Some(hint.to_owned())

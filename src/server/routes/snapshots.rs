@@ -32,8 +32,8 @@ const PART_TOTAL: Duration = Duration::from_secs(300);
 /// Progress is told at most this often.
 const TELL_EVERY: Duration = Duration::from_millis(200);
 
-type Room = State<Arc<Snapshots>>;
-type Answer = Result<Json<Value>, ApiError>;
+pub(super) type Room = State<Arc<Snapshots>>;
+pub(super) type Answer = Result<Json<Value>, ApiError>;
 
 /// The next part of a corpus.
 #[derive(Debug, Deserialize)]
@@ -112,7 +112,7 @@ pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, ApiError>
     })
 }
 
-fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
+pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
     let rejected = |rejection: QueryRejection| {
         let text = rejection.body_text();
         ApiError::of_request(StatusCode::BAD_REQUEST, "invalid_query", text, None)
@@ -121,7 +121,7 @@ fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
 }
 
 /// Does work that blocks, away from the threads that serve.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     room: Arc<Snapshots>,
     work: impl FnOnce(&Snapshots) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, ApiError> {
