@@ -16,7 +16,7 @@ pub use committed::{Committed, committed};
 pub use load::{Files, Ground, JudgeFile, Problem, Source, below, find, load, load_judge};
 pub use settings::{
     Alert, Budget, Counterfactual, Gate, GateKind, JudgeRules, OnExceed, OnInconclusive, Overlap,
-    Pack, Schedule, Settings, Stopping,
+    OutputShiftWish, Pack, Schedule, Settings, Stopping,
 };
 
 use crate::domain::PromptReference;
