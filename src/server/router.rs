@@ -117,6 +117,7 @@ fn embeddings_api() -> Router<AdminState> {
         .route("/items", delete(snapshots::delete_item))
         .route("/gc", post(snapshots::collect_garbage))
         .route("/search", post(snapshots::search))
+        .route("/alike", post(snapshots::alike))
         .route("/compare", post(comparisons::create))
         .route("/declared", get(snapshots::declared))
 }

@@ -228,14 +228,17 @@ fn notes(out: &mut String, report: &RunReport, paint: Paint) {
 /// How far outputs moved, with the cases that moved most.
 fn shift(out: &mut String, report: &RunReport, paint: Paint) {
     for (whole, subject) in of_report(report) {
-        let heading = format!("outputs of {}", one_line(&words::cut(&subject.subject, 200)));
+        let heading = format!(
+            "outputs of {}",
+            one_line(&words::cut(&subject.subject, 200))
+        );
         let _ = writeln!(out, "\n{}", paint.text(Style::Strong, &heading));
         out.push_str(&moved(whole, subject, paint));
     }
 }
 
 /// Writes how far the outputs of a subject moved.
-pub(in crate::cli) fn moved(whole: &OutputShift, subject: &SubjectShift, paint: Paint) -> String {
+pub(crate) fn moved(whole: &OutputShift, subject: &SubjectShift, paint: Paint) -> String {
     let mut out = String::new();
     for line in sentences(whole, subject) {
         paint.paragraph(&mut out, "  ", 4, &ascii(&line));

@@ -98,7 +98,10 @@ fn distribution(subject: &SubjectShift) -> Option<String> {
     };
     let p = chance(test.p_value);
     let equals = if p.starts_with('<') { "" } else { "= " };
-    Some(format!("{what} (MMD, p {equals}{p}, {}).", count_of(test.cases, "case")))
+    Some(format!(
+        "{what} (MMD, p {equals}{p}, {}).",
+        count_of(test.cases, "case")
+    ))
 }
 
 fn cosine(figure: &Figure) -> String {

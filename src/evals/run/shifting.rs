@@ -52,7 +52,10 @@ impl<G: Gateway> Runner<G> {
         if let Some(stop) = end.stopped.filter(|stop| !stop.is_complete()) {
             return Err(unknown(Stop::words(stop)));
         }
-        let model = wish.model.clone().or_else(|| self.config.embedding_model.clone());
+        let model = wish
+            .model
+            .clone()
+            .or_else(|| self.config.embedding_model.clone());
         let Some(model) = model else {
             return Err(unknown(
                 "no model embeds; write `output_shift: {model: NAME}` or `embedding_model` under `[evals]`",
@@ -75,7 +78,11 @@ impl<G: Gateway> Runner<G> {
         let measured = spawn_blocking(move || subjects(&report, &embedded.vectors)).await;
         Ok(Some(OutputShift {
             model,
-            cut: count(texts.iter().filter(|text| beginning(text).len() < text.len())),
+            cut: count(
+                texts
+                    .iter()
+                    .filter(|text| beginning(text).len() < text.len()),
+            ),
             texts: count(texts.iter()),
             cost: embedded.cost,
             subjects: measured.map_err(|error| unknown(&error.to_string()))?,
@@ -89,7 +96,10 @@ impl<G: Gateway> Runner<G> {
         };
         let texts: Vec<&String> = texts.iter().collect();
         for batch in texts.chunks(BATCH) {
-            let sent: Vec<String> = batch.iter().map(|text| beginning(text).to_owned()).collect();
+            let sent: Vec<String> = batch
+                .iter()
+                .map(|text| beginning(text).to_owned())
+                .collect();
             let answer = self.till.embed(self.begun.run, model, &sent).await;
             let answer = answer.map_err(|error| format!("`{model}` cannot be asked: {error}"))?;
             let sum = embedded.cost.zip(answer.cost.pico_usd);
@@ -103,7 +113,10 @@ impl<G: Gateway> Runner<G> {
 
 /// The part of a text that is embedded.
 fn beginning(text: &str) -> &str {
-    let end = text.char_indices().nth(LONGEST).map_or(text.len(), |(end, _)| end);
+    let end = text
+        .char_indices()
+        .nth(LONGEST)
+        .map_or(text.len(), |(end, _)| end);
     text.get(..end).unwrap_or(text)
 }
 

@@ -1,7 +1,7 @@
 //! The figures of a shift, from answers and their vectors: pure.
 
-use crate::embeddings::geometry::two_sample::mmd;
 use crate::embeddings::Matrix;
+use crate::embeddings::geometry::two_sample::mmd;
 use crate::evals::report::Figure;
 use crate::evals::shift::{Distribution, MovedCase, Noise, SubjectShift, VersionName};
 use crate::stats::{Interval, bootstrap_bca, mean, quantile, wilson};
@@ -9,7 +9,7 @@ use crate::stats::{Interval, bootstrap_bca, mean, quantile, wilson};
 /// Below this a case has moved, when the base cannot tell its own noise.
 const USUAL_THRESHOLD: f64 = 0.9;
 /// The share of cases that noise alone puts below a calibrated threshold.
-pub const NOISE_SHARE: f64 = 0.05;
+const NOISE_SHARE: f64 = 0.05;
 /// Cases answered twice from which on the base's noise gives the threshold: fewer have no 5 % quantile.
 const FEWEST_NOISY: usize = 20;
 /// Cases from which on all answers are tested together.
@@ -146,7 +146,10 @@ fn norm(vector: &[f32]) -> f64 {
 
 /// The vector with length 1, as cosines see it.
 fn unit(vector: &[f32]) -> Option<Vec<f32>> {
-    #[expect(clippy::cast_possible_truncation, reason = "vectors are f32 throughout")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "vectors are f32 throughout"
+    )]
     let length = norm(vector) as f32;
     (0.0 < length).then(|| vector.iter().map(|x| x / length).collect())
 }
@@ -194,7 +197,9 @@ mod tests {
         let base = at(0.0);
         let again = noise.map(at);
         let heads: Vec<Vec<f32>> = heads.iter().map(|degrees| at(*degrees)).collect();
-        let names: Vec<String> = (0..heads.len()).map(|index| format!("case-{index}")).collect();
+        let names: Vec<String> = (0..heads.len())
+            .map(|index| format!("case-{index}"))
+            .collect();
         let answers: Vec<Answered<'_>> = names
             .iter()
             .zip(&heads)
@@ -219,7 +224,10 @@ mod tests {
         assert_eq!((found.cases, found.moved, found.left_out), (3, 1, 0));
         assert!((found.threshold - 0.9).abs() < 1e-12 && !found.is_calibrated);
         assert_eq!(found.noise, None);
-        assert_eq!(found.distribution, None, "three cases say nothing of a distribution");
+        assert_eq!(
+            found.distribution, None,
+            "three cases say nothing of a distribution"
+        );
         assert_eq!(found.furthest[0].case, "case-1");
         assert_eq!(found.furthest[0].base, "before");
     }
@@ -238,13 +246,18 @@ mod tests {
         let few = shift(Some(30.0), &[20.0; 19]).unwrap();
         assert!(!few.is_calibrated && few.noise.is_some());
         let beyond = few.noise.unwrap().beyond.unwrap();
-        assert!(beyond.value < 0.0, "head is nearer than base to itself: {beyond:?}");
+        assert!(
+            beyond.value < 0.0,
+            "head is nearer than base to itself: {beyond:?}"
+        );
     }
 
     #[test]
     fn a_distribution_that_moved_as_a_whole_is_seen() {
         let spread = |shift: f32| -> Vec<f32> {
-            (0_u8..40).map(|step| shift + f32::from(step) * 7.0 % 23.0).collect()
+            (0_u8..40)
+                .map(|step| shift + f32::from(step) * 7.0 % 23.0)
+                .collect()
         };
         let names: Vec<String> = (0..40).map(|index| index.to_string()).collect();
         let tested = |head: &[f32]| {
@@ -261,7 +274,11 @@ mod tests {
                 })
                 .collect();
             let versions = (VersionName::default(), VersionName::default());
-            measure(("s", "p"), versions, &answers).unwrap().distribution.unwrap().p_value
+            measure(("s", "p"), versions, &answers)
+                .unwrap()
+                .distribution
+                .unwrap()
+                .p_value
         };
         assert!(tested(&spread(40.0)) < 0.01);
         assert!(tested(&spread(0.0)) > 0.5);
@@ -270,7 +287,12 @@ mod tests {
     #[test]
     fn what_has_no_direction_is_left_out_and_counted() {
         let (axis, nothing) = (at(0.0), vec![0.0, 0.0]);
-        let answer = |base, head| Answered { case: "c", base: ("", base), again: None, head: ("x", head) };
+        let answer = |base, head| Answered {
+            case: "c",
+            base: ("", base),
+            again: None,
+            head: ("x", head),
+        };
         let answers = [
             answer(Some(axis.as_slice()), Some(axis.as_slice())),
             answer(Some(axis.as_slice()), Some(nothing.as_slice())),

@@ -30,7 +30,11 @@ pub(super) fn section(out: &mut String, report: &RunReport) {
                 case.similarity
             );
             for (side, text) in [("base", &case.base), ("head", &case.head)] {
-                let _ = write!(out, "<p><b>{side}</b></p><pre class=\"text\">{}</pre>", html(text));
+                let _ = write!(
+                    out,
+                    "<p><b>{side}</b></p><pre class=\"text\">{}</pre>",
+                    html(text)
+                );
             }
             out.push_str("</div></details>");
         }
