@@ -37,7 +37,34 @@ fn a_shift_is_told_in_sentences() {
         ..calibrated.clone()
     };
     let told = [calibrated, &usual, &quiet].map(|one| shift::sentences(&whole, one).join("\n"));
-    insta::assert_snapshot!(told.join("\n\n"));
+    for (told, wanted) in [
+        (
+            &told[0],
+            "alike to 0.912 [0.880, 0.935] on average (cosine, 120 cases; 2 cases left out",
+        ),
+        (
+            &told[0],
+            "118 cases): head lies 0.058 [0.030, 0.080] further off.",
+        ),
+        (&told[0], "14 of 120 cases moved, 11.7 % [7.1, 18.6]"),
+        (
+            &told[0],
+            "less than 0.931 (by base's own noise 5 % of the cases would).",
+        ),
+        (
+            &told[0],
+            "distributed otherwise (MMD, p = .0050, 120 cases).",
+        ),
+        (&told[0], "Changed, not worse"),
+        (&told[1], "less than 0.900 (a usual figure"),
+        (&told[2], "head lies no further off than that noise."),
+        (
+            &told[2],
+            "No difference of the answers as a whole is seen (MMD, p = .620",
+        ),
+    ] {
+        assert!(told.contains(wanted), "{wanted}: {told}");
+    }
 }
 
 #[test]
@@ -49,12 +76,15 @@ fn every_form_has_it() {
         .split_once("<details><summary>How far outputs moved")
         .unwrap();
     let (inside, _) = after.split_once("</details>").unwrap();
-    insta::assert_snapshot!("markdown_shift", inside);
+    assert!(
+        inside.contains("answer-003") && inside.contains("0.412"),
+        "{inside}"
+    );
     let text = page(&report);
     html::check(&text).unwrap();
     let (_, after) = text.split_once("<h2>How far outputs moved").unwrap();
     let (inside, _) = after.split_once("<h2>").unwrap();
-    insta::assert_snapshot!("html_shift", inside);
+    assert!(inside.contains("I cannot help with that."), "{inside}");
     let value: serde_json::Value = serde_json::from_str(&json(&report)).unwrap();
     assert_eq!(value["output_shift"]["subjects"][0]["moved"], 14);
     let again: RunReport = serde_json::from_str(&json(&report)).unwrap();
