@@ -123,6 +123,7 @@ fn embeddings_api() -> Router<AdminState> {
         .route("/search", post(snapshots::search))
         .route("/indexes", post(indexes::build).delete(indexes::remove))
         .route("/rebuild", post(indexes::rebuild))
+        .route("/alike", post(snapshots::alike))
         .route("/compare", post(comparisons::create))
         .route("/declared", get(snapshots::declared))
 }

@@ -35,6 +35,7 @@ mod judges;
 mod keys;
 mod limits;
 mod lint;
+mod meaning;
 mod memory;
 mod naming;
 mod numbers;

@@ -221,6 +221,23 @@ async fn make(admin: &Admin, arguments: &CreateArguments) -> Result<Made, Failur
     follow(admin, id, &json!(arguments.options()), line).await
 }
 
+/// Makes a snapshot of texts, for other commands: with its price told before.
+pub(crate) async fn snapshot_of(
+    admin: &Admin,
+    wish: &SnapshotWish,
+    texts: Vec<SourceText>,
+    options: &RunOptions,
+) -> Result<Made, Failure> {
+    let mut line = ProgressLine::of_stderr();
+    let path = "/api/embeddings/drafts";
+    let begun = admin.send(Method::POST, path, Some(&json!(wish))).await?;
+    let id = at(at(&begun, "head"), "id").as_str().unwrap_or_default();
+    if at(&begun, "is_active") != true {
+        send(admin, id, texts.into_iter().map(Ok), &mut line).await?;
+    }
+    follow(admin, id, &json!(options), line).await
+}
+
 fn unreadable(error: &CorpusError) -> Failure {
     Failure::new(error.to_string()).with_hint(error.hint.clone())
 }

@@ -16,6 +16,8 @@ use crate::cli::output::Failure;
 use crate::cli::{Common, reach};
 use clap::Subcommand;
 
+pub(crate) use create::snapshot_of;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum EmbeddingsCommand {
     /// Make snapshots of a corpus, and look after them.

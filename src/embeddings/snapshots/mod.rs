@@ -1,6 +1,7 @@
 //! Snapshots as people make and use them: drafts of texts become snapshots by asking for what is missing,
 //! names lead to them, and texts are embedded or looked for under them.
 
+mod alike;
 mod comparison;
 mod draft;
 mod error;
@@ -23,6 +24,7 @@ mod row;
 mod tending;
 mod wish;
 
+pub use alike::{AlikeItems, AlikeWish};
 pub use comparison::{CompareWish, Comparing, QuerySourceWish};
 pub use draft::{DraftHead, Drafts, SourceText, Taken};
 pub use error::{Error, Told};

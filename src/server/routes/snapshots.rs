@@ -5,7 +5,8 @@
 //! it goes on, then `ended` (or `error`). It goes on when the client leaves.
 
 use crate::embeddings::snapshots::{
-    Error, Progress, RunOptions, SearchWish, SnapshotWish, Snapshots, SourceText, Watched,
+    AlikeWish, Error, Progress, RunOptions, SearchWish, SnapshotWish, Snapshots, SourceText,
+    Watched,
 };
 use crate::server::body::{self, BodyLimits};
 use crate::server::error::ApiError;
@@ -362,4 +363,10 @@ pub(crate) async fn search(State(room): Room, body: Body) -> Answer {
     let wish: SearchWish = read(body).await?;
     let found = room.search(wish).await?;
     Ok(Json(json!({"object": "list", "data": found})))
+}
+
+/// Finds items of a snapshot that are alike.
+pub(crate) async fn alike(State(room): Room, body: Body) -> Answer {
+    let wish: AlikeWish = read(body).await?;
+    Ok(Json(json!(room.alike(wish).await?)))
 }

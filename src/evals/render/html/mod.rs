@@ -7,6 +7,7 @@ mod cases;
 mod figures;
 mod plots;
 mod sections;
+mod shift;
 
 use crate::evals::plan::Side;
 use crate::evals::render::words;
@@ -44,6 +45,7 @@ pub fn page(report: &RunReport) -> String {
     sections::notes(&mut out, report);
     sections::changed(&mut out, report);
     figures::distributions(&mut out, report);
+    shift::section(&mut out, report);
     figures::slices(&mut out, report);
     figures::groups(&mut out, report);
     figures::safety(&mut out, report);
