@@ -28,6 +28,7 @@ use crate::access::KeyRing;
 use crate::app::archive::Archive;
 use crate::domain::{Clock, Secret};
 use crate::embeddings::declared::{CurrentDeclared, Declared};
+use crate::embeddings::drift::monitor::Drift;
 use crate::embeddings::snapshots::{self, Snapshots};
 use crate::embeddings::vault::Vault;
 use crate::evals::ledger::Ledger;
@@ -64,6 +65,7 @@ pub struct App {
     evals: Arc<Runs>,
     schedules: Arc<Scheduler>,
     embeddings: Arc<Snapshots>,
+    drift: Arc<Drift>,
     tasks: TaskTracker,
     stopping: CancellationToken,
     cut: CancellationToken,
@@ -157,6 +159,11 @@ impl App {
             clock,
         );
         let embeddings = embeddings(&config, &store, &proxy, declared, &stopping)?;
+        let drift = Drift::new(
+            Arc::clone(&embeddings),
+            Arc::clone(&proxy),
+            config.origin.environment.variables().clone(),
+        );
         Ok(Self {
             config,
             store,
@@ -168,6 +175,7 @@ impl App {
             evals,
             schedules: Arc::new(schedules),
             embeddings,
+            drift: Arc::new(drift),
             tasks,
             stopping,
             cut,
@@ -208,6 +216,7 @@ impl App {
             evals: Arc::clone(&self.evals),
             schedules: Arc::clone(&self.schedules),
             embeddings: Arc::clone(&self.embeddings),
+            drift: Arc::clone(&self.drift),
         }
     }
 
