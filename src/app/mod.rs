@@ -124,8 +124,7 @@ impl App {
         let telemetry = Arc::new(telemetry.map_err(|error| Error::Telemetry(error.to_string()))?);
         let keys = Arc::new(KeyRing::new(clock, !config.listen.ip().is_loopback()));
         server::load_keys(&keys, store.keys()?);
-        let tasks = TaskTracker::new();
-        let cut = CancellationToken::new();
+        let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
         let recorder = Recorder {
             store: Arc::clone(&store),
             tokens: Tokens,
@@ -158,12 +157,7 @@ impl App {
             Arc::clone(&proxy),
             clock,
         );
-        let embeddings = embeddings(&config, &store, &proxy, declared, &stopping)?;
-        let drift = Drift::new(
-            Arc::clone(&embeddings),
-            Arc::clone(&proxy),
-            config.origin.environment.variables().clone(),
-        );
+        let (embeddings, drift) = embeddings(&config, &store, &proxy, declared, &stopping)?;
         Ok(Self {
             config,
             store,
@@ -175,7 +169,7 @@ impl App {
             evals,
             schedules: Arc::new(schedules),
             embeddings,
-            drift: Arc::new(drift),
+            drift,
             tasks,
             stopping,
             cut,
@@ -242,14 +236,17 @@ fn embeddings(
     proxy: &Arc<Proxy>,
     declared: Declared,
     stopping: &CancellationToken,
-) -> Result<Arc<Snapshots>, Error> {
+) -> Result<(Arc<Snapshots>, Arc<Drift>), Error> {
+    let environment = config.origin.environment.variables().clone();
     let dir = config.store.dir.join("embeddings");
     let vault = Arc::new(Vault::open(&dir, Arc::clone(store))?);
     let config = snapshots::Config {
         drafts: dir.join("drafts"),
         limits: config.embedding_limits,
     };
-    let (proxy, declared) = (Arc::clone(proxy), Arc::new(CurrentDeclared::new(declared)));
-    let room = Snapshots::new(config, vault, proxy, declared, stopping.clone());
-    Ok(Arc::new(room))
+    let declared = Arc::new(CurrentDeclared::new(declared));
+    let room = Snapshots::new(config, vault, Arc::clone(proxy), declared, stopping.clone());
+    let room = Arc::new(room);
+    let drift = Drift::new(Arc::clone(&room), Arc::clone(proxy), environment);
+    Ok((room, Arc::new(drift)))
 }

@@ -57,7 +57,7 @@ pub struct Told<'a> {
 #[must_use]
 pub fn groups(reference: Told<'_>, current: Told<'_>, new: &[usize], seed: u64) -> Vec<Group> {
     let new = new.get(..MOST_ROWS.min(new.len())).unwrap_or_default();
-    let Some(units) = picked(current.rows, new).map(unit) else {
+    let Some(units) = picked(current.rows, new).map(|rows| unit(&rows)) else {
         return Vec::new();
     };
     let mut members = linked(&units);
@@ -107,7 +107,7 @@ fn texts_of<'a>(told: Told<'a>, is_in: impl Fn(usize) -> bool) -> Vec<&'a str> {
 }
 
 /// Rows at length 1; a zero row stays as it is.
-fn unit(rows: Matrix) -> Vec<Vec<f64>> {
+fn unit(rows: &Matrix) -> Vec<Vec<f64>> {
     let size = rows.dimensions().max(1);
     let rows = rows.values().chunks_exact(size);
     rows.map(|row| scaled(row.iter().copied().map(f64::from).collect()))
@@ -192,7 +192,7 @@ impl Topics {
         let clusters = kmeans(reference.rows, many, seed);
         Self {
             labels: clusters.labels,
-            centres: unit(clusters.centres),
+            centres: unit(&clusters.centres),
         }
     }
 

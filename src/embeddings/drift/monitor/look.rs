@@ -10,10 +10,13 @@ use crate::embeddings::geometry::two_sample::MOST_WINDOW;
 use crate::embeddings::snapshots::{Error, Snapshots, SourceText, SpaceWish, blocking};
 use crate::embeddings::space::{Space, sha256};
 use crate::embeddings::{Matrix, Rows as _};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// How many texts are told by the other measure.
 const OTHERS: usize = 5;
+/// How many windows are kept, beside those of alarms.
+const WINDOWS: usize = 10;
 
 /// A snapshot in memory, at most [`MOST_WINDOW`] rows of it, without those that are no vectors.
 struct Loaded {
@@ -121,26 +124,7 @@ impl Drift {
             alarms_per_month: monitor.budget.alarms_per_month(),
             monitor: &name,
         });
-        let alarm = (standing == Standing::Alarm).then(|| Alarm {
-            monitor: name.clone(),
-            subject: monitor.settings.prompt.clone(),
-            at_ms: now,
-            text: text.clone(),
-            finding: seen.finding.clone(),
-            groups: seen.groups.clone(),
-            window: window.to_owned(),
-            reference: monitor.reference.clone(),
-            is_accepted: false,
-        });
-        let ends = (texts.first(), texts.last());
-        let span_ms = (
-            ends.0.map_or(now, |text| text.at_ms),
-            ends.1.map_or(now, |text| text.at_ms),
-        );
-        let webhook = monitor.settings.webhook.clone();
-        monitor.looks += 1;
-        monitor.read_until_ms = now;
-        monitor.last = Some(Look {
+        let look = Look {
             at_ms: now,
             alpha,
             finding: seen.finding,
@@ -148,15 +132,49 @@ impl Drift {
             groups: seen.groups,
             others: seen.others,
             window: window.to_owned(),
-            span_ms,
+            span_ms: (
+                texts.first().map_or(now, |text| text.at_ms),
+                texts.last().map_or(now, |text| text.at_ms),
+            ),
             text,
-        });
+        };
+        let alarm = (standing == Standing::Alarm).then(|| alarm_of(&monitor, &look));
+        let webhook = monitor.settings.webhook.clone();
+        monitor.looks += 1;
+        monitor.read_until_ms = now;
+        monitor.last = Some(look);
+        let mut kept = HashSet::new();
         self.change(|book| {
             *found(book, &name)? = monitor;
             book.alarms.extend(alarm.clone());
+            kept = book
+                .alarms
+                .iter()
+                .map(|alarm| alarm.window.clone())
+                .collect();
             Ok(())
         })?;
+        self.forget_windows(&name, &kept);
         Ok(alarm.map(|alarm| (alarm, webhook)))
+    }
+
+    /// Removes windows that are neither new nor an alarm's; their vectors go when garbage is collected.
+    fn forget_windows(&self, name: &str, kept: &HashSet<String>) {
+        let vault = self.snapshots.vault();
+        let collection = format!("drift/{name}/window");
+        let windows = vault.list(Some(&collection)).unwrap_or_default();
+        let old = windows.len().saturating_sub(WINDOWS);
+        for window in windows.into_iter().take(old) {
+            let name = window.name();
+            if kept.contains(&name) {
+                continue;
+            }
+            let removed = name.parse().map(|name| vault.remove_snapshot(&name));
+            if let Ok(Err(error)) = removed {
+                tracing::warn!(window = name, %error, "an old window cannot be removed");
+            }
+        }
+        self.snapshots.forget_names();
     }
 
     fn see(&self, monitor: &Monitor, window: &str, alpha: f64) -> Result<Seen, Error> {
@@ -260,6 +278,20 @@ impl<'a> From<&'a Loaded> for Told<'a> {
             rows: &loaded.rows,
             texts: &loaded.texts,
         }
+    }
+}
+
+fn alarm_of(monitor: &Monitor, look: &Look) -> Alarm {
+    Alarm {
+        monitor: monitor.settings.name.clone(),
+        subject: monitor.settings.prompt.clone(),
+        at_ms: look.at_ms,
+        text: look.text.clone(),
+        finding: look.finding.clone(),
+        groups: look.groups.clone(),
+        window: look.window.clone(),
+        reference: monitor.reference.clone(),
+        is_accepted: false,
     }
 }
 

@@ -204,29 +204,13 @@ impl Drift {
             let problem = format!("is {alarms}, not above 0 and up to 100");
             Error::invalid("budget-alarms", problem, None)
         })?;
-        let (room, name) = (Arc::clone(self), wish.name.clone());
-        blocking(move || match room.all()?.monitors.get(&name) {
-            None => Ok(()),
-            Some(_) => {
-                let hint = "`drift stop` ends it; `drift accept` brings its reference up to date";
-                Err(Error::invalid(&name, "is a monitor already", Some(hint)))
-            }
-        })
-        .await?;
-        let mut settings = Settings {
-            name: wish.name,
-            prompt: wish.prompt,
-            input: wish.input,
-            space: wish.space,
-            window: wish.window.unwrap_or(USUAL_WINDOW),
-            sample: wish.sample.unwrap_or(1.0),
-            max_cost: wish.max_cost,
-            webhook: wish.webhook,
-        };
-        let reference = match wish.reference {
+        self.check_free(&wish.name).await?;
+        let (given, since) = (wish.reference.clone(), wish.since_ms);
+        let mut settings = settings_of(wish);
+        let reference = match given {
             Some(reference) => self.given(&reference, &mut settings).await?,
             None => {
-                let since = wish.since_ms.unwrap_or(now.saturating_sub(USUAL_SINCE_MS));
+                let since = since.unwrap_or(now.saturating_sub(USUAL_SINCE_MS));
                 self.drawn(&settings, now, since).await?
             }
         };
@@ -248,6 +232,19 @@ impl Drift {
                 Ok(())
             })?;
             room.status(&name)
+        })
+        .await
+    }
+
+    /// Refuses the name of a monitor there is.
+    async fn check_free(self: &Arc<Self>, name: &str) -> Result<(), Error> {
+        let (room, name) = (Arc::clone(self), name.to_owned());
+        blocking(move || match room.all()?.monitors.get(&name) {
+            None => Ok(()),
+            Some(_) => {
+                let hint = "`drift stop` ends it; `drift accept` brings its reference up to date";
+                Err(Error::invalid(&name, "is a monitor already", Some(hint)))
+            }
         })
         .await
     }
@@ -411,6 +408,19 @@ fn sources(texts: &[LiveText]) -> Vec<SourceText> {
         metadata: Some(json!({"at_ms": text.at_ms})),
     };
     texts.iter().map(source).collect()
+}
+
+fn settings_of(wish: MonitorWish) -> Settings {
+    Settings {
+        name: wish.name,
+        prompt: wish.prompt,
+        input: wish.input,
+        space: wish.space,
+        window: wish.window.unwrap_or(USUAL_WINDOW),
+        sample: wish.sample.unwrap_or(1.0),
+        max_cost: wish.max_cost,
+        webhook: wish.webhook,
+    }
 }
 
 fn check(wish: &MonitorWish) -> Result<(), Error> {
