@@ -10,6 +10,7 @@ pub mod chunk;
 pub mod compare;
 pub mod corpus;
 pub mod declared;
+pub mod drift;
 pub mod error;
 pub mod exchange;
 pub mod geometry;

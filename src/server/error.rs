@@ -322,6 +322,7 @@ impl From<snapshots::Error> for ApiError {
             | Error::TokensWithPrefix { .. } => StatusCode::BAD_REQUEST,
             Error::Forbidden { .. } => StatusCode::FORBIDDEN,
             Error::NotDeclared { .. }
+            | Error::NoMonitor { .. }
             | Error::DraftNotFound { .. }
             | Error::NothingToResume { .. } => StatusCode::NOT_FOUND,
             Error::PipelineMismatch { .. }
@@ -329,10 +330,15 @@ impl From<snapshots::Error> for ApiError {
             | Error::DraftBusy { .. }
             | Error::IndexBusy
             | Error::DraftIncomplete { .. }
+            | Error::NotYet { .. }
             | Error::Stopped { .. } => StatusCode::CONFLICT,
             Error::Budget { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Error::Told(ref told) if told.code == "budget_exceeded" => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
+            Error::Told(_) => StatusCode::BAD_GATEWAY,
             Error::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-            Error::Io { .. } => return Self::internal(&describe(&error)),
+            Error::Io { .. } | Error::Kept { .. } => return Self::internal(&describe(&error)),
         };
         let hint = error.hint();
         let mut api = Self::of_request(status, error.kind(), error.to_string(), hint.as_deref());

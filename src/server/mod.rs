@@ -26,6 +26,7 @@ pub use workers::Workers;
 
 use crate::access::KeyRing;
 use crate::domain::{Clock, Secret, Timestamp};
+use crate::embeddings::drift::monitor::Drift;
 use crate::embeddings::snapshots::Snapshots;
 use crate::evals::run::Runs;
 use crate::evals::schedule::Scheduler;
@@ -96,6 +97,8 @@ pub struct AdminState {
     pub schedules: Arc<Scheduler>,
     /// Snapshots of embeddings.
     pub embeddings: Arc<Snapshots>,
+    /// Monitors of drift.
+    pub drift: Arc<Drift>,
 }
 
 /// What there is to be called.

@@ -3,8 +3,8 @@
 use crate::server::error::ApiError;
 use crate::server::layers::Door;
 use crate::server::routes::{
-    audit, calls, chat, comparisons, embeddings, evals, health, history, indexes, keys, models,
-    porting, prompts, releases, schedules, snapshots, sync, usage,
+    audit, calls, chat, comparisons, drift, embeddings, evals, health, history, indexes, keys,
+    models, porting, prompts, releases, schedules, snapshots, sync, usage,
 };
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;
@@ -126,6 +126,10 @@ fn embeddings_api() -> Router<AdminState> {
         .route("/alike", post(snapshots::alike))
         .route("/compare", post(comparisons::create))
         .route("/declared", get(snapshots::declared))
+        .route("/drift", get(drift::list).post(drift::start))
+        .route("/drift/{name}", get(drift::status).delete(drift::stop))
+        .route("/drift/{name}/run", post(drift::run))
+        .route("/drift/{name}/accept", post(drift::accept))
 }
 
 fn probes<S>() -> Router<S>

@@ -24,6 +24,7 @@ mod cli;
 mod comparisons;
 mod crash;
 mod diff;
+mod drift;
 mod embeddings;
 mod evals;
 mod evals_inputs;

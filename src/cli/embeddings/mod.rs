@@ -3,6 +3,7 @@
 mod arguments;
 mod compare;
 mod create;
+mod drift;
 mod export;
 mod import;
 mod index;
@@ -35,6 +36,9 @@ pub(crate) enum EmbeddingsCommand {
     /// Compare two snapshots: what changes for whom, how sure that is, and what follows.
     #[command(after_help = compare::HELP)]
     Compare(Box<compare::CompareArguments>),
+    /// Watch the traffic of prompts: is what is asked now another than what was asked before?
+    #[command(subcommand)]
+    Drift(drift::DriftCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -87,6 +91,7 @@ pub(crate) async fn run(
         EmbeddingsCommand::Compare(arguments) => {
             compare::run(&arguments, common, environment).await
         }
+        EmbeddingsCommand::Drift(command) => drift::run(command, common, environment).await,
         EmbeddingsCommand::Snapshot(command) => match command {
             SnapshotCommand::Create(arguments) => {
                 create::run(&arguments, common, environment).await

@@ -184,6 +184,33 @@ pub enum Error {
     /// Another index is being built.
     #[error("another index is being built")]
     IndexBusy,
+    /// What is kept of monitors, or the records they read, cannot be used.
+    #[error("monitors of drift: {problem}")]
+    Kept {
+        /// What is wrong.
+        problem: String,
+    },
+    /// There is no such monitor.
+    #[error("there is no monitor `{name}`")]
+    NoMonitor {
+        /// Its name.
+        name: String,
+        /// Those there are.
+        choices: Vec<String>,
+    },
+    /// A monitor cannot look now.
+    #[error("monitor `{name}` cannot look yet: {problem}")]
+    NotYet {
+        /// The monitor.
+        name: String,
+        /// What is missing.
+        problem: String,
+        /// What to do.
+        hint: String,
+    },
+    /// What a snapshot that was made for somebody else ended with.
+    #[error("texts could not be embedded: {}", .0.message)]
+    Told(Told),
     /// The process stops.
     #[error("the gateway is stopping")]
     Stopping,
@@ -264,6 +291,10 @@ impl Error {
             Self::Forbidden { .. } => "model_forbidden",
             Self::Io { .. } => "embeddings_io",
             Self::IndexBusy => "embeddings_busy",
+            Self::Told(_) => "not_embedded",
+            Self::Kept { .. } => "drift_state",
+            Self::NoMonitor { .. } => "monitor_not_found",
+            Self::NotYet { .. } => "drift_not_yet",
             Self::Stopping => "shutting_down",
         }
     }
@@ -275,7 +306,7 @@ impl Error {
             Self::Room(error) => error.blame(),
             Self::Vault(error) => error.blame(),
             Self::Proxy(error) => error.blame(),
-            Self::Io { .. } | Self::Stopping => Blame::Gateway,
+            Self::Io { .. } | Self::Kept { .. } | Self::Stopping => Blame::Gateway,
             _ => Blame::Client,
         }
     }
@@ -327,7 +358,15 @@ impl Error {
             Self::TokensWithPrefix { .. } => "send texts in place of tokens",
             Self::Forbidden { .. } => "ask for a key with a wider `--model` scope",
             Self::IndexBusy => "try again when it is done",
-            Self::Io { .. } | Self::Stopping => return None,
+            Self::Told(told) => return told.hint.clone(),
+            Self::NoMonitor { choices, .. } if choices.is_empty() => {
+                "begin one: `promptgate embeddings drift start NAME --prompt PROMPT --model MODEL`"
+            }
+            Self::NoMonitor { choices, .. } => {
+                return Some(format!("there are: {}", choices.join(", ")));
+            }
+            Self::NotYet { hint, .. } => hint,
+            Self::Io { .. } | Self::Kept { .. } | Self::Stopping => return None,
         };
         Some(hint.to_owned())
     }

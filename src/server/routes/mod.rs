@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod calls;
 pub(crate) mod chat;
 pub(crate) mod comparisons;
+pub(crate) mod drift;
 pub(crate) mod embeddings;
 pub(crate) mod evals;
 pub(crate) mod health;
