@@ -51,7 +51,7 @@ pub fn alike_pairs(rows: &Matrix, threshold: Option<f64>) -> AlikePairs {
         }
     }
     let cosines: Vec<f64> = all.iter().map(|(_, _, cosine)| *cosine).collect();
-    let median = median(cosines.clone());
+    let median = median(&cosines);
     let deviation = median.and_then(|median| spread(&cosines, median));
     let own = median
         .zip(deviation)
@@ -74,11 +74,12 @@ pub fn alike_pairs(rows: &Matrix, threshold: Option<f64>) -> AlikePairs {
 
 fn spread(cosines: &[f64], centre: f64) -> Option<f64> {
     let away = cosines.iter().map(|cosine| (cosine - centre).abs());
-    Some(OF_MEDIAN_DEVIATION * median(away.collect())?)
+    let away: Vec<f64> = away.collect();
+    Some(OF_MEDIAN_DEVIATION * median(&away)?)
 }
 
-fn median(values: Vec<f64>) -> Option<f64> {
-    crate::stats::quantile(&values, 0.5)
+fn median(values: &[f64]) -> Option<f64> {
+    crate::stats::quantile(values, 0.5)
 }
 
 fn unit(row: &[f32]) -> Option<Vec<f64>> {

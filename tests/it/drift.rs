@@ -90,6 +90,19 @@ const START: [&str; 14] = [
     "env:HOOK",
 ];
 
+/// A monitor cannot begin without texts, and begins with sixty.
+async fn begin(gateway: &TestGateway) {
+    let early = gateway.run(&START).await;
+    let told = String::from_utf8_lossy(&early.stderr).into_owned();
+    assert!(told.contains("have 0 distinct texts"), "{told}");
+    traffic(gateway, 0, 60, None).await;
+    let started = stdout(&gateway.run(&START).await);
+    assert_eq!(
+        started,
+        "greetings watches `greet`: windows of 50 texts against drift/greetings/reference@1\n"
+    );
+}
+
 #[tokio::test]
 async fn a_new_topic_alarms_in_two_windows_and_is_accepted() {
     let (fake, hook) = (FakeProvider::start().await, FakeProvider::start().await);
@@ -99,15 +112,7 @@ async fn a_new_topic_alarms_in_two_windows_and_is_accepted() {
     let gateway = setup.start().await;
     let drift = |verb: &'static str| ["embeddings", "drift", verb, "greetings"];
 
-    let early = gateway.run(&START).await;
-    let told = String::from_utf8_lossy(&early.stderr).into_owned();
-    assert!(told.contains("have 0 distinct texts"), "{told}");
-    traffic(&gateway, 0, 60, None).await;
-    let started = stdout(&gateway.run(&START).await);
-    assert_eq!(
-        started,
-        "greetings watches `greet`: windows of 50 texts against drift/greetings/reference@1\n"
-    );
+    begin(&gateway).await;
     let few = gateway.run(&drift("run")).await;
     let told = String::from_utf8_lossy(&few.stderr).into_owned();
     assert!(told.contains("and a look takes 40"), "{told}");

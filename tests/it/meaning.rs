@@ -79,7 +79,7 @@ fn answers(provider: &FakeProvider) {
         }
         let asked = question(request);
         let number: usize = asked.rsplit(' ').next().unwrap().parse().unwrap();
-        let refuses = asked.starts_with("say") && number % 4 == 0;
+        let refuses = asked.starts_with("say") && number.is_multiple_of(4);
         if refuses {
             return Answer::reply(&format!("good sorry {number}"));
         }

@@ -168,6 +168,31 @@ async fn copies_of_pgvector_and_pages_of_qdrant_are_read() {
     assert_eq!(made["snapshot"]["source"]["detail"], "points.json (qdrant)");
 }
 
+/// A file, further arguments, and what is said against it.
+const MISFITS: [(&str, &[&str], &str); 5] = [
+    (
+        "twice.jsonl",
+        &[],
+        "the id `a` stands in row 1 and in row 3",
+    ),
+    (
+        "long.jsonl",
+        &["--normalised"],
+        "row 1 (`a`) has a vector of length 2.0000, and the embedding version says 1",
+    ),
+    (
+        "wide.jsonl",
+        &["--dimensions", "2"],
+        "row 1 (`a`) has a vector of 3 dimensions, not 2",
+    ),
+    ("hashed.jsonl", &[], "row 1 (`a`) has a `text_hash`"),
+    (
+        "long.jsonl",
+        &[],
+        "1 of the rows 1 to 1 have another vector than is kept of the same text",
+    ),
+];
+
 #[tokio::test]
 async fn what_does_not_belong_is_refused_with_its_row() {
     let (_provider, gateway) = started().await;
@@ -198,29 +223,7 @@ async fn what_does_not_belong_is_refused_with_its_row() {
     // There is a snapshot now, whose version is still not guessed.
     refused(&gateway, &command(IMPORT, &good)).await;
 
-    for (file, more, expected) in [
-        (
-            "twice.jsonl",
-            &[][..],
-            "the id `a` stands in row 1 and in row 3",
-        ),
-        (
-            "long.jsonl",
-            &["--normalised"],
-            "row 1 (`a`) has a vector of length 2.0000, and the embedding version says 1",
-        ),
-        (
-            "wide.jsonl",
-            &["--dimensions", "2"],
-            "row 1 (`a`) has a vector of 3 dimensions, not 2",
-        ),
-        ("hashed.jsonl", &[], "row 1 (`a`) has a `text_hash`"),
-        (
-            "long.jsonl",
-            &[],
-            "1 of the rows 1 to 1 have another vector than is kept of the same text",
-        ),
-    ] {
+    for (file, more, expected) in MISFITS {
         let import = [&["docs", "--from", file, "--model", MODEL][..], more].concat();
         let error = refused(&gateway, &command(IMPORT, &import)).await;
         assert!(error.contains(expected), "{file}: {error}");

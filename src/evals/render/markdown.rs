@@ -383,7 +383,7 @@ fn shift(whole: &OutputShift, subject: &SubjectShift) -> String {
         line(&mut body, &[text(&case.case), similarity, base, head]);
     }
     let name = words::cut(&subject.subject.replace('\n', " "), MAX_CELL);
-    folded(&format!("How far outputs moved: {}", name), &body)
+    folded(&format!("How far outputs moved: {name}"), &body)
 }
 
 fn groups(report: &RunReport) -> Option<String> {
