@@ -317,7 +317,7 @@ fn quiet(text: &str) -> String {
 fn folded(heading: &str, body: &str) -> String {
     format!(
         "<details><summary>{}</summary>\n\n{body}\n</details>\n",
-        html(heading)
+        quiet(heading)
     )
 }
 
