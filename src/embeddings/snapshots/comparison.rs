@@ -1,5 +1,5 @@
 //! Comparing two snapshots as people ask for it: names become opened snapshots, queries get the vectors that
-//! each side's space makes of them, and the rest is [`compare`].
+//! each side's space makes of them, and the rest is [`compare()`].
 //!
 //! Vectors of queries are kept like all others, under space and text: the next comparison with the same
 //! queries asks nobody.
