@@ -1,7 +1,7 @@
 //! A look at a window: embed it, hold it against the reference, count what came of it.
 
 use crate::embeddings::drift::monitor::kept::{Look, Monitor};
-use crate::embeddings::drift::monitor::{Drift, Status, alert, found, not_yet, sources};
+use crate::embeddings::drift::monitor::{Drift, Status, found, not_yet, sources};
 use crate::embeddings::drift::{
     Alarm, FEWEST, Finding, Group, LiveText, Message, Standing, Told, examine, groups, message,
     permutations_for, time,
@@ -10,6 +10,7 @@ use crate::embeddings::geometry::two_sample::MOST_WINDOW;
 use crate::embeddings::snapshots::{Error, Snapshots, SourceText, SpaceWish, blocking};
 use crate::embeddings::space::{Space, sha256};
 use crate::embeddings::{Matrix, Rows as _};
+use crate::providers;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -77,7 +78,9 @@ impl Drift {
         let room = Arc::clone(self);
         let recorder = &self.proxy.recorder;
         let task = async move {
-            if let Err(problem) = alert::send(&webhook, &alarm.text, &room.environment).await {
+            if let Err(problem) =
+                providers::send_text(&webhook, &alarm.text, &room.environment).await
+            {
                 tracing::error!(webhook, problem, "an alarm of drift cannot be sent");
             }
         };
