@@ -2,10 +2,10 @@
 
 use crate::app::Environment;
 use crate::cli::Common;
-use crate::cli::embeddings::progress::ProgressLine;
 use crate::cli::evals::dollars;
 use crate::cli::output::{self, Failure, at};
 use crate::cli::paint::{Paint, Style};
+use crate::cli::progress::ProgressLine;
 use crate::cli::reach::Admin;
 use crate::domain::PicoDollars;
 use crate::embeddings::compare::report::ComparisonReport;
@@ -216,7 +216,7 @@ async fn follow(admin: &Admin, wish: &Value) -> Result<ComparisonReport, Failure
     let mut end: Option<Result<ComparisonReport, Failure>> = None;
     let mut shown = ProgressLine::of_stderr();
     let mut on_line = |text: &[u8]| match serde_json::from_slice(text) {
-        Ok(Line::Progress { progress }) => shown.step(&in_words(&progress)),
+        Ok(Line::Progress { progress }) => shown.show(&in_words(&progress)),
         Ok(Line::Ended { report }) => {
             shown.clear();
             end = Some(Ok(*report));

@@ -4,9 +4,10 @@ use crate::app::Environment;
 use crate::cli::Common;
 use crate::cli::embeddings::arguments::{CutArguments, SpaceArguments};
 use crate::cli::embeddings::list::describe;
-use crate::cli::embeddings::progress::{ProgressLine, plan_in_words};
+use crate::cli::embeddings::progress::{plan_in_words, progress_in_words, texts_read};
 use crate::cli::evals::dollars;
 use crate::cli::output::{self, Failure, at};
+use crate::cli::progress::ProgressLine;
 use crate::cli::reach::{Admin, escape};
 use crate::domain::PicoDollars;
 use crate::embeddings::corpus::{self, CorpusError, CorpusFormat, CorpusOptions};
@@ -266,7 +267,7 @@ async fn send(
         let body = json!({"offset": offset, "items": part});
         let taken = admin.send(Method::POST, &path, Some(&body)).await?;
         offset = at(&taken, "sources").as_u64().unwrap_or(0);
-        line.read(offset);
+        line.show(&texts_read(offset));
     }
 }
 
@@ -331,7 +332,7 @@ fn hear(text: &[u8], line: &mut ProgressLine) -> Option<Result<Made, Failure>> {
             None
         }
         Ok(Line::Progress { progress }) => {
-            line.show(&progress);
+            line.show(&progress_in_words(&progress));
             None
         }
         Ok(Line::Ended { made }) => {

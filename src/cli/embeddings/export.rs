@@ -3,9 +3,9 @@
 use crate::app::Environment;
 use crate::cli::Common;
 use crate::cli::embeddings::import::{failed, format, manifest_beside};
-use crate::cli::embeddings::progress::ProgressLine;
 use crate::cli::embeddings::thousands;
 use crate::cli::output::{self, Failure, at};
+use crate::cli::progress::ProgressLine;
 use crate::cli::reach::Admin;
 use crate::embeddings::exchange::{
     Format, Texts, VectorText, WriteOptions, Writer, Written, open_writer,
@@ -173,7 +173,7 @@ impl Export<'_> {
             self.rows += 1;
         }
         self.shown
-            .step(&format!("{} rows written", thousands(self.rows)));
+            .show(&format!("{} rows written", thousands(self.rows)));
         Ok(())
     }
 

@@ -4,9 +4,9 @@ use crate::app::Environment;
 use crate::cli::Common;
 use crate::cli::embeddings::arguments::{CutArguments, SpaceArguments};
 use crate::cli::embeddings::list::describe;
-use crate::cli::embeddings::progress::ProgressLine;
 use crate::cli::embeddings::thousands;
 use crate::cli::output::{self, Failure, at};
+use crate::cli::progress::ProgressLine;
 use crate::cli::reach::Admin;
 use crate::embeddings::exchange::{self, Column, Fields, Format, ReadOptions, Reader, open_reader};
 use crate::embeddings::snapshots::{ImportWish, Imported, Like, SnapshotWish, VectorRow};
@@ -274,7 +274,7 @@ async fn make(
         let body = json!({"offset": offset, "rows": part});
         let taken = admin.send(Method::POST, &path, Some(&body)).await?;
         offset = at(&taken, "rows").as_u64().unwrap_or(0);
-        line.step(&format!("{} rows read", thousands(offset)));
+        line.show(&format!("{} rows read", thousands(offset)));
     }
     line.clear();
     if 0 < skipped {
