@@ -7,6 +7,7 @@ mod error;
 mod headers;
 mod hooks;
 mod layers;
+mod lines;
 mod listener;
 mod readiness;
 mod router;

@@ -5,7 +5,8 @@
 
 use crate::embeddings::snapshots::{Exporting, ImportWish, Snapshots, VectorRow};
 use crate::server::error::ApiError;
-use crate::server::routes::snapshots::{Answer, Room, blocking, line, ndjson, read};
+use crate::server::lines::{line, ndjson};
+use crate::server::routes::snapshots::{Answer, Room, blocking, read};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};

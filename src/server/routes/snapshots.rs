@@ -10,6 +10,7 @@ use crate::embeddings::snapshots::{
 };
 use crate::server::body::{self, BodyLimits};
 use crate::server::error::ApiError;
+use crate::server::lines::{line, ndjson, newest};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -17,21 +18,17 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
 
 /// The largest part of a corpus, in bytes.
 const PART_BYTES: usize = 64 << 20;
 /// How long a part may take to come.
 const PART_TOTAL: Duration = Duration::from_secs(300);
-/// Progress is told at most this often.
-const TELL_EVERY: Duration = Duration::from_millis(200);
 
 pub(super) type Room = State<Arc<Snapshots>>;
 pub(super) type Answer = Result<Json<Value>, ApiError>;
@@ -233,26 +230,12 @@ pub(crate) async fn run(
     Ok(ndjson(lines(watched)))
 }
 
-/// An answer of one JSON object a line, each sent as soon as it is known.
-pub(super) fn ndjson(lines: impl Stream<Item = Bytes> + Send + 'static) -> Response {
-    let mut response = Response::new(Body::from_stream(lines.map(Ok::<_, Infallible>)));
-    let kind = HeaderValue::from_static("application/x-ndjson");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
-}
-
 /// The lines of who follows: the plan once, the newest progress not too often, the end.
 fn lines(watched: Watched) -> impl Stream<Item = Bytes> + Send {
     let end = Arc::clone(&watched.end);
-    let begin = Some((watched.progress, Instant::now(), false));
-    let progress = stream::unfold(begin, |state| async {
-        let (mut progress, not_before, is_planned) = state?;
-        sleep_until(not_before).await;
-        let goes_on = progress.changed().await.is_ok();
-        let newest = progress.borrow_and_update().clone();
-        let (text, is_planned) = told(&newest, is_planned);
-        let next = goes_on.then(|| (progress, Instant::now() + TELL_EVERY, is_planned));
-        Some((text, next))
+    let mut is_planned = false;
+    let progress = newest(watched.progress, move |progress| {
+        told(progress, &mut is_planned)
     });
     let last = stream::once(async move {
         line(&match end.get() {
@@ -265,19 +248,13 @@ fn lines(watched: Watched) -> impl Stream<Item = Bytes> + Send {
 }
 
 /// A line or two: the plan when it was not told before.
-fn told(progress: &Progress, is_planned: bool) -> (Bytes, bool) {
+fn told(progress: &Progress, is_planned: &mut bool) -> Bytes {
     let mut text = Vec::new();
-    if let Some(plan) = progress.plan.as_ref().filter(|_| !is_planned) {
+    if let Some(plan) = progress.plan.as_ref().filter(|_| !*is_planned) {
         text.extend(line(&json!({"type": "plan", "plan": plan})));
+        *is_planned = true;
     }
     text.extend(line(&json!({"type": "progress", "progress": progress})));
-    (text.into(), is_planned || progress.plan.is_some())
-}
-
-/// A JSON object and the end of its line.
-pub(super) fn line(value: &Value) -> Bytes {
-    let mut text = value.to_string().into_bytes();
-    text.push(b'\n');
     text.into()
 }
 
