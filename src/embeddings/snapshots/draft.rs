@@ -8,11 +8,12 @@
 //! The id is made from what is said, so the same command finds the same draft. A corpus is sent again
 //! after a cut: that costs nothing, as vectors are kept under their texts.
 
+use crate::domain::sha256_hex;
 use crate::embeddings::chunk::{chunks, slice};
 use crate::embeddings::item::{Item, Span};
 use crate::embeddings::pipeline::{Chunker, Pipeline};
 use crate::embeddings::snapshots::Error;
-use crate::embeddings::space::{Space, sha256};
+use crate::embeddings::space::Space;
 use crate::embeddings::vault::{Precision, TextStorage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -291,7 +292,7 @@ fn id_of(head: &DraftHead) -> String {
         head.text_storage,
         &head.onto,
     );
-    let hash = sha256(&serde_json::to_vec(&said).unwrap_or_default());
+    let hash = sha256_hex(&serde_json::to_vec(&said).unwrap_or_default());
     ["draft-", hash.get(..12).unwrap_or(&hash)].concat()
 }
 

@@ -9,7 +9,7 @@
 //! nothing but their way. A vector is kept under the hash of its text. Where no text is known, the vector
 //! itself stands for it, and the item's id for the text's hash, so that two versions of one corpus align.
 
-use crate::domain::PicoDollars;
+use crate::domain::{PicoDollars, sha256_hex};
 use crate::embeddings::item::Item;
 use crate::embeddings::name::check_collection;
 use crate::embeddings::pipeline::Pipeline;
@@ -21,7 +21,7 @@ use crate::embeddings::snapshots::plan::count;
 use crate::embeddings::snapshots::row::VectorRow;
 use crate::embeddings::snapshots::wish;
 use crate::embeddings::snapshots::{Error, SnapshotWish, Snapshots};
-use crate::embeddings::space::{Side, Space, SpaceId, TextHash, VectorKey, sha256};
+use crate::embeddings::space::{Side, Space, SpaceId, TextHash, VectorKey};
 use crate::embeddings::vault::{
     Manifest, NewItem, NewSnapshot, Precision, Source, SourceKind, Spent, TextStorage,
 };
@@ -487,6 +487,6 @@ fn id_of(said: &SnapshotWish, space: &SpaceId, pipeline: &Pipeline) -> String {
         said.hash_only,
         &said.source,
     );
-    let hash = sha256(&serde_json::to_vec(&said).unwrap_or_default());
+    let hash = sha256_hex(&serde_json::to_vec(&said).unwrap_or_default());
     ["import-", hash.get(..12).unwrap_or(&hash)].concat()
 }

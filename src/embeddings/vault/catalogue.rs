@@ -1,7 +1,7 @@
 //! The manifests of a vault: one small file each, whose name is the number.
 
+use crate::domain::sha256_hex;
 use crate::embeddings::name::{Selector, SnapshotId, SnapshotName, check_collection};
-use crate::embeddings::space::sha256;
 use crate::embeddings::vault::segment::{entries, write_durably};
 use crate::embeddings::vault::{
     Labels, MANIFEST_FORMAT, Manifest, Precision, TextStorage, VaultError,
@@ -52,7 +52,7 @@ impl Content<'_> {
         {
             fields.insert("renewed".to_owned(), self.renewed.into());
         }
-        let hash = sha256(canonical::json(&content).as_bytes());
+        let hash = sha256_hex(canonical::json(&content).as_bytes());
         SnapshotId(["snap-", &hash].concat())
     }
 

@@ -1,10 +1,9 @@
 //! The texts of a prompt's traffic, read from its records: never on the way of a call.
 
-use crate::domain::{CallId, Operation, PromptKey, Timestamp};
+use crate::domain::{CallId, Operation, PromptKey, Timestamp, sha256_hex};
 use crate::embeddings::drift::monitor::kept::{Input, Settings};
 use crate::embeddings::drift::{Distinct, LiveText};
 use crate::embeddings::snapshots::Error;
-use crate::embeddings::space::sha256;
 use crate::proxy::{Inputs, inputs};
 use crate::store::{CallFilter, CallRow, Store};
 use serde_json::Value;
@@ -53,7 +52,7 @@ pub(super) fn texts(
         before = Some(last.id);
         seen += rows.len();
         for row in rows {
-            let place = sha256(row.id.to_string().as_bytes());
+            let place = sha256_hex(row.id.to_string().as_bytes());
             if !is_traffic(&row) || !is_sampled(&place, settings.sample) {
                 continue;
             }
@@ -153,7 +152,7 @@ fn said(inputs: &Inputs) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{Input, is_sampled, text_of};
-    use crate::embeddings::space::sha256;
+    use crate::domain::sha256_hex;
     use crate::proxy::Inputs;
     use bytes::Bytes;
     use serde_json::json;
@@ -188,7 +187,7 @@ mod tests {
     #[test]
     fn a_share_of_calls_is_read() {
         let hashes: Vec<String> = (0..2_000)
-            .map(|n| sha256(n.to_string().as_bytes()))
+            .map(|n| sha256_hex(n.to_string().as_bytes()))
             .collect();
         let count = hashes.iter().filter(|hash| is_sampled(hash, 0.1)).count();
         assert!((140..260).contains(&count), "{count}");

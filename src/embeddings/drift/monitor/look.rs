@@ -1,5 +1,6 @@
 //! A look at a window: embed it, hold it against the reference, count what came of it.
 
+use crate::domain::sha256_hex;
 use crate::embeddings::drift::monitor::kept::{Look, Monitor};
 use crate::embeddings::drift::monitor::{Drift, Status, found, not_yet, sources};
 use crate::embeddings::drift::{
@@ -8,7 +9,7 @@ use crate::embeddings::drift::{
 };
 use crate::embeddings::geometry::two_sample::MOST_WINDOW;
 use crate::embeddings::snapshots::{Error, Snapshots, SourceText, SpaceWish, blocking};
-use crate::embeddings::space::{Space, sha256};
+use crate::embeddings::space::Space;
 use crate::embeddings::{Matrix, Rows as _};
 use crate::providers;
 use std::collections::HashSet;
@@ -268,7 +269,7 @@ impl Drift {
                 .all(|text| text.id != old.id && text.text != old.text)
         });
         // A draw that comes out the same every time.
-        known.sort_by_cached_key(|text| sha256(text.id.as_bytes()));
+        known.sort_by_cached_key(|text| sha256_hex(text.id.as_bytes()));
         known.truncate(MOST_WINDOW.saturating_sub(new.len()));
         known.extend(new);
         Ok(known)
@@ -346,7 +347,8 @@ fn load(room: &Snapshots, name: &str) -> Result<Loaded, Error> {
     let all = snapshot.load()?;
     let mut which: Vec<usize> = (0..all.len()).filter(|row| is_vector(&all, *row)).collect();
     if MOST_WINDOW < which.len() {
-        which.sort_by_cached_key(|row| sha256(snapshot.id(*row).unwrap_or_default().as_bytes()));
+        which
+            .sort_by_cached_key(|row| sha256_hex(snapshot.id(*row).unwrap_or_default().as_bytes()));
         which.truncate(MOST_WINDOW);
         which.sort_unstable();
     }
