@@ -7,6 +7,7 @@
 pub mod escape;
 pub mod json;
 pub mod openai;
+pub mod page;
 pub mod plain;
 pub mod sarif;
 pub mod sse;
