@@ -2,6 +2,8 @@
 
 use crate::embeddings::Matrix;
 use crate::embeddings::geometry::two_sample::mmd;
+use crate::embeddings::rows::cosine;
+use crate::embeddings::search::dot::unit;
 use crate::evals::report::Figure;
 use crate::evals::shift::{Distribution, MovedCase, Noise, SubjectShift, VersionName};
 use crate::stats::{Interval, bootstrap_bca, mean, quantile, wilson};
@@ -49,7 +51,7 @@ pub fn measure(
 ) -> Option<SubjectShift> {
     let pairs: Vec<(&Answered<'_>, f64)> = answers
         .iter()
-        .filter_map(|answered| Some((answered, cosine(answered.base.1?, answered.head.1?)?)))
+        .filter_map(|answered| Some((answered, alike(answered.base.1?, answered.head.1?)?)))
         .collect();
     let across: Vec<f64> = pairs.iter().map(|(_, similarity)| *similarity).collect();
     let similarity = figure(&across)?;
@@ -83,7 +85,7 @@ pub fn measure(
 }
 
 fn with_itself(answered: &Answered<'_>) -> Option<f64> {
-    cosine(answered.base.1?, answered.again?)
+    alike(answered.base.1?, answered.again?)
 }
 
 /// By how much each case's head is less alike to its base than that is to itself.
@@ -128,30 +130,9 @@ fn furthest(mut pairs: Vec<(&Answered<'_>, f64)>) -> Vec<MovedCase> {
         .collect()
 }
 
-/// The cosine of the angle between two vectors; `None` when their lengths differ or one has no direction.
-fn cosine(one: &[f32], other: &[f32]) -> Option<f64> {
-    if one.len() != other.len() {
-        return None;
-    }
-    let pairs = one.iter().zip(other);
-    let dot: f64 = pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
-    let cosine = dot / (norm(one) * norm(other));
-    cosine.is_finite().then(|| cosine.clamp(-1.0, 1.0))
-}
-
-fn norm(vector: &[f32]) -> f64 {
-    let squares = vector.iter().map(|x| f64::from(*x) * f64::from(*x));
-    squares.sum::<f64>().sqrt()
-}
-
-/// The vector with length 1, as cosines see it.
-fn unit(vector: &[f32]) -> Option<Vec<f32>> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "vectors are f32 throughout"
-    )]
-    let length = norm(vector) as f32;
-    (0.0 < length).then(|| vector.iter().map(|x| x / length).collect())
+/// The cosine of two vectors, without what rounding adds to it.
+fn alike(one: &[f32], other: &[f32]) -> Option<f64> {
+    cosine(one, other).map(|cosine| cosine.clamp(-1.0, 1.0))
 }
 
 fn figure(values: &[f64]) -> Option<Figure> {
