@@ -13,6 +13,7 @@ pub mod declared;
 pub mod drift;
 pub mod error;
 pub mod exchange;
+mod files;
 pub mod geometry;
 pub mod item;
 pub mod name;

@@ -10,6 +10,7 @@
 
 use crate::domain::sha256_hex;
 use crate::embeddings::chunk::{chunks, slice};
+use crate::embeddings::files::write_durably;
 use crate::embeddings::item::{Item, Span};
 use crate::embeddings::pipeline::{Chunker, Pipeline};
 use crate::embeddings::snapshots::Error;
@@ -182,14 +183,9 @@ impl Drafts {
     }
 
     fn write_head(&self, head: &DraftHead) -> Result<(), Error> {
-        let (path, new) = (self.path(&head.id, HEAD), self.path(&head.id, "draft.new"));
+        let path = self.path(&head.id, HEAD);
         let text = serde_json::to_vec(head).unwrap_or_default();
-        let written = File::create(&new).and_then(|mut file| {
-            file.write_all(&text)?;
-            file.sync_all()
-        });
-        written.map_err(Error::io("write", &new))?;
-        fs::rename(&new, &path).map_err(Error::io("write", &path))
+        write_durably(&path, &text).map_err(Error::io("write", &path))
     }
 
     /// Returns what is to be made of a draft.
