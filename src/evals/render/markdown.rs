@@ -383,6 +383,8 @@ fn shift(whole: &OutputShift, subject: &SubjectShift) -> String {
         line(&mut body, &[text(&case.case), similarity, base, head]);
     }
     let name = words::cut(&subject.subject.replace('\n', " "), MAX_CELL);
+    // Nobody is mentioned and no issue is linked; `folded` escapes the rest.
+    let name = name.replace('@', "@\u{200b}").replace('#', "#\u{200b}");
     folded(&format!("How far outputs moved: {name}"), &body)
 }
 
