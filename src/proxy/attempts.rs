@@ -9,8 +9,7 @@ use crate::proxy::call::Call;
 use crate::proxy::recording::Recording;
 use crate::proxy::routing::{Plan, PlannedAttempt, RetryPolicy};
 use crate::proxy::{Error, Upstreams, encode};
-use crate::wire::Dialect;
-use crate::wire::openai::{ChatStream, ReplyFacts};
+use crate::wire::openai::{self, ChatStream, ReplyFacts};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{HeaderName, HeaderValue};
@@ -19,9 +18,6 @@ use tokio::time::{Instant, timeout_at};
 
 /// The largest part of a stream that is held back while its first content is awaited.
 const HELD_BYTES: usize = 256 * 1024;
-
-/// What every provider is spoken to in, so far.
-const DIALECT: Dialect = Dialect::OpenAi;
 
 /// What the first successful attempt brought.
 #[derive(Debug)]
@@ -159,7 +155,7 @@ async fn attempt(
     let outgoing = Outgoing {
         operation: call.operation,
         model: planned.model.clone(),
-        body: encode::body_for(call, DIALECT, &planned.model, endpoint),
+        body: encode::body_for(call, &planned.model, endpoint),
         stream: call.stream,
         call_id: sending.id,
         attempt: tries,
@@ -177,7 +173,7 @@ async fn attempt(
     let content = match reply.body {
         ReplyBody::Whole(body) => whole(call.operation, planned, body)?,
         ReplyBody::Stream(stream) => {
-            let reader = DIALECT.stream(!call.client_wants_usage);
+            let reader = ChatStream::new(!call.client_wants_usage);
             open(
                 sending,
                 planned,
@@ -200,7 +196,7 @@ async fn attempt(
 
 /// Checks that a whole answer is one.
 fn whole(operation: Operation, planned: &PlannedAttempt, body: Bytes) -> Result<Reply, Error> {
-    let facts = DIALECT.read(operation, &body);
+    let facts = openai::read_facts(operation, &body);
     let facts = facts.map_err(|error| invalid(planned, error.to_string()))?;
     if let Some(fault) = &facts.fault {
         return Err(invalid(planned, fault.message.clone()));

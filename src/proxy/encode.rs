@@ -3,11 +3,11 @@
 use crate::domain::Operation;
 use crate::providers::{Endpoint, Preset};
 use crate::proxy::call::Call;
-use crate::wire::{Asked, Dialect};
+use crate::wire::openai::{self, Asked};
 use bytes::Bytes;
 
 /// Returns the body that asks `model` of `endpoint` for the call.
-pub(crate) fn body_for(call: &Call, dialect: Dialect, model: &str, endpoint: &Endpoint) -> Bytes {
+pub(crate) fn body_for(call: &Call, model: &str, endpoint: &Endpoint) -> Bytes {
     let is_stream = call.operation == Operation::Chat && call.stream;
     let token_limit = call.token_limit.as_ref();
     let asked = Asked {
@@ -17,7 +17,7 @@ pub(crate) fn body_for(call: &Call, dialect: Dialect, model: &str, endpoint: &En
         messages: call.laid_out(),
         token_limit: token_limit.map(|limit| (token_limit_field(endpoint.preset()), limit)),
     };
-    dialect.encode(&call.body, &asked)
+    openai::encode(&call.body, &asked)
 }
 
 /// How a provider spells the limit of output tokens. `OpenAI`'s newer models refuse `max_tokens`,

@@ -5,7 +5,7 @@ use crate::proxy::call::{self, Arrival, Call};
 use crate::proxy::naming::{Naming, PromptHeaders};
 use crate::proxy::{Error, Proxy};
 use crate::wire::openai::ChatRequest;
-use crate::wire::{Asked, Dialect};
+use crate::wire::openai::{self, Asked};
 use bytes::Bytes;
 
 /// A rendered prompt.
@@ -81,5 +81,5 @@ fn body_of(call: &Call) -> Bytes {
             .as_ref()
             .map(|limit| ("max_completion_tokens", limit)),
     };
-    Dialect::OpenAi.encode(&call.body, &asked)
+    openai::encode(&call.body, &asked)
 }

@@ -22,5 +22,5 @@ mod text;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use dialect::{Asked, Dialect};
+pub use dialect::Dialect;
 pub use error::Error;

@@ -4,6 +4,8 @@
 //! Invariant: whatever a dialect can say and this cannot is kept as [`Part::Foreign`] or in `rest` with the
 //! dialect it came from; writing it in another dialect is an error that names the field, never a loss.
 
+pub use crate::wire::Dialect;
+
 mod event;
 mod part;
 mod reply;
@@ -15,19 +17,3 @@ pub use reply::{Choice, Reply, StopReason};
 pub use request::{
     Form, Message, Reasoning, Request, Role, Sampling, Tool, ToolChoice, Unsupported,
 };
-
-/// A dialect in which a conversation is held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Dialect {
-    /// `OpenAI`'s chat completions.
-    #[default]
-    Chat,
-    /// `OpenAI`'s responses.
-    Responses,
-    /// Anthropic's messages.
-    Messages,
-    /// Gemini's `generateContent`.
-    Gemini,
-    /// Bedrock's `Converse`.
-    Converse,
-}

@@ -1,5 +1,6 @@
 //! The formats of `OpenAI`'s API, as it and its many imitators speak them.
 
+mod asked;
 mod assemble;
 mod chunk;
 mod embeddings;
@@ -13,6 +14,7 @@ mod stream;
 mod usage;
 mod vectors;
 
+pub use asked::{Asked, encode, read_facts};
 pub use embeddings::{EmbeddingsFacts, EmbeddingsReply, EmbeddingsRequest};
 pub use fault::{ErrorEnvelope, ProviderFault};
 pub use prompt::{ForeignPrompt, PromptParameter};
