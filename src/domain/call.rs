@@ -4,7 +4,7 @@
 //! API and `--json` print them. A field may be added with a default; none changes its meaning.
 
 use crate::domain::{
-    BundleHash, Cost, EmbeddingStamp, KeyId, PromptKey, ReleaseDecision, RunRef, Timestamp,
+    BundleHash, Cost, Dialect, EmbeddingStamp, KeyId, PromptKey, ReleaseDecision, RunRef, Timestamp,
     TokenUsage,
 };
 use bytes::Bytes;
@@ -134,6 +134,9 @@ pub struct CallIntent {
     pub started: Timestamp,
     /// What kind of call.
     pub operation: Operation,
+    /// The dialect that the client asked in, and `request` is written in.
+    #[serde(default, skip_serializing_if = "Dialect::is_chat")]
+    pub dialect: Dialect,
     /// The caller's key; `None` on an open loopback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyId>,

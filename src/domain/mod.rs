@@ -9,12 +9,14 @@
 //! - **call**: one answer to one client. **attempt**: one try of a call at one provider.
 //! - **record**: the stored truth about a call: an **intent** written before the provider is asked
 //!   and exactly one **outcome** written at its end.
+//! - **dialect**: the format in which a client asks, or a provider is asked.
 //! - **run**: a suite of evals carried out once; its calls name it.
 //! - **caller**: who asked, as proven by a key (or by being on loopback).
 
 mod audit;
 mod call;
 mod caller;
+mod dialect;
 mod embedding;
 mod hash;
 mod money;
@@ -31,6 +33,7 @@ pub use call::{
     Durability, Operation, PromptStamp, TraceContext,
 };
 pub use caller::{Caller, KeyId, matches_glob};
+pub use dialect::Dialect;
 pub use embedding::EmbeddingStamp;
 pub use hash::sha256_hex;
 pub use money::{Cost, CostQuality, PicoDollars};

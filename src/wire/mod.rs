@@ -13,7 +13,6 @@ pub mod plain;
 pub mod sarif;
 pub mod sse;
 
-mod dialect;
 mod error;
 mod scan;
 mod strict;
@@ -22,5 +21,4 @@ mod text;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use dialect::Dialect;
 pub use error::Error;

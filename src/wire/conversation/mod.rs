@@ -4,16 +4,22 @@
 //! Invariant: whatever a dialect can say and this cannot is kept as [`Part::Foreign`] or in `rest` with the
 //! dialect it came from; writing it in another dialect is an error that names the field, never a loss.
 
-pub use crate::wire::Dialect;
+pub use crate::domain::Dialect;
 
+mod data_url;
 mod event;
+mod fields;
 mod part;
 mod reply;
 mod request;
+mod written;
 
+pub use data_url::{data_url, media_of_url, text_url};
 pub use event::{Delta, Event};
+pub use fields::{Fields, numbered, wrong_type};
 pub use part::{Cache, Media, Part, ToolCall, ToolKind, ToolResult};
 pub use reply::{Choice, Reply, StopReason};
 pub use request::{
     Form, Message, Reasoning, Request, Role, Sampling, Tool, ToolChoice, Unsupported,
 };
+pub use written::{Losses, Written};
