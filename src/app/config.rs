@@ -12,6 +12,7 @@ use crate::evals::run;
 use crate::metering::{self, PriceRow};
 use crate::proxy::WELL_KNOWN;
 use crate::{prompts, providers, server, store, telemetry};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub struct Config {
     pub hooks: server::Hooks,
     /// The providers.
     pub providers: Vec<providers::Config>,
+    /// Providers for which what they cannot be told is left out of a request.
+    pub dropping: BTreeSet<String>,
     /// Patterns of models, and their provider.
     pub models: Vec<(String, String)>,
     /// Whether no provider has a key, so that every model is simulated.
@@ -196,6 +199,7 @@ fn check(file: &File, origin: Origin) -> Result<Config, Error> {
         },
         store,
         models: models(file, &providers)?,
+        dropping: dropping(file),
         only_simulated,
         prices: prices(file)?,
         telemetry: telemetry_config(file, environment)?,
@@ -399,6 +403,15 @@ fn text_or_secret(key: &str, value: &str, environment: &Environment) -> Result<S
 }
 
 /// The file's patterns come first, the well-known ones after.
+/// The providers that say `drop_unsupported`.
+fn dropping(file: &File) -> BTreeSet<String> {
+    let tables = file.providers.iter();
+    tables
+        .filter(|(_, table)| table.drop_unsupported)
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
 fn models(file: &File, providers: &[providers::Config]) -> Result<Vec<(String, String)>, Error> {
     let mut models = Vec::new();
     for (pattern, provider) in &file.models {

@@ -142,6 +142,7 @@ pub(crate) struct ProviderTable {
     pub(crate) api_version: Option<String>,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) stream_usage: Option<bool>,
+    pub(crate) drop_unsupported: bool,
     pub(crate) max_response: Option<Size>,
     pub(crate) deadlines: DeadlinesTable,
 }

@@ -51,6 +51,7 @@ pub(super) fn routes(config: &Config) -> Routes {
             .map(|provider| provider.name.clone())
             .collect(),
         patterns: config.models.clone(),
+        dropping: config.dropping.clone(),
         catch_all: config.only_simulated.then(|| "simulated".to_owned()),
         ..Routes::default()
     }

@@ -4,8 +4,8 @@
 //! API and `--json` print them. A field may be added with a default; none changes its meaning.
 
 use crate::domain::{
-    BundleHash, Cost, Dialect, EmbeddingStamp, KeyId, PromptKey, ReleaseDecision, RunRef, Timestamp,
-    TokenUsage,
+    BundleHash, Cost, Dialect, EmbeddingStamp, KeyId, PromptKey, ReleaseDecision, RunRef,
+    Timestamp, TokenUsage,
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};

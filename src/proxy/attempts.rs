@@ -3,13 +3,15 @@
 //! A stream counts as a success when its first *content* has come: a 200 and lifecycle events prove
 //! nothing, and until then another attempt is invisible to the client.
 
-use crate::domain::{Attempt, CallId, Operation, TraceContext};
+use crate::domain::{Attempt, CallId, Dialect, Operation, Timestamp, TraceContext};
 use crate::providers::{ByteStream, Outgoing, ReplyBody};
 use crate::proxy::call::Call;
 use crate::proxy::recording::Recording;
 use crate::proxy::routing::{Plan, PlannedAttempt, RetryPolicy};
 use crate::proxy::{Error, Upstreams, encode};
-use crate::wire::openai::{self, ChatStream, ReplyFacts};
+use crate::wire::answer::{AnswerStream, facts_of};
+use crate::wire::openai::{self, ReplyFacts};
+use crate::wire::translate::{self, Client};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{HeaderName, HeaderValue};
@@ -25,6 +27,8 @@ pub(crate) struct Success {
     pub(crate) attempt: PlannedAttempt,
     pub(crate) content_type: String,
     pub(crate) rate_limits: Vec<(HeaderName, HeaderValue)>,
+    /// What of the request could not be said to the provider and was left out.
+    pub(crate) warnings: Vec<String>,
     /// From the start of the call.
     pub(crate) sent: Duration,
     pub(crate) head: Duration,
@@ -41,7 +45,7 @@ pub(crate) enum Reply {
 /// A stream whose first content has come.
 #[derive(Debug)]
 pub(crate) struct OpenStream {
-    pub(crate) reader: ChatStream,
+    pub(crate) reader: AnswerStream,
     /// What the client is to get first.
     pub(crate) held: Vec<Bytes>,
     pub(crate) rest: ByteStream,
@@ -55,6 +59,8 @@ pub(crate) struct Sending<'a> {
     pub(crate) id: CallId,
     pub(crate) trace: Option<&'a TraceContext>,
     pub(crate) started: Instant,
+    /// The same, by the clock.
+    pub(crate) now: Timestamp,
 }
 
 /// Asks the plan's providers in order; every try is noted in `recording`.
@@ -84,7 +90,8 @@ pub(crate) async fn first_success(
     Err(last.unwrap_or(Error::ShuttingDown))
 }
 
-/// A request that is wrong stays wrong at the next provider.
+/// A request that is wrong stays wrong at the next provider; one that cannot be said to a provider may
+/// be said to the next.
 fn may_fall_back(error: &Error) -> bool {
     !matches!(error, Error::Provider { error, .. } if !error.may_fall_back())
 }
@@ -152,10 +159,13 @@ async fn attempt(
         // Routes name configured providers only; the room answers for the rest.
         return Err(invalid(planned, "there is no such provider".to_owned()));
     };
+    let dialect = encode::dialect_for(call, endpoint);
+    let asked = encode::body_for(call, dialect, planned, endpoint)?;
     let outgoing = Outgoing {
         operation: call.operation,
+        dialect,
         model: planned.model.clone(),
-        body: encode::body_for(call, &planned.model, endpoint),
+        body: asked.body,
         stream: call.stream,
         call_id: sending.id,
         attempt: tries,
@@ -168,35 +178,59 @@ async fn attempt(
         .providers
         .send(&planned.provider, &outgoing)
         .await;
-    let reply = reply.map_err(|error| Error::from_provider(error, &sending.upstreams.secrets))?;
+    let reply = reply
+        .map_err(|error| Error::from_provider(error, dialect, &sending.upstreams.secrets))?;
     let head = sending.started.elapsed();
+    let mut content_type = reply.content_type;
+    let client = sending.client();
     let content = match reply.body {
-        ReplyBody::Whole(body) => whole(call.operation, planned, body)?,
+        ReplyBody::Whole(body) if dialect == call.dialect => whole(call, dialect, planned, body)?,
+        ReplyBody::Whole(body) => {
+            "application/json".clone_into(&mut content_type);
+            translated(dialect, &client, planned, &body)?
+        }
         ReplyBody::Stream(stream) => {
-            let reader = ChatStream::new(!call.client_wants_usage);
-            open(
-                sending,
-                planned,
-                reader,
-                stream,
-                endpoint.deadlines().first_byte,
-            )
-            .await?
+            "text/event-stream".clone_into(&mut content_type);
+            let reader = AnswerStream::new(dialect, client, !call.client_wants_usage);
+            let limit = endpoint.deadlines().first_byte;
+            open(sending, (planned, dialect), reader, stream, limit).await?
         }
     };
     Ok(Success {
         attempt: planned.clone(),
-        content_type: reply.content_type,
+        content_type,
         rate_limits: reply.rate_limits,
+        warnings: asked.warnings,
         sent,
         head,
         reply: content,
     })
 }
 
-/// Checks that a whole answer is one.
-fn whole(operation: Operation, planned: &PlannedAttempt, body: Bytes) -> Result<Reply, Error> {
-    let facts = openai::read_facts(operation, &body);
+impl Sending<'_> {
+    /// Whom the answer is for.
+    fn client(&self) -> Client {
+        Client {
+            dialect: self.call.dialect,
+            request: self.call.body.to_bytes(),
+            id: self.id.to_string(),
+            created: self.now.unix_seconds(),
+        }
+    }
+}
+
+/// Checks that a whole answer is one; the client gets it as it came.
+fn whole(
+    call: &Call,
+    dialect: Dialect,
+    planned: &PlannedAttempt,
+    body: Bytes,
+) -> Result<Reply, Error> {
+    let facts = if dialect.is_chat() {
+        openai::read_facts(call.operation, &body)
+    } else {
+        translate::read_reply(dialect, &body).map(|reply| facts_of(&reply))
+    };
     let facts = facts.map_err(|error| invalid(planned, error.to_string()))?;
     if let Some(fault) = &facts.fault {
         return Err(invalid(planned, fault.message.clone()));
@@ -207,11 +241,26 @@ fn whole(operation: Operation, planned: &PlannedAttempt, body: Bytes) -> Result<
     })
 }
 
+/// Writes a whole answer in the client's dialect.
+fn translated(
+    dialect: Dialect,
+    client: &Client,
+    planned: &PlannedAttempt,
+    body: &Bytes,
+) -> Result<Reply, Error> {
+    let reply = translate::read_reply(dialect, body);
+    let reply = reply.map_err(|error| invalid(planned, error.to_string()))?;
+    Ok(Reply::Whole {
+        body: translate::write_reply(&reply, client),
+        facts: Box::new(facts_of(&reply)),
+    })
+}
+
 /// Reads a stream up to its first content.
 async fn open(
     sending: Sending<'_>,
-    planned: &PlannedAttempt,
-    mut reader: ChatStream,
+    (planned, dialect): (&PlannedAttempt, Dialect),
+    mut reader: AnswerStream,
     mut stream: ByteStream,
     limit: Duration,
 ) -> Result<Reply, Error> {
@@ -226,8 +275,9 @@ async fn open(
         })?;
         match next {
             Some(chunk) => {
-                let chunk = chunk
-                    .map_err(|error| Error::from_provider(error, &sending.upstreams.secrets))?;
+                let chunk = chunk.map_err(|error| {
+                    Error::from_provider(error, dialect, &sending.upstreams.secrets)
+                })?;
                 held_bytes += chunk.len();
                 reader.push(chunk, &mut held);
             }

@@ -1,13 +1,14 @@
 //! From what a client sent to what a provider gets: the prompt is named, rendered, and laid under
 //! the client's own messages and parameters. Bytes the prompt does not touch are never re-written.
 
-use crate::domain::{CallId, Operation, PromptStamp, ReleaseDecision, RunRef, TraceContext};
+use crate::domain::{CallId, Dialect, Operation, PromptStamp, ReleaseDecision, RunRef, TraceContext};
 use crate::prompts::{Bundle, RenderInput, Rendered, RenderedMessage, ResolvedPrompt};
 use crate::proxy::naming::{self, Naming, PromptHeaders, Variables, names_prompt};
 use crate::proxy::space::Under;
-use crate::proxy::{Error, parameters};
+use crate::proxy::{Error, overlay, parameters};
 use crate::wire;
 use crate::wire::json::RawObject;
+use crate::wire::conversation::Request;
 use crate::wire::openai::{ChatRequest, EmbeddingsRequest};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -61,6 +62,11 @@ impl Arrival {
 pub(crate) struct Call {
     /// What kind of call.
     pub operation: Operation,
+    /// The dialect in which the client asks and is answered.
+    pub dialect: Dialect,
+    /// What is asked, where it is more than the body says: a prompt under a request of another dialect
+    /// than chat completions.
+    pub conversation: Option<Arc<Request>>,
     /// The prompt it was made from.
     pub prompt: Option<PromptStamp>,
     /// The version itself.
@@ -117,6 +123,8 @@ pub(crate) fn plain(request: ChatRequest, arrival: &Arrival) -> Result<Call, Err
     request.required_messages()?;
     Ok(Call {
         operation: Operation::Chat,
+        dialect: request.dialect,
+        conversation: None,
         prompt: None,
         bundle: None,
         release: None,
@@ -141,6 +149,8 @@ pub(crate) fn plain(request: ChatRequest, arrival: &Arrival) -> Result<Call, Err
 pub(crate) fn embeddings(request: EmbeddingsRequest, arrival: &Arrival) -> Call {
     Call {
         operation: Operation::Embeddings,
+        dialect: Dialect::Chat,
+        conversation: None,
         prompt: None,
         bundle: None,
         release: None,
@@ -171,6 +181,9 @@ pub(crate) fn from_prompt(
     request: ChatRequest,
     arrival: &Arrival,
 ) -> Result<Call, Error> {
+    if request.dialect != Dialect::Chat {
+        return overlay::from_prompt(prompt, request, arrival);
+    }
     let bundle = prompt.bundle.as_ref();
     refuse_locked(prompt, &request)?;
     let model = model_of(prompt, &request)?;
@@ -188,6 +201,8 @@ pub(crate) fn from_prompt(
     let token_limit = parameters::apply(&prompt.stamp.key, bundle, &mut body);
     Ok(Call {
         operation: Operation::Chat,
+        dialect: Dialect::Chat,
+        conversation: None,
         prompt: Some(prompt.stamp.clone()),
         bundle: Some(Arc::clone(&prompt.bundle)),
         release: None,
@@ -233,7 +248,7 @@ fn refuse_locked(prompt: &ResolvedPrompt, request: &ChatRequest) -> Result<(), E
 }
 
 /// The request's model when it names one beside the prompt, else the prompt's own.
-fn model_of(prompt: &ResolvedPrompt, request: &ChatRequest) -> Result<String, Error> {
+pub(super) fn model_of(prompt: &ResolvedPrompt, request: &ChatRequest) -> Result<String, Error> {
     let asked = request
         .model
         .as_deref()
@@ -298,7 +313,7 @@ fn text_of_message(message: &Bytes) -> Option<String> {
 }
 
 /// Puts the rendered messages and the client's into one list, and hashes the rendered ones.
-fn lay_out(rendered: &Rendered, history: &[Bytes]) -> (Vec<Bytes>, String) {
+pub(super) fn lay_out(rendered: &Rendered, history: &[Bytes]) -> (Vec<Bytes>, String) {
     let mut hash = Sha256::new();
     let mut messages = Vec::with_capacity(rendered.messages.len());
     for message in &rendered.messages {

@@ -1,10 +1,12 @@
 //! Everything that can keep a call from its answer, with whose fault it is.
 
-use crate::domain::{Blame, CallState};
+use crate::domain::{Blame, CallState, Dialect};
 use crate::providers::ErrorKind;
 use crate::proxy::naming::Way;
 use crate::safety::Secrets;
+use crate::wire::conversation::Unsupported;
 use crate::wire::openai::ProviderFault;
+use crate::wire::translate;
 use crate::{prompts, providers, store, wire};
 use std::time::Duration;
 
@@ -93,6 +95,21 @@ pub enum Error {
         /// What the provider said about it, free of secrets.
         fault: Option<Box<ProviderFault>>,
     },
+    /// The provider that the model is routed to cannot be told a part of the request.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    /// The answer that a request goes on from is not there, or not for this caller.
+    #[error("response `{id}` is not kept here")]
+    PreviousNotFound {
+        /// The answer.
+        id: String,
+    },
+    /// The conversation that a request goes on with is too long.
+    #[error("the conversation before response `{id}` is too long")]
+    PreviousTooLong {
+        /// The answer.
+        id: String,
+    },
     /// A stream began and brought no content in time.
     #[error("provider `{provider}` sent no content within {limit:?}")]
     NoContent {
@@ -142,10 +159,14 @@ fn told(error: &providers::Error, fault: Option<&ProviderFault>) -> String {
 impl Error {
     /// Returns the error for a request that a provider did not answer well. What it says is freed of
     /// secrets: providers echo keys.
-    pub(crate) fn from_provider(error: providers::Error, secrets: &Secrets) -> Self {
+    pub(crate) fn from_provider(
+        error: providers::Error,
+        dialect: Dialect,
+        secrets: &Secrets,
+    ) -> Self {
         let fault = error.body().filter(|body| !body.is_empty()).map(|body| {
             let status = error.status().unwrap_or_default();
-            let fault = ProviderFault::read(status, Some(error.content_type()), body);
+            let fault = translate::read_fault(dialect, (status, error.content_type()), body);
             let scrub = |text: String| secrets.scrub_text(&text).into_owned();
             Box::new(ProviderFault {
                 message: scrub(fault.message),
@@ -172,6 +193,9 @@ impl Error {
             Self::ModelNotFound { .. } => "model_not_found",
             Self::ModelForbidden { .. } => "model_forbidden",
             Self::Provider { error, .. } => error.kind(),
+            Self::Unsupported(_) => "unsupported_parameter",
+            Self::PreviousNotFound { .. } => "previous_response_not_found",
+            Self::PreviousTooLong { .. } => "previous_response_too_long",
             Self::NoContent { .. } => "upstream_timeout",
             Self::InvalidAnswer { .. } => "upstream_invalid",
             Self::OutputInvalid { .. } => "prompt_output_invalid",
@@ -193,7 +217,10 @@ impl Error {
             | Self::MissingModel { .. }
             | Self::ParameterLocked { .. }
             | Self::ModelNotFound { .. }
-            | Self::ModelForbidden { .. } => Blame::Client,
+            | Self::ModelForbidden { .. }
+            | Self::Unsupported(_)
+            | Self::PreviousNotFound { .. }
+            | Self::PreviousTooLong { .. } => Blame::Client,
             Self::Prompt(error) => error.blame(),
             Self::Provider { error, .. } => error.blame(),
             Self::NoContent { .. } | Self::InvalidAnswer { .. } | Self::OutputInvalid { .. } => {
@@ -245,6 +272,19 @@ impl Error {
                 Some("ask for a key with a wider `--model` scope".to_owned())
             }
             Self::Provider { error, .. } => error.hint(),
+            Self::Unsupported(_) => Some(
+                "leave it out, ask a model whose provider has it, or set `drop_unsupported = true` for \
+                 the provider in promptgate.toml: it is then left out with a warning"
+                    .to_owned(),
+            ),
+            Self::PreviousNotFound { .. } => Some(
+                "answers are kept for the key that asked, unless it said `\"store\": false`; send the \
+                 conversation's items in `input`"
+                    .to_owned(),
+            ),
+            Self::PreviousTooLong { .. } => {
+                Some("send the items that still matter in `input`".to_owned())
+            }
             Self::OutputInvalid { .. } => Some(
                 "the answer is in the record; without `promptgate.enforce_output` it is handed over with a warning"
                     .to_owned(),
@@ -271,6 +311,10 @@ impl Error {
             | Self::ModelNotFound { .. }
             | Self::ModelForbidden { .. } => Some("model".to_owned()),
             Self::ParameterLocked { parameter, .. } => Some(parameter.clone()),
+            Self::Unsupported(unsupported) => Some(unsupported.field.clone()),
+            Self::PreviousNotFound { .. } | Self::PreviousTooLong { .. } => {
+                Some("previous_response_id".to_owned())
+            }
             Self::Provider { fault, .. } => fault.as_ref().and_then(|fault| fault.param.clone()),
             Self::NoContent { .. }
             | Self::InvalidAnswer { .. }

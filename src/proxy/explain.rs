@@ -219,7 +219,7 @@ impl Proxy {
         if intent.operation != Operation::Chat {
             return Ok(explanation);
         }
-        let request = ChatRequest::decode(&intent.request)?;
+        let request = ChatRequest::decode_as(intent.dialect, &intent.request, false)?;
         match &intent.prompt {
             Some(stamp) => {
                 self.explain_prompt(&mut explanation, record, stamp, request)
@@ -287,6 +287,7 @@ impl Proxy {
         let attempt = PlannedAttempt {
             provider: outcome.provider.clone(),
             model: outcome.model.clone(),
+            drops_unsupported: false,
         };
         let model = outcome.model_returned.as_deref().unwrap_or(&outcome.model);
         let row = self

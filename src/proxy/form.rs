@@ -1,10 +1,12 @@
 //! Whether a whole answer has the form that its prompt promises.
 
+use crate::domain::Dialect;
 use crate::prompts::Bundle;
 use crate::proxy::Error;
 use crate::proxy::call::Call;
+use crate::wire::conversation::Part;
+use crate::wire::translate;
 use bytes::Bytes;
-use serde_json::Value;
 
 /// What is to be said of the form of an answer.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ impl Form {
         let Some(bundle) = call.bundle.as_ref().filter(|it| it.promises_form()) else {
             return Self::Good;
         };
-        let Some(fault) = fault(bundle, body) else {
+        let Some(fault) = fault(bundle, call.dialect, body) else {
             return Self::Good;
         };
         if !bundle.enforces_output() {
@@ -38,14 +40,21 @@ impl Form {
 }
 
 /// The first fault among the choices that say something; a refusal or a tool call promises no form.
-fn fault(bundle: &Bundle, body: &Bytes) -> Option<String> {
-    let answer: Value = serde_json::from_slice(body).ok()?;
-    let choices = answer.get("choices")?.as_array()?;
-    let texts = choices.iter().filter_map(|choice| {
-        let message = choice.get("message")?;
-        let text = message.get("content")?.as_str()?;
-        let has = |key: &str| message.get(key).is_some_and(|value| !value.is_null());
-        (!has("tool_calls") && !has("refusal")).then_some(text)
-    });
-    texts.filter_map(|text| bundle.answer_fault(text)).next()
+fn fault(bundle: &Bundle, dialect: Dialect, body: &Bytes) -> Option<String> {
+    let reply = translate::read_reply(dialect, body).ok()?;
+    let texts = reply.choices.iter().filter_map(|choice| text(&choice.parts));
+    texts.filter_map(|text| bundle.answer_fault(&text)).next()
+}
+
+/// What an answer says; `None` when it is a refusal, a tool call, or no text at all.
+fn text(parts: &[Part]) -> Option<String> {
+    let mut said = None::<String>;
+    for part in parts {
+        match part {
+            Part::Text { text, .. } => said.get_or_insert_default().push_str(text),
+            Part::Refusal(_) | Part::ToolCall(_) => return None,
+            _ => {}
+        }
+    }
+    said
 }

@@ -4,14 +4,17 @@
 
 mod attempts;
 mod call;
+mod counting;
 mod encode;
 mod errand;
 mod error;
 mod explain;
 mod form;
 mod naming;
+mod overlay;
 mod pace;
 mod parameters;
+mod previous;
 mod recording;
 mod rendering;
 mod retrace;
@@ -27,6 +30,7 @@ pub use error::Error;
 pub use explain::Explanation;
 pub use naming::{PromptHeaders, Way};
 pub use pace::{Pace, Paces, Place};
+pub use previous::{call_of, items_of_input, response_id};
 pub use recording::Recorder;
 pub use rendering::Rendering;
 pub use retrace::{Inputs, Sent, inputs, sent};
@@ -37,7 +41,7 @@ pub use stream::RecordedStream;
 pub use upstreams::{CurrentUpstreams, Upstreams};
 
 use crate::domain::{
-    BodyFormat, CallState, Caller, Cost, Durability, EmbeddingStamp, Operation, PromptReference,
+    BodyFormat, CallState, Caller, Cost, Dialect, Durability, EmbeddingStamp, Operation, PromptReference,
     PromptStamp, ReleaseDecision, TokenUsage,
 };
 use crate::prompts::{Prompts, Released, StickyKeys};
@@ -46,7 +50,9 @@ use crate::proxy::call::Call;
 use crate::proxy::form::Form;
 use crate::proxy::naming::Naming;
 use crate::proxy::recording::{Ending, Recording};
+use crate::wire::conversation::said_in;
 use crate::wire::openai::{ChatRequest, EmbeddingsRequest, ReplyFacts};
+use crate::wire::translate;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
@@ -128,7 +134,7 @@ pub struct Failure {
 }
 
 impl Proxy {
-    /// Answers a chat completion.
+    /// Answers a request, in the dialect it is written in.
     ///
     /// # Errors
     ///
@@ -147,7 +153,7 @@ impl Proxy {
         self.complete_at(caller, arrival, request, None).await
     }
 
-    /// Answers a chat completion whose prompt is named by its path, if there is one.
+    /// Answers a request whose prompt is named by its path, if there is one.
     ///
     /// # Errors
     ///
@@ -163,6 +169,7 @@ impl Proxy {
         request: ChatRequest,
         path: Option<&PromptReference>,
     ) -> Result<Answer, Box<Failure>> {
+        let request = self.go_on(caller, request).await.map_err(Failure::early)?;
         let naming = Naming::of(&request, &arrival.headers, path);
         let named = naming.reference(|named| self.prompts.real_name(named));
         let Some(reference) = named.map_err(Failure::early)? else {
@@ -240,6 +247,7 @@ impl Proxy {
             id: arrival.id,
             trace: arrival.trace.as_ref(),
             started: arrival.started,
+            now: self.recorder.clock.now(),
         };
         // A future is moved into each of those that wait for it; the largest one stays in its place.
         let attempts = Box::pin(attempts::first_success(sending, &plan, &mut recording));
@@ -258,12 +266,13 @@ impl Proxy {
         upstreams: Arc<Upstreams>,
     ) -> Result<Answer, Box<Failure>> {
         recording.note_success(success.attempt, success.sent, success.head);
+        recording.note_warnings(success.warnings);
         let (mut facts, body) = match success.reply {
             Reply::Whole { body, facts } => {
                 let (body, form) = space::finish(call, body, recording.provider());
                 let mut ending = Ending {
                     status: Some(200),
-                    output_text: whole_text(&facts, &body),
+                    output_text: whole_text(call.dialect, &facts, &body),
                     facts: Some(*facts),
                     bytes_sent: u64::try_from(body.len()).unwrap_or(u64::MAX),
                     ..Ending::bare(CallState::Ok)
@@ -305,9 +314,12 @@ impl Proxy {
 }
 
 /// The text of a whole answer, which is needed only when its tokens must be counted here.
-fn whole_text(facts: &ReplyFacts, body: &Bytes) -> String {
+fn whole_text(dialect: Dialect, facts: &ReplyFacts, body: &Bytes) -> String {
     if facts.usage.is_some() {
         return String::new();
+    }
+    if !dialect.is_chat() {
+        return translate::read_reply(dialect, body).map_or_else(|_| String::new(), |it| said_in(&it));
     }
     let answer: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let choices = answer.get("choices").and_then(serde_json::Value::as_array);

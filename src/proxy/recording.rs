@@ -166,6 +166,7 @@ impl Recorder {
             id: arrival.id,
             started: self.clock.now(),
             operation: call.operation,
+            dialect: call.dialect,
             key: caller.key.clone(),
             caller: caller.name.clone(),
             prompt: call.prompt.clone(),
@@ -336,6 +337,13 @@ impl Recording {
             open.attempt = attempt;
             open.times.sent_us = Some(micros(sent));
             open.times.head_us = Some(micros(head));
+        }
+    }
+
+    /// Notes what should be known but stopped nothing.
+    pub(crate) fn note_warnings(&mut self, warnings: Vec<String>) {
+        if let Some(open) = &mut self.open {
+            open.warnings.extend(warnings);
         }
     }
 

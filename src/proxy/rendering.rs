@@ -4,8 +4,9 @@ use crate::domain::{CallRecord, Caller, PromptReference, PromptStamp, Selector};
 use crate::proxy::call::{self, Arrival, Call};
 use crate::proxy::naming::{Naming, PromptHeaders};
 use crate::proxy::{Error, Proxy};
-use crate::wire::openai::ChatRequest;
-use crate::wire::openai::{self, Asked};
+use crate::wire::conversation::Request;
+use crate::wire::openai::{self, Asked, ChatRequest};
+use crate::wire::translate::{self, Target};
 use bytes::Bytes;
 
 /// A rendered prompt.
@@ -40,7 +41,7 @@ impl Proxy {
         let call = call::from_prompt(&resolved, request, &Arrival::own(body))?;
         Ok(Rendering {
             prompt: resolved.stamp,
-            body: body_of(&call),
+            body: body_of(&call)?,
             warnings: call.warnings,
         })
     }
@@ -60,18 +61,29 @@ impl Proxy {
             selector: Selector::Hash(stamp.hash.to_hex()),
         };
         let resolved = self.prompts.resolve(&reference, &Caller::local()).await?;
-        let request = ChatRequest::decode(&record.intent.request)?;
+        let intent = &record.intent;
+        let request = ChatRequest::decode_as(intent.dialect, &intent.request, false)?;
         let call = call::from_prompt(&resolved, request, &Arrival::own(&record.intent.request))?;
         if call.rendered_hash != record.intent.rendered_hash {
             return Err(Error::NotReproducible {
                 prompt: stamp.key.to_string(),
             });
         }
-        Ok(body_of(&call))
+        body_of(&call)
     }
 }
 
-fn body_of(call: &Call) -> Bytes {
+/// The body in the client's own dialect.
+fn body_of(call: &Call) -> Result<Bytes, Error> {
+    if let Some(conversation) = &call.conversation {
+        let request = Request {
+            model: call.model.clone(),
+            ..conversation.as_ref().clone()
+        };
+        // What the client's dialect has no words for, of the prompt's settings, is told by a warning.
+        let target = Target::all_of(call.dialect);
+        return Ok(translate::write_request(&request, &target)?.body);
+    }
     let asked = Asked {
         model: &call.model,
         stream_usage: false,
@@ -81,5 +93,5 @@ fn body_of(call: &Call) -> Bytes {
             .as_ref()
             .map(|limit| ("max_completion_tokens", limit)),
     };
-    openai::encode(&call.body, &asked)
+    Ok(openai::encode(&call.body, &asked))
 }

@@ -65,10 +65,15 @@ pub struct Inputs {
     pub messages: Vec<Bytes>,
 }
 
-/// Returns what a recorded chat request brought with it; `None` where it cannot be read any more.
+fn decode(record: &CallRecord) -> Option<ChatRequest> {
+    let intent = &record.intent;
+    ChatRequest::decode_as(intent.dialect, &intent.request, false).ok()
+}
+
+/// Returns what a recorded request brought with it; `None` where it cannot be read any more.
 #[must_use]
 pub fn inputs(record: &CallRecord) -> Option<Inputs> {
-    let request = ChatRequest::decode(&record.intent.request).ok()?;
+    let request = decode(record)?;
     Some(Inputs {
         variables: variables(&request).unwrap_or_default(),
         messages: request.messages,
@@ -87,7 +92,7 @@ pub struct Sent {
 /// Returns how a recorded request uses its prompt; nothing where it cannot be read any more.
 #[must_use]
 pub fn sent(record: &CallRecord) -> Sent {
-    let Ok(request) = ChatRequest::decode(&record.intent.request) else {
+    let Some(request) = decode(record) else {
         return Sent::default();
     };
     let selector = named_prompt(&request);

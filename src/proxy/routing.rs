@@ -16,6 +16,8 @@ pub struct Routes {
     /// Where models go whose provider is known but not configured: `simulated` when no provider has a
     /// key.
     pub catch_all: Option<String>,
+    /// Providers for which what they cannot be told is left out of a request (`drop_unsupported`).
+    pub dropping: BTreeSet<String>,
     /// How failed attempts are tried again.
     pub retry: RetryPolicy,
 }
@@ -49,6 +51,8 @@ pub struct PlannedAttempt {
     pub provider: String,
     /// The model to ask of it.
     pub model: String,
+    /// Whether what cannot be said to it is left out with a warning, in place of an error.
+    pub drops_unsupported: bool,
 }
 
 /// The attempts of a call, in order. Fallbacks, weights and breakers will fill the later places.
@@ -130,6 +134,7 @@ impl Routes {
 
     fn first_choice(&self, model: &str) -> Option<PlannedAttempt> {
         let attempt = |provider: &str, model: &str| PlannedAttempt {
+            drops_unsupported: self.dropping.contains(provider),
             provider: provider.to_owned(),
             model: model.to_owned(),
         };

@@ -6,7 +6,8 @@ use crate::providers::ByteStream;
 use crate::proxy::attempts::OpenStream;
 use crate::proxy::recording::{Ending, Recording};
 use crate::proxy::{AnswerFacts, Error, Upstreams};
-use crate::wire::openai::{ChatStream, ErrorEnvelope};
+use crate::wire::answer::AnswerStream;
+use crate::wire::openai::ErrorEnvelope;
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use std::convert::Infallible;
@@ -35,7 +36,7 @@ const IDLE_TURNS: u8 = 16;
 /// and records what was delivered.
 pub struct RecordedStream {
     recording: Option<Recording>,
-    reader: ChatStream,
+    reader: AnswerStream,
     rest: Option<ByteStream>,
     out: Vec<Bytes>,
     bytes_sent: u64,
@@ -102,7 +103,7 @@ impl RecordedStream {
                     self.reader.push(chunk, &mut self.out);
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    let error = Error::from_provider(error, &self.upstreams.secrets);
+                    let error = Error::from_provider(error, Dialect::default(), &self.upstreams.secrets);
                     return Poll::Ready(Taken::End(Some(error)));
                 }
                 Poll::Ready(None) => {
@@ -195,7 +196,7 @@ impl RecordedStream {
             hint: None,
             request_id: None,
         };
-        let event = envelope.to_event();
+        let event = self.reader.error_event(&envelope);
         let mut ending = self.ending(error.state(), Some(200));
         ending.error = Some((error.kind().to_owned(), message));
         (ending, Some(event))

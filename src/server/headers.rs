@@ -1,23 +1,32 @@
 //! The response headers that say what an answer was made from.
 
-use crate::domain::{CallId, CostQuality};
+use crate::domain::{CallId, CostQuality, Dialect};
 use crate::proxy::AnswerFacts;
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use std::time::Duration;
 
 tokio::task_local! {
-    /// The id of the request that the running task serves; set by the request id layer.
-    static CURRENT: CallId;
+    /// The request that the running task serves, by its id, and the dialect in which its client hears of
+    /// errors; set by the request id layer.
+    static CURRENT: (CallId, Dialect);
 }
 
 /// Returns the id of the request being served, for error bodies.
 pub(crate) fn current_request_id() -> Option<String> {
-    CURRENT.try_with(ToString::to_string).ok()
+    CURRENT.try_with(|(id, _)| id.to_string()).ok()
 }
 
-/// Runs `future` as the service of request `id`.
-pub(crate) async fn with_request_id<F: Future>(id: CallId, future: F) -> F::Output {
-    CURRENT.scope(id, future).await
+/// Returns the dialect in which the client being served hears of errors.
+pub(crate) fn current_dialect() -> Dialect {
+    CURRENT.try_with(|(_, dialect)| *dialect).unwrap_or_default()
+}
+
+/// Runs `future` as the service of request `id`, whose client speaks `dialect`.
+pub(crate) async fn with_request_id<F: Future>(
+    (id, dialect): (CallId, Dialect),
+    future: F,
+) -> F::Output {
+    CURRENT.scope((id, dialect), future).await
 }
 
 const PROMPT: HeaderName = HeaderName::from_static("x-promptgate-prompt");

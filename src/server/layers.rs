@@ -1,7 +1,7 @@
 //! What stands around every route, blind to the content of requests.
 
 use crate::access::KeyRing;
-use crate::domain::{CallId, Caller, Secret};
+use crate::domain::{CallId, Caller, Dialect, Secret};
 use crate::server::error::ApiError;
 use crate::server::headers;
 use axum::body::{Body, Bytes};
@@ -53,8 +53,14 @@ where
 {
     let id = CallId::fresh();
     request.extensions_mut().insert(RequestId(id));
+    // Whoever asks as Anthropic's clients do hears of errors as they do.
+    let dialect = if request.uri().path().starts_with("/v1/messages") {
+        Dialect::Messages
+    } else {
+        Dialect::Chat
+    };
     let served = AssertUnwindSafe(serve(request)).catch_unwind();
-    let mut response = headers::with_request_id(id, async move {
+    let mut response = headers::with_request_id((id, dialect), async move {
         served.await.unwrap_or_else(|panic| {
             let text = panic
                 .downcast_ref::<&str>()

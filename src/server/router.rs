@@ -4,7 +4,7 @@ use crate::server::error::ApiError;
 use crate::server::layers::Door;
 use crate::server::routes::{
     audit, calls, chat, comparisons, drift, embeddings, evals, health, history, indexes, keys,
-    models, porting, prompts, releases, schedules, snapshots, sync, usage,
+    messages, models, porting, prompts, releases, responses, schedules, snapshots, sync, usage,
 };
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;
@@ -40,6 +40,14 @@ pub fn data(state: DataState) -> Router {
 fn paid_calls(state: &DataState) -> Router<DataState> {
     Router::new()
         .route("/v1/chat/completions", post(chat::create))
+        .route("/v1/responses", post(responses::create))
+        .route(
+            "/v1/responses/{id}",
+            get(responses::show).delete(responses::delete),
+        )
+        .route("/v1/responses/{id}/input_items", get(responses::input_items))
+        .route("/v1/messages", post(messages::create))
+        .route("/v1/messages/count_tokens", post(messages::count_tokens))
         .route("/v1/embeddings", post(embeddings::create))
         .with_state(CallState {
             proxy: Arc::clone(&state.proxy),
@@ -151,7 +159,7 @@ async fn not_found(request: Request) -> ApiError {
     ApiError::not_found(
         "not_found",
         format!("there is no route `{} {path}`", request.method()),
-        Some("applications call /v1/chat/completions, /v1/embeddings, /v1/models or /v1/prompts"),
+        Some("applications call /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings, /v1/models or /v1/prompts"),
     )
 }
 

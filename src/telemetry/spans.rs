@@ -327,6 +327,7 @@ pub(super) mod tests {
             id,
             started: Timestamp(1_700_000_000_000_000),
             operation: Operation::Chat,
+            dialect: crate::domain::Dialect::Chat,
             key: None,
             caller: "app".to_owned(),
             prompt: Some(PromptStamp {

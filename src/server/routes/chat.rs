@@ -1,5 +1,6 @@
-//! `POST /v1/chat/completions`.
+//! `POST /v1/chat/completions`, and what calls in other dialects have in common with it.
 
+use crate::domain::{Caller, Dialect};
 use crate::proxy::{Answer, AnswerBody, Arrival, PromptHeaders, Proxy};
 use crate::server::body::{self, BodyLimits};
 use crate::server::deliver::DeliveredBody;
@@ -31,17 +32,35 @@ pub(crate) async fn create(
     id: RequestId,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (head, body) = request.into_parts();
+    let asked = Asked { caller, id, request };
+    answer(&proxy, limits, Dialect::Chat, asked).await
+}
+
+/// A request, and who makes it.
+pub(crate) struct Asked {
+    /// Who.
+    pub(crate) caller: Arc<Caller>,
+    /// Under which id.
+    pub(crate) id: RequestId,
+    /// What.
+    pub(crate) request: Request,
+}
+
+/// Answers a request in `dialect`, whole or as a stream.
+pub(crate) async fn answer(
+    proxy: &Arc<Proxy>,
+    limits: BodyLimits,
+    dialect: Dialect,
+    asked: Asked,
+) -> Result<Response, ApiError> {
+    let (head, body) = asked.request.into_parts();
     let body = body::read(body, limits).await?;
-    let arrival = arrival(id, &head.headers, &body);
+    let arrival = arrival(asked.id, &head.headers, &body);
     // Its bytes lie in the connection's buffer, which is wanted again while the call goes on.
     drop(head);
-    let request = if arrival.headers.reference.is_some() {
-        ChatRequest::decode_named(&body)?
-    } else {
-        ChatRequest::decode(&body)?
-    };
-    let answer = proxy.complete(&caller, &arrival, request).await?;
+    let is_named = arrival.headers.reference.is_some();
+    let request = ChatRequest::decode_as(dialect, &body, is_named)?;
+    let answer = proxy.complete(&asked.caller, &arrival, request).await?;
     Ok(respond(answer))
 }
 

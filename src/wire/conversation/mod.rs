@@ -6,6 +6,7 @@
 
 pub use crate::domain::Dialect;
 
+mod assembly;
 mod data_url;
 mod event;
 mod fields;
@@ -14,6 +15,7 @@ mod reply;
 mod request;
 mod written;
 
+pub use assembly::{Assembly, said_in, text_of};
 pub use data_url::{data_url, media_of_url, text_url};
 pub use event::{Delta, Event};
 pub use fields::{Fields, numbered, wrong_type};

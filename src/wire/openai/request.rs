@@ -1,5 +1,6 @@
-//! Requests for chat completions, decoded only as far as the gateway decides by them.
+//! Requests for an answer of a model, decoded only as far as the gateway decides by them.
 
+use crate::domain::Dialect;
 use crate::wire::Error;
 use crate::wire::json::{RawObject, as_str, field, first_field, split_array, type_name};
 use crate::wire::openai::prompt::{ForeignPrompt, PromptParameter};
@@ -8,9 +9,11 @@ use bytes::Bytes;
 /// The most messages that a request may have.
 pub(super) const MAX_MESSAGES: usize = 4096;
 
-/// A chat completion request.
+/// A request for an answer, in whatever dialect a client asks.
 #[derive(Debug, Clone)]
 pub struct ChatRequest {
+    /// The dialect it is written in.
+    pub dialect: Dialect,
     /// The whole body; fields that are not known here are carried along in it.
     pub object: RawObject,
     /// The model, never empty; may name a prompt. Missing only where a prompt is named otherwise,
@@ -20,7 +23,8 @@ pub struct ChatRequest {
     pub stream: bool,
     /// Whether `stream_options.include_usage` is set.
     pub client_wants_usage: bool,
-    /// The messages; empty when there are none. Each is an object with a string `role`.
+    /// The messages; empty when there are none. Of chat completions, each is an object with a string
+    /// `role`; of other dialects, they are whatever the model reads: instructions, items, a bare text.
     pub messages: Vec<Bytes>,
     /// The prompt object, when there is one.
     pub prompt: Option<PromptParameter>,
@@ -49,6 +53,82 @@ impl ChatRequest {
         let foreign = ForeignPrompt::read(&object)?;
         let may_lack_model = prompt.is_some() || foreign.id.is_some();
         Self::of(object, noted, (prompt, foreign), may_lack_model)
+    }
+
+    /// Decodes a body in `dialect`, which is one that clients speak. `is_named` when something outside of
+    /// it names a prompt, so that `model` may be missing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::decode`].
+    pub fn decode_as(dialect: Dialect, body: &Bytes, is_named: bool) -> Result<Self, Error> {
+        match dialect {
+            Dialect::Responses => {
+                Self::decode_input(dialect, body, ("input", "instructions"), is_named)
+            }
+            Dialect::Messages => {
+                Self::decode_input(dialect, body, ("messages", "system"), is_named)
+            }
+            Dialect::Chat | Dialect::Gemini | Dialect::Converse if is_named => {
+                Self::decode_named(body)
+            }
+            Dialect::Chat | Dialect::Gemini | Dialect::Converse => Self::decode(body),
+        }
+    }
+
+    /// Decodes a body whose messages stand at `input`, and the instructions before them at `head`.
+    fn decode_input(
+        dialect: Dialect,
+        body: &Bytes,
+        (input, head): (&str, &str),
+        is_named: bool,
+    ) -> Result<Self, Error> {
+        let (object, noted) = RawObject::parse_noting(body, input)?;
+        let prompt = PromptParameter::read(&object)?;
+        let foreign = ForeignPrompt::read(&object)?;
+        let is_named = is_named || prompt.is_some() || foreign.id.is_some();
+        let may_lack_model = is_named && object.get_some("model").is_none();
+        let metadata = object.get_some("metadata");
+        let at = |key: &str| metadata.and_then(|metadata| string_at(metadata, key));
+        let user = object.get_str("safety_identifier");
+        let user = user.or_else(|| object.get_str("user")).map(Into::into);
+        let mut messages: Vec<Bytes> = object.get_some(head).cloned().into_iter().collect();
+        match (noted, object.get_some(input)) {
+            (Some(items), _) => messages.extend(items),
+            (None, Some(raw)) => {
+                messages.extend(split_array(raw).unwrap_or_else(|| vec![raw.clone()]))
+            }
+            (None, None) => {}
+        }
+        if MAX_MESSAGES < messages.len() {
+            return Err(Error::TooManyMessages {
+                count: messages.len(),
+                limit: MAX_MESSAGES,
+            });
+        }
+        let limit = match optional_u64(&object, "max_output_tokens")? {
+            None => optional_u64(&object, "max_tokens")?,
+            limit => limit,
+        };
+        Ok(Self {
+            dialect,
+            model: if may_lack_model {
+                None
+            } else {
+                Some(required_model(&object)?)
+            },
+            stream: optional_bool(&object, "stream")?,
+            // Both dialects report the usage of a stream unasked.
+            client_wants_usage: true,
+            messages,
+            prompt,
+            foreign,
+            user: user.or_else(|| at("user_id")),
+            session: at("session_id"),
+            max_tokens: limit,
+            choices: 1,
+            object,
+        })
     }
 
     /// Decodes the body of a request that names its prompt in a header.
@@ -96,6 +176,7 @@ impl ChatRequest {
         let metadata = object.get_some("metadata");
         let may_lack_model = may_lack_model && object.get_some("model").is_none();
         Ok(Self {
+            dialect: Dialect::Chat,
             model: if may_lack_model {
                 None
             } else {
@@ -126,12 +207,16 @@ impl ChatRequest {
     ///
     /// When there are none.
     pub fn required_messages(&self) -> Result<&[Bytes], Error> {
-        if self.object.get_some("messages").is_none() {
-            return Err(Error::missing("messages"));
+        let input = match self.dialect {
+            Dialect::Responses => "input",
+            Dialect::Chat | Dialect::Messages | Dialect::Gemini | Dialect::Converse => "messages",
+        };
+        if self.object.get_some(input).is_none() {
+            return Err(Error::missing(input));
         }
         if self.messages.is_empty() {
             return Err(Error::InvalidValue {
-                param: "messages".to_owned(),
+                param: input.to_owned(),
                 problem: "is empty",
             });
         }
