@@ -4,12 +4,14 @@
 //! fields ([`json::RawObject`]), each a slice of the bytes that came in, and a stream's bytes pass
 //! through as they are while [`openai::ChatStream`] reads along.
 
+pub mod chat;
 pub mod conversation;
 pub mod escape;
 pub mod json;
 pub mod openai;
 pub mod page;
 pub mod plain;
+pub mod responses;
 pub mod sarif;
 pub mod sse;
 

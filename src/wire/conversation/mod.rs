@@ -11,6 +11,7 @@ mod data_url;
 mod event;
 mod fields;
 mod part;
+mod path;
 mod reply;
 mod request;
 mod written;
@@ -20,7 +21,8 @@ pub use data_url::{data_url, media_of_url, text_url};
 pub use event::{Delta, Event};
 pub use fields::{Fields, numbered, wrong_type};
 pub use part::{Cache, Media, Part, ToolCall, ToolKind, ToolResult};
-pub use reply::{Choice, Reply, StopReason};
+pub use path::{path_of_message, path_of_part};
+pub use reply::{Choice, Fallback, Reply, StopReason};
 pub use request::{
     Form, Message, Reasoning, Request, Role, Sampling, Tool, ToolChoice, Unsupported,
 };
