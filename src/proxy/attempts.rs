@@ -159,7 +159,7 @@ async fn attempt(
         // Routes name configured providers only; the room answers for the rest.
         return Err(invalid(planned, "there is no such provider".to_owned()));
     };
-    let dialect = encode::dialect_for(call, endpoint);
+    let dialect = encode::dialect_for(call, &planned.model, endpoint);
     let asked = encode::body_for(call, dialect, planned, endpoint)?;
     let outgoing = Outgoing {
         operation: call.operation,
@@ -213,8 +213,9 @@ impl Sending<'_> {
         Client {
             dialect: self.call.dialect,
             request: self.call.body.to_bytes(),
-            id: self.id.to_string(),
+            id: self.id.0.simple().to_string(),
             created: self.now.unix_seconds(),
+            wants_usage: self.call.client_wants_usage,
         }
     }
 }

@@ -6,15 +6,16 @@ use crate::providers::{Endpoint, Preset};
 use crate::proxy::Error;
 use crate::proxy::call::Call;
 use crate::proxy::routing::PlannedAttempt;
-use crate::wire::conversation::Written;
+use crate::wire::chat::{self, Thoughts};
+use crate::wire::conversation::{ModelTraits, Request, Written};
 use crate::wire::json::{Change, to_json};
 use crate::wire::openai::{self, Asked};
 use crate::wire::translate::{self, Target};
 use bytes::Bytes;
 
 /// Returns the dialect in which `endpoint` is asked: the client's, where it speaks that.
-pub(crate) fn dialect_for(call: &Call, endpoint: &Endpoint) -> Dialect {
-    let spoken = endpoint.dialects(call.operation);
+pub(crate) fn dialect_for(call: &Call, model: &str, endpoint: &Endpoint) -> Dialect {
+    let spoken = endpoint.dialects(call.operation, model);
     let own = spoken.contains(&call.dialect).then_some(call.dialect);
     own.or_else(|| spoken.first().copied()).unwrap_or_default()
 }
@@ -67,7 +68,7 @@ fn own_body(call: &Call, model: &str, endpoint: Option<&Endpoint>) -> Bytes {
 
 /// What is asked, in the words of `dialect`.
 fn written(
-    request: &mut crate::wire::conversation::Request,
+    request: &mut Request,
     dialect: Dialect,
     planned: &PlannedAttempt,
     endpoint: &Endpoint,
@@ -77,10 +78,30 @@ fn written(
     let target = Target {
         dialect,
         is_dropping: planned.drops_unsupported,
-        token_limit: token_limit_field(endpoint.preset()),
-        traits: crate::wire::conversation::ModelTraits::default(),
+        chat: chat_target(endpoint.preset()),
+        traits: ModelTraits::default(),
     };
     Ok(translate::write_request(request, &target)?)
+}
+
+/// In what a provider of chat completions differs from `OpenAI`.
+fn chat_target(preset: Preset) -> chat::Target {
+    let thoughts = match preset {
+        Preset::DeepSeek | Preset::Vllm | Preset::LlamaCpp => Thoughts::Field("reasoning_content"),
+        Preset::OpenRouter => Thoughts::Details,
+        _ => Thoughts::Nowhere,
+    };
+    chat::Target {
+        token_limit: token_limit_field(preset),
+        thoughts,
+        has_developer_role: matches!(preset, Preset::OpenAi | Preset::AzureOpenAi),
+        has_top_k: matches!(
+            preset,
+            Preset::Together | Preset::OpenRouter | Preset::Vllm | Preset::LlamaCpp
+        ),
+        has_cache_marks: preset == Preset::OpenRouter,
+        has_thought_signatures: preset == Preset::Gemini,
+    }
 }
 
 /// How a provider spells the limit of output tokens. `OpenAI`'s newer models refuse `max_tokens`,

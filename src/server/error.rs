@@ -413,7 +413,9 @@ impl IntoResponse for ApiError {
             hint: fields.hint.as_deref(),
             request_id: request_id.as_deref(),
         };
-        let mut response = (fields.status, body.to_body()).into_response();
+        let dialect = headers::current_dialect();
+        let body = wire::translate::write_fault(dialect, fields.status.as_u16(), &body);
+        let mut response = (fields.status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

@@ -5,6 +5,7 @@
 //! through as they are while [`openai::ChatStream`] reads along.
 
 pub mod chat;
+pub mod answer;
 pub mod conversation;
 pub mod escape;
 pub mod json;
@@ -14,6 +15,7 @@ pub mod plain;
 pub mod responses;
 pub mod sarif;
 pub mod sse;
+pub mod translate;
 
 mod error;
 mod scan;
