@@ -4,17 +4,23 @@
 //! Invariant: whatever a dialect can say and this cannot is kept as [`Part::Foreign`] or in `rest` with the
 //! dialect it came from; writing it in another dialect is an error that names the field, never a loss.
 
+mod data_url;
 mod event;
+mod fields;
 mod part;
 mod reply;
 mod request;
+mod written;
 
+pub use data_url::{data_url, media_of_url, text_url};
 pub use event::{Delta, Event};
+pub use fields::{Fields, numbered, wrong_type};
 pub use part::{Cache, Media, Part, ToolCall, ToolKind, ToolResult};
 pub use reply::{Choice, Reply, StopReason};
 pub use request::{
     Form, Message, Reasoning, Request, Role, Sampling, Tool, ToolChoice, Unsupported,
 };
+pub use written::{Losses, Written};
 
 /// A dialect in which a conversation is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
