@@ -169,6 +169,9 @@ pub struct Request {
     pub stream: bool,
     /// Whether the usage of the stream is asked for.
     pub stream_usage: bool,
+    /// Whether thoughts are to come with what proves them, so that they can be sent back. Only
+    /// `OpenAI`'s responses have to be asked for it.
+    pub wants_signatures: bool,
     /// The end user.
     pub user: Option<String>,
     /// `auto`, `default`, `flex`, `priority`, `standard_only`.
