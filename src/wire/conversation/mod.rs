@@ -10,6 +10,7 @@ mod fields;
 mod part;
 mod reply;
 mod request;
+mod traits;
 mod written;
 
 pub use data_url::{data_url, media_of_url, text_url};
@@ -20,6 +21,7 @@ pub use reply::{Choice, Reply, StopReason};
 pub use request::{
     Form, Message, Reasoning, Request, Role, Sampling, Tool, ToolChoice, Unsupported,
 };
+pub use traits::ModelTraits;
 pub use written::{Losses, Written};
 
 /// A dialect in which a conversation is held.
