@@ -7,17 +7,24 @@
 pub mod conversation;
 pub mod escape;
 pub mod json;
+pub mod messages;
 pub mod openai;
 pub mod page;
 pub mod plain;
 pub mod sarif;
 pub mod sse;
 
+mod asked;
 mod dialect;
 mod error;
+mod json_events;
+mod names;
 mod scan;
+mod signature;
 mod strict;
 mod text;
+mod tree;
+mod turns;
 
 #[cfg(test)]
 pub(crate) mod testing;
