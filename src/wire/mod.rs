@@ -9,6 +9,7 @@ pub mod answer;
 pub mod conversation;
 pub mod escape;
 pub mod json;
+pub mod messages;
 pub mod openai;
 pub mod page;
 pub mod plain;
@@ -17,10 +18,16 @@ pub mod sarif;
 pub mod sse;
 pub mod translate;
 
+mod asked;
 mod error;
+mod json_events;
+mod names;
 mod scan;
+mod signature;
 mod strict;
 mod text;
+mod tree;
+mod turns;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -14,6 +14,7 @@ mod part;
 mod path;
 mod reply;
 mod request;
+mod traits;
 mod written;
 
 pub use assembly::{Assembly, said_in, text_of};
@@ -26,4 +27,5 @@ pub use reply::{Choice, Fallback, Reply, StopReason};
 pub use request::{
     Form, Message, Reasoning, Request, Role, Sampling, Tool, ToolChoice, Unsupported,
 };
+pub use traits::ModelTraits;
 pub use written::{Losses, Written};

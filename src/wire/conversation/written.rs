@@ -53,6 +53,30 @@ impl Losses {
         Ok(())
     }
 
+    /// Says `field` otherwise: `instead` tells how (`was moved to the beginning`).
+    ///
+    /// # Errors
+    ///
+    /// When nothing may be said otherwise.
+    pub fn bend(
+        &mut self,
+        field: impl Into<String>,
+        reason: impl Into<String>,
+        instead: &str,
+    ) -> Result<(), Unsupported> {
+        let field = field.into();
+        let reason = reason.into();
+        if !self.is_dropping {
+            return Err(Unsupported {
+                field,
+                target: self.target,
+                reason,
+            });
+        }
+        self.warn(format!("`{field}` {instead}: {reason}"));
+        Ok(())
+    }
+
     /// Tells something that is worth knowing and no reason to refuse the request; the same thing once.
     pub fn warn(&mut self, warning: impl Into<String>) {
         let warning = warning.into();

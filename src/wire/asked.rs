@@ -1,0 +1,42 @@
+//! What several providers want, or do not take, alike.
+
+use crate::wire::conversation::{Losses, Sampling, Unsupported};
+use crate::wire::names::{Names, Setting};
+use serde_json::{Value, json};
+
+/// Refuses the ways of choosing tokens that neither Anthropic nor Bedrock has; zeros ask for nothing.
+pub(super) fn refuse_sampling(
+    sampling: &Sampling,
+    names: Names,
+    losses: &mut Losses,
+) -> Result<(), Unsupported> {
+    let is_set = |penalty: Option<f64>| penalty.is_some_and(|penalty| penalty.abs() > 0.0);
+    let asked = [
+        ("frequency_penalty", is_set(sampling.frequency_penalty)),
+        ("presence_penalty", is_set(sampling.presence_penalty)),
+        ("seed", sampling.seed.is_some()),
+        (
+            names.setting(Setting::LogProbs),
+            sampling.log_probs == Some(true) || sampling.top_log_probs.is_some_and(|top| 0 < top),
+        ),
+        ("n", sampling.choices.is_some_and(|choices| 1 < choices)),
+    ];
+    for (name, is_asked) in asked {
+        if is_asked {
+            losses.refuse(name, "it has no such setting")?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the schema of a tool's arguments, which is one of an object.
+pub(super) fn input_schema(parameters: Option<&Value>) -> Value {
+    match parameters {
+        Some(Value::Object(schema)) => {
+            let mut schema = schema.clone();
+            schema.entry("type").or_insert_with(|| "object".into());
+            Value::Object(schema)
+        }
+        Some(_) | None => json!({"type": "object", "properties": {}}),
+    }
+}
