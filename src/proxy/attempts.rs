@@ -3,7 +3,7 @@
 //! A stream counts as a success when its first *content* has come: a 200 and lifecycle events prove
 //! nothing, and until then another attempt is invisible to the client.
 
-use crate::domain::{Attempt, CallId, Dialect, Operation, Timestamp, TraceContext};
+use crate::domain::{Attempt, CallId, Dialect, Timestamp, TraceContext};
 use crate::providers::{ByteStream, Outgoing, ReplyBody};
 use crate::proxy::call::Call;
 use crate::proxy::recording::Recording;

@@ -1,8 +1,8 @@
 //! A stream on its way to the client: passes the provider's bytes on, joins what came together, and
 //! writes the record before the client sees the end.
 
-use crate::domain::{BodyFormat, CallState};
 use crate::providers::ByteStream;
+use crate::domain::{BodyFormat, CallState, Dialect};
 use crate::proxy::attempts::OpenStream;
 use crate::proxy::recording::{Ending, Recording};
 use crate::proxy::{AnswerFacts, Error, Upstreams};
