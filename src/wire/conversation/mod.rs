@@ -4,7 +4,9 @@
 //! Invariant: whatever a dialect can say and this cannot is kept as [`Part::Foreign`] or in `rest` with the
 //! dialect it came from; writing it in another dialect is an error that names the field, never a loss.
 
+mod collect;
 mod data_url;
+mod embedding;
 mod event;
 mod fields;
 mod part;
@@ -13,7 +15,9 @@ mod request;
 mod traits;
 mod written;
 
+pub use collect::Collector;
 pub use data_url::{data_url, media_of_url, text_url};
+pub use embedding::{Embedded, TextsToEmbed};
 pub use event::{Delta, Event};
 pub use fields::{Fields, numbered, wrong_type};
 pub use part::{Cache, Media, Part, ToolCall, ToolKind, ToolResult};
