@@ -6,6 +6,7 @@
 
 pub mod conversation;
 pub mod escape;
+pub mod gemini;
 pub mod json;
 pub mod messages;
 pub mod openai;

@@ -5,16 +5,10 @@ use crate::wire::conversation::{Dialect, Request, Role};
 /// A setting that the dialects call by different names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Setting {
-    /// How long the answer may be.
-    MaxTokens,
-    /// The texts that end the answer.
-    Stop,
     /// The form of the answer.
     Form,
     /// How much is thought.
     Effort,
-    /// Whether thoughts are shown, and in what form.
-    Thoughts,
     /// Whether several tools may be called at once.
     Parallel,
     /// Log probabilities.
@@ -75,20 +69,12 @@ impl Names {
     /// Returns the name of a setting.
     pub(super) const fn setting(self, setting: Setting) -> &'static str {
         match (setting, self.dialect) {
-            (Setting::MaxTokens, Dialect::Chat) => "max_completion_tokens",
-            (Setting::MaxTokens, Dialect::Responses) => "max_output_tokens",
-            (Setting::MaxTokens, _) => "max_tokens",
-            (Setting::Stop, Dialect::Messages) => "stop_sequences",
-            (Setting::Stop, _) => "stop",
             (Setting::Form, Dialect::Chat) => "response_format",
             (Setting::Form, Dialect::Responses) => "text.format",
             (Setting::Form, _) => "output_config.format",
             (Setting::Effort, Dialect::Chat) => "reasoning_effort",
             (Setting::Effort, Dialect::Responses) => "reasoning.effort",
             (Setting::Effort, _) => "output_config.effort",
-            (Setting::Thoughts, Dialect::Responses) => "reasoning.summary",
-            (Setting::Thoughts, Dialect::Chat) => "reasoning",
-            (Setting::Thoughts, _) => "thinking",
             (Setting::Parallel, Dialect::Messages) => "tool_choice.disable_parallel_tool_use",
             (Setting::Parallel, _) => "parallel_tool_calls",
             (Setting::LogProbs, Dialect::Responses) => "top_logprobs",
