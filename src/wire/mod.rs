@@ -5,6 +5,7 @@
 //! through as they are while [`openai::ChatStream`] reads along.
 
 pub mod conversation;
+pub mod converse;
 pub mod escape;
 pub mod gemini;
 pub mod json;
