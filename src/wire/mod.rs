@@ -4,6 +4,7 @@
 //! fields ([`json::RawObject`]), each a slice of the bytes that came in, and a stream's bytes pass
 //! through as they are while [`openai::ChatStream`] reads along.
 
+pub mod chat;
 pub mod conversation;
 pub mod converse;
 pub mod escape;
@@ -13,6 +14,7 @@ pub mod messages;
 pub mod openai;
 pub mod page;
 pub mod plain;
+pub mod responses;
 pub mod sarif;
 pub mod sse;
 

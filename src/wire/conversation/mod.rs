@@ -10,6 +10,7 @@ mod embedding;
 mod event;
 mod fields;
 mod part;
+mod path;
 mod reply;
 mod request;
 mod traits;
@@ -21,7 +22,8 @@ pub use embedding::{Embedded, TextsToEmbed};
 pub use event::{Delta, Event};
 pub use fields::{Fields, numbered, wrong_type};
 pub use part::{Cache, Media, Part, ToolCall, ToolKind, ToolResult};
-pub use reply::{Choice, Reply, StopReason};
+pub use path::{path_of_message, path_of_part};
+pub use reply::{Choice, Fallback, Reply, StopReason};
 pub use request::{
     Form, Message, Reasoning, Request, Role, Sampling, Tool, ToolChoice, Unsupported,
 };

@@ -59,3 +59,12 @@ pub struct Reply {
     /// Fields that have no place above.
     pub rest: Map<String, Value>,
 }
+
+/// What an answer must say where its provider said nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fallback<'a> {
+    /// An id that no other answer has.
+    pub id: &'a str,
+    /// When, in Unix seconds.
+    pub created: i64,
+}

@@ -106,7 +106,7 @@ impl ProviderFault {
 }
 
 /// Whether a JSON value counts as an error where SDKs ask `if data.error`.
-pub(super) fn is_truthy(json: &str) -> bool {
+pub(in crate::wire) fn is_truthy(json: &str) -> bool {
     !matches!(json, "null" | "false" | "\"\"" | "0" | "{}" | "[]")
 }
 

@@ -1,0 +1,241 @@
+//! Requests for chat completions, read.
+
+use crate::wire::Error;
+use crate::wire::chat::read_message::read_messages;
+use crate::wire::conversation::{
+    Dialect, Fields, Form, Reasoning, Request, Sampling, Tool, ToolChoice, ToolKind,
+};
+use crate::wire::openai::shared::{cache_of, flat_format, has_only};
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// Reads a request for a chat completion.
+///
+/// Fields without a place in a [`Request`] are in its `rest`; parts, tools and calls with fields that
+/// are not known here are foreign as a whole, so that no field of theirs is lost.
+///
+/// # Errors
+///
+/// When the body is no JSON object, and when a field has another type than it must have; the error
+/// names it by its path.
+pub fn read_request(body: &Bytes) -> Result<Request, Error> {
+    let mut fields = Fields::parse(body)?;
+    let model = fields.required_string("model")?;
+    let messages = fields
+        .array("messages")?
+        .ok_or_else(|| Error::missing("messages"))?;
+    let mut request = Request {
+        dialect: Dialect::Chat,
+        model,
+        messages: read_messages(messages)?,
+        tools: read_tools(&mut fields)?,
+        tool_choice: read_tool_choice(&mut fields),
+        parallel_tool_calls: fields.boolean("parallel_tool_calls")?,
+        form: read_form(&mut fields),
+        sampling: read_sampling(&mut fields)?,
+        stream: fields.boolean("stream")?.unwrap_or(false),
+        user: read_user(&mut fields)?,
+        service_tier: fields.string("service_tier")?,
+        metadata: read_metadata(&mut fields)?,
+        ..Request::default()
+    };
+    if let Some(effort) = fields.string("reasoning_effort")? {
+        request.reasoning = Some(Reasoning {
+            effort: Some(effort),
+            ..Reasoning::default()
+        });
+    }
+    let options = fields.object("stream_options")?;
+    let mut rest = Map::new();
+    if let Some(mut options) = options {
+        request.stream_usage = options.boolean("include_usage")?.unwrap_or(false);
+        // Padding against eavesdroppers, of which there is none here.
+        options.take_if("include_obfuscation", |is_wanted| is_wanted == false);
+        if !options.is_empty() {
+            rest.insert("stream_options".to_owned(), options.into_rest().into());
+        }
+    }
+    rest.extend(fields.into_rest());
+    request.rest = rest;
+    Ok(request)
+}
+
+/// Takes the end user, by the newer name or the older one. A second one stays where it is.
+pub(in crate::wire) fn read_user(fields: &mut Fields) -> Result<Option<String>, Error> {
+    match fields.string("user")? {
+        Some(user) => {
+            fields.take_if("safety_identifier", |newer| *newer == *user);
+            Ok(Some(user))
+        }
+        None => fields.string("safety_identifier"),
+    }
+}
+
+/// Takes the caller's texts about the request.
+///
+/// # Errors
+///
+/// When one of them is no text.
+pub(in crate::wire) fn read_metadata(
+    fields: &mut Fields,
+) -> Result<BTreeMap<String, String>, Error> {
+    let mut metadata = BTreeMap::new();
+    let Some(mut given) = fields.object("metadata")? else {
+        return Ok(metadata);
+    };
+    let keys: Vec<String> = given.clone().into_rest().keys().cloned().collect();
+    for key in keys {
+        if let Some(text) = given.string(&key)? {
+            metadata.insert(key, text);
+        }
+    }
+    Ok(metadata)
+}
+
+fn read_sampling(fields: &mut Fields) -> Result<Sampling, Error> {
+    let newer = fields.unsigned("max_completion_tokens")?;
+    let older = fields.unsigned("max_tokens")?;
+    Ok(Sampling {
+        temperature: fields.float("temperature")?,
+        top_p: fields.float("top_p")?,
+        top_k: fields.unsigned("top_k")?,
+        frequency_penalty: fields.float("frequency_penalty")?,
+        presence_penalty: fields.float("presence_penalty")?,
+        seed: fields.integer("seed")?,
+        stop: read_stop(fields)?,
+        max_output_tokens: newer.or(older),
+        log_probs: fields.boolean("logprobs")?,
+        top_log_probs: fields.unsigned("top_logprobs")?,
+        choices: fields.unsigned("n")?,
+    })
+}
+
+/// Takes the texts that end the answer: one, or a list.
+fn read_stop(fields: &mut Fields) -> Result<Vec<String>, Error> {
+    if fields.peek("stop").is_some_and(Value::is_string) {
+        return Ok(vec![fields.required_string("stop")?]);
+    }
+    let texts = fields.array("stop")?.unwrap_or_default();
+    let texts = texts.into_iter().map(|(path, text)| match text {
+        Value::String(text) => Ok(text),
+        other => Err(crate::wire::conversation::wrong_type(
+            path, "a string", &other,
+        )),
+    });
+    texts.collect()
+}
+
+fn read_tools(fields: &mut Fields) -> Result<Vec<Tool>, Error> {
+    let tools = fields.array("tools")?.unwrap_or_default();
+    let tools = tools
+        .into_iter()
+        .map(|(path, value)| read_tool(path, value));
+    tools.collect()
+}
+
+fn read_tool(path: String, value: Value) -> Result<Tool, Error> {
+    let mut fields = Fields::of(path, value.clone())?;
+    let kind = fields.required_string("type")?;
+    if !is_known_tool(&kind, &value) {
+        return Ok(Tool::Foreign { name: kind, value });
+    }
+    let cache = fields
+        .take("cache_control")
+        .and_then(|mark| cache_of(&mark));
+    let mut inner = fields
+        .object(&kind)?
+        .ok_or_else(|| Error::missing(fields.path(&kind)))?;
+    let name = inner.required_string("name")?;
+    let description = inner.string("description")?;
+    if kind == "custom" {
+        return Ok(Tool::Custom {
+            name,
+            description,
+            format: inner.take("format").as_ref().map(flat_format),
+        });
+    }
+    Ok(Tool::Function {
+        name,
+        description,
+        parameters: inner.take("parameters"),
+        strict: inner.boolean("strict")?,
+        cache,
+    })
+}
+
+/// Whether a tool has a type that is known here, and no fields that are not.
+fn is_known_tool(kind: &str, value: &Value) -> bool {
+    let (outer, inner): (&[&str], &[&str]) = match kind {
+        "function" => (
+            &["type", "function", "cache_control"],
+            &["name", "description", "parameters", "strict"],
+        ),
+        "custom" => (&["type", "custom"], &["name", "description", "format"]),
+        _ => return false,
+    };
+    let knows = |value: Option<&Value>, known: &[&str]| {
+        let fields = value.and_then(Value::as_object);
+        fields.is_none_or(|fields| has_only(fields, known))
+    };
+    let mark = value.get("cache_control").filter(|mark| !mark.is_null());
+    knows(Some(value), outer)
+        && knows(value.get(kind), inner)
+        && mark.is_none_or(|mark| cache_of(mark).is_some())
+}
+
+/// Takes which tool must be called.
+fn read_tool_choice(fields: &mut Fields) -> Option<ToolChoice> {
+    let choice = fields.take("tool_choice")?;
+    let named = |kind: &str, of: ToolKind| {
+        let is_kind = choice.get("type")? == kind;
+        let name = choice.get(kind)?.get("name")?.as_str()?;
+        is_kind.then(|| ToolChoice::Named(name.to_owned(), of))
+    };
+    Some(match choice.as_str() {
+        Some(word) => choice_of_word(word),
+        None => named("function", ToolKind::Function)
+            .or_else(|| named("custom", ToolKind::Custom))
+            .unwrap_or(ToolChoice::Foreign(choice)),
+    })
+}
+
+/// Returns the choice that a word stands for.
+pub(in crate::wire) fn choice_of_word(word: &str) -> ToolChoice {
+    match word {
+        "auto" => ToolChoice::Auto,
+        "none" => ToolChoice::None,
+        // Mistral's word for it.
+        "required" | "any" => ToolChoice::Required,
+        other => ToolChoice::Foreign(other.into()),
+    }
+}
+
+/// Takes the form of the answer, unless it is one that is not known here.
+fn read_form(fields: &mut Fields) -> Option<Form> {
+    let form = fields.peek("response_format")?.as_object()?;
+    let form = match form.get("type")?.as_str()? {
+        "text" => Form::Text,
+        "json_object" => Form::JsonObject,
+        "json_schema" => {
+            let schema = form.get("json_schema")?.as_object()?;
+            has_only(form, &["type", "json_schema"]).then(|| read_schema(schema))??
+        }
+        _ => return None,
+    };
+    fields.take("response_format");
+    Some(form)
+}
+
+/// Reads the form that follows a schema; `None` when there is more to it than is known here.
+pub(in crate::wire) fn read_schema(fields: &Map<String, Value>) -> Option<Form> {
+    let known = ["type", "name", "description", "schema", "strict"];
+    let text = |key: &str| fields.get(key).and_then(Value::as_str).map(str::to_owned);
+    has_only(fields, &known).then_some(())?;
+    Some(Form::JsonSchema {
+        name: text("name"),
+        description: text("description"),
+        schema: fields.get("schema").cloned()?,
+        strict: fields.get("strict").and_then(Value::as_bool),
+    })
+}

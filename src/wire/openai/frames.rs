@@ -1,0 +1,110 @@
+//! Server-sent events of the two dialects as what they hold.
+
+use crate::wire::openai::ProviderFault;
+use crate::wire::openai::fault::is_truthy;
+use crate::wire::sse::{Decoder, Event};
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+/// What an event holds.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::wire) enum Frame {
+    /// A comment: the connection lives.
+    Ping,
+    /// `[DONE]`.
+    Done,
+    /// An object.
+    Object(Map<String, Value>),
+    /// An error, in any of the ways in which providers put it into a stream.
+    Fault(ProviderFault),
+    /// Something that cannot be read.
+    Malformed,
+}
+
+/// Takes a stream apart.
+#[derive(Debug, Default)]
+pub(in crate::wire) struct Frames {
+    decoder: Decoder,
+}
+
+impl Frames {
+    /// Takes `chunk` in and gives everything that it completes to `take`.
+    pub(in crate::wire) fn push(&mut self, chunk: &Bytes, mut take: impl FnMut(Frame)) {
+        let pushed = self.decoder.push(chunk, |event| {
+            if let Some(frame) = frame_of(&event) {
+                take(frame);
+            }
+        });
+        if let Err(error) = pushed {
+            take(Frame::Fault(ProviderFault {
+                message: error.to_string(),
+                code: Some(error.kind().to_owned()),
+                ..ProviderFault::default()
+            }));
+        }
+    }
+
+    /// Gives what is left at the end of the stream to `take`: an event without its blank line.
+    pub(in crate::wire) fn finish(&mut self, mut take: impl FnMut(Frame)) {
+        let left = self.decoder.finish();
+        if let Some(frame) = left.as_ref().and_then(frame_of) {
+            take(frame);
+        }
+    }
+}
+
+/// Returns what an event holds; `None` for a blank line.
+fn frame_of(event: &Event) -> Option<Frame> {
+    let Some(data) = &event.data else {
+        return frame_without_data(&event.raw);
+    };
+    if data.starts_with(b"[DONE]") {
+        return Some(Frame::Done);
+    }
+    if event.name.as_deref() == Some(b"error") {
+        return Some(Frame::Fault(ProviderFault::read(200, None, data)));
+    }
+    let parsed: Result<Map<String, Value>, _> = serde_json::from_slice(data);
+    let Ok(object) = parsed else {
+        let is_empty = data.trim_ascii().is_empty();
+        return Some(if is_empty {
+            Frame::Ping
+        } else {
+            Frame::Malformed
+        });
+    };
+    let error = object.get("error").map(Value::to_string);
+    Some(match error.filter(|error| is_truthy(error)) {
+        Some(error) => Frame::Fault(ProviderFault::from_error(&error)),
+        None => Frame::Object(object),
+    })
+}
+
+/// Some providers answer a request for a stream with a plain JSON error.
+fn frame_without_data(raw: &[u8]) -> Option<Frame> {
+    let text = std::str::from_utf8(raw).unwrap_or_default().trim();
+    if text.starts_with(':') {
+        return Some(Frame::Ping);
+    }
+    let is_object = text.starts_with('{');
+    let fault = is_object.then(|| ProviderFault::from_json(text)).flatten();
+    fault.map(Frame::Fault)
+}
+
+/// Returns the fault of a stream that ended before its answer did.
+pub(in crate::wire) fn torn() -> ProviderFault {
+    ProviderFault {
+        message: "the stream ended before the answer did".to_owned(),
+        code: Some("upstream_incomplete".to_owned()),
+        ..ProviderFault::default()
+    }
+}
+
+/// Returns the fault of a stream that begins more than anybody can have asked for.
+pub(in crate::wire) fn too_many(what: &str, limit: usize) -> ProviderFault {
+    ProviderFault {
+        message: format!("the stream has more than {limit} {what}"),
+        code: Some("upstream_invalid".to_owned()),
+        ..ProviderFault::default()
+    }
+}
