@@ -1,9 +1,9 @@
 //! Content blocks as they are sent to Bedrock.
 
 use crate::wire::conversation::{
-    Cache, Dialect, Losses, Media, Part, ToolCall, ToolKind, ToolResult, Unsupported,
+    Cache, Dialect, Losses, Media, Part, Request, ToolCall, ToolKind, ToolResult, Unsupported,
+    path_of_part,
 };
-use crate::wire::names::Names;
 use crate::wire::signature::is_of_gemini;
 use crate::wire::tree::{Json, Object};
 use crate::wire::turns::{Placed, call_id};
@@ -19,18 +19,16 @@ enum Within {
 /// Writes the blocks of a request.
 #[derive(Debug)]
 pub(super) struct Blocks<'a> {
-    dialect: Dialect,
-    names: Names,
+    request: &'a Request,
     losses: &'a mut Losses,
     /// How many documents there were: each has a name of its own.
     documents: usize,
 }
 
 impl<'a> Blocks<'a> {
-    pub(super) const fn new(dialect: Dialect, names: Names, losses: &'a mut Losses) -> Self {
+    pub(super) const fn new(request: &'a Request, losses: &'a mut Losses) -> Self {
         Self {
-            dialect,
-            names,
+            request,
             losses,
             documents: 0,
         }
@@ -40,7 +38,7 @@ impl<'a> Blocks<'a> {
     pub(super) fn write(&mut self, parts: &[Placed<'_>]) -> Result<Vec<Object>, Unsupported> {
         let mut blocks = Vec::with_capacity(parts.len());
         for placed in parts {
-            let name = self.names.part(placed.message, placed.part);
+            let name = path_of_part(self.request, placed.message, placed.part);
             let block = self.block(&name, placed.content, Within::Message)?;
             let cache = cache_of(placed.content).filter(|_| block.is_some());
             blocks.extend(block);
@@ -93,7 +91,7 @@ impl<'a> Blocks<'a> {
             },
             Part::ToolCall(call) => self.tool_call(name, call),
             Part::ToolResult(result) if within == Within::Message => self.tool_result(name, result),
-            Part::Foreign { value, .. } if self.dialect == Dialect::Converse => {
+            Part::Foreign { value, .. } if self.request.dialect == Dialect::Converse => {
                 let block = value.as_object();
                 Ok(block.map(|block| Object::default().with_all(block)))
             }
@@ -118,7 +116,7 @@ impl<'a> Blocks<'a> {
         if citations.is_empty() {
             return Ok(Some(plain));
         }
-        if self.dialect != Dialect::Converse {
+        if self.request.dialect != Dialect::Converse {
             self.refuse(
                 format!("{name}.citations"),
                 "it takes no citations but its own",
@@ -255,7 +253,7 @@ impl<'a> Blocks<'a> {
         }
         let status = match result.is_error {
             Some(true) => Some("error"),
-            Some(false) if self.dialect == Dialect::Converse => Some("success"),
+            Some(false) if self.request.dialect == Dialect::Converse => Some("success"),
             Some(false) | None => None,
         };
         let result = Object::default()

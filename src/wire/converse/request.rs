@@ -3,7 +3,7 @@
 use crate::wire::asked::{input_schema, refuse_sampling};
 use crate::wire::conversation::{
     Dialect, Form, Losses, ModelTraits, Reasoning, Request, Tool, ToolChoice, ToolKind,
-    Unsupported, Written,
+    Unsupported, Written, path_of_message,
 };
 use crate::wire::converse::block::{Blocks, cache_point};
 use crate::wire::names::{Names, Setting};
@@ -99,12 +99,12 @@ impl<'a> Writer<'a> {
     fn conversation(&mut self) -> Result<Object, Unsupported> {
         for (place, message) in self.request.messages.iter().enumerate() {
             if message.name.is_some() {
-                let name = format!("{}.name", self.names.message(place));
+                let name = format!("{}.name", path_of_message(self.request, place));
                 self.losses.refuse(name, "its messages have no names")?;
             }
         }
         let turns = self.placed_turns()?;
-        let mut blocks = Blocks::new(self.request.dialect, self.names, &mut self.losses);
+        let mut blocks = Blocks::new(self.request, &mut self.losses);
         let system = blocks.write(&turns.system)?;
         let mut messages = Vec::with_capacity(turns.turns.len());
         for turn in &turns.turns {
@@ -140,7 +140,7 @@ impl<'a> Writer<'a> {
         let mut turns = Turns::of(self.request);
         while let Some((place, message)) = turns.misplaced_system() {
             self.losses.bend(
-                self.names.message(message),
+                path_of_message(self.request, message),
                 "in the middle of a conversation it takes a system message only behind a user's",
                 "was moved to the beginning",
             )?;

@@ -6,6 +6,7 @@ use crate::wire::converse::frame::{Frame, Frames};
 use crate::wire::converse::read_block::{part_of, text, thoughts, tool_call};
 use crate::wire::converse::reply::read_stop;
 use crate::wire::converse::usage::read_usage;
+use crate::wire::json_events::torn;
 use crate::wire::openai::ProviderFault;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -19,50 +20,36 @@ const MAX_BLOCKS: usize = 10_000;
 pub struct StreamReader {
     frames: Frames,
     state: State,
-    is_broken: bool,
 }
 
 impl StreamReader {
-    /// Takes `chunk` in and adds what it tells to `out`.
-    ///
-    /// # Errors
-    ///
-    /// When a frame is too long, or is not what its checksums say; nothing can be read after that.
-    pub fn push(&mut self, chunk: &Bytes, out: &mut Vec<Event>) -> Result<(), Error> {
-        if self.is_broken {
-            return Ok(());
-        }
+    /// Takes `chunk` in and adds what it tells to `out`. A frame that is not what its checksums say is a fault, after
+    /// which nothing follows.
+    pub fn push(&mut self, chunk: &Bytes, out: &mut Vec<Event>) {
         let state = &mut self.state;
-        let result = self.frames.push(chunk, |frame| state.take(&frame, out));
-        self.is_broken = result.is_err();
-        result
+        if state.is_over {
+            return;
+        }
+        let pushed = self.frames.push(chunk, |frame| state.take(&frame, out));
+        if let Err(error) = pushed {
+            state.is_over = true;
+            out.push(Event::Fault(error.into()));
+        }
     }
 
-    /// Ends the stream.
-    ///
-    /// # Errors
-    ///
-    /// `upstream_invalid` when it ended before it was complete.
-    pub fn finish(&mut self, out: &mut Vec<Event>) -> Result<(), Error> {
-        if self.state.is_over || self.is_broken {
-            return Ok(());
+    /// Ends the stream: a fault when it ended before it was complete.
+    pub fn finish(&mut self, out: &mut Vec<Event>) {
+        if self.state.is_over {
+            return;
         }
         self.state.is_over = true;
-        let stray = self.frames.finish()?;
-        match stray {
-            Some(stray) => {
-                let fault = super::read_fault(200, None, None, &stray);
-                out.push(Event::Fault(fault));
-            }
+        out.push(match self.frames.finish() {
+            Ok(Some(stray)) => Event::Fault(super::read_fault(200, None, None, &stray)),
             // The tokens are told last, and are not the answer.
-            None if self.state.has_stopped => out.push(Event::End),
-            None => {
-                return Err(Error::InvalidReply {
-                    problem: "ended before it was complete".to_owned(),
-                });
-            }
-        }
-        Ok(())
+            Ok(None) if self.state.has_stopped => Event::End,
+            Ok(None) => Event::Fault(torn().into()),
+            Err(error) => Event::Fault(error.into()),
+        });
     }
 }
 

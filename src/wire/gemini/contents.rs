@@ -1,9 +1,8 @@
 //! Contents as they are sent to Gemini.
 
 use crate::wire::conversation::{
-    Losses, Media, Part, Request, ToolCall, ToolKind, ToolResult, Unsupported,
+    Losses, Media, Part, Request, ToolCall, ToolKind, ToolResult, Unsupported, path_of_part,
 };
-use crate::wire::names::Names;
 use crate::wire::signature::for_gemini;
 use crate::wire::tree::{Json, Object};
 use crate::wire::turns::Placed;
@@ -15,21 +14,21 @@ use std::collections::HashMap;
 /// Writes the parts of contents.
 #[derive(Debug)]
 pub(super) struct Contents<'a> {
-    names: Names,
+    request: &'a Request,
     losses: &'a mut Losses,
     /// The tools' names by the ids of their calls: Gemini's results go by names.
     called: HashMap<&'a str, &'a str>,
 }
 
 impl<'a> Contents<'a> {
-    pub(super) fn new(request: &'a Request, names: Names, losses: &'a mut Losses) -> Self {
+    pub(super) fn new(request: &'a Request, losses: &'a mut Losses) -> Self {
         let parts = request.messages.iter().flat_map(|message| &message.parts);
         let called = parts.filter_map(|part| match part {
             Part::ToolCall(call) => Some((call.id.as_str(), call.name.as_str())),
             _ => None,
         });
         Self {
-            names,
+            request,
             called: called.collect(),
             losses,
         }
@@ -41,7 +40,7 @@ impl<'a> Contents<'a> {
         // A proof on its own belongs to the call behind it.
         let mut proof: Option<&str> = None;
         for placed in parts {
-            let name = self.names.part(placed.message, placed.part);
+            let name = path_of_part(self.request, placed.message, placed.part);
             if let Part::ToolCall(call) = placed.content {
                 written.extend(self.tool_call(&name, call, proof.take())?);
                 continue;
@@ -189,7 +188,8 @@ impl<'a> Contents<'a> {
                 Json::arguments_or_text(&call.arguments)
             }
         };
-        let own = call.signature.as_deref().and_then(for_gemini).or(proof);
+        // Calls have proofs with Gemini only, so theirs need no mark.
+        let own = call.signature.as_deref().or(proof);
         let function = Object::default()
             .with_some("id", (!call.id.is_empty()).then_some(&call.id))
             .with("name", &call.name)

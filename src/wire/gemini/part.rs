@@ -41,7 +41,7 @@ pub(super) fn read(name: &str, value: Value, place: CallPlace<'_>) -> ReadPart {
         return whole(Part::Foreign { name, value });
     };
     let signature = match map.shift_remove("thoughtSignature") {
-        Some(Value::String(signature)) if !signature.is_empty() => Some(mark_gemini(&signature)),
+        Some(Value::String(signature)) => Some(signature).filter(|proof| !proof.is_empty()),
         _ => None,
     };
     let is_thought = map.shift_remove("thought") == Some(Value::Bool(true));
@@ -53,7 +53,7 @@ pub(super) fn read(name: &str, value: Value, place: CallPlace<'_>) -> ReadPart {
     let is_call = matches!(said, Said::Whole(Part::ToolCall(_)));
     ReadPart {
         said,
-        signature: signature.filter(|_| !is_call),
+        signature: signature.filter(|_| !is_call).as_deref().map(mark_gemini),
     }
 }
 

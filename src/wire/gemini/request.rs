@@ -2,7 +2,7 @@
 
 use crate::wire::conversation::{
     Form, Losses, ModelTraits, Part, Reasoning, Request, Tool, ToolChoice, ToolKind, Unsupported,
-    Written,
+    Written, path_of_message, path_of_part,
 };
 use crate::wire::gemini::contents::Contents;
 use crate::wire::names::{Names, Setting};
@@ -65,7 +65,7 @@ impl Writer<'_> {
     fn conversation(&mut self) -> Result<Object, Unsupported> {
         for (place, message) in self.request.messages.iter().enumerate() {
             if message.name.is_some() {
-                let name = format!("{}.name", self.names.message(place));
+                let name = format!("{}.name", path_of_message(self.request, place));
                 self.losses.refuse(name, "its messages have no names")?;
             }
         }
@@ -74,13 +74,13 @@ impl Writer<'_> {
         while let Some(place) = turns.turns.iter().position(is_system) {
             let message = turns.turns.get(place).map_or(0, |turn| turn.message);
             self.losses.bend(
-                self.names.message(message),
+                path_of_message(self.request, message),
                 "it takes system messages only at the beginning",
                 "was moved to the beginning",
             )?;
             turns.move_to_system(place);
         }
-        let mut contents = Contents::new(self.request, self.names, &mut self.losses);
+        let mut contents = Contents::new(self.request, &mut self.losses);
         let system = contents.write(&turns.system)?;
         let mut written = Vec::with_capacity(turns.turns.len());
         for turn in &turns.turns {
@@ -246,7 +246,7 @@ impl Writer<'_> {
                 else {
                     continue;
                 };
-                let name = || format!("{}.detail", self.names.part(message, part));
+                let name = || format!("{}.detail", path_of_part(request, message, part));
                 match (detail.as_str(), wanted) {
                     ("auto", _) => {}
                     ("low" | "high", None) => wanted = Some(detail),

@@ -7,7 +7,7 @@ use crate::wire::conversation::{
 use crate::wire::gemini::log_probs;
 use crate::wire::gemini::part::{CallPlace, ReadPart, Said, read};
 use crate::wire::gemini::usage::read_usage;
-use crate::wire::json_events::JsonEvents;
+use crate::wire::json_events::{JsonEvents, torn};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -61,40 +61,33 @@ pub struct StreamReader {
 }
 
 impl StreamReader {
-    /// Takes `chunk` in and adds what it tells to `out`.
-    ///
-    /// # Errors
-    ///
-    /// When an event is too long or cannot be read; nothing can be read after that.
-    pub fn push(&mut self, chunk: &Bytes, out: &mut Vec<Event>) -> Result<(), Error> {
+    /// Takes `chunk` in and adds what it tells to `out`. What cannot be read is a fault, after which nothing follows.
+    pub fn push(&mut self, chunk: &Bytes, out: &mut Vec<Event>) {
         let state = &mut self.state;
-        self.events.push(chunk, |event| state.take(event.data, out))
+        let pushed = self.events.push(chunk, |event| state.take(event.data, out));
+        if let Err(error) = pushed {
+            state.is_over = true;
+            out.push(Event::Fault(error.into()));
+        }
     }
 
-    /// Ends the stream: Gemini's have no event for their end, it is reached when every answer has a reason to end.
-    ///
-    /// # Errors
-    ///
-    /// `upstream_invalid` when it ended before it was complete.
-    pub fn finish(&mut self, out: &mut Vec<Event>) -> Result<(), Error> {
+    /// Ends the stream. Gemini's have no event for their end: it is reached when every answer has a reason to end, and
+    /// anything else is a fault.
+    pub fn finish(&mut self, out: &mut Vec<Event>) {
         let state = &mut self.state;
-        let fault = self.events.finish(|event| state.take(event.data, out))?;
+        let finished = self.events.finish(|event| state.take(event.data, out));
         if state.is_over {
-            return Ok(());
+            return;
         }
         state.is_over = true;
-        if let Some(fault) = fault {
-            out.push(Event::Fault(fault));
-            return Ok(());
-        }
-        let is_complete = state.is_blocked
-            || (!state.choices.is_empty()
-                && state.choices.values().all(|choice| choice.has_stopped));
-        if !is_complete {
-            return Err(invalid("ended before it was complete"));
-        }
-        out.push(Event::End);
-        Ok(())
+        let stopped = state.choices.values().all(|choice| choice.has_stopped);
+        let is_complete = state.is_blocked || (stopped && !state.choices.is_empty());
+        out.push(match finished {
+            Ok(Some(fault)) => Event::Fault(fault),
+            Ok(None) if is_complete => Event::End,
+            Ok(None) => Event::Fault(torn().into()),
+            Err(error) => Event::Fault(error.into()),
+        });
     }
 }
 

@@ -1,12 +1,13 @@
 //! A whole answer.
 
 use crate::wire::Error;
-use crate::wire::conversation::{Choice, Dialect, Fields, Part, Reply, StopReason};
+use crate::wire::conversation::{Choice, Dialect, Fallback, Fields, Part, Reply, StopReason};
 use crate::wire::messages::block::{thoughts, tool_use};
 use crate::wire::messages::read_block::{Written, part_of_reply};
 use crate::wire::messages::stop::{read_stop, write_stop};
 use crate::wire::messages::usage::{read_usage, write_usage};
 use crate::wire::openai::ProviderFault;
+use crate::wire::signature::mark_gemini;
 use crate::wire::tree::{Json, Object};
 use bytes::Bytes;
 use serde_json::Value;
@@ -65,9 +66,9 @@ pub(super) const fn invalid(problem: String) -> Error {
 }
 
 /// Writes an answer: the first of them, as nobody can ask for more in this dialect. What only another dialect has a
-/// word for is left out.
+/// word for is left out; `fallback` gives the id where the provider gave none.
 #[must_use]
-pub fn write_reply(reply: &Reply) -> Bytes {
+pub fn write_reply(reply: &Reply, fallback: &Fallback<'_>) -> Bytes {
     let is_own = reply.dialect == Dialect::Messages;
     let choice = reply.choices.first();
     let parts = choice.map_or(&[][..], |choice| choice.parts.as_slice());
@@ -92,7 +93,7 @@ pub fn write_reply(reply: &Reply) -> Bytes {
         .into(),
     };
     let body = Object::default()
-        .with("id", &reply.id)
+        .with("id", id_of(&reply.id, fallback))
         .with("type", "message")
         .with("role", "assistant")
         .with("model", &reply.model)
@@ -108,6 +109,14 @@ pub fn write_reply(reply: &Reply) -> Bytes {
     body.to_bytes()
 }
 
+/// Returns the id of an answer.
+pub(super) fn id_of(id: &str, fallback: &Fallback<'_>) -> String {
+    match id {
+        "" => format!("msg_{}", fallback.id),
+        id => id.to_owned(),
+    }
+}
+
 /// Returns `text` as JSON.
 pub(super) fn text_or_null(text: Option<&str>) -> Json {
     text.map_or(Json::Value(Value::Null), Json::from)
@@ -118,8 +127,8 @@ pub(super) fn text_or_null(text: Option<&str>) -> Json {
 pub(super) fn proof_of(part: &Part) -> Option<Json> {
     match part {
         Part::ToolCall(call) => {
-            let proof = call.signature.as_deref()?;
-            Some(thoughts(&[], proof, true).into())
+            let proof = mark_gemini(call.signature.as_deref()?);
+            Some(thoughts(&[], &proof, true).into())
         }
         _ => None,
     }

@@ -2,10 +2,10 @@
 //! interleaved, the later one waits until the earlier one has ended.
 
 use crate::domain::TokenUsage;
-use crate::wire::conversation::{Delta, Dialect, Event, Part, StopReason};
+use crate::wire::conversation::{Delta, Dialect, Event, Fallback, Part, StopReason};
 use crate::wire::messages::block::{thoughts, tool_use};
 use crate::wire::messages::fault::{event, event_of_fault};
-use crate::wire::messages::reply::{block_of, proof_of, text_or_null};
+use crate::wire::messages::reply::{block_of, id_of, proof_of, text_or_null};
 use crate::wire::messages::stop::write_stop;
 use crate::wire::messages::usage::write_usage;
 use crate::wire::openai::ProviderFault;
@@ -34,12 +34,12 @@ pub struct StreamWriter {
 }
 
 impl StreamWriter {
-    /// Returns a writer of events that were read from `source`.
+    /// Returns a writer of events that were read from `source`; `fallback` gives the id where the provider gives none.
     #[must_use]
-    pub fn new(source: Dialect) -> Self {
+    pub fn new(source: Dialect, fallback: &Fallback<'_>) -> Self {
         Self {
             source,
-            start: Some((String::new(), String::new())),
+            start: Some((id_of("", fallback), String::new())),
             usage: TokenUsage::default(),
             reported: None,
             stop: None,
@@ -57,8 +57,11 @@ impl StreamWriter {
         }
         match event {
             Event::Start { id, model, .. } => {
-                if let Some(start) = &mut self.start {
-                    *start = (id.clone(), model.clone());
+                if let Some((said_id, said_model)) = &mut self.start {
+                    if !id.is_empty() {
+                        said_id.clone_from(id);
+                    }
+                    said_model.clone_from(model);
                 }
             }
             Event::Usage { usage, reported } => {
