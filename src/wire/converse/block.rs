@@ -4,6 +4,7 @@ use crate::wire::conversation::{
     Cache, Dialect, Losses, Media, Part, Request, ToolCall, ToolKind, ToolResult, Unsupported,
     path_of_part,
 };
+use crate::wire::messages::understood;
 use crate::wire::signature::is_of_gemini;
 use crate::wire::tree::{Json, Object};
 use crate::wire::turns::{Placed, call_id};
@@ -95,7 +96,13 @@ impl<'a> Blocks<'a> {
                 let block = value.as_object();
                 Ok(block.map(|block| Object::default().with_all(block)))
             }
-            Part::Foreign { name, .. } => self.refuse(name, "it has no such part"),
+            Part::Foreign { name, value } => {
+                self.refuse(name, "it has no such part")?;
+                match understood(self.request, value) {
+                    Some(part) => self.block(name, &part, within),
+                    None => Ok(None),
+                }
+            }
             Part::Audio { .. } | Part::ToolResult(_) => {
                 self.refuse(name, "it cannot stand in a tool's result")
             }
@@ -195,18 +202,18 @@ impl<'a> Blocks<'a> {
         else {
             return Ok(None);
         };
+        let Some(place) = self.source(name, source)? else {
+            return Ok(None);
+        };
         let Some(format) = document_format(source, title.as_deref()) else {
             return self.refuse(name, "it takes no documents of this type");
-        };
-        let Some(source) = self.source(name, source)? else {
-            return Ok(None);
         };
         self.documents += 1;
         let cited = is_cited.map(|is_cited| Object::default().with("enabled", is_cited));
         let document = Object::default()
             .with("format", format)
             .with("name", document_name(title.as_deref(), self.documents))
-            .with("source", source)
+            .with("source", place)
             .with_some("context", context.as_ref())
             .with_some("citations", cited);
         Ok(Some(Object::default().with("document", document)))
@@ -250,6 +257,10 @@ impl<'a> Blocks<'a> {
                 self.refuse(format!("{name}.cache_control"), reason)?;
             }
             content.extend(self.block(&name, part, Within::Result)?);
+        }
+        if content.is_empty() {
+            // A result must say something: nothing is an empty object.
+            content.push(Object::default().with("json", Object::default()));
         }
         let status = match result.is_error {
             Some(true) => Some("error"),

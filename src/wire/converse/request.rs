@@ -76,6 +76,7 @@ impl Family {
     fn of(model: &str) -> Self {
         let families = [
             ("anthropic.", Self::Anthropic),
+            ("claude", Self::Anthropic),
             ("amazon.nova", Self::Nova),
             ("mistral.", Self::Mistral),
         ];

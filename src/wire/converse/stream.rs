@@ -245,7 +245,12 @@ fn read_delta(key: &str, value: &Value) -> Option<(Part, Vec<Delta>)> {
 }
 
 fn fault_of(frame: &Frame) -> ProviderFault {
-    let mut fault = super::read_fault(200, Some(&frame.kind), None, &frame.payload);
+    // `throttlingException` in a stream is `ThrottlingException` in a header.
+    let mut name = frame.kind.clone();
+    if let Some(first) = name.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    let mut fault = super::read_fault(200, Some(&name), None, &frame.payload);
     if let Some(message) = &frame.error_message {
         fault.message.clone_from(message);
     } else if frame.payload.is_empty() {

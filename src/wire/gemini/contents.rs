@@ -3,6 +3,7 @@
 use crate::wire::conversation::{
     Losses, Media, Part, Request, ToolCall, ToolKind, ToolResult, Unsupported, path_of_part,
 };
+use crate::wire::messages::understood;
 use crate::wire::signature::for_gemini;
 use crate::wire::tree::{Json, Object};
 use crate::wire::turns::Placed;
@@ -113,9 +114,13 @@ impl<'a> Contents<'a> {
                 self.media(name, source, "application/pdf")
             }
             Part::ToolResult(result) => self.tool_result(name, result),
-            Part::Foreign { name, .. } => {
+            Part::Foreign { name, value } => {
                 self.losses.refuse(name, "it has no such part")?;
-                Ok(None)
+                match understood(self.request, value) {
+                    Some(Part::ToolCall(call)) => self.tool_call(name, &call, None),
+                    Some(part) => self.part(name, &part),
+                    None => Ok(None),
+                }
             }
             Part::Reasoning { .. } | Part::ToolCall(_) => Ok(None),
         }

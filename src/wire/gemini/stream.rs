@@ -123,6 +123,14 @@ impl State {
             return Ok(());
         }
         self.start(&mut fields, out);
+        // Before what was said, so that the tokens that went in are known when the answer begins.
+        if let Some(reported) = fields.take("usageMetadata")
+            && self.usage.as_ref() != Some(&reported)
+            && let Some(usage) = read_usage(&reported)
+        {
+            self.usage = Some(reported.clone());
+            out.push(Event::Usage { usage, reported });
+        }
         let candidates = fields.elements("candidates");
         let is_without = candidates.is_empty();
         for (place, candidate) in candidates.into_iter().enumerate() {
@@ -142,13 +150,6 @@ impl State {
                     reason: StopReason::ContentFilter,
                 });
             }
-        }
-        if let Some(reported) = fields.take("usageMetadata")
-            && self.usage.as_ref() != Some(&reported)
-            && let Some(usage) = read_usage(&reported)
-        {
-            self.usage = Some(reported.clone());
-            out.push(Event::Usage { usage, reported });
         }
         for (name, value) in fields.into_rest() {
             out.push(Event::Foreign { name, value });

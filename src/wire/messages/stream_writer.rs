@@ -5,7 +5,7 @@ use crate::domain::TokenUsage;
 use crate::wire::conversation::{Delta, Dialect, Event, Fallback, Part, StopReason};
 use crate::wire::messages::block::{thoughts, tool_use};
 use crate::wire::messages::fault::{event, event_of_fault};
-use crate::wire::messages::reply::{block_of, id_of, proof_of, text_or_null};
+use crate::wire::messages::reply::{block_of, citation_of, id_of, proof_of, text_or_null};
 use crate::wire::messages::stop::write_stop;
 use crate::wire::messages::usage::write_usage;
 use crate::wire::openai::ProviderFault;
@@ -133,8 +133,12 @@ impl StreamWriter {
 
     fn usage(&self) -> Json {
         match &self.reported {
-            Some(reported) => reported.clone().into(),
-            None => write_usage(&self.usage, None).into(),
+            // SDKs count on this one; some who imitate the dialect leave it out, or write `12.0`.
+            Some(Value::Object(reported)) => Object::default()
+                .with_all(reported)
+                .with("output_tokens", self.usage.output)
+                .into(),
+            _ => write_usage(&self.usage, None).into(),
         }
     }
 
@@ -144,7 +148,10 @@ impl StreamWriter {
         }
         if let Some(key) = name.strip_prefix("message_delta.") {
             self.last.insert(key.to_owned(), value.clone());
-        } else if let Value::Object(fields) = value {
+        } else if let Value::Object(fields) = value
+            // A name with a line's end in it would be two lines.
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        {
             out.push(event(name, &Object::of_type(name).with_all(fields)));
         }
     }
@@ -178,7 +185,7 @@ impl StreamWriter {
 /// The blocks, one after the other.
 #[derive(Debug)]
 struct Blocks {
-    is_own: bool,
+    source: Dialect,
     open: Option<Open>,
     /// In the order in which they began.
     waiting: VecDeque<Waiting>,
@@ -221,7 +228,7 @@ struct Waiting {
 impl Blocks {
     const fn new(source: Dialect) -> Self {
         Self {
-            is_own: matches!(source, Dialect::Messages),
+            source,
             open: None,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -356,7 +363,7 @@ impl Blocks {
             Part::Text { .. } | Part::Refusal(_) | Part::Audio { .. } => {
                 Object::of_type("text").with("text", "")
             }
-            other => return block_of(other, self.is_own),
+            other => return block_of(other, self.source),
         };
         Some(block.into())
     }
@@ -386,7 +393,7 @@ impl Blocks {
     }
 
     fn add(&mut self, delta: &Delta, out: &mut Vec<Bytes>) {
-        let is_own = self.is_own;
+        let source = self.source;
         let Some(open) = &mut self.open else {
             return;
         };
@@ -396,8 +403,11 @@ impl Blocks {
             (Delta::Audio { transcript, .. }, Kind::Text) if !transcript.is_empty() => {
                 text(transcript)
             }
-            (Delta::Citation(citation), Kind::Text) if is_own => {
-                Object::of_type("citations_delta").with("citation", citation.clone())
+            (Delta::Citation(citation), Kind::Text) => {
+                let Some(citation) = citation_of(citation, source) else {
+                    return;
+                };
+                Object::of_type("citations_delta").with("citation", citation)
             }
             (Delta::Reasoning { text, added }, Kind::Thoughts) => {
                 let is_next = open.text.is_some_and(|said| said < *text);
