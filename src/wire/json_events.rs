@@ -91,6 +91,23 @@ impl JsonEvents {
     }
 }
 
+/// Returns the error that a stream ended in the middle.
+pub(super) fn torn() -> Error {
+    Error::InvalidReply {
+        problem: "ended before it was complete".to_owned(),
+    }
+}
+
+impl From<Error> for ProviderFault {
+    fn from(error: Error) -> Self {
+        Self {
+            message: error.to_string(),
+            code: Some(error.kind().to_owned()),
+            ..Self::default()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::JsonEvents;

@@ -7,7 +7,9 @@
 pub mod chat;
 pub mod answer;
 pub mod conversation;
+pub mod converse;
 pub mod escape;
+pub mod gemini;
 pub mod json;
 pub mod messages;
 pub mod openai;

@@ -1,20 +1,14 @@
-//! What a client calls the parts of its request, so that an error names what the client wrote.
+//! What a client calls the settings of its request, so that an error names what the client wrote.
 
-use crate::wire::conversation::{Dialect, Request, Role};
+use crate::wire::conversation::{Dialect, Request};
 
 /// A setting that the dialects call by different names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Setting {
-    /// How long the answer may be.
-    MaxTokens,
-    /// The texts that end the answer.
-    Stop,
     /// The form of the answer.
     Form,
     /// How much is thought.
     Effort,
-    /// Whether thoughts are shown, and in what form.
-    Thoughts,
     /// Whether several tools may be called at once.
     Parallel,
     /// Log probabilities.
@@ -23,72 +17,25 @@ pub(super) enum Setting {
     User,
 }
 
-/// The names of one request's parts.
+/// The names that one request's settings have.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Names {
-    dialect: Dialect,
-    /// How many messages at the beginning stand in a field of their own.
-    before: usize,
-}
+pub(super) struct Names(Dialect);
 
 impl Names {
-    /// Returns the names that `request` has in the dialect it was read from.
-    pub(super) fn of(request: &Request) -> Self {
-        let is_apart = matches!(request.dialect, Dialect::Messages | Dialect::Responses);
-        let first = request.messages.first();
-        let is_system = first.is_some_and(|message| message.role == Role::System);
-        Self {
-            dialect: request.dialect,
-            before: usize::from(is_apart && is_system),
-        }
-    }
-
-    /// Returns the name of a message.
-    pub(super) fn message(self, message: usize) -> String {
-        let list = if self.dialect == Dialect::Responses {
-            "input"
-        } else {
-            "messages"
-        };
-        match (message.checked_sub(self.before), self.dialect) {
-            (Some(place), _) => format!("{list}[{place}]"),
-            (None, Dialect::Responses) => "instructions".to_owned(),
-            (None, _) => "system".to_owned(),
-        }
-    }
-
-    /// Returns the name of a part of a message.
-    pub(super) fn part(self, message: usize, part: usize) -> String {
-        let message = self.message(message);
-        if message.ends_with(']') {
-            format!("{message}.content[{part}]")
-        } else {
-            format!("{message}[{part}]")
-        }
-    }
-
-    /// Returns the name of the mark behind a part.
-    pub(super) fn cache(self, message: usize, part: usize) -> String {
-        format!("{}.cache_control", self.part(message, part))
+    /// Returns the names that settings have in the dialect from which `request` was read.
+    pub(super) const fn of(request: &Request) -> Self {
+        Self(request.dialect)
     }
 
     /// Returns the name of a setting.
     pub(super) const fn setting(self, setting: Setting) -> &'static str {
-        match (setting, self.dialect) {
-            (Setting::MaxTokens, Dialect::Chat) => "max_completion_tokens",
-            (Setting::MaxTokens, Dialect::Responses) => "max_output_tokens",
-            (Setting::MaxTokens, _) => "max_tokens",
-            (Setting::Stop, Dialect::Messages) => "stop_sequences",
-            (Setting::Stop, _) => "stop",
+        match (setting, self.0) {
             (Setting::Form, Dialect::Chat) => "response_format",
             (Setting::Form, Dialect::Responses) => "text.format",
             (Setting::Form, _) => "output_config.format",
             (Setting::Effort, Dialect::Chat) => "reasoning_effort",
             (Setting::Effort, Dialect::Responses) => "reasoning.effort",
             (Setting::Effort, _) => "output_config.effort",
-            (Setting::Thoughts, Dialect::Responses) => "reasoning.summary",
-            (Setting::Thoughts, Dialect::Chat) => "reasoning",
-            (Setting::Thoughts, _) => "thinking",
             (Setting::Parallel, Dialect::Messages) => "tool_choice.disable_parallel_tool_use",
             (Setting::Parallel, _) => "parallel_tool_calls",
             (Setting::LogProbs, Dialect::Responses) => "top_logprobs",
@@ -102,31 +49,25 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::{Names, Setting};
-    use crate::wire::conversation::{Dialect, Message, Request, Role};
+    use crate::wire::conversation::{Dialect, Request};
 
     #[test]
-    fn parts_are_named_as_the_client_wrote_them() {
-        let message = |role| Message {
-            role,
-            name: None,
-            parts: Vec::new(),
-            is_plain: true,
-        };
-        let names = |dialect| {
-            Names::of(&Request {
+    fn settings_are_named_as_the_client_wrote_them() {
+        for (dialect, form, effort) in [
+            (Dialect::Chat, "response_format", "reasoning_effort"),
+            (Dialect::Responses, "text.format", "reasoning.effort"),
+            (
+                Dialect::Messages,
+                "output_config.format",
+                "output_config.effort",
+            ),
+        ] {
+            let names = Names::of(&Request {
                 dialect,
-                messages: vec![message(Role::System), message(Role::User)],
                 ..Request::default()
-            })
-        };
-        let chat = names(Dialect::Chat);
-        assert_eq!(chat.part(1, 0), "messages[1].content[0]");
-        assert_eq!(chat.setting(Setting::Form), "response_format");
-        let messages = names(Dialect::Messages);
-        assert_eq!(messages.cache(0, 2), "system[2].cache_control");
-        assert_eq!(messages.message(1), "messages[0]");
-        let responses = names(Dialect::Responses);
-        assert_eq!(responses.message(0), "instructions");
-        assert_eq!(responses.part(1, 0), "input[0].content[0]");
+            });
+            assert_eq!(names.setting(Setting::Form), form);
+            assert_eq!(names.setting(Setting::Effort), effort);
+        }
     }
 }

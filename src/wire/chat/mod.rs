@@ -28,4 +28,9 @@ pub use stream_writer::StreamWriter;
 pub use write_reply::write_reply;
 pub use write_request::{Target, Thoughts, write_request, write_request_dropping};
 
+pub(in crate::wire) use part::UNKNOWN_AUDIO;
+pub(in crate::wire) use read_reply::refuse_error;
 pub(in crate::wire) use read_request::{choice_of_word, read_metadata, read_schema, read_user};
+pub(in crate::wire) use stop::Said;
+pub(in crate::wire) use write_message::file_name;
+pub(in crate::wire) use write_request::{CACHE_MARK_LEFT_OUT, effort_of, insert, written_schema};

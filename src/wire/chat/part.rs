@@ -6,7 +6,7 @@ use crate::wire::openai::shared::{audio_type, cache_of, file_media, has_only};
 use serde_json::{Map, Value};
 
 /// The media type of what a model said aloud: its format stands in the request alone.
-pub(super) const UNKNOWN_AUDIO: &str = "audio/unknown";
+pub(in crate::wire) const UNKNOWN_AUDIO: &str = "audio/unknown";
 
 /// Reads a part of a content.
 ///

@@ -5,7 +5,7 @@ use crate::wire::chat::part::{read_part, read_tool_call, take_reasoning};
 use crate::wire::conversation::{
     Fields, Media, Message, Part, Role, ToolKind, ToolResult, numbered, wrong_type,
 };
-use crate::wire::openai::shared::{cache_of, says_something};
+use crate::wire::openai::shared::{cache_of, says_something, tell_results};
 use serde_json::Value;
 
 /// Reads messages with their paths.
@@ -17,7 +17,7 @@ pub(super) fn read_messages(messages: Vec<(String, Value)>) -> Result<Vec<Messag
     let messages = messages.into_iter();
     let read = messages.map(|(path, value)| read_message(path, value));
     let mut read = read.collect::<Result<Vec<Message>, Error>>()?;
-    tell_kinds(&mut read);
+    tell_results(&mut read);
     Ok(read)
 }
 
@@ -167,23 +167,5 @@ pub(super) fn cite(parts: &mut [Part], found: Option<Value>) {
     });
     if let (Some(citations), Some(Value::Array(found))) = (text, found) {
         citations.extend(found);
-    }
-}
-
-/// A result does not say which kind of tool it is from; the call did.
-fn tell_kinds(messages: &mut [Message]) {
-    let calls = messages.iter().flat_map(|message| &message.parts);
-    let custom: Vec<String> = calls
-        .filter_map(|part| match part {
-            Part::ToolCall(call) if call.kind == ToolKind::Custom => Some(call.id.clone()),
-            _ => None,
-        })
-        .collect();
-    for part in messages.iter_mut().flat_map(|message| &mut message.parts) {
-        if let Part::ToolResult(result) = part
-            && custom.contains(&result.call_id)
-        {
-            result.kind = ToolKind::Custom;
-        }
     }
 }

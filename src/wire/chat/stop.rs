@@ -5,16 +5,16 @@ use serde_json::Value;
 
 /// What of an answer decides what its `finish_reason` means.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Said {
+pub(in crate::wire) struct Said {
     /// Whether a tool is called.
-    pub(super) calls: bool,
+    pub(in crate::wire) calls: bool,
     /// Whether there is a refusal.
-    pub(super) refuses: bool,
+    pub(in crate::wire) refuses: bool,
 }
 
 impl Said {
     /// Returns what `parts` say.
-    pub(super) fn of(parts: &[Part]) -> Self {
+    pub(in crate::wire) fn of(parts: &[Part]) -> Self {
         Self {
             calls: parts.iter().any(|part| matches!(part, Part::ToolCall(_))),
             refuses: parts.iter().any(|part| matches!(part, Part::Refusal(_))),
@@ -22,7 +22,7 @@ impl Said {
     }
 
     /// Returns why an answer ended that was finished: many say `stop` where tools are to be called.
-    pub(super) const fn finished(self) -> StopReason {
+    pub(in crate::wire) const fn finished(self) -> StopReason {
         if self.calls {
             StopReason::ToolUse
         } else if self.refuses {

@@ -33,6 +33,14 @@ pub(super) struct Choice {
 }
 
 impl Choice {
+    /// Returns an answer that says nothing yet.
+    pub(super) fn new(index: usize) -> Self {
+        Self {
+            index,
+            ..Self::default()
+        }
+    }
+
     /// Reads what a chunk says of this answer.
     ///
     /// # Errors

@@ -189,10 +189,7 @@ impl Reader {
             return;
         }
         if known.is_none() {
-            self.choices.push(Choice {
-                index,
-                ..Choice::default()
-            });
+            self.choices.push(Choice::new(index));
         }
         let Some(choice) = self.choices.get_mut(place) else {
             return;

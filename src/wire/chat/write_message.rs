@@ -336,13 +336,6 @@ impl MessageWriter<'_> {
         let mut written = Map::new();
         written.insert("role".to_owned(), "tool".into());
         written.insert("tool_call_id".to_owned(), result.call_id.as_str().into());
-        if self.request.dialect == Dialect::Chat {
-            insert(
-                &mut written,
-                "name",
-                result.name.as_deref().map(Value::from),
-            );
-        }
         written.insert("content".to_owned(), content);
         match &result.cache {
             Some(cache) if self.target.has_cache_marks => {

@@ -284,7 +284,8 @@ impl Writer<'_> {
     }
 }
 
-pub(super) const CACHE_MARK_LEFT_OUT: &str =
+/// The warning of a mark that is not sent.
+pub(in crate::wire) const CACHE_MARK_LEFT_OUT: &str =
     "`cache_control` is left out: the provider decides by itself what it caches";
 
 /// Returns how hard the model shall think, in a word: `OpenAI`'s dialects take no number of tokens.

@@ -4,10 +4,10 @@
 //! Invariant: whatever a dialect can say and this cannot is kept as [`Part::Foreign`] or in `rest` with the
 //! dialect it came from; writing it in another dialect is an error that names the field, never a loss.
 
-pub use crate::domain::Dialect;
-
 mod assembly;
+mod collect;
 mod data_url;
+mod embedding;
 mod event;
 mod fields;
 mod part;
@@ -18,7 +18,9 @@ mod traits;
 mod written;
 
 pub use assembly::{Assembly, said_in, text_of};
+pub use collect::Collector;
 pub use data_url::{data_url, media_of_url, text_url};
+pub use embedding::{Embedded, TextsToEmbed};
 pub use event::{Delta, Event};
 pub use fields::{Fields, numbered, wrong_type};
 pub use part::{Cache, Media, Part, ToolCall, ToolKind, ToolResult};
@@ -29,3 +31,5 @@ pub use request::{
 };
 pub use traits::ModelTraits;
 pub use written::{Losses, Written};
+
+pub use crate::domain::Dialect;

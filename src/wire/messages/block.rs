@@ -1,9 +1,9 @@
 //! Content blocks as they are sent: to Anthropic, and to clients that speak its dialect.
 
 use crate::wire::conversation::{
-    Cache, Dialect, Losses, Media, Part, ToolCall, ToolKind, ToolResult, Unsupported,
+    Cache, Dialect, Losses, Media, Part, Request, ToolCall, ToolKind, ToolResult, Unsupported,
+    path_of_part,
 };
-use crate::wire::names::Names;
 use crate::wire::signature::is_of_gemini;
 use crate::wire::tree::{Json, Object};
 use crate::wire::turns::{Placed, call_id};
@@ -16,10 +16,8 @@ const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"]
 /// Writes the blocks of a request.
 #[derive(Debug)]
 pub(super) struct Blocks<'a> {
-    /// Where the request came from.
-    pub(super) dialect: Dialect,
-    /// What its parts are called.
-    pub(super) names: Names,
+    /// The request.
+    pub(super) request: &'a Request,
     /// What cannot be said.
     pub(super) losses: &'a mut Losses,
 }
@@ -40,7 +38,7 @@ impl Blocks<'_> {
         }
         let mut blocks = Vec::with_capacity(parts.len());
         for placed in parts {
-            let name = self.names.part(placed.message, placed.part);
+            let name = path_of_part(self.request, placed.message, placed.part);
             blocks.extend(self.block(&name, placed.content)?);
         }
         Ok((!blocks.is_empty()).then(|| blocks.into()))
@@ -91,7 +89,7 @@ impl Blocks<'_> {
             Part::ToolCall(call) => self.tool_call(name, call),
             Part::ToolResult(result) => self.tool_result(name, result),
             Part::Refusal(text) => self.text(name, text, &[], None),
-            Part::Foreign { name, value } if self.dialect == Dialect::Messages => {
+            Part::Foreign { name, value } if self.request.dialect == Dialect::Messages => {
                 // Of a message the name is a field, of a block it is the block.
                 Ok(value.get("type").map(|_| value.clone().into()).or_else(|| {
                     self.losses.warn(format!("`{name}` was not sent"));
@@ -114,7 +112,7 @@ impl Blocks<'_> {
             return Ok(None);
         }
         let mut block = Object::of_type("text").with("text", text);
-        if self.dialect == Dialect::Messages {
+        if self.request.dialect == Dialect::Messages {
             let citations: Vec<Json> = citations.iter().cloned().map(Json::Value).collect();
             block = block.with_full("citations", citations);
         } else if !citations.is_empty() {
@@ -189,7 +187,7 @@ impl Blocks<'_> {
                     }
                 }
             }
-            Media::File(id) if self.dialect == Dialect::Messages => {
+            Media::File(id) if self.request.dialect == Dialect::Messages => {
                 Object::of_type("file").with("file_id", id)
             }
             Media::Text(text) if !is_image => plain_text(text),

@@ -96,7 +96,7 @@ fn type_of_fault(fault: &ProviderFault) -> &'static str {
         "overloaded_error"
     } else if says(&["timeout", "deadline", "504"]) {
         "timeout_error"
-    } else if says(&["invalid", "validation", "400"]) {
+    } else if says(&["invalid_request", "invalid_argument", "validation", "400"]) {
         "invalid_request_error"
     } else {
         "api_error"
@@ -166,6 +166,8 @@ mod tests {
             (Some("RESOURCE_EXHAUSTED"), "rate_limit_error"),
             (Some("UNAVAILABLE"), "overloaded_error"),
             (Some("server_error"), "api_error"),
+            (Some("upstream_invalid"), "api_error"),
+            (Some("INVALID_ARGUMENT"), "invalid_request_error"),
             (None, "api_error"),
         ] {
             let fault = ProviderFault {

@@ -3,6 +3,7 @@
 //! Invariant: thoughts with their signatures, and thoughts that are hidden, come out as they came.
 
 mod block;
+mod citation;
 mod count;
 mod fault;
 mod read_block;
@@ -16,6 +17,7 @@ mod write_request;
 
 pub use count::{read_count, read_count_request, write_count, write_count_request};
 pub use fault::{event_of_fault, read_fault, write_fault};
+pub(in crate::wire) use read_block::understood;
 pub use read_request::read_request;
 pub use reply::{read_reply, write_reply};
 pub use stream_reader::StreamReader;

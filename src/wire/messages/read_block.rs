@@ -1,7 +1,9 @@
 //! Content blocks as they come: of a request's message, of a tool's result, of an answer.
 
 use crate::wire::Error;
-use crate::wire::conversation::{Cache, Fields, Media, Part, ToolCall, ToolKind, ToolResult};
+use crate::wire::conversation::{
+    Cache, Dialect, Fields, Media, Part, Request, ToolCall, ToolKind, ToolResult,
+};
 use crate::wire::json::{field, split_array};
 use bytes::Bytes;
 use serde_json::Value;
@@ -29,6 +31,16 @@ impl Written {
 /// Returns what a block of a request says; what is not understood is kept as a whole and named.
 pub(super) fn part_of(path: String, block: Value, written: Option<&Bytes>) -> Result<Part, Error> {
     read(path, block, written, 0).map(|(part, _)| part)
+}
+
+/// Returns what a block of a request says to those who do not know a field of it, for a provider that is not told what it
+/// cannot be told. `None` for what is foreign as a whole, and for what did not come from Anthropic's clients.
+pub(in crate::wire) fn understood(request: &Request, block: &Value) -> Option<Part> {
+    if request.dialect != Dialect::Messages {
+        return None;
+    }
+    let (_, understood) = read(String::new(), block.clone(), None, 0).ok()?;
+    understood
 }
 
 /// Returns what a block of an answer says. A block that is understood is not given up for a field that is not: there

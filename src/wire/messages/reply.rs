@@ -1,12 +1,16 @@
 //! A whole answer.
 
 use crate::wire::Error;
-use crate::wire::conversation::{Choice, Dialect, Fields, Part, Reply, StopReason};
+use crate::wire::conversation::{
+    Choice, Dialect, Fallback, Fields, Media, Part, Reply, StopReason,
+};
 use crate::wire::messages::block::{thoughts, tool_use};
+use crate::wire::messages::citation::of_bedrock;
 use crate::wire::messages::read_block::{Written, part_of_reply};
 use crate::wire::messages::stop::{read_stop, write_stop};
 use crate::wire::messages::usage::{read_usage, write_usage};
 use crate::wire::openai::ProviderFault;
+use crate::wire::signature::mark_gemini;
 use crate::wire::tree::{Json, Object};
 use bytes::Bytes;
 use serde_json::Value;
@@ -65,15 +69,15 @@ pub(super) const fn invalid(problem: String) -> Error {
 }
 
 /// Writes an answer: the first of them, as nobody can ask for more in this dialect. What only another dialect has a
-/// word for is left out.
+/// word for is left out; `fallback` gives the id where the provider gave none.
 #[must_use]
-pub fn write_reply(reply: &Reply) -> Bytes {
+pub fn write_reply(reply: &Reply, fallback: &Fallback<'_>) -> Bytes {
     let is_own = reply.dialect == Dialect::Messages;
     let choice = reply.choices.first();
     let parts = choice.map_or(&[][..], |choice| choice.parts.as_slice());
     let content: Vec<Json> = parts
         .iter()
-        .flat_map(|part| [proof_of(part), block_of(part, is_own)])
+        .flat_map(|part| [proof_of(part), block_of(part, reply.dialect)])
         .flatten()
         .collect();
     let stop = choice.and_then(|choice| choice.stop.as_ref());
@@ -92,7 +96,7 @@ pub fn write_reply(reply: &Reply) -> Bytes {
         .into(),
     };
     let body = Object::default()
-        .with("id", &reply.id)
+        .with("id", id_of(&reply.id, fallback))
         .with("type", "message")
         .with("role", "assistant")
         .with("model", &reply.model)
@@ -108,6 +112,14 @@ pub fn write_reply(reply: &Reply) -> Bytes {
     body.to_bytes()
 }
 
+/// Returns the id of an answer.
+pub(super) fn id_of(id: &str, fallback: &Fallback<'_>) -> String {
+    match id {
+        "" => format!("msg_{}", fallback.id),
+        id => id.to_owned(),
+    }
+}
+
 /// Returns `text` as JSON.
 pub(super) fn text_or_null(text: Option<&str>) -> Json {
     text.map_or(Json::Value(Value::Null), Json::from)
@@ -118,21 +130,32 @@ pub(super) fn text_or_null(text: Option<&str>) -> Json {
 pub(super) fn proof_of(part: &Part) -> Option<Json> {
     match part {
         Part::ToolCall(call) => {
-            let proof = call.signature.as_deref()?;
-            Some(thoughts(&[], proof, true).into())
+            let proof = mark_gemini(call.signature.as_deref()?);
+            Some(thoughts(&[], &proof, true).into())
         }
         _ => None,
     }
 }
 
+/// Returns a citation that was read from `source`; `None` when this dialect has no word for it.
+pub(super) fn citation_of(citation: &Value, source: Dialect) -> Option<Json> {
+    match source {
+        Dialect::Messages => Some(citation.clone().into()),
+        Dialect::Converse => of_bedrock(citation),
+        _ => None,
+    }
+}
+
 /// Returns a part of an answer as a block.
-pub(super) fn block_of(part: &Part, is_own: bool) -> Option<Json> {
+pub(super) fn block_of(part: &Part, source: Dialect) -> Option<Json> {
+    let is_own = source == Dialect::Messages;
     let block = match part {
         Part::Text {
             text, citations, ..
         } => {
-            let citations: Vec<Json> = citations.iter().cloned().map(Json::Value).collect();
-            let citations = if is_own { citations } else { Vec::new() };
+            let citations = citations.iter();
+            let citations = citations.filter_map(|citation| citation_of(citation, source));
+            let citations: Vec<Json> = citations.collect();
             Object::of_type("text")
                 .with("text", text)
                 .with_full("citations", citations)
@@ -157,6 +180,16 @@ pub(super) fn block_of(part: &Part, is_own: bool) -> Option<Json> {
             Json::arguments_or_text(&call.arguments),
         ),
         Part::Foreign { value, .. } if is_own => return Some(value.clone().into()),
+        // Anthropic's models make no pictures; the block is that of a request.
+        Part::Image {
+            source: Media::Inline { media_type, data },
+            ..
+        } => Object::of_type("image").with(
+            "source",
+            Object::of_type("base64")
+                .with("media_type", media_type)
+                .with("data", data),
+        ),
         Part::Foreign { .. } | Part::Image { .. } | Part::Document { .. } | Part::ToolResult(_) => {
             return None;
         }

@@ -2,7 +2,7 @@
 
 use crate::wire::Error;
 use crate::wire::conversation::{Delta, Event, Fields, Part};
-use crate::wire::json_events::{JsonEvent, JsonEvents};
+use crate::wire::json_events::{JsonEvent, JsonEvents, torn};
 use crate::wire::messages::read_block::part_of_reply;
 use crate::wire::messages::reply::invalid;
 use crate::wire::messages::stop::read_stop;
@@ -23,35 +23,31 @@ pub struct StreamReader {
 }
 
 impl StreamReader {
-    /// Takes `chunk` in and adds what it tells to `out`.
-    ///
-    /// # Errors
-    ///
-    /// When an event is too long or cannot be read; nothing can be read after that.
-    pub fn push(&mut self, chunk: &Bytes, out: &mut Vec<Event>) -> Result<(), Error> {
+    /// Takes `chunk` in and adds what it tells to `out`. What cannot be read is a fault, after which nothing follows.
+    pub fn push(&mut self, chunk: &Bytes, out: &mut Vec<Event>) {
         let state = &mut self.state;
-        self.events.push(chunk, |event| state.take(event, out))
+        let pushed = self.events.push(chunk, |event| state.take(event, out));
+        if let Err(error) = pushed {
+            state.is_over = true;
+            out.push(Event::Fault(error.into()));
+        }
     }
 
-    /// Ends the stream.
-    ///
-    /// # Errors
-    ///
-    /// `upstream_invalid` when it ended before it was complete.
-    pub fn finish(&mut self, out: &mut Vec<Event>) -> Result<(), Error> {
+    /// Ends the stream: a fault when it ended before it was complete.
+    pub fn finish(&mut self, out: &mut Vec<Event>) {
         let state = &mut self.state;
-        let fault = self.events.finish(|event| state.take(event, out))?;
+        let finished = self.events.finish(|event| state.take(event, out));
         if state.is_over {
-            return Ok(());
+            return;
         }
         state.is_over = true;
-        match fault {
-            Some(fault) => out.push(Event::Fault(fault)),
+        out.push(match finished {
+            Ok(Some(fault)) => Event::Fault(fault),
             // Some who imitate the dialect leave the last event out.
-            None if state.has_stopped => out.push(Event::End),
-            None => return Err(invalid("ended before it was complete".to_owned())),
-        }
-        Ok(())
+            Ok(None) if state.has_stopped => Event::End,
+            Ok(None) => Event::Fault(torn().into()),
+            Err(error) => Event::Fault(error.into()),
+        });
     }
 }
 

@@ -2,10 +2,10 @@
 //! interleaved, the later one waits until the earlier one has ended.
 
 use crate::domain::TokenUsage;
-use crate::wire::conversation::{Delta, Dialect, Event, Part, StopReason};
+use crate::wire::conversation::{Delta, Dialect, Event, Fallback, Part, StopReason};
 use crate::wire::messages::block::{thoughts, tool_use};
 use crate::wire::messages::fault::{event, event_of_fault};
-use crate::wire::messages::reply::{block_of, proof_of, text_or_null};
+use crate::wire::messages::reply::{block_of, citation_of, id_of, proof_of, text_or_null};
 use crate::wire::messages::stop::write_stop;
 use crate::wire::messages::usage::write_usage;
 use crate::wire::openai::ProviderFault;
@@ -34,12 +34,12 @@ pub struct StreamWriter {
 }
 
 impl StreamWriter {
-    /// Returns a writer of events that were read from `source`.
+    /// Returns a writer of events that were read from `source`; `fallback` gives the id where the provider gives none.
     #[must_use]
-    pub fn new(source: Dialect) -> Self {
+    pub fn new(source: Dialect, fallback: &Fallback<'_>) -> Self {
         Self {
             source,
-            start: Some((String::new(), String::new())),
+            start: Some((id_of("", fallback), String::new())),
             usage: TokenUsage::default(),
             reported: None,
             stop: None,
@@ -57,8 +57,11 @@ impl StreamWriter {
         }
         match event {
             Event::Start { id, model, .. } => {
-                if let Some(start) = &mut self.start {
-                    *start = (id.clone(), model.clone());
+                if let Some((said_id, said_model)) = &mut self.start {
+                    if !id.is_empty() {
+                        said_id.clone_from(id);
+                    }
+                    said_model.clone_from(model);
                 }
             }
             Event::Usage { usage, reported } => {
@@ -130,8 +133,12 @@ impl StreamWriter {
 
     fn usage(&self) -> Json {
         match &self.reported {
-            Some(reported) => reported.clone().into(),
-            None => write_usage(&self.usage, None).into(),
+            // SDKs count on this one; some who imitate the dialect leave it out, or write `12.0`.
+            Some(Value::Object(reported)) => Object::default()
+                .with_all(reported)
+                .with("output_tokens", self.usage.output)
+                .into(),
+            _ => write_usage(&self.usage, None).into(),
         }
     }
 
@@ -141,7 +148,10 @@ impl StreamWriter {
         }
         if let Some(key) = name.strip_prefix("message_delta.") {
             self.last.insert(key.to_owned(), value.clone());
-        } else if let Value::Object(fields) = value {
+        } else if let Value::Object(fields) = value
+            // A name with a line's end in it would be two lines.
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        {
             out.push(event(name, &Object::of_type(name).with_all(fields)));
         }
     }
@@ -175,7 +185,7 @@ impl StreamWriter {
 /// The blocks, one after the other.
 #[derive(Debug)]
 struct Blocks {
-    is_own: bool,
+    source: Dialect,
     open: Option<Open>,
     /// In the order in which they began.
     waiting: VecDeque<Waiting>,
@@ -218,7 +228,7 @@ struct Waiting {
 impl Blocks {
     const fn new(source: Dialect) -> Self {
         Self {
-            is_own: matches!(source, Dialect::Messages),
+            source,
             open: None,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -353,7 +363,7 @@ impl Blocks {
             Part::Text { .. } | Part::Refusal(_) | Part::Audio { .. } => {
                 Object::of_type("text").with("text", "")
             }
-            other => return block_of(other, self.is_own),
+            other => return block_of(other, self.source),
         };
         Some(block.into())
     }
@@ -383,7 +393,7 @@ impl Blocks {
     }
 
     fn add(&mut self, delta: &Delta, out: &mut Vec<Bytes>) {
-        let is_own = self.is_own;
+        let source = self.source;
         let Some(open) = &mut self.open else {
             return;
         };
@@ -393,8 +403,11 @@ impl Blocks {
             (Delta::Audio { transcript, .. }, Kind::Text) if !transcript.is_empty() => {
                 text(transcript)
             }
-            (Delta::Citation(citation), Kind::Text) if is_own => {
-                Object::of_type("citations_delta").with("citation", citation.clone())
+            (Delta::Citation(citation), Kind::Text) => {
+                let Some(citation) = citation_of(citation, source) else {
+                    return;
+                };
+                Object::of_type("citations_delta").with("citation", citation)
             }
             (Delta::Reasoning { text, added }, Kind::Thoughts) => {
                 let is_next = open.text.is_some_and(|said| said < *text);

@@ -3,7 +3,7 @@
 use crate::wire::asked::{input_schema, refuse_sampling};
 use crate::wire::conversation::{
     Dialect, Form, Losses, ModelTraits, Reasoning, Request, Tool, ToolChoice, ToolKind,
-    Unsupported, Written,
+    Unsupported, Written, path_of_message,
 };
 use crate::wire::messages::block::{Blocks, with_cache};
 use crate::wire::names::{Names, Setting};
@@ -90,14 +90,13 @@ impl<'a> Writer<'a> {
     fn conversation(&mut self, body: Object) -> Result<Object, Unsupported> {
         for (place, message) in self.request.messages.iter().enumerate() {
             if message.name.is_some() {
-                let name = format!("{}.name", self.names.message(place));
+                let name = format!("{}.name", path_of_message(self.request, place));
                 self.losses.refuse(name, "its messages have no names")?;
             }
         }
         let turns = self.placed_turns()?;
         let mut blocks = Blocks {
-            dialect: self.request.dialect,
-            names: self.names,
+            request: self.request,
             losses: &mut self.losses,
         };
         let system = blocks.content(&turns.system, turns.is_system_plain)?;
@@ -135,7 +134,7 @@ impl<'a> Writer<'a> {
             return Ok(turns);
         }
         while let Some((place, message)) = turns.misplaced_system() {
-            let name = self.names.message(message);
+            let name = path_of_message(self.request, message);
             self.losses.bend(
                 name,
                 "in the middle of a conversation it takes a system message only behind a user's",

@@ -18,8 +18,8 @@ mod vectors;
 
 pub use asked::{Asked, encode, read_facts};
 pub use embeddings::{EmbeddingsFacts, EmbeddingsReply, EmbeddingsRequest};
-pub use fault::{ErrorEnvelope, ProviderFault};
 pub(in crate::wire) use fault::is_truthy;
+pub use fault::{ErrorEnvelope, ProviderFault};
 pub use prompt::{ForeignPrompt, PromptParameter};
 pub use reply::{ChatReply, ReplyFacts};
 pub use request::ChatRequest;

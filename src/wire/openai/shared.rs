@@ -2,8 +2,9 @@
 //! citations, formats, ids.
 
 use crate::domain::TokenUsage;
-use crate::wire::conversation::{Cache, Media, media_of_url};
+use crate::wire::conversation::{Cache, Media, Message, Part, ToolKind, media_of_url};
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 
 /// Request fields that both dialects have under the same name and that no other has.
 pub(in crate::wire) const SHARED_FIELDS: [&str; 2] = ["prompt_cache_key", "prompt_cache_retention"];
@@ -50,6 +51,26 @@ pub(in crate::wire) fn says_something(value: &Value) -> bool {
         Value::Array(elements) => !elements.is_empty(),
         Value::Object(fields) => !fields.is_empty(),
         Value::Bool(_) | Value::Number(_) => true,
+    }
+}
+
+/// Tells results what their calls said: the tool's name, and which kind of tool it is. Neither dialect
+/// has both in a result.
+pub(in crate::wire) fn tell_results(messages: &mut [Message]) {
+    let calls = messages.iter().flat_map(|message| &message.parts);
+    let calls: HashMap<String, (String, ToolKind)> = calls
+        .filter_map(|part| match part {
+            Part::ToolCall(call) => Some((call.id.clone(), (call.name.clone(), call.kind))),
+            _ => None,
+        })
+        .collect();
+    for part in messages.iter_mut().flat_map(|message| &mut message.parts) {
+        if let Part::ToolResult(result) = part
+            && let Some((name, kind)) = calls.get(&result.call_id)
+        {
+            result.kind = *kind;
+            result.name.get_or_insert_with(|| name.clone());
+        }
     }
 }
 

@@ -1,0 +1,342 @@
+//! The messages of a conversation as the items of a request's input.
+
+use crate::wire::chat::CACHE_MARK_LEFT_OUT;
+use crate::wire::conversation::{
+    Cache, Dialect, Losses, Media, Message, Part, Request, Role, ToolKind, ToolResult, Unsupported,
+    path_of_message, path_of_part,
+};
+use crate::wire::openai::shared::{Place, place_of, put};
+use crate::wire::responses::write_item::{call, fields, file, image, output_text, reasoning};
+use serde_json::{Map, Value, json};
+
+type Done = Result<(), Unsupported>;
+
+/// Writes the messages of `request`: its instructions, which are the first message where that is a text
+/// of the system's, and its items.
+pub(super) fn write_messages(
+    request: &Request,
+    losses: &mut Losses,
+) -> Result<(Option<String>, Vec<Value>), Unsupported> {
+    let instructions = request.messages.first().and_then(instructions_of);
+    let skipped = usize::from(instructions.is_some());
+    let mut writer = Writer {
+        request,
+        losses,
+        place: 0,
+        role: Role::User,
+        items: Vec::new(),
+        others: Map::new(),
+        contents: Vec::new(),
+    };
+    if let Some((_, Some(_))) = &instructions {
+        writer.losses.warn(CACHE_MARK_LEFT_OUT);
+    }
+    for (place, message) in request.messages.iter().enumerate().skip(skipped) {
+        writer.place = place;
+        writer.role = message.role;
+        writer.message(message)?;
+    }
+    Ok((instructions.map(|(text, _)| text), writer.items))
+}
+
+fn instructions_of(message: &Message) -> Option<(String, Option<Cache>)> {
+    match message.parts.as_slice() {
+        [Part::Text { text, cache, .. }] if message.role == Role::System => {
+            Some((text.clone(), cache.clone()))
+        }
+        _ => None,
+    }
+}
+
+struct Writer<'a> {
+    request: &'a Request,
+    losses: &'a mut Losses,
+    place: usize,
+    role: Role,
+    items: Vec<Value>,
+    /// Foreign fields of the message that is being written, and its content.
+    others: Map<String, Value>,
+    contents: Vec<Value>,
+}
+
+impl Writer<'_> {
+    fn message(&mut self, message: &Message) -> Done {
+        if message.name.is_some() {
+            let path = path_of_message(self.request, self.place);
+            let reason = "messages have no names";
+            self.losses.refuse(format!("{path}.name"), reason)?;
+        }
+        let before = self.items.len();
+        for (place, part) in message.parts.iter().enumerate() {
+            self.part(place, part)?;
+        }
+        if !self.contents.is_empty() || !self.others.is_empty() {
+            self.close();
+        } else if before == self.items.len() && message.parts.is_empty() {
+            self.contents.push(self.text("", &[]));
+            self.close();
+        }
+        Ok(())
+    }
+
+    /// Ends the message item that is being written.
+    fn close(&mut self) {
+        if self.contents.is_empty() && self.others.is_empty() {
+            return;
+        }
+        let role = match self.role {
+            Role::System => "system",
+            Role::Developer => "developer",
+            Role::User | Role::Tool => "user",
+            Role::Assistant => "assistant",
+        };
+        let mut item = fields("message");
+        item.insert("role".to_owned(), role.into());
+        let contents = std::mem::take(&mut self.contents);
+        let content = match <[Value; 1]>::try_from(contents) {
+            Ok([content]) => only_text(&content).unwrap_or_else(|| Value::Array(vec![content])),
+            Err(contents) => Value::Array(contents),
+        };
+        item.insert("content".to_owned(), content);
+        for (key, value) in std::mem::take(&mut self.others) {
+            put(&mut item, &key, value);
+        }
+        self.items.push(Value::Object(item));
+    }
+
+    fn item(&mut self, item: Map<String, Value>) {
+        self.close();
+        self.items.push(Value::Object(item));
+    }
+
+    fn refuse(&mut self, part: usize, reason: &str) -> Done {
+        let path = path_of_part(self.request, self.place, part);
+        self.losses.refuse(path, reason)
+    }
+
+    fn text(&self, text: &str, citations: &[Value]) -> Value {
+        if self.role == Role::Assistant {
+            output_text(text, citations)
+        } else {
+            json!({"type": "input_text", "text": text})
+        }
+    }
+
+    fn part(&mut self, place: usize, part: &Part) -> Done {
+        self.warn_of_mark(part);
+        match part {
+            Part::Text {
+                text, citations, ..
+            } => {
+                let citations = self.known_citations(citations);
+                let text = self.text(text, citations);
+                self.contents.push(text);
+            }
+            Part::Image { .. } | Part::Document { .. } | Part::Audio { .. }
+                if self.role == Role::Assistant =>
+            {
+                self.refuse(place, "what the model said before is text here")?;
+            }
+            Part::Image { .. } | Part::Document { .. } | Part::Audio { .. } => {
+                let path = path_of_part(self.request, self.place, place);
+                let content = self.media(&path, part)?;
+                self.contents.extend(content);
+            }
+            Part::Reasoning { .. } => self.reasoning(place, part)?,
+            Part::ToolCall(found) => {
+                if found.signature.is_some() {
+                    self.losses.warn(
+                        "the signature of an earlier call is left out: the provider has none",
+                    );
+                }
+                let mut found = found.clone();
+                // Another dialect's ids of items are none here.
+                found.item_id = found.item_id.filter(|_| self.is_own());
+                self.item(call(&found));
+            }
+            Part::ToolResult(result) => self.result(place, result)?,
+            Part::Refusal(text) if self.role == Role::Assistant => {
+                self.contents
+                    .push(json!({"type": "refusal", "refusal": text}));
+            }
+            Part::Refusal(_) => self.refuse(place, "only the model refuses")?,
+            Part::Foreign { name, value } => self.foreign(name, value)?,
+        }
+        Ok(())
+    }
+
+    fn is_own(&self) -> bool {
+        self.request.dialect == Dialect::Responses
+    }
+
+    fn warn_of_mark(&mut self, part: &Part) {
+        let (Part::Text { cache, .. }
+        | Part::Image { cache, .. }
+        | Part::Document { cache, .. }
+        | Part::ToolCall(crate::wire::conversation::ToolCall { cache, .. })
+        | Part::ToolResult(ToolResult { cache, .. })) = part
+        else {
+            return;
+        };
+        if cache.is_some() {
+            self.losses.warn(CACHE_MARK_LEFT_OUT);
+        }
+    }
+
+    /// Returns citations whose form is known here.
+    fn known_citations<'c>(&mut self, citations: &'c [Value]) -> &'c [Value] {
+        let is_known = matches!(self.request.dialect, Dialect::Chat | Dialect::Responses);
+        if is_known || citations.is_empty() {
+            return citations;
+        }
+        self.losses
+            .warn("citations of earlier answers are left out: they have another form here");
+        &[]
+    }
+
+    /// Writes a picture, a document or a sound.
+    fn media(&mut self, path: &str, part: &Part) -> Result<Option<Value>, Unsupported> {
+        match part {
+            Part::Image { source, detail, .. } => {
+                let written = image(source, detail.as_ref());
+                if written.is_none() {
+                    self.losses.refuse(path, "a text is no picture")?;
+                }
+                Ok(written)
+            }
+            Part::Document {
+                source,
+                title,
+                context,
+                is_cited,
+                ..
+            } => {
+                if context.is_some() {
+                    let reason = "documents have no context here";
+                    self.losses.refuse(format!("{path}.context"), reason)?;
+                }
+                if *is_cited == Some(true) {
+                    let reason = "documents are not cited here";
+                    self.losses.refuse(format!("{path}.citations"), reason)?;
+                }
+                Ok(Some(file(source, title.as_ref())))
+            }
+            Part::Audio {
+                source: Media::Inline { data, .. },
+                format,
+                ..
+            } if !format.is_empty() => {
+                let audio = json!({"data": data, "format": format});
+                Ok(Some(json!({"type": "input_audio", "input_audio": audio})))
+            }
+            _ => {
+                let reason = "sounds are taken as data in a known format only";
+                self.losses.refuse(path, reason)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn reasoning(&mut self, place: usize, part: &Part) -> Done {
+        if self.is_own() {
+            self.item(reasoning(part));
+            return Ok(());
+        }
+        let mut part = part.clone();
+        let Part::Reasoning {
+            id,
+            is_summary,
+            signature,
+            ..
+        } = &mut part
+        else {
+            return Ok(());
+        };
+        if signature.is_none() {
+            return self.refuse(place, "thoughts are taken only with what proves them");
+        }
+        // Whoever kept them kept the summary that was shown; ids are the provider's own.
+        *is_summary = true;
+        *id = None;
+        self.item(reasoning(&part));
+        Ok(())
+    }
+
+    fn result(&mut self, place: usize, result: &ToolResult) -> Done {
+        self.close();
+        let path = match self.request.dialect {
+            Dialect::Chat => path_of_message(self.request, self.place),
+            _ => path_of_part(self.request, self.place, place),
+        };
+        if result.is_error == Some(true) {
+            self.losses
+                .warn("that a tool failed is left out: only its result tells it");
+        }
+        let mut contents = Vec::new();
+        for (inner, part) in result.parts.iter().enumerate() {
+            let key = if self.is_own() { "output" } else { "content" };
+            let path = format!("{path}.{key}[{inner}]");
+            self.warn_of_mark(part);
+            match part {
+                Part::Text { text, .. } => {
+                    contents.push(json!({"type": "input_text", "text": text}));
+                }
+                Part::Image { .. } | Part::Document { .. } => {
+                    contents.extend(self.media(&path, part)?);
+                }
+                Part::Foreign { value, .. } if self.is_own() => contents.push(value.clone()),
+                Part::Foreign { name, .. } => {
+                    self.losses.refuse(name, "it has nothing like it")?;
+                }
+                _ => {
+                    let reason = "the result of a tool is texts, pictures and documents";
+                    self.losses.refuse(path, reason)?;
+                }
+            }
+        }
+        let kind = match result.kind {
+            ToolKind::Function => "function_call_output",
+            ToolKind::Custom => "custom_tool_call_output",
+        };
+        let output = match <[Value; 1]>::try_from(contents) {
+            Ok([text]) => only_text(&text).unwrap_or_else(|| Value::Array(vec![text])),
+            Err(contents) if contents.is_empty() => "".into(),
+            Err(contents) => Value::Array(contents),
+        };
+        let mut item = fields(kind);
+        item.insert("call_id".to_owned(), result.call_id.as_str().into());
+        item.insert("output".to_owned(), output);
+        self.item(item);
+        Ok(())
+    }
+
+    fn foreign(&mut self, name: &str, value: &Value) -> Done {
+        if !self.is_own() {
+            return self.losses.refuse(name, "it has nothing like it");
+        }
+        match place_of(name) {
+            Place::Part => self.contents.push(value.clone()),
+            Place::Field(key) | Place::Choice(key) => {
+                if !self.contents.is_empty() {
+                    self.close();
+                }
+                put(&mut self.others, key, value.clone());
+            }
+            Place::Whole | Place::ToolCall => {
+                self.close();
+                self.items.push(value.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the text of a part that has nothing else, to stand for the whole content.
+fn only_text(content: &Value) -> Option<Value> {
+    let fields = content.as_object()?;
+    let is_text = matches!(fields.get("type")?.as_str()?, "input_text" | "output_text");
+    let is_bare = fields
+        .iter()
+        .all(|(key, value)| matches!(key.as_str(), "type" | "text") || *value == json!([]));
+    fields.get("text").filter(|_| is_text && is_bare).cloned()
+}
