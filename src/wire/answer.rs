@@ -2,7 +2,7 @@
 //! dialect, translated event by event where they do not. Either way, what it means is read along.
 
 use crate::domain::Dialect;
-use crate::wire::conversation::{Assembly, Event, Reply, StopReason, said_in};
+use crate::wire::conversation::{Collector, Event, Reply, StopReason, said_in};
 use crate::wire::openai::{ChatStream, ErrorEnvelope, ProviderFault, ReplyFacts};
 use crate::wire::sse;
 use crate::wire::translate::{self, Client, EventReader, EventWriter};
@@ -28,14 +28,13 @@ pub struct OtherStream {
     /// The client, and what it is written.
     client: Client,
     output: Output,
-    assembly: Assembly,
+    collector: Collector,
     events: Vec<Event>,
     /// How many events the client got.
     passed: u64,
     done: Option<Bytes>,
     is_done: bool,
     fault: Option<ProviderFault>,
-    malformed: u64,
 }
 
 /// How the client gets what came.
@@ -63,13 +62,12 @@ impl AnswerStream {
             reader: EventReader::new(dialect),
             client,
             output,
-            assembly: Assembly::default(),
+            collector: Collector::new(dialect),
             events: Vec::new(),
             passed: 0,
             done: None,
             is_done: false,
             fault: None,
-            malformed: 0,
         }))
     }
 
@@ -94,7 +92,7 @@ impl AnswerStream {
     pub const fn has_content(&self) -> bool {
         match self {
             Self::Chat(stream) => stream.has_content(),
-            Self::Other(stream) => stream.assembly.has_content(),
+            Self::Other(stream) => stream.collector.has_content(),
         }
     }
 
@@ -112,7 +110,7 @@ impl AnswerStream {
     pub fn saw_finish(&self) -> bool {
         match self {
             Self::Chat(stream) => stream.saw_finish(),
-            Self::Other(stream) => stream.assembly.saw_stop(),
+            Self::Other(stream) => stream.collector.saw_stop(),
         }
     }
 
@@ -138,7 +136,7 @@ impl AnswerStream {
     pub const fn malformed_events(&self) -> u64 {
         match self {
             Self::Chat(stream) => stream.malformed_events(),
-            Self::Other(stream) => stream.malformed,
+            Self::Other(stream) => stream.reader.malformed_events(),
         }
     }
 
@@ -147,7 +145,7 @@ impl AnswerStream {
     pub fn output_text(&self) -> String {
         match self {
             Self::Chat(stream) => stream.output_text(),
-            Self::Other(stream) => said_in(stream.assembly.reply()),
+            Self::Other(stream) => said_in(stream.collector.reply()),
         }
     }
 
@@ -158,7 +156,7 @@ impl AnswerStream {
             Self::Chat(stream) => stream.facts(),
             Self::Other(stream) => ReplyFacts {
                 fault: stream.fault.clone(),
-                ..facts_of(stream.assembly.reply())
+                ..facts_of(stream.collector.reply())
             },
         }
     }
@@ -187,11 +185,9 @@ impl OtherStream {
         self.is_done || self.fault.is_some()
     }
 
-    /// The answer so far. A stream that is only read along is in the client's own dialect.
+    /// The answer so far.
     fn whole(&self) -> Reply {
-        let mut reply = self.assembly.reply().clone();
-        reply.dialect = self.reader.dialect();
-        reply
+        self.collector.reply().clone()
     }
 
     fn push(&mut self, chunk: &Bytes, out: &mut Vec<Bytes>) {
@@ -210,12 +206,9 @@ impl OtherStream {
             return;
         }
         let mut events = std::mem::take(&mut self.events);
-        let pushed = self.reader.push(chunk, &mut events);
+        self.reader.push(chunk, &mut events);
         self.write(&mut events, out);
         self.events = events;
-        if let Err(error) = pushed {
-            self.fail(error.to_string(), error.kind());
-        }
     }
 
     fn finish(&mut self, out: &mut Vec<Bytes>) {
@@ -230,13 +223,10 @@ impl OtherStream {
             self.pass(Bytes::from(whole), out);
         }
         let mut events = Vec::new();
-        let finished = self.reader.finish(&mut events);
+        self.reader.finish(&mut events);
         match &self.output {
             Output::Same(_) => self.note(&events),
             Output::Other(_) => self.write(&mut events, out),
-        }
-        if let Err(error) = finished {
-            self.fail(error.to_string(), error.kind());
         }
     }
 
@@ -247,12 +237,9 @@ impl OtherStream {
         }
         let mut events = std::mem::take(&mut self.events);
         events.clear();
-        let pushed = self.reader.push(&raw, &mut events);
+        self.reader.push(&raw, &mut events);
         self.note(&events);
         self.events = events;
-        if pushed.is_err() {
-            self.malformed += 1;
-        }
         if self.is_done {
             self.done = Some(raw);
         } else if self.fault.is_none() {
@@ -264,7 +251,7 @@ impl OtherStream {
     /// Notes what events mean.
     fn note(&mut self, events: &[Event]) {
         for event in events {
-            self.assembly.add(event);
+            self.collector.take(event.clone());
             match event {
                 Event::End => self.is_done = true,
                 Event::Fault(fault) => self.fault = Some(fault.clone()),
@@ -282,7 +269,7 @@ impl OtherStream {
             if self.is_done || self.fault.is_some() {
                 return;
             }
-            self.assembly.add(&event);
+            self.collector.take(event.clone());
             let from = out.len();
             match event {
                 Event::Fault(fault) => self.fault = Some(fault),

@@ -4,6 +4,7 @@ use crate::domain::Dialect;
 use crate::wire::conversation::{
     Event, Fallback, ModelTraits, Reply, Request, Unsupported, Written,
 };
+use crate::wire::json::RawObject;
 use crate::wire::openai::{ErrorEnvelope, ProviderFault};
 use crate::wire::{Error, chat, converse, gemini, messages, responses};
 use bytes::Bytes;
@@ -108,7 +109,7 @@ pub fn write_reply(reply: &Reply, client: &Client) -> Bytes {
     let fallback = client.fallback();
     match client.dialect {
         Dialect::Responses => {
-            let echo = responses::Echo::of(&client.request);
+            let echo = client.echo();
             if reply.dialect == Dialect::Responses {
                 return responses::write_reply(reply, &echo, &fallback);
             }
@@ -119,7 +120,7 @@ pub fn write_reply(reply: &Reply, client: &Client) -> Bytes {
             };
             responses::write_reply(&reply, &echo, &fallback)
         }
-        Dialect::Messages => messages::write_reply(reply),
+        Dialect::Messages => messages::write_reply(reply, &fallback),
         Dialect::Chat | Dialect::Gemini | Dialect::Converse => chat::write_reply(reply, &fallback),
     }
 }
@@ -137,7 +138,7 @@ pub fn read_fault(
         }
         Dialect::Messages => messages::read_fault(status, Some(content_type), body),
         Dialect::Gemini => gemini::read_fault(status, Some(content_type), body),
-        Dialect::Converse => converse::read_fault(status, Some(content_type), body),
+        Dialect::Converse => converse::read_fault(status, None, Some(content_type), body),
     }
 }
 
@@ -177,6 +178,14 @@ pub fn error_event(dialect: Dialect, error: &ErrorEnvelope<'_>, passed: u64) -> 
 }
 
 impl Client {
+    /// What a response repeats of its request. It is kept unless the client said otherwise.
+    fn echo(&self) -> responses::Echo {
+        let mut echo = responses::Echo::read(&self.request).unwrap_or_default();
+        let store = RawObject::parse(&self.request).ok();
+        echo.is_stored = store.and_then(|it| it.get_bool("store")) != Some(false);
+        echo
+    }
+
     fn fallback(&self) -> Fallback<'_> {
         Fallback {
             id: &self.id,
@@ -226,35 +235,35 @@ impl EventReader {
     }
 
     /// Reads `chunk` and appends what it says to `out`.
-    ///
-    /// # Errors
-    ///
-    /// When nothing can be read any more.
-    pub fn push(&mut self, chunk: &Bytes, out: &mut Vec<Event>) -> Result<(), Error> {
+    pub fn push(&mut self, chunk: &Bytes, out: &mut Vec<Event>) {
         match self {
             Self::Chat(reader) => reader.push(chunk.clone(), out),
             Self::Responses(reader) => reader.push(chunk.clone(), out),
-            Self::Messages(reader) => return reader.push(chunk, out),
-            Self::Gemini(reader) => return reader.push(chunk, out),
-            Self::Converse(reader) => return reader.push(chunk, out),
+            Self::Messages(reader) => reader.push(chunk, out),
+            Self::Gemini(reader) => reader.push(chunk, out),
+            Self::Converse(reader) => reader.push(chunk, out),
         }
-        Ok(())
     }
 
     /// Reads what is left when the provider has closed the stream.
-    ///
-    /// # Errors
-    ///
-    /// When what is left cannot be read.
-    pub fn finish(&mut self, out: &mut Vec<Event>) -> Result<(), Error> {
+    pub fn finish(&mut self, out: &mut Vec<Event>) {
         match self {
             Self::Chat(reader) => reader.finish(out),
             Self::Responses(reader) => reader.finish(out),
-            Self::Messages(reader) => return reader.finish(out),
-            Self::Gemini(reader) => return reader.finish(out),
-            Self::Converse(reader) => return reader.finish(out),
+            Self::Messages(reader) => reader.finish(out),
+            Self::Gemini(reader) => reader.finish(out),
+            Self::Converse(reader) => reader.finish(out),
         }
-        Ok(())
+    }
+
+    /// Returns how many events could not be read, and were left out.
+    #[must_use]
+    pub const fn malformed_events(&self) -> u64 {
+        match self {
+            Self::Chat(reader) => reader.malformed_events(),
+            Self::Responses(reader) => reader.malformed_events(),
+            Self::Messages(_) | Self::Gemini(_) | Self::Converse(_) => 0,
+        }
     }
 }
 
@@ -276,10 +285,12 @@ impl EventWriter {
         let fallback = client.fallback();
         match client.dialect {
             Dialect::Responses => {
-                let echo = responses::Echo::of(&client.request);
-                Self::Responses(Box::new(responses::StreamWriter::new(from, echo, &fallback)))
+                let writer = responses::StreamWriter::new(from, client.echo(), &fallback);
+                Self::Responses(Box::new(writer))
             }
-            Dialect::Messages => Self::Messages(Box::new(messages::StreamWriter::new(from))),
+            Dialect::Messages => Self::Messages(Box::new(
+                messages::StreamWriter::new(from, &fallback),
+            )),
             Dialect::Chat | Dialect::Gemini | Dialect::Converse => Self::Chat(Box::new(
                 chat::StreamWriter::new(from, client.wants_usage, &fallback),
             )),

@@ -4,6 +4,7 @@ use crate::wire::conversation::Dialect;
 use crate::wire::conversation::event::{Delta, Event};
 use crate::wire::conversation::part::Part;
 use crate::wire::conversation::reply::{Choice, Reply};
+use crate::wire::conversation::said::text_of;
 use crate::wire::openai::ProviderFault;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ pub struct Collector {
     places: HashMap<(usize, usize), usize>,
     fault: Option<ProviderFault>,
     is_complete: bool,
+    has_content: bool,
 }
 
 impl Collector {
@@ -36,6 +38,7 @@ impl Collector {
 
     /// Takes one event in.
     pub fn take(&mut self, event: Event) {
+        self.has_content |= is_content(&event);
         match event {
             Event::Start { id, model, created } => {
                 self.reply.id = id;
@@ -84,7 +87,26 @@ impl Collector {
         self.is_complete
     }
 
+    /// Whether real content has come: text, thoughts, a refusal, a tool call, sound, or an end.
+    #[must_use]
+    pub const fn has_content(&self) -> bool {
+        self.has_content
+    }
+
+    /// Whether an answer has said why it ended.
+    #[must_use]
+    pub fn saw_stop(&self) -> bool {
+        let mut choices = self.reply.choices.iter();
+        choices.any(|choice| choice.stop.is_some())
+    }
+
     /// Returns the answer so far.
+    #[must_use]
+    pub const fn reply(&self) -> &Reply {
+        &self.reply
+    }
+
+    /// Returns the answer.
     #[must_use]
     pub fn into_reply(self) -> Reply {
         self.reply
@@ -125,6 +147,21 @@ impl Collector {
         {
             add_to(part, delta);
         }
+    }
+}
+
+/// Whether a client waits for what an event brings; that the answer begins is nothing yet.
+fn is_content(event: &Event) -> bool {
+    match event {
+        Event::Stop { .. } => true,
+        Event::PartStart { content, .. } => match content {
+            Part::ToolCall(_) | Part::Foreign { .. } => true,
+            content => !text_of(content).is_empty(),
+        },
+        Event::PartDelta { delta, .. } => {
+            !matches!(delta, Delta::Signature(_) | Delta::LogProbs(_))
+        }
+        _ => false,
     }
 }
 

@@ -4,7 +4,6 @@
 //! Invariant: whatever a dialect can say and this cannot is kept as [`Part::Foreign`] or in `rest` with the
 //! dialect it came from; writing it in another dialect is an error that names the field, never a loss.
 
-mod assembly;
 mod collect;
 mod data_url;
 mod embedding;
@@ -14,10 +13,10 @@ mod part;
 mod path;
 mod reply;
 mod request;
+mod said;
 mod traits;
 mod written;
 
-pub use assembly::{Assembly, said_in, text_of};
 pub use collect::Collector;
 pub use data_url::{data_url, media_of_url, text_url};
 pub use embedding::{Embedded, TextsToEmbed};
@@ -29,6 +28,7 @@ pub use reply::{Choice, Fallback, Reply, StopReason};
 pub use request::{
     Form, Message, Reasoning, Request, Role, Sampling, Tool, ToolChoice, Unsupported,
 };
+pub use said::{said_in, text_of};
 pub use traits::ModelTraits;
 pub use written::{Losses, Written};
 
