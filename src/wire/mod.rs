@@ -22,6 +22,8 @@ mod strict;
 mod text;
 
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 pub(crate) mod testing;
 
 pub use dialect::{Asked, Dialect};
