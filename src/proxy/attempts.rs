@@ -138,6 +138,16 @@ fn describe(planned: &PlannedAttempt, began: Instant, result: &Result<Success, E
         Some(Error::Provider { error, .. }) => error.status(),
         Some(_) => None,
     };
+    described(planned, began, status, error)
+}
+
+/// What is recorded of a try.
+pub(crate) fn described(
+    planned: &PlannedAttempt,
+    began: Instant,
+    status: Option<u16>,
+    error: Option<&Error>,
+) -> Attempt {
     Attempt {
         provider: planned.provider.clone(),
         model: planned.model.clone(),
