@@ -11,6 +11,7 @@ use crate::wire::json::RawObject;
 use crate::wire::conversation::Request;
 use crate::wire::openai::{ChatRequest, EmbeddingsRequest};
 use bytes::Bytes;
+use http::HeaderMap;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub struct Arrival {
     pub run: Option<RunRef>,
     /// What the headers say of a prompt.
     pub headers: PromptHeaders,
+    /// What the client said in headers that belong to a provider's dialect (`anthropic-beta`).
+    pub dialect_headers: HeaderMap,
     /// The body as it came.
     pub body: Bytes,
 }
@@ -52,6 +55,7 @@ impl Arrival {
             tags: Vec::new(),
             run: None,
             headers: PromptHeaders::default(),
+            dialect_headers: HeaderMap::new(),
             body: body.clone(),
         }
     }
@@ -101,6 +105,8 @@ pub(crate) struct Call {
     pub user: Option<String>,
     /// The session.
     pub session: Option<String>,
+    /// What the client said in headers that belong to a provider's dialect.
+    pub headers: HeaderMap,
     /// What should be known but stops nothing.
     pub warnings: Vec<String>,
 }
@@ -134,6 +140,7 @@ impl Call {
             client_wants_usage: false,
             user: None,
             session: None,
+            headers: HeaderMap::new(),
             warnings: Vec::new(),
         }
     }
@@ -163,6 +170,7 @@ pub(crate) fn plain(request: ChatRequest, arrival: &Arrival) -> Result<Call, Err
         client_wants_usage: request.client_wants_usage,
         user: request.user,
         session,
+        headers: arrival.dialect_headers.clone(),
         ..Call::bare(Operation::Chat, model.clone(), model, request.stream)
     })
 }
@@ -218,6 +226,7 @@ pub(crate) fn from_prompt(
         client_wants_usage: request.client_wants_usage,
         user: request.user,
         session: arrival.session.clone().or(request.session),
+        headers: arrival.dialect_headers.clone(),
         warnings: rendered.warnings,
         ..Call::bare(Operation::Chat, model_asked, model, request.stream)
     })

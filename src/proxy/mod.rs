@@ -5,6 +5,7 @@
 mod attempts;
 mod call;
 mod counting;
+mod embedding;
 mod encode;
 mod errand;
 mod error;

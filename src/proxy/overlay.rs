@@ -64,6 +64,7 @@ pub(crate) fn from_prompt(
         client_wants_usage: request.client_wants_usage,
         user: request.user,
         session: arrival.session.clone().or(request.session),
+        headers: arrival.dialect_headers.clone(),
         warnings,
         ..Call::bare(Operation::Chat, model_asked, model, request.stream)
     })
