@@ -24,6 +24,8 @@ mod text;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 pub(crate) mod testing;
 
 pub use dialect::{Asked, Dialect};

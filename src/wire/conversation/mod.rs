@@ -13,6 +13,9 @@ mod reply;
 mod request;
 mod written;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 pub use data_url::{data_url, media_of_url, text_url};
 pub use event::{Delta, Event};
 pub use fields::{Fields, numbered, wrong_type};
