@@ -34,6 +34,8 @@ mod turns;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 pub(crate) mod testing;
 
 pub use error::Error;
