@@ -9,10 +9,11 @@ use crate::proxy::call::Call;
 use crate::proxy::recording::Recording;
 use crate::proxy::routing::{Plan, PlannedAttempt, RetryPolicy};
 use crate::proxy::{Error, Upstreams, encode};
+use crate::wire::Dialect;
 use crate::wire::openai::{self, ChatStream, ReplyFacts};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -154,6 +155,8 @@ async fn attempt(
     };
     let outgoing = Outgoing {
         operation: call.operation,
+        dialect: Dialect::Chat,
+        headers: HeaderMap::new(),
         model: planned.model.clone(),
         body: encode::body_for(call, &planned.model, endpoint),
         stream: call.stream,

@@ -24,14 +24,18 @@ pub(crate) fn body_for(call: &Call, model: &str, endpoint: &Endpoint) -> Bytes {
 /// most others know nothing else.
 const fn token_limit_field(preset: Preset) -> &'static str {
     match preset {
-        Preset::OpenAi | Preset::AzureOpenAi | Preset::Groq | Preset::OpenRouter => {
+        Preset::OpenAi | Preset::AzureOpenAi | Preset::Groq | Preset::Xai | Preset::OpenRouter => {
             "max_completion_tokens"
         }
         Preset::Anthropic
         | Preset::Gemini
+        | Preset::Vertex
+        | Preset::Bedrock
         | Preset::Mistral
+        | Preset::Cohere
         | Preset::DeepSeek
         | Preset::Together
+        | Preset::Fireworks
         | Preset::Ollama
         | Preset::Vllm
         | Preset::LlamaCpp

@@ -10,6 +10,7 @@ pub mod json;
 pub mod openai;
 pub mod page;
 pub mod plain;
+pub mod rpc_status;
 pub mod sarif;
 pub mod sse;
 
@@ -22,5 +23,5 @@ mod text;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use dialect::Dialect;
+pub use dialect::{Dialect, UnknownDialect};
 pub use error::Error;

@@ -127,6 +127,7 @@ pub(super) async fn send(outgoing: &Outgoing, clocks: Clocks) -> Result<Reply, E
         content_type: content_type.to_owned(),
         request_id: Some(format!("sim-{}", outgoing.call_id)),
         rate_limits: Vec::new(),
+        input_tokens: None,
         times: ReplyTimes { head },
         body,
     })
