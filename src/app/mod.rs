@@ -8,6 +8,7 @@ mod evals;
 mod file;
 mod origin;
 mod pricing;
+mod provider;
 mod rendezvous;
 mod run;
 mod source;

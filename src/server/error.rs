@@ -248,7 +248,9 @@ fn status_of_provider(error: &providers::Error) -> StatusCode {
         | ErrorKind::Reset
         | ErrorKind::ServerError
         | ErrorKind::InvalidResponse
-        | ErrorKind::TooLarge => StatusCode::BAD_GATEWAY,
+        | ErrorKind::TooLarge
+        // As a key that is refused.
+        | ErrorKind::Credentials => StatusCode::BAD_GATEWAY,
         ErrorKind::Config | ErrorKind::UnknownProvider => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
