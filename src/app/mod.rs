@@ -28,6 +28,7 @@ use crate::access::KeyRing;
 use crate::app::archive::Archive;
 use crate::domain::{Clock, Secret};
 use crate::embeddings::declared::{CurrentDeclared, Declared};
+use crate::embeddings::migrate::Migrations;
 use crate::embeddings::snapshots::{self, Snapshots};
 use crate::embeddings::vault::Vault;
 use crate::evals::ledger::Ledger;
@@ -241,6 +242,8 @@ fn embeddings(
         limits: config.embedding_limits,
     };
     let (proxy, declared) = (Arc::clone(proxy), Arc::new(CurrentDeclared::new(declared)));
-    let room = Snapshots::new(config, vault, proxy, declared, stopping.clone());
+    let migrations = Migrations::open(Arc::clone(store), &declared)?;
+    let stopping = stopping.clone();
+    let room = Snapshots::new(config, vault, proxy, declared, migrations, stopping);
     Ok(Arc::new(room))
 }

@@ -23,7 +23,8 @@ pub(crate) struct List {
     /// About this prompt.
     #[arg(long, value_name = "PROMPT")]
     prompt: Option<String>,
-    /// Of this kind: `prompts_loaded`, `prompts_refused`, `label_moved`, `override_set`, `override_ended`, `key_created`,
+    /// Of this kind: `prompts_loaded`, `prompts_refused`, `label_moved`, `override_set`, `override_ended`,
+    /// `migration_moved`, `key_created`,
     /// `key_revoked`.
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
@@ -105,6 +106,16 @@ fn what(event: &Value) -> String {
             place(),
             text(event, "to"),
             text(event, "end").replace('_', " ")
+        ),
+        Some("migration_moved") => format!(
+            "{} of {}: {} -> {}, {} is served, by {}{}",
+            text(event, "migration"),
+            text(event, "collection"),
+            text(event, "from"),
+            text(event, "to"),
+            text(event, "serving"),
+            text(event, "by"),
+            if at(event, "forced") == true { ", forced" } else { "" }
         ),
         _ => format!("{} {}", text(event, "key"), text(event, "name")),
     }

@@ -13,6 +13,7 @@ pub mod error;
 pub mod exchange;
 pub mod geometry;
 pub mod item;
+pub mod migrate;
 pub mod name;
 pub mod pipeline;
 pub mod ranking;

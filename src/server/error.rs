@@ -1,7 +1,7 @@
 //! The one place where errors meet HTTP.
 
 use crate::domain::Blame;
-use crate::embeddings::{self, snapshots, vault::VaultError};
+use crate::embeddings::{self, migrate::MigrateError, snapshots, vault::VaultError};
 use crate::evals::run;
 use crate::providers::ErrorKind;
 use crate::proxy::{self, AnswerFacts, Failure};
@@ -315,6 +315,11 @@ impl From<snapshots::Error> for ApiError {
             | Error::SideMissing { .. }
             | Error::DimensionsConflict { .. }
             | Error::TokensWithPrefix { .. } => StatusCode::BAD_REQUEST,
+            Error::Migrate(MigrateError::NotFound { .. }) => StatusCode::NOT_FOUND,
+            Error::Migrate(
+                MigrateError::SameSpace { .. } | MigrateError::NoTexts { .. },
+            ) => StatusCode::BAD_REQUEST,
+            Error::Migrate(_) => StatusCode::CONFLICT,
             Error::Forbidden { .. } => StatusCode::FORBIDDEN,
             Error::NotDeclared { .. }
             | Error::DraftNotFound { .. }
@@ -325,6 +330,7 @@ impl From<snapshots::Error> for ApiError {
             | Error::DraftIncomplete { .. }
             | Error::Stopped { .. } => StatusCode::CONFLICT,
             Error::Budget { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Error::Late { .. } => StatusCode::GATEWAY_TIMEOUT,
             Error::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Error::Io { .. } => return Self::internal(&describe(&error)),
         };

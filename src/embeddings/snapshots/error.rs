@@ -2,12 +2,14 @@
 
 use crate::domain::{Blame, PicoDollars};
 use crate::embeddings;
+use crate::embeddings::migrate::MigrateError;
 use crate::embeddings::space::SettingChange;
 use crate::embeddings::vault::VaultError;
 use crate::proxy;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Why something about snapshots cannot be done.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +23,9 @@ pub enum Error {
     /// A call could not be made, or has no answer.
     #[error(transparent)]
     Proxy(#[from] Box<proxy::Error>),
+    /// A migration does not go on.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
     /// Something that was said makes no sense.
     #[error("`{what}` {problem}")]
     Invalid {
@@ -177,6 +182,12 @@ pub enum Error {
         /// The operating system's answer.
         source: io::Error,
     },
+    /// An answer took too long.
+    #[error("the new version did not answer within {} s", waited.as_secs())]
+    Late {
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// The process stops.
     #[error("the gateway is stopping")]
     Stopping,
@@ -237,6 +248,7 @@ impl Error {
             Self::Room(error) => error.kind(),
             Self::Vault(error) => error.kind(),
             Self::Proxy(error) => error.kind(),
+            Self::Migrate(error) => error.kind(),
             Self::Invalid { .. } | Self::TokensWithPrefix { .. } => "invalid_request",
             Self::NotDeclared { .. } => "embedding_not_declared",
             Self::NoModel { .. } => "missing_model",
@@ -255,6 +267,7 @@ impl Error {
             Self::DimensionsConflict { .. } => "embedding_dimensions_conflict",
             Self::Forbidden { .. } => "model_forbidden",
             Self::Io { .. } => "embeddings_io",
+            Self::Late { .. } => "timeout",
             Self::Stopping => "shutting_down",
         }
     }
@@ -266,6 +279,8 @@ impl Error {
             Self::Room(error) => error.blame(),
             Self::Vault(error) => error.blame(),
             Self::Proxy(error) => error.blame(),
+            Self::Migrate(error) => error.blame(),
+            Self::Late { .. } => Blame::Provider,
             Self::Io { .. } | Self::Stopping => Blame::Gateway,
             _ => Blame::Client,
         }
@@ -278,6 +293,7 @@ impl Error {
             Self::Room(error) => return error.hint(),
             Self::Vault(error) => return error.hint(),
             Self::Proxy(error) => return error.hint(),
+            Self::Migrate(error) => return error.hint(),
             Self::Invalid { hint, .. } => return hint.clone(),
             Self::NotDeclared { kind, name, hint } => {
                 return hint.clone().or_else(|| {
@@ -316,7 +332,7 @@ impl Error {
             }
             Self::TokensWithPrefix { .. } => "send texts in place of tokens",
             Self::Forbidden { .. } => "ask for a key with a wider `--model` scope",
-            Self::Io { .. } | Self::Stopping => return None,
+            Self::Io { .. } | Self::Late { .. } | Self::Stopping => return None,
         };
         Some(hint.to_owned())
     }

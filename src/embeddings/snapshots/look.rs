@@ -1,6 +1,7 @@
 //! Searching snapshots: each in its own space, and never with a vector of another.
 
 use crate::embeddings::ask::Asker;
+use crate::embeddings::migrate::{Looking, Migration, Way};
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::search::{Scan, nearest};
 use crate::embeddings::snapshots::{Error, Snapshots, blocking, check_native};
@@ -47,6 +48,9 @@ pub struct SearchResult {
     pub cost: Cost,
     /// The nearest items, the nearest first.
     pub results: Vec<Hit>,
+    /// In which way a migration of the collection served it; only under the collection's bare name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub way: Option<Way>,
 }
 
 /// An item that was found.
@@ -87,7 +91,7 @@ impl Snapshots {
         // A text is asked for once in each space, however many snapshots share it.
         let mut asked: HashMap<String, Vec<f32>> = HashMap::new();
         let mut found = Vec::new();
-        for manifest in manifests {
+        for (name, manifest) in wish.snapshots.iter().zip(manifests) {
             let mut cost = Cost::default();
             let vector = match (&wish.vector, asked.get(&manifest.space_id.0)) {
                 (Some(vector), _) | (None, Some(vector)) => vector.clone(),
@@ -98,9 +102,34 @@ impl Snapshots {
                     vector
                 }
             };
-            found.push(self.search_one(manifest, vector, k, cost).await?);
+            let looked = if let Some(migration) = self.migration_of(name, &wish, &manifest) {
+                let text = wish.text.clone().unwrap_or_default();
+                let looking = Looking {
+                    text,
+                    vector,
+                    cost,
+                    k,
+                };
+                self.search_migrating(migration, manifest, looking).await?
+            } else {
+                self.search_one(manifest, vector, k, cost).await?
+            };
+            found.push(looked);
         }
         Ok(found)
+    }
+
+    /// Under its bare name a collection is served as its migration says; whoever names a snapshot means it.
+    fn migration_of(
+        &self,
+        name: &str,
+        wish: &SearchWish,
+        manifest: &Manifest,
+    ) -> Option<Migration> {
+        if name.contains('@') || wish.text.is_none() {
+            return None;
+        }
+        self.serving_migration(manifest)
     }
 
     async fn embed_query(
@@ -158,7 +187,7 @@ impl Snapshots {
                 results.push(Hit {
                     id: snapshot.id(neighbour.row).unwrap_or_default().to_owned(),
                     score: neighbour.score,
-                    text: text.map(|text| text.chars().take(SHOWN).collect()),
+                    text: text.as_deref().map(shown),
                 });
             }
             Ok(SearchResult {
@@ -167,6 +196,7 @@ impl Snapshots {
                 model: manifest.space.model,
                 cost,
                 results,
+                way: None,
             })
         })
         .await
@@ -222,6 +252,11 @@ impl Snapshots {
         let found = all.into_iter().find(|found| found.space_id.0 == name);
         Ok(found.map(|found| found.space))
     }
+}
+
+/// The beginning of a text.
+pub(in crate::embeddings) fn shown(text: &str) -> String {
+    text.chars().take(SHOWN).collect()
 }
 
 /// Says that two spaces are not one, and in what they differ as far as that is known.

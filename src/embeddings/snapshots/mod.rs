@@ -1,23 +1,24 @@
 //! Snapshots as people make and use them: drafts of texts become snapshots by asking for what is missing,
 //! names lead to them, and texts are embedded or looked for under them.
 
-mod comparison;
-mod draft;
+pub(in crate::embeddings) mod comparison;
+pub(in crate::embeddings) mod draft;
 mod error;
-mod job;
+pub(in crate::embeddings) mod job;
 mod limits;
 mod look;
 mod named;
 mod noise;
-mod plan;
-mod purse;
-mod wish;
+pub(in crate::embeddings) mod plan;
+pub(in crate::embeddings) mod purse;
+pub(in crate::embeddings) mod wish;
 
 pub use comparison::{CompareWish, Comparing, QuerySourceWish};
 pub use draft::{DraftHead, Drafts, SourceText, Taken};
 pub use error::{Error, Told};
 pub use job::{Made, Progress, RunOptions, Stage};
 pub use limits::{Limits, LimitsWish};
+pub(in crate::embeddings) use look::shown;
 pub use look::{Hit, SearchResult, SearchWish};
 pub use named::{NamedFailure, embedding_name};
 pub use plan::Plan;
@@ -27,8 +28,10 @@ use crate::domain::Clock;
 use crate::embeddings;
 use crate::embeddings::declared::{CurrentDeclared, Declared};
 use crate::embeddings::name::{SnapshotName, check_collection};
+use crate::embeddings::migrate::Migrations;
 use crate::embeddings::snapshots::job::Job;
 use crate::embeddings::snapshots::named::Named;
+use crate::embeddings::snapshots::purse::Purse;
 use crate::embeddings::space::VectorKey;
 use crate::embeddings::vault::{
     Collected, Collecting, Deleted, Manifest, SnapshotDiff, TextStorage, Vault, VaultError,
@@ -57,15 +60,16 @@ pub struct Config {
 /// All snapshots of a process.
 #[derive(Debug)]
 pub struct Snapshots {
-    vault: Arc<Vault>,
-    proxy: Arc<Proxy>,
-    declared: Arc<CurrentDeclared>,
+    pub(in crate::embeddings) vault: Arc<Vault>,
+    pub(in crate::embeddings) proxy: Arc<Proxy>,
+    pub(in crate::embeddings) declared: Arc<CurrentDeclared>,
     drafts: Drafts,
-    limits: LimitsWish,
-    clock: Clock,
-    shutdown: CancellationToken,
+    pub(in crate::embeddings) limits: LimitsWish,
+    pub(in crate::embeddings) clock: Clock,
+    pub(in crate::embeddings) shutdown: CancellationToken,
     active: Mutex<HashMap<String, Watched>>,
     names: Mutex<HashMap<String, Arc<Named>>>,
+    pub(in crate::embeddings) migrations: Migrations,
 }
 
 /// A draft that is being made into a snapshot.
@@ -114,9 +118,11 @@ impl Snapshots {
         vault: Arc<Vault>,
         proxy: Arc<Proxy>,
         declared: Arc<CurrentDeclared>,
+        migrations: Migrations,
         shutdown: CancellationToken,
     ) -> Self {
         Self {
+            migrations,
             clock: proxy.recorder.clock,
             vault,
             proxy,
@@ -289,6 +295,7 @@ impl Snapshots {
         let job = Job {
             room: Arc::clone(self),
             head,
+            purse: Arc::new(Purse::new(options.max_cost)),
             options,
             progress: sender,
             cancel: watched.cancel.clone(),
@@ -398,6 +405,7 @@ impl Snapshots {
         for head in self.drafts.list()?.iter().filter(|head| head.is_complete) {
             needed.extend(self.draft_keys(head)?);
         }
+        needed.extend(self.migration_keys()?);
         let is_needed = |key: &VectorKey| needed.contains(key);
         Ok(self.vault.collect_garbage(&Collecting {
             is_needed: &is_needed,
@@ -430,7 +438,7 @@ fn with_labels(error: VaultError, declared: &Declared) -> VaultError {
 }
 
 /// Vectors that an adapter made are no model's: texts embedded beside them would be of another space.
-fn check_native(manifest: &Manifest) -> Result<(), Error> {
+pub(in crate::embeddings) fn check_native(manifest: &Manifest) -> Result<(), Error> {
     if manifest.space.adapter.is_none() {
         return Ok(());
     }

@@ -182,7 +182,7 @@ pub(crate) async fn show(State(room): Room, Path(name): Path<String>) -> Answer 
 
 /// Shows what embeddings.toml declares.
 pub(crate) async fn declared(State(room): Room) -> Json<Value> {
-    Json(json!(*room.declared().get()))
+    Json(json!(*room.declared().written()))
 }
 
 /// Begins a draft.

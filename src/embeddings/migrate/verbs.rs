@@ -1,0 +1,543 @@
+//! What people do with a migration: begin it, lead it on, stop it, cut over, and back.
+
+use crate::domain::PicoDollars;
+use crate::embeddings::ask::Asker;
+use crate::embeddings::compare::report::GateOutcome;
+use crate::embeddings::migrate::book::{Kept, LABEL, Meter, Migration, Moved};
+use crate::embeddings::migrate::{MigrateError, State, Status, Step, Verb};
+use crate::embeddings::name::{Selector, check_collection};
+use crate::embeddings::snapshots::plan::truncated;
+use crate::embeddings::snapshots::wish;
+use crate::embeddings::snapshots::{
+    CompareWish, Error, LimitsWish, QuerySourceWish, SnapshotWish, Snapshots, SpaceWish, blocking,
+    check_native,
+};
+use crate::embeddings::space::{Side, Space, sha256};
+use crate::embeddings::vault::{
+    Manifest, NewSnapshot, Source, SourceKind, Spent, TextStorage,
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How many candidates a search ranks anew, when nothing is said: at 50 a cascade reaches 0.985 to 0.99 of
+/// the nDCG of an index that was computed whole.
+const CANDIDATES: usize = 50;
+/// The most.
+const MOST_CANDIDATES: usize = 1_000;
+/// How many queries the sample has, when nothing is said.
+const SAMPLE: usize = 20;
+/// The most.
+const MOST_SAMPLE: usize = 1_000;
+/// How long a pause waits for what is under way.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How a migration is to be.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StartWish {
+    /// The collection.
+    pub collection: String,
+    /// The new version.
+    pub to: SpaceWish,
+    /// How many candidates a search ranks anew.
+    pub candidates: Option<usize>,
+    /// The most that may be spent.
+    pub max_cost: Option<PicoDollars>,
+    /// How many texts the background may ask for in a minute.
+    pub texts_per_minute: Option<u32>,
+    /// How much is asked at once.
+    pub limits: LimitsWish,
+    /// How many texts of the collection become queries of the sample; 0: no sample.
+    pub sample: Option<usize>,
+    /// Queries of the sample, in place of texts of the collection.
+    pub queries: Vec<String>,
+    /// Who does it.
+    pub by: Option<String>,
+}
+
+/// What is said with a step.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MoveWish {
+    /// Who does it.
+    pub by: Option<String>,
+    /// Another limit of cost.
+    pub max_cost: Option<PicoDollars>,
+    /// Another pace of the background.
+    pub texts_per_minute: Option<u32>,
+    /// What must hold at a cut-over.
+    pub gates: Vec<String>,
+    /// Queries for those gates; texts of the collection when there are none.
+    pub queries: Option<String>,
+    /// Labels for those queries.
+    pub labels: Option<String>,
+    /// Whether to cut over though gates are not met.
+    pub force: bool,
+}
+
+/// A step with what it changes besides.
+struct Taken<'a> {
+    to: State,
+    by: Option<&'a str>,
+    is_forced: bool,
+    /// The snapshot that is served from now on.
+    serving: Option<&'a Manifest>,
+}
+
+impl Snapshots {
+    /// Begins a migration; the same again goes on where it was.
+    ///
+    /// # Errors
+    ///
+    /// When what is said makes no sense, the old model is retired, or another migration is under way.
+    pub async fn start_migration(self: &Arc<Self>, wish: StartWish) -> Result<Status, Error> {
+        check_collection(&wish.collection)?;
+        check_range("candidates", wish.candidates, 1, MOST_CANDIDATES)?;
+        check_range("sample", wish.sample, 0, MOST_SAMPLE)?;
+        check_range("queries", Some(wish.queries.len()), 0, MOST_SAMPLE)?;
+        let (room, said) = (Arc::clone(self), wish.clone());
+        let (from, to_space) = blocking(move || room.ends(&said)).await?;
+        let migration = match self.migrations.of(&wish.collection) {
+            Some(open) if open.state.is_open() => {
+                if open.to_space != to_space {
+                    let (id, model) = (open.id, open.to_space.model);
+                    let (collection, state) = (open.collection, open.state);
+                    return Err(MigrateError::Open { collection, id, model, state }.into());
+                }
+                open
+            }
+            _ => {
+                self.check_callable(&from).await?;
+                let (room, said) = (Arc::clone(self), wish.clone());
+                blocking(move || room.begin_migration(&said, &from, to_space)).await?
+            }
+        };
+        let sample = wish.sample.unwrap_or(SAMPLE);
+        if migration.shadow.is_none() && (0 < sample || !wish.queries.is_empty()) {
+            let report = self.look_ahead(&migration, wish.queries, sample).await?;
+            let (room, id) = (Arc::clone(self), migration.id);
+            blocking(move || {
+                room.migrations.change(|kept| {
+                    if let Some(migration) = kept.by_id(&id) {
+                        migration.shadow = report;
+                    }
+                    Ok(())
+                })
+            })
+            .await?;
+        }
+        self.status_of(wish.collection).await
+    }
+
+    async fn status_of(self: &Arc<Self>, collection: String) -> Result<Status, Error> {
+        let room = Arc::clone(self);
+        blocking(move || room.migration_status(&collection)).await
+    }
+
+    /// The two versions between which it goes.
+    fn ends(&self, wish: &StartWish) -> Result<(Manifest, Space), Error> {
+        let from = self.manifest(&wish.collection)?;
+        check_native(&from)?;
+        if from.text_storage == TextStorage::HashOnly {
+            let snapshot = from.name();
+            return Err(MigrateError::NoTexts { snapshot }.into());
+        }
+        let said = SnapshotWish {
+            collection: wish.collection.clone(),
+            space: wish.to.clone(),
+            ..SnapshotWish::default()
+        };
+        let mut space = wish::space(&said, &self.declared.get(), None)?;
+        space.model = self.way(&space.model, self.clock.now())?.model;
+        if space == from.space {
+            let (snapshot, model) = (from.name(), space.model);
+            return Err(MigrateError::SameSpace { snapshot, model }.into());
+        }
+        Ok((from, space))
+    }
+
+    /// Queries stay in the old space until the cut-over, so its model must still answer.
+    async fn check_callable(self: &Arc<Self>, from: &Manifest) -> Result<(), Error> {
+        let proxy = Arc::clone(&self.proxy);
+        let asker = Asker::new(proxy, from.space.clone(), from.name());
+        let Err(failure) = asker.ask(Side::Query, &["migration"]).await else {
+            return Ok(());
+        };
+        if failure.error.may_succeed_later() {
+            return Err(Box::new(failure.error).into());
+        }
+        Err(MigrateError::Retired {
+            model: from.space.model.clone(),
+            problem: failure.error.to_string(),
+        }
+        .into())
+    }
+
+    fn begin_migration(
+        &self,
+        wish: &StartWish,
+        from: &Manifest,
+        to_space: Space,
+    ) -> Result<Migration, Error> {
+        let now = self.clock.now();
+        let said = (&wish.collection, &from.space_id, to_space.id(), now);
+        let hash = sha256(&serde_json::to_vec(&said).unwrap_or_default());
+        let mut migration = Migration {
+            id: ["mig-", hash.get(..12).unwrap_or(&hash)].concat(),
+            collection: wish.collection.clone(),
+            state: State::Shadow,
+            is_paused: false,
+            from: from.name(),
+            from_space: from.space.clone(),
+            to_space,
+            to: None,
+            before: None,
+            candidates: wish.candidates.unwrap_or(CANDIDATES),
+            max_cost: wish.max_cost,
+            texts_per_minute: wish.texts_per_minute,
+            limits: wish.limits,
+            planned: None,
+            meter: Meter::default(),
+            shadow: None,
+            history: Vec::new(),
+        };
+        let (outlook, prepared) = self.outlook(&migration)?;
+        truncated(&migration.to_space, &prepared.items)?;
+        if wish.max_cost.is_some() && 0 < outlook.missing && outlook.pico_usd.is_none() {
+            let model = migration.to_space.model;
+            return Err(Error::NoPrice { model });
+        }
+        migration.planned = outlook.pico_usd;
+        let written = self.declared.written();
+        let says = written.label(&wish.collection, LABEL);
+        // A name that means the newest snapshot would mean one of the new version as soon as there is one.
+        let pinned = says.is_none_or(|says| *says == Selector::Latest);
+        let moved = moved(&migration, now, &Taken {
+            to: State::Shadow,
+            by: wish.by.as_deref(),
+            is_forced: false,
+            serving: Some(from),
+        });
+        migration.history.push(Moved { from: None, ..moved });
+        let begun = migration.clone();
+        self.migrations.change(|kept| {
+            if let Some(open) = kept.of(&begun.collection).filter(|one| one.state.is_open()) {
+                let (id, model) = (open.id.clone(), open.to_space.model.clone());
+                let (collection, state) = (open.collection.clone(), open.state);
+                return Err(MigrateError::Open { collection, id, model, state }.into());
+            }
+            if pinned {
+                kept.lead(&begun.collection, Some(from.number));
+            }
+            kept.migrations.push(begun);
+            Ok(())
+        })?;
+        self.put_in_force(&migration.collection);
+        Ok(migration)
+    }
+
+    /// Takes a step.
+    ///
+    /// # Errors
+    ///
+    /// `Transition`, `NotFound`; at a cut-over `Missing` and `Gates`; those of the vault and of comparing.
+    pub async fn move_migration(
+        self: &Arc<Self>,
+        collection: &str,
+        verb: Verb,
+        wish: MoveWish,
+    ) -> Result<Status, Error> {
+        check_collection(collection)?;
+        let migration = self.migration(collection)?;
+        let step = migration.state.step(migration.is_paused, verb)?;
+        if wish.max_cost.is_some() || wish.texts_per_minute.is_some() {
+            self.set_limits(&migration, &wish).await?;
+        }
+        match step {
+            Step::Stay => {}
+            Step::Pause(is_paused) => self.set_paused(&migration, is_paused).await?,
+            Step::To(State::Cutover) => self.cut_over(&migration, &wish).await?,
+            Step::To(to) => {
+                let (room, of, by) = (Arc::clone(self), migration, wish.by.clone());
+                blocking(move || room.lead_on(&of, to, by.as_deref())).await?;
+            }
+        }
+        let migration = self.migration(collection)?;
+        if migration.state == State::Backfill
+            && !migration.is_paused
+            && matches!(verb, Verb::Advance | Verb::Backfill | Verb::Resume)
+        {
+            self.begin_backfill(migration);
+        }
+        self.status_of(collection.to_owned()).await
+    }
+
+    async fn set_limits(self: &Arc<Self>, of: &Migration, wish: &MoveWish) -> Result<(), Error> {
+        let (max_cost, pace) = (wish.max_cost, wish.texts_per_minute);
+        if max_cost.is_some() {
+            self.migrations.live(of).purse.set_limit(max_cost);
+        }
+        let (room, id) = (Arc::clone(self), of.id.clone());
+        blocking(move || {
+            room.migrations.change(|kept| {
+                if let Some(migration) = kept.by_id(&id) {
+                    migration.max_cost = max_cost.or(migration.max_cost);
+                    migration.texts_per_minute = pace.or(migration.texts_per_minute);
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn set_paused(self: &Arc<Self>, of: &Migration, is_paused: bool) -> Result<(), Error> {
+        let (room, id) = (Arc::clone(self), of.id.clone());
+        blocking(move || {
+            room.migrations.change(|kept| {
+                if let Some(migration) = kept.by_id(&id) {
+                    migration.is_paused = is_paused;
+                }
+                Ok(())
+            })
+        })
+        .await?;
+        let live = self.migrations.live(of);
+        if is_paused {
+            live.stop();
+        }
+        // What was asked for is finished and kept, in its own time.
+        let _ = tokio::time::timeout(PATIENCE, live.idle()).await;
+        Ok(())
+    }
+
+    /// Writes a step without a cut-over. Blocks.
+    fn lead_on(&self, of: &Migration, to: State, by: Option<&str>) -> Result<(), Error> {
+        let mut serving = None;
+        if to == State::RolledBack {
+            self.migrations.live(of).stop();
+            serving = Some(match of.before {
+                Some(number) => self.manifest(&format!("{}@{number}", of.collection))?,
+                None => self.manifest(&of.collection)?,
+            });
+        }
+        self.take(of, &Taken {
+            to,
+            by,
+            is_forced: false,
+            serving: serving.as_ref(),
+        })
+    }
+
+    /// Writes a step, and what is served with it, at once. Blocks.
+    fn take(&self, of: &Migration, taken: &Taken<'_>) -> Result<(), Error> {
+        let now = self.clock.now();
+        let written = self.written(&self.declared.written(), &of.collection)?;
+        let taken_by = moved(of, now, taken);
+        self.migrations.change(|kept| {
+            let same = |one: &&mut Migration| one.state == of.state;
+            let Some(migration) = kept.by_id(&of.id).filter(same) else {
+                // Somebody else was faster.
+                return Err(MigrateError::NotFound {
+                    collection: of.collection.clone(),
+                }
+                .into());
+            };
+            migration.state = taken.to;
+            migration.is_paused &= taken.to.is_open();
+            migration.history.push(taken_by);
+            if let Some(serving) = taken.serving {
+                if taken.to == State::Cutover {
+                    migration.to = Some(serving.name());
+                    migration.before = self.manifest(&of.collection).ok().map(|it| it.number);
+                }
+                serve(kept, &of.collection, serving, written.as_ref());
+            }
+            Ok(())
+        })?;
+        self.put_in_force(&of.collection);
+        Ok(())
+    }
+
+    /// Lets the collection's label mean what is kept. Blocks.
+    fn put_in_force(&self, collection: &str) {
+        let kept = self.migrations.kept();
+        let mut overrides = kept.overrides.iter();
+        let over = overrides.find(|one| one.collection == collection);
+        let to = over.map(|one| Selector::Number(one.to));
+        self.declared.override_label(collection, LABEL, to);
+        self.forget_names();
+    }
+
+    /// Makes the snapshot of the new version, looks at its gates, and serves it.
+    async fn cut_over(self: &Arc<Self>, of: &Migration, wish: &MoveWish) -> Result<(), Error> {
+        let (room, migration) = (Arc::clone(self), of.clone());
+        let (base, sealed) = blocking(move || room.seal_new(&migration)).await?;
+        let failed = self.failed_gates(&base, &sealed, wish).await?;
+        if !failed.is_empty() && !wish.force {
+            let snapshot = sealed.name();
+            return Err(MigrateError::Gates { snapshot, failed }.into());
+        }
+        let (room, migration, by) = (Arc::clone(self), of.clone(), wish.by.clone());
+        blocking(move || {
+            // Whatever was added while gates were looked at would be lost to searches.
+            if room.base(&migration)?.id != base.id {
+                let (_, newest) = room.seal_new(&migration)?;
+                return Err(MigrateError::Gates {
+                    snapshot: newest.name(),
+                    failed: vec![format!("`{}` is no longer the newest", base.name())],
+                }
+                .into());
+            }
+            room.take(&migration, &Taken {
+                to: State::Cutover,
+                by: by.as_deref(),
+                is_forced: !failed.is_empty(),
+                serving: Some(&sealed),
+            })
+        })
+        .await
+    }
+
+    /// Seals the new version of the newest snapshot of the old one. Blocks.
+    fn seal_new(&self, of: &Migration) -> Result<(Manifest, Manifest), Error> {
+        let base = self.base(of)?;
+        let items = self.items_in_new(of, &base)?;
+        let prepared = self.reckon(of, items, base.precision)?;
+        let plan = prepared.plan;
+        if 0 < plan.to_send {
+            let (missing, total) = (plan.to_send, plan.unique);
+            let base = base.name();
+            return Err(MigrateError::Missing { missing, total, base }.into());
+        }
+        let meter = self.migration(&of.collection)?.meter;
+        let sealed = self.vault.seal(&NewSnapshot {
+            collection: of.collection.clone(),
+            space: of.to_space.clone(),
+            pipeline_id: base.pipeline_id.clone(),
+            pipeline: base.pipeline.clone(),
+            precision: base.precision,
+            text_storage: base.text_storage,
+            items: prepared.items,
+            parent: Some(base.id.clone()),
+            source: Source {
+                kind: SourceKind::Snapshot,
+                detail: Some(base.name()),
+            },
+            truncated: None,
+            spent: Spent {
+                requests: meter.requests,
+                tokens: Some(meter.tokens),
+                cost: of.planned.map(|_| meter.pico_usd),
+            },
+            model_returned: None,
+            created: self.clock.now(),
+        })?;
+        Ok((base, sealed.manifest))
+    }
+
+    /// Compares both versions, where gates are said; returns those that are not met.
+    async fn failed_gates(
+        self: &Arc<Self>,
+        base: &Manifest,
+        sealed: &Manifest,
+        wish: &MoveWish,
+    ) -> Result<Vec<String>, Error> {
+        if wish.gates.is_empty() {
+            return Ok(Vec::new());
+        }
+        let compared = self.compare(CompareWish {
+            a: base.name(),
+            b: sealed.name(),
+            queries: wish.queries.clone(),
+            labels: wish.labels.clone(),
+            queries_from: match &wish.queries {
+                Some(_) => QuerySourceWish::File,
+                None => QuerySourceWish::Items,
+            },
+            gates: wish.gates.clone(),
+            ..CompareWish::default()
+        });
+        let mut compared = compared.await?;
+        while compared.progress.changed().await.is_ok() {}
+        let report = match compared.end.get() {
+            Some(Ok(report)) => report,
+            Some(Err(error)) => {
+                let told = error.told();
+                return Err(Error::Invalid {
+                    what: "gates".to_owned(),
+                    problem: format!("cannot be looked at: {}", told.message),
+                    hint: told.hint,
+                });
+            }
+            None => return Err(Error::Stopping),
+        };
+        let failed = report.gates.iter();
+        let failed = failed.filter(|gate| gate.outcome != GateOutcome::Passed);
+        Ok(failed
+            .map(|gate| format!("`{}`: {}", gate.gate, gate.reason))
+            .collect())
+    }
+
+    /// Tells what a snapshot that was just made means for a migration of its collection, and lets a name
+    /// that means the newest one mean it.
+    pub(in crate::embeddings) async fn note_sealed(
+        self: &Arc<Self>,
+        manifest: &Manifest,
+    ) -> Result<Option<String>, Error> {
+        let Some(migration) = self.serving_migration(manifest) else {
+            return Ok(None);
+        };
+        let (room, made) = (Arc::clone(self), manifest.clone());
+        blocking(move || {
+            let says = room.declared.written();
+            let says = says.label(&made.collection, LABEL).cloned();
+            let is_floating = says.is_none_or(|says| says == Selector::Latest);
+            if is_floating && room.base(&migration)?.id == made.id {
+                room.migrations.change(|kept| {
+                    kept.lead(&made.collection, Some(made.number));
+                    Ok(())
+                })?;
+                room.put_in_force(&made.collection);
+            }
+            let missing = room.outlook(&migration)?.0.missing;
+            let (state, model) = (migration.state, &migration.to_space.model);
+            Ok(Some(format!(
+                "`{}` is being migrated to {model} ({state}): {missing} texts have no vector of that yet, \
+                 which `migrate backfill` makes before the cut-over",
+                made.collection
+            )))
+        })
+        .await
+    }
+}
+
+/// Lets the collection's label lead to a snapshot: by an override only where the file says something else.
+fn serve(kept: &mut Kept, collection: &str, serving: &Manifest, written: Option<&Manifest>) {
+    let is_written = written.is_some_and(|written| written.number == serving.number);
+    kept.lead(collection, (!is_written).then_some(serving.number));
+}
+
+fn moved(of: &Migration, at: crate::domain::Timestamp, taken: &Taken<'_>) -> Moved {
+    Moved {
+        id: Uuid::now_v7(),
+        at,
+        from: Some(of.state),
+        to: taken.to,
+        by: taken.by.map(str::to_owned),
+        serving: taken.serving.map(Manifest::name),
+        is_forced: taken.is_forced,
+        is_noted: false,
+    }
+}
+
+fn check_range(what: &str, said: Option<usize>, least: usize, most: usize) -> Result<(), Error> {
+    match said {
+        Some(said) if !(least..=most).contains(&said) => {
+            let problem = format!("is {said}, not from {least} to {most}");
+            Err(Error::invalid(what, problem, None))
+        }
+        _ => Ok(()),
+    }
+}
