@@ -115,7 +115,11 @@ fn what(event: &Value) -> String {
             text(event, "to"),
             text(event, "serving"),
             text(event, "by"),
-            if at(event, "forced") == true { ", forced" } else { "" }
+            if at(event, "forced") == true {
+                ", forced"
+            } else {
+                ""
+            }
         ),
         _ => format!("{} {}", text(event, "key"), text(event, "name")),
     }

@@ -196,7 +196,9 @@ impl Audited {
             Self::OverrideSet { prompt: named, .. } | Self::OverrideEnded { prompt: named, .. } => {
                 named == prompt
             }
-            Self::MigrationMoved { .. } | Self::KeyCreated { .. } | Self::KeyRevoked { .. } => false,
+            Self::MigrationMoved { .. } | Self::KeyCreated { .. } | Self::KeyRevoked { .. } => {
+                false
+            }
         }
     }
 }

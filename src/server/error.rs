@@ -316,9 +316,9 @@ impl From<snapshots::Error> for ApiError {
             | Error::DimensionsConflict { .. }
             | Error::TokensWithPrefix { .. } => StatusCode::BAD_REQUEST,
             Error::Migrate(MigrateError::NotFound { .. }) => StatusCode::NOT_FOUND,
-            Error::Migrate(
-                MigrateError::SameSpace { .. } | MigrateError::NoTexts { .. },
-            ) => StatusCode::BAD_REQUEST,
+            Error::Migrate(MigrateError::SameSpace { .. } | MigrateError::NoTexts { .. }) => {
+                StatusCode::BAD_REQUEST
+            }
             Error::Migrate(_) => StatusCode::CONFLICT,
             Error::Forbidden { .. } => StatusCode::FORBIDDEN,
             Error::NotDeclared { .. }

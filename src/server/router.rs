@@ -3,8 +3,8 @@
 use crate::server::error::ApiError;
 use crate::server::layers::Door;
 use crate::server::routes::{
-    audit, calls, chat, comparisons, embeddings, evals, health, history, keys, models, prompts,
-    releases, schedules, snapshots, sync, usage,
+    audit, calls, chat, comparisons, embeddings, evals, health, history, keys, migrations, models,
+    prompts, releases, schedules, snapshots, sync, usage,
 };
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;
@@ -119,6 +119,10 @@ fn embeddings_api() -> Router<AdminState> {
         .route("/search", post(snapshots::search))
         .route("/compare", post(comparisons::create))
         .route("/declared", get(snapshots::declared))
+        .route("/migrations", get(migrations::list).post(migrations::start))
+        .route("/migrations/status", get(migrations::status))
+        .route("/migrations/steps", post(migrations::step))
+        .route("/migrations/follow", post(migrations::follow))
 }
 
 fn probes<S>() -> Router<S>

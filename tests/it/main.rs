@@ -36,6 +36,7 @@ mod keys;
 mod limits;
 mod lint;
 mod memory;
+mod migrations;
 mod naming;
 mod numbers;
 mod odd_upstreams;

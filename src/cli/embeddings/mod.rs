@@ -3,6 +3,7 @@
 mod compare;
 mod create;
 mod list;
+mod migrate;
 mod progress;
 mod search;
 mod tend;
@@ -23,6 +24,9 @@ pub(crate) enum EmbeddingsCommand {
     /// Compare two snapshots: what changes for whom, how sure that is, and what follows.
     #[command(after_help = compare::HELP)]
     Compare(Box<compare::CompareArguments>),
+    /// Bring a collection to another embedding version while it is searched.
+    #[command(subcommand, after_help = migrate::HELP)]
+    Migrate(migrate::MigrateCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,6 +63,7 @@ pub(crate) async fn run(
         EmbeddingsCommand::Compare(arguments) => {
             compare::run(&arguments, common, environment).await
         }
+        EmbeddingsCommand::Migrate(command) => migrate::run(command, common, environment).await,
         EmbeddingsCommand::Snapshot(command) => match command {
             SnapshotCommand::Create(arguments) => {
                 create::run(&arguments, common, environment).await

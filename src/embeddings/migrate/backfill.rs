@@ -18,8 +18,7 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.live
-            .end(self.outcome.as_ref().err().map(Error::told));
+        self.live.end(self.outcome.as_ref().err().map(Error::told));
     }
 }
 

@@ -127,7 +127,8 @@ impl Snapshots {
                     result.space = migration.to_space.id().0;
                     result.model.clone_from(&migration.to_space.model);
                     let hits = order.into_iter();
-                    let hits = hits.filter_map(|(place, score)| Some(hit(found.get(place)?, score)));
+                    let hits =
+                        hits.filter_map(|(place, score)| Some(hit(found.get(place)?, score)));
                     result.results = hits.take(looking.k).collect();
                 }
                 Err(error) => {
@@ -195,7 +196,9 @@ impl Snapshots {
         let cancel = self.shutdown.child_token();
         let filled = self.fill(migration, items, &cancel).await?;
         (way.embedded, way.pico_usd) = (filled.texts, filled.pico_usd);
-        let queries = self.queries_in_new(migration, &[looking.text.as_str()]).await?;
+        let queries = self
+            .queries_in_new(migration, &[looking.text.as_str()])
+            .await?;
         let keys: Vec<VectorKey> = found.iter().map(|one| one.item.key).collect();
         let mut ranked = self.rank(vec![keys], queries).await?;
         Ok(ranked.pop().unwrap_or_default())

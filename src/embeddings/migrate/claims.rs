@@ -85,7 +85,8 @@ mod tests {
         let (second, others) = claims.claim(&[key(2), key(3), key(3)]);
         assert_eq!(second.keys(), [key(3)]);
         assert_eq!(others, [key(2), key(3)]);
-        let mut waiting = Box::pin(claims.free(&[key(2)]));
+        let second_key = [key(2)];
+        let mut waiting = Box::pin(claims.free(&second_key));
         assert!(waiting.as_mut().now_or_never().is_none());
         drop(first);
         waiting.await;

@@ -124,7 +124,9 @@ impl MigrateError {
             Self::Transition { state, .. } => {
                 return Some(format!("from here: `{}`", state.next_verbs().join("`, `")));
             }
-            Self::Missing { .. } => "`migrate backfill` makes them; not even `--force` serves without",
+            Self::Missing { .. } => {
+                "`migrate backfill` makes them; not even `--force` serves without"
+            }
             Self::Gates { .. } => {
                 "the snapshot is kept and not served; `--force` serves it all the same"
             }

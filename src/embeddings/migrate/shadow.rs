@@ -74,9 +74,8 @@ impl Snapshots {
         }
         let old = self.queries_in_old(&base, &sampled.texts).await?;
         let (room, of, skipped) = (Arc::clone(self), migration.clone(), sampled.items.clone());
-        let found = blocking(move || {
-            room.recalled(&of, &base, &old, of.candidates.max(K), Some(&skipped))
-        });
+        let found =
+            blocking(move || room.recalled(&of, &base, &old, of.candidates.max(K), Some(&skipped)));
         let found = found.await?;
         let pool = found.iter().flatten().map(|one| one.item.clone()).collect();
         let cancel = self.shutdown.child_token();

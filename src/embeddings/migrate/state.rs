@@ -181,17 +181,52 @@ mod tests {
     fn every_verb_in_every_state_does_what_the_table_says() {
         let no = "-";
         for (state, is_paused, expected) in [
-            (State::Shadow, false, ["recall", no, no, "=", no, "rolled_back"]),
-            (State::Recall, false, ["cascade", no, no, "=", no, "rolled_back"]),
-            (State::Cascade, false, ["backfill", "backfill", "paused", "=", "cutover", "rolled_back"]),
-            (State::Cascade, true, [no, no, "=", "goes on", "cutover", "rolled_back"]),
-            (State::Backfill, false, [no, "=", "paused", "=", "cutover", "rolled_back"]),
-            (State::Backfill, true, [no, no, "=", "goes on", "cutover", "rolled_back"]),
+            (
+                State::Shadow,
+                false,
+                ["recall", no, no, "=", no, "rolled_back"],
+            ),
+            (
+                State::Recall,
+                false,
+                ["cascade", no, no, "=", no, "rolled_back"],
+            ),
+            (
+                State::Cascade,
+                false,
+                [
+                    "backfill",
+                    "backfill",
+                    "paused",
+                    "=",
+                    "cutover",
+                    "rolled_back",
+                ],
+            ),
+            (
+                State::Cascade,
+                true,
+                [no, no, "=", "goes on", "cutover", "rolled_back"],
+            ),
+            (
+                State::Backfill,
+                false,
+                [no, "=", "paused", "=", "cutover", "rolled_back"],
+            ),
+            (
+                State::Backfill,
+                true,
+                [no, no, "=", "goes on", "cutover", "rolled_back"],
+            ),
             (State::Cutover, false, [no, no, no, no, "=", "rolled_back"]),
             (State::RolledBack, false, [no, no, no, no, no, "="]),
         ] {
             let found = VERBS.map(|verb| told(state, is_paused, verb));
-            assert_eq!(found.each_ref().map(String::as_str), expected, "{state}, paused: {is_paused}");
+            assert_eq!(
+                found.each_ref().map(String::as_str),
+                expected,
+                "{state}, paused: {is_paused}"
+            );
         }
     }
 
@@ -205,7 +240,11 @@ mod tests {
                     Ok(Step::Stay) => (state, false),
                     Err(_) => continue,
                 };
-                assert_eq!(to.step(is_paused, verb).unwrap(), Step::Stay, "{state}: {verb} twice");
+                assert_eq!(
+                    to.step(is_paused, verb).unwrap(),
+                    Step::Stay,
+                    "{state}: {verb} twice"
+                );
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::domain::PicoDollars;
 use crate::embeddings::declared::Declared;
 use crate::embeddings::migrate::MigrateError;
-use crate::embeddings::migrate::book::{LABEL, Migration};
+use crate::embeddings::migrate::book::{LABEL, Meter, Migration};
 use crate::embeddings::name::{Selector, SnapshotName};
 use crate::embeddings::snapshots::{Error, Snapshots, Told};
 use crate::embeddings::vault::Manifest;
@@ -59,7 +59,36 @@ pub struct Status {
     pub next: Vec<String>,
 }
 
+/// How far the background is.
+#[derive(Debug, Clone, Serialize)]
+pub struct Background {
+    /// What was spent.
+    pub meter: Meter,
+    /// The most that may be.
+    pub max_cost: Option<PicoDollars>,
+    /// Whether it goes on.
+    pub is_running: bool,
+    /// Why it stopped before everything was done.
+    pub problem: Option<Told>,
+}
+
 impl Snapshots {
+    /// Returns how far the background is.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`.
+    pub fn migration_progress(&self, collection: &str) -> Result<Background, Error> {
+        let migration = self.migration(collection)?;
+        let (is_running, problem) = self.migrations.live(&migration).in_background();
+        Ok(Background {
+            meter: migration.meter,
+            max_cost: migration.max_cost,
+            is_running,
+            problem,
+        })
+    }
+
     /// Returns how the newest migration of a collection is. Blocks.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use crate::embeddings::snapshots::{Error, Snapshots, blocking};
 use crate::embeddings::space::VectorKey;
 use crate::embeddings::vault::{Manifest, NewItem, Precision};
 use crate::embeddings::{Item, Rows as _};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -165,9 +166,10 @@ impl Snapshots {
             cancel: cancel.clone(),
         };
         let recorder = &self.proxy.recorder;
-        let task = recorder
-            .tasks
-            .spawn_on(async move { Box::pin(work.fill(items)).await }, &recorder.runtime);
+        let task = recorder.tasks.spawn_on(
+            async move { Box::pin(work.fill(items)).await },
+            &recorder.runtime,
+        );
         task.await.unwrap_or(Err(Error::Stopping))
     }
 }
@@ -185,9 +187,9 @@ impl Filling {
         let mut order: Vec<VectorKey> = Vec::with_capacity(items.len());
         let mut wanted: HashMap<VectorKey, NewItem> = HashMap::with_capacity(items.len());
         for item in items {
-            if !wanted.contains_key(&item.key) {
+            if let Entry::Vacant(place) = wanted.entry(item.key) {
                 order.push(item.key);
-                wanted.insert(item.key, item);
+                place.insert(item);
             }
         }
         let mut filled = Filled::default();

@@ -1,21 +1,17 @@
 //! What people do with a migration: begin it, lead it on, stop it, cut over, and back.
 
-use crate::domain::PicoDollars;
+use crate::domain::{PicoDollars, Timestamp};
 use crate::embeddings::ask::Asker;
-use crate::embeddings::compare::report::GateOutcome;
 use crate::embeddings::migrate::book::{Kept, LABEL, Meter, Migration, Moved};
-use crate::embeddings::migrate::{MigrateError, State, Status, Step, Verb};
+use crate::embeddings::migrate::{MigrateError, ShadowReport, State, Status, Step, Verb};
 use crate::embeddings::name::{Selector, check_collection};
 use crate::embeddings::snapshots::plan::truncated;
 use crate::embeddings::snapshots::wish;
 use crate::embeddings::snapshots::{
-    CompareWish, Error, LimitsWish, QuerySourceWish, SnapshotWish, Snapshots, SpaceWish, blocking,
-    check_native,
+    Error, LimitsWish, SnapshotWish, Snapshots, SpaceWish, blocking, check_native,
 };
 use crate::embeddings::space::{Side, Space, sha256};
-use crate::embeddings::vault::{
-    Manifest, NewSnapshot, Source, SourceKind, Spent, TextStorage,
-};
+use crate::embeddings::vault::{Manifest, TextStorage};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,12 +74,12 @@ pub struct MoveWish {
 }
 
 /// A step with what it changes besides.
-struct Taken<'a> {
-    to: State,
-    by: Option<&'a str>,
-    is_forced: bool,
+pub(super) struct Taken<'a> {
+    pub(super) to: State,
+    pub(super) by: Option<&'a str>,
+    pub(super) is_forced: bool,
     /// The snapshot that is served from now on.
-    serving: Option<&'a Manifest>,
+    pub(super) serving: Option<&'a Manifest>,
 }
 
 impl Snapshots {
@@ -104,7 +100,13 @@ impl Snapshots {
                 if open.to_space != to_space {
                     let (id, model) = (open.id, open.to_space.model);
                     let (collection, state) = (open.collection, open.state);
-                    return Err(MigrateError::Open { collection, id, model, state }.into());
+                    return Err(MigrateError::Open {
+                        collection,
+                        id,
+                        model,
+                        state,
+                    }
+                    .into());
                 }
                 open
             }
@@ -117,18 +119,19 @@ impl Snapshots {
         let sample = wish.sample.unwrap_or(SAMPLE);
         if migration.shadow.is_none() && (0 < sample || !wish.queries.is_empty()) {
             let report = self.look_ahead(&migration, wish.queries, sample).await?;
-            let (room, id) = (Arc::clone(self), migration.id);
-            blocking(move || {
-                room.migrations.change(|kept| {
-                    if let Some(migration) = kept.by_id(&id) {
-                        migration.shadow = report;
-                    }
-                    Ok(())
-                })
-            })
-            .await?;
+            let room = Arc::clone(self);
+            blocking(move || room.keep_report(&migration.id, report)).await?;
         }
         self.status_of(wish.collection).await
+    }
+
+    fn keep_report(&self, id: &str, report: Option<ShadowReport>) -> Result<(), Error> {
+        self.migrations.change(|kept| {
+            if let Some(migration) = kept.by_id(id) {
+                migration.shadow = report;
+            }
+            Ok(())
+        })
     }
 
     async fn status_of(self: &Arc<Self>, collection: String) -> Result<Status, Error> {
@@ -182,27 +185,7 @@ impl Snapshots {
         to_space: Space,
     ) -> Result<Migration, Error> {
         let now = self.clock.now();
-        let said = (&wish.collection, &from.space_id, to_space.id(), now);
-        let hash = sha256(&serde_json::to_vec(&said).unwrap_or_default());
-        let mut migration = Migration {
-            id: ["mig-", hash.get(..12).unwrap_or(&hash)].concat(),
-            collection: wish.collection.clone(),
-            state: State::Shadow,
-            is_paused: false,
-            from: from.name(),
-            from_space: from.space.clone(),
-            to_space,
-            to: None,
-            before: None,
-            candidates: wish.candidates.unwrap_or(CANDIDATES),
-            max_cost: wish.max_cost,
-            texts_per_minute: wish.texts_per_minute,
-            limits: wish.limits,
-            planned: None,
-            meter: Meter::default(),
-            shadow: None,
-            history: Vec::new(),
-        };
+        let mut migration = fresh(wish, from, to_space, now);
         let (outlook, prepared) = self.outlook(&migration)?;
         truncated(&migration.to_space, &prepared.items)?;
         if wish.max_cost.is_some() && 0 < outlook.missing && outlook.pico_usd.is_none() {
@@ -214,19 +197,32 @@ impl Snapshots {
         let says = written.label(&wish.collection, LABEL);
         // A name that means the newest snapshot would mean one of the new version as soon as there is one.
         let pinned = says.is_none_or(|says| *says == Selector::Latest);
-        let moved = moved(&migration, now, &Taken {
-            to: State::Shadow,
-            by: wish.by.as_deref(),
-            is_forced: false,
-            serving: Some(from),
+        let moved = moved(
+            &migration,
+            now,
+            &Taken {
+                to: State::Shadow,
+                by: wish.by.as_deref(),
+                is_forced: false,
+                serving: Some(from),
+            },
+        );
+        migration.history.push(Moved {
+            from: None,
+            ..moved
         });
-        migration.history.push(Moved { from: None, ..moved });
         let begun = migration.clone();
         self.migrations.change(|kept| {
             if let Some(open) = kept.of(&begun.collection).filter(|one| one.state.is_open()) {
                 let (id, model) = (open.id.clone(), open.to_space.model.clone());
                 let (collection, state) = (open.collection.clone(), open.state);
-                return Err(MigrateError::Open { collection, id, model, state }.into());
+                return Err(MigrateError::Open {
+                    collection,
+                    id,
+                    model,
+                    state,
+                }
+                .into());
             }
             if pinned {
                 kept.lead(&begun.collection, Some(from.number));
@@ -322,16 +318,19 @@ impl Snapshots {
                 None => self.manifest(&of.collection)?,
             });
         }
-        self.take(of, &Taken {
-            to,
-            by,
-            is_forced: false,
-            serving: serving.as_ref(),
-        })
+        self.take(
+            of,
+            &Taken {
+                to,
+                by,
+                is_forced: false,
+                serving: serving.as_ref(),
+            },
+        )
     }
 
     /// Writes a step, and what is served with it, at once. Blocks.
-    fn take(&self, of: &Migration, taken: &Taken<'_>) -> Result<(), Error> {
+    pub(super) fn take(&self, of: &Migration, taken: &Taken<'_>) -> Result<(), Error> {
         let now = self.clock.now();
         let written = self.written(&self.declared.written(), &of.collection)?;
         let taken_by = moved(of, now, taken);
@@ -361,155 +360,13 @@ impl Snapshots {
     }
 
     /// Lets the collection's label mean what is kept. Blocks.
-    fn put_in_force(&self, collection: &str) {
+    pub(super) fn put_in_force(&self, collection: &str) {
         let kept = self.migrations.kept();
         let mut overrides = kept.overrides.iter();
         let over = overrides.find(|one| one.collection == collection);
         let to = over.map(|one| Selector::Number(one.to));
         self.declared.override_label(collection, LABEL, to);
         self.forget_names();
-    }
-
-    /// Makes the snapshot of the new version, looks at its gates, and serves it.
-    async fn cut_over(self: &Arc<Self>, of: &Migration, wish: &MoveWish) -> Result<(), Error> {
-        let (room, migration) = (Arc::clone(self), of.clone());
-        let (base, sealed) = blocking(move || room.seal_new(&migration)).await?;
-        let failed = self.failed_gates(&base, &sealed, wish).await?;
-        if !failed.is_empty() && !wish.force {
-            let snapshot = sealed.name();
-            return Err(MigrateError::Gates { snapshot, failed }.into());
-        }
-        let (room, migration, by) = (Arc::clone(self), of.clone(), wish.by.clone());
-        blocking(move || {
-            // Whatever was added while gates were looked at would be lost to searches.
-            if room.base(&migration)?.id != base.id {
-                let (_, newest) = room.seal_new(&migration)?;
-                return Err(MigrateError::Gates {
-                    snapshot: newest.name(),
-                    failed: vec![format!("`{}` is no longer the newest", base.name())],
-                }
-                .into());
-            }
-            room.take(&migration, &Taken {
-                to: State::Cutover,
-                by: by.as_deref(),
-                is_forced: !failed.is_empty(),
-                serving: Some(&sealed),
-            })
-        })
-        .await
-    }
-
-    /// Seals the new version of the newest snapshot of the old one. Blocks.
-    fn seal_new(&self, of: &Migration) -> Result<(Manifest, Manifest), Error> {
-        let base = self.base(of)?;
-        let items = self.items_in_new(of, &base)?;
-        let prepared = self.reckon(of, items, base.precision)?;
-        let plan = prepared.plan;
-        if 0 < plan.to_send {
-            let (missing, total) = (plan.to_send, plan.unique);
-            let base = base.name();
-            return Err(MigrateError::Missing { missing, total, base }.into());
-        }
-        let meter = self.migration(&of.collection)?.meter;
-        let sealed = self.vault.seal(&NewSnapshot {
-            collection: of.collection.clone(),
-            space: of.to_space.clone(),
-            pipeline_id: base.pipeline_id.clone(),
-            pipeline: base.pipeline.clone(),
-            precision: base.precision,
-            text_storage: base.text_storage,
-            items: prepared.items,
-            parent: Some(base.id.clone()),
-            source: Source {
-                kind: SourceKind::Snapshot,
-                detail: Some(base.name()),
-            },
-            truncated: None,
-            spent: Spent {
-                requests: meter.requests,
-                tokens: Some(meter.tokens),
-                cost: of.planned.map(|_| meter.pico_usd),
-            },
-            model_returned: None,
-            created: self.clock.now(),
-        })?;
-        Ok((base, sealed.manifest))
-    }
-
-    /// Compares both versions, where gates are said; returns those that are not met.
-    async fn failed_gates(
-        self: &Arc<Self>,
-        base: &Manifest,
-        sealed: &Manifest,
-        wish: &MoveWish,
-    ) -> Result<Vec<String>, Error> {
-        if wish.gates.is_empty() {
-            return Ok(Vec::new());
-        }
-        let compared = self.compare(CompareWish {
-            a: base.name(),
-            b: sealed.name(),
-            queries: wish.queries.clone(),
-            labels: wish.labels.clone(),
-            queries_from: match &wish.queries {
-                Some(_) => QuerySourceWish::File,
-                None => QuerySourceWish::Items,
-            },
-            gates: wish.gates.clone(),
-            ..CompareWish::default()
-        });
-        let mut compared = compared.await?;
-        while compared.progress.changed().await.is_ok() {}
-        let report = match compared.end.get() {
-            Some(Ok(report)) => report,
-            Some(Err(error)) => {
-                let told = error.told();
-                return Err(Error::Invalid {
-                    what: "gates".to_owned(),
-                    problem: format!("cannot be looked at: {}", told.message),
-                    hint: told.hint,
-                });
-            }
-            None => return Err(Error::Stopping),
-        };
-        let failed = report.gates.iter();
-        let failed = failed.filter(|gate| gate.outcome != GateOutcome::Passed);
-        Ok(failed
-            .map(|gate| format!("`{}`: {}", gate.gate, gate.reason))
-            .collect())
-    }
-
-    /// Tells what a snapshot that was just made means for a migration of its collection, and lets a name
-    /// that means the newest one mean it.
-    pub(in crate::embeddings) async fn note_sealed(
-        self: &Arc<Self>,
-        manifest: &Manifest,
-    ) -> Result<Option<String>, Error> {
-        let Some(migration) = self.serving_migration(manifest) else {
-            return Ok(None);
-        };
-        let (room, made) = (Arc::clone(self), manifest.clone());
-        blocking(move || {
-            let says = room.declared.written();
-            let says = says.label(&made.collection, LABEL).cloned();
-            let is_floating = says.is_none_or(|says| says == Selector::Latest);
-            if is_floating && room.base(&migration)?.id == made.id {
-                room.migrations.change(|kept| {
-                    kept.lead(&made.collection, Some(made.number));
-                    Ok(())
-                })?;
-                room.put_in_force(&made.collection);
-            }
-            let missing = room.outlook(&migration)?.0.missing;
-            let (state, model) = (migration.state, &migration.to_space.model);
-            Ok(Some(format!(
-                "`{}` is being migrated to {model} ({state}): {missing} texts have no vector of that yet, \
-                 which `migrate backfill` makes before the cut-over",
-                made.collection
-            )))
-        })
-        .await
     }
 }
 
@@ -519,7 +376,32 @@ fn serve(kept: &mut Kept, collection: &str, serving: &Manifest, written: Option<
     kept.lead(collection, (!is_written).then_some(serving.number));
 }
 
-fn moved(of: &Migration, at: crate::domain::Timestamp, taken: &Taken<'_>) -> Moved {
+/// A migration of which nothing is done yet.
+fn fresh(wish: &StartWish, from: &Manifest, to_space: Space, now: Timestamp) -> Migration {
+    let said = (&wish.collection, &from.space_id, to_space.id(), now);
+    let hash = sha256(&serde_json::to_vec(&said).unwrap_or_default());
+    Migration {
+        id: ["mig-", hash.get(..12).unwrap_or(&hash)].concat(),
+        collection: wish.collection.clone(),
+        state: State::Shadow,
+        is_paused: false,
+        from: from.name(),
+        from_space: from.space.clone(),
+        to_space,
+        to: None,
+        before: None,
+        candidates: wish.candidates.unwrap_or(CANDIDATES),
+        max_cost: wish.max_cost,
+        texts_per_minute: wish.texts_per_minute,
+        limits: wish.limits,
+        planned: None,
+        meter: Meter::default(),
+        shadow: None,
+        history: Vec::new(),
+    }
+}
+
+fn moved(of: &Migration, at: Timestamp, taken: &Taken<'_>) -> Moved {
     Moved {
         id: Uuid::now_v7(),
         at,

@@ -117,10 +117,13 @@ impl Snapshots {
         let (sender, progress) = watch::channel(begin);
         let end = Arc::new(OnceLock::new());
         let (room, told) = (Arc::clone(self), Arc::clone(&end));
+        // Who follows looks for the end when the progress is closed: it must be there by then.
+        let open = sender.clone();
         let task = async move {
             let made = Box::pin(room.carry_out(&wish, settings, queries, opened, sender)).await;
             // Nobody else sets it.
             let _ = told.set(made);
+            drop(open);
         };
         let recorder = &self.proxy.recorder;
         recorder.tasks.spawn_on(task, &recorder.runtime);

@@ -86,7 +86,11 @@ impl Snapshots {
     }
 
     /// Reads a draft and reckons what it takes. Blocks.
-    pub(in crate::embeddings) fn prepare(&self, head: &DraftHead, limits: LimitsWish) -> Result<Prepared, Error> {
+    pub(in crate::embeddings) fn prepare(
+        &self,
+        head: &DraftHead,
+        limits: LimitsWish,
+    ) -> Result<Prepared, Error> {
         let way = self.way(&head.space.model, self.clock.now())?;
         let items = self.items(head)?;
         let missing = self.missing(head, &items)?;
@@ -158,7 +162,10 @@ impl Snapshots {
     }
 
     /// Returns the keys of a draft's own items.
-    pub(in crate::embeddings) fn draft_keys(&self, head: &DraftHead) -> Result<Vec<VectorKey>, Error> {
+    pub(in crate::embeddings) fn draft_keys(
+        &self,
+        head: &DraftHead,
+    ) -> Result<Vec<VectorKey>, Error> {
         let id = head.space.id();
         let items = self.drafts.items(head)?.into_iter();
         Ok(items
@@ -234,7 +241,10 @@ fn tokens_of(space: &Space, text: &str) -> u64 {
 /// # Errors
 ///
 /// `TooLong` when its provider refuses such texts: better said before anything is paid.
-pub(in crate::embeddings) fn truncated(space: &Space, items: &[NewItem]) -> Result<Option<u64>, Error> {
+pub(in crate::embeddings) fn truncated(
+    space: &Space,
+    items: &[NewItem],
+) -> Result<Option<u64>, Error> {
     let known = longest_text(&space.model);
     let Some(limit) = space.max_tokens.or(known.map(|known| known.tokens)) else {
         return Ok(None);

@@ -71,7 +71,10 @@ impl Purse {
     /// # Cancel safety
     ///
     /// May be dropped at any time.
-    pub(in crate::embeddings) async fn reserve(&self, reckoned: u64) -> Result<Reservation<'_>, Exceeded> {
+    pub(in crate::embeddings) async fn reserve(
+        &self,
+        reckoned: u64,
+    ) -> Result<Reservation<'_>, Exceeded> {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);

@@ -9,6 +9,7 @@ pub(crate) mod evals;
 pub(crate) mod health;
 pub(crate) mod history;
 pub(super) mod keys;
+pub(crate) mod migrations;
 pub(crate) mod models;
 pub(crate) mod prompts;
 pub(crate) mod releases;

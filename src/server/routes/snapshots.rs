@@ -55,7 +55,7 @@ pub(crate) struct Listing {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OfCollection {
-    collection: String,
+    pub(super) collection: String,
 }
 
 /// Between which snapshots.
@@ -112,7 +112,8 @@ pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, ApiError>
     })
 }
 
-fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
+/// What stands behind `?`.
+pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
     let rejected = |rejection: QueryRejection| {
         let text = rejection.body_text();
         ApiError::of_request(StatusCode::BAD_REQUEST, "invalid_query", text, None)
