@@ -69,12 +69,29 @@ fn code(output: &Output) -> Option<i32> {
     output.status.code()
 }
 
+/// What every search of the scenario looks for; as a query it is asked each time.
+const ASKED: &str = "text number 7";
+
+/// A gate that fails: neither version changes an answer here.
+const FAILING: [&str; 2] = ["--gate", "overlap@10 > 0.5"];
+
 #[tokio::test]
 async fn a_collection_is_migrated_while_it_is_searched_and_back() {
     let (provider, gateway) = started(|setup| setup).await;
     corpus(&gateway, 30, &[]);
     gateway.run_json(&create(&[])).await;
+    the_old_version_serves_alone(&gateway).await;
+    assert_eq!(paid_anew(&provider, &[]).len(), 0);
+    gateway.run_json(&verb("advance", &[])).await;
+    a_cascade_embeds_only_candidates(&gateway, &provider).await;
+    the_rest_is_filled_and_gates_are_looked_at(&gateway).await;
+    assert_eq!(paid_anew(&provider, &[ASKED]).len() + 1, 30);
+    assert!(is_once(&paid_anew(&provider, &[ASKED])));
+    the_new_version_serves_and_the_old_one_again(&gateway).await;
+    every_step_is_in_the_audit_log(&gateway).await;
+}
 
+async fn the_old_version_serves_alone(gateway: &TestGateway) {
     let begun = gateway
         .run_json(&start(&["--candidates", "5", "--max-cost", "1"]))
         .await;
@@ -87,11 +104,10 @@ async fn a_collection_is_migrated_while_it_is_searched_and_back() {
         (&json!("shadow"), &json!("docs@1"), &json!(30))
     );
     assert!(begun["planned"].as_u64().is_some(), "{begun}");
-    assert_eq!(paid_anew(&provider, &[]).len(), 0);
     let again = gateway.run_json(&start(&[])).await;
     assert_eq!(again["id"], begun["id"], "the same again goes on");
 
-    let found = search(&gateway, "text number 7").await;
+    let found = search(gateway, ASKED).await;
     assert_eq!(found["way"]["kind"], "recall");
     assert_eq!(
         gateway.run_json(&verb("advance", &[])).await["state"],
@@ -102,12 +118,10 @@ async fn a_collection_is_migrated_while_it_is_searched_and_back() {
         stderr(&refused).contains("does not lead on from `recall`"),
         "{refused:?}"
     );
-    assert_eq!(
-        gateway.run_json(&verb("advance", &[])).await["state"],
-        "cascade"
-    );
+}
 
-    let found = search(&gateway, "text number 7").await;
+async fn a_cascade_embeds_only_candidates(gateway: &TestGateway, provider: &FakeProvider) {
+    let found = search(gateway, ASKED).await;
     assert_eq!(
         (
             &found["way"]["kind"],
@@ -121,25 +135,26 @@ async fn a_collection_is_migrated_while_it_is_searched_and_back() {
         (&json!(NEW), &json!("d7"))
     );
     assert!(found["way"]["pico_usd"].as_u64().unwrap() > 0);
-    let asked = ["text number 7"];
-    assert_eq!(paid_anew(&provider, &[]).len(), 5);
-    let found = search(&gateway, "text number 7").await;
+    assert_eq!(paid_anew(provider, &[]).len(), 5);
+    let found = search(gateway, ASKED).await;
     assert_eq!(
         (&found["way"]["kind"], &found["way"]["embedded"]),
         (&json!("cascade"), &json!(0))
     );
     let direct = gateway
-        .run_json(&["embeddings", "search", "docs@1", "text number 7"])
+        .run_json(&["embeddings", "search", "docs@1", ASKED])
         .await;
     assert!(direct[0]["way"].is_null(), "who names a snapshot means it");
-    assert_eq!(space_of(&gateway, "embed:docs@production").await, "docs@1");
+    assert_eq!(space_of(gateway, "embed:docs@production").await, "docs@1");
     gateway.run_json(&["embeddings", "snapshot", "gc"]).await;
     assert_eq!(
-        status(&gateway).await["outlook"]["missing"],
+        status(gateway).await["outlook"]["missing"],
         25,
         "they are not garbage"
     );
+}
 
+async fn the_rest_is_filled_and_gates_are_looked_at(gateway: &TestGateway) {
     let refused = gateway.run(&verb("cutover", &["--force"])).await;
     assert!(
         stderr(&refused).contains("25 of the 30 texts of `docs@1` have no vector"),
@@ -154,46 +169,46 @@ async fn a_collection_is_migrated_while_it_is_searched_and_back() {
         ),
         (&json!("backfill"), &json!(0), &json!(30))
     );
-    assert_eq!(paid_anew(&provider, &asked).len() + 1, 30);
-    assert!(is_once(&paid_anew(&provider, &asked)));
-
-    let failing = verb("cutover", &["--gate", "overlap@10 > 0.5"]);
-    let refused = gateway.run(&failing).await;
+    let refused = gateway.run(&verb("cutover", &FAILING)).await;
     assert!(
         stderr(&refused).contains("the gates of `docs@2` are not met"),
         "{refused:?}"
     );
     assert_eq!(
-        space_of(&gateway, "embed:docs").await,
+        space_of(gateway, "embed:docs").await,
         "docs@1",
         "it is made, and not served"
     );
-    let cut = gateway
-        .run_json(&[&failing[..], &["--force", "--by", "ada"]].concat())
-        .await;
+}
+
+async fn the_new_version_serves_and_the_old_one_again(gateway: &TestGateway) {
+    let forced = [&FAILING[..], &["--force", "--by", "ada"]].concat();
+    let cut = gateway.run_json(&verb("cutover", &forced)).await;
     assert_eq!(
         (&cut["state"], &cut["serving"]),
         (&json!("cutover"), &json!("docs@2"))
     );
-    let found = search(&gateway, "text number 7").await;
+    let found = search(gateway, ASKED).await;
     assert_eq!(
         (&found["snapshot"], &found["model"]),
         (&json!("docs@2"), &json!(NEW))
     );
     assert!(found["way"].is_null());
-    assert_eq!(space_of(&gateway, "embed:docs").await, "docs@2");
+    assert_eq!(space_of(gateway, "embed:docs").await, "docs@2");
 
     let back = gateway.run_json(&verb("rollback", &["--by", "bo"])).await;
     assert_eq!(
         (&back["state"], &back["serving"]),
         (&json!("rolled_back"), &json!("docs@1"))
     );
-    assert_eq!(space_of(&gateway, "embed:docs").await, "docs@1");
+    assert_eq!(space_of(gateway, "embed:docs").await, "docs@1");
     assert_eq!(
         gateway.run_json(&verb("rollback", &[])).await["state"],
         "rolled_back"
     );
+}
 
+async fn every_step_is_in_the_audit_log(gateway: &TestGateway) {
     let events = gateway
         .run_json(&["audit", "list", "--kind", "migration_moved"])
         .await;
