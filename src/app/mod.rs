@@ -28,6 +28,7 @@ use crate::access::KeyRing;
 use crate::app::archive::Archive;
 use crate::domain::{Clock, Secret};
 use crate::embeddings::declared::{CurrentDeclared, Declared};
+use crate::embeddings::drift::monitor::Drift;
 use crate::embeddings::migrate::Migrations;
 use crate::embeddings::snapshots::{self, Snapshots};
 use crate::embeddings::vault::Vault;
@@ -65,6 +66,7 @@ pub struct App {
     evals: Arc<Runs>,
     schedules: Arc<Scheduler>,
     embeddings: Arc<Snapshots>,
+    drift: Arc<Drift>,
     tasks: TaskTracker,
     stopping: CancellationToken,
     cut: CancellationToken,
@@ -123,8 +125,7 @@ impl App {
         let telemetry = Arc::new(telemetry.map_err(|error| Error::Telemetry(error.to_string()))?);
         let keys = Arc::new(KeyRing::new(clock, !config.listen.ip().is_loopback()));
         server::load_keys(&keys, store.keys()?);
-        let tasks = TaskTracker::new();
-        let cut = CancellationToken::new();
+        let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
         let recorder = Recorder {
             store: Arc::clone(&store),
             tokens: Tokens,
@@ -157,7 +158,7 @@ impl App {
             Arc::clone(&proxy),
             clock,
         );
-        let embeddings = embeddings(&config, &store, &proxy, declared, &stopping)?;
+        let (embeddings, drift) = embeddings(&config, &store, &proxy, declared, &stopping)?;
         Ok(Self {
             config,
             store,
@@ -169,6 +170,7 @@ impl App {
             evals,
             schedules: Arc::new(schedules),
             embeddings,
+            drift,
             tasks,
             stopping,
             cut,
@@ -209,6 +211,7 @@ impl App {
             evals: Arc::clone(&self.evals),
             schedules: Arc::clone(&self.schedules),
             embeddings: Arc::clone(&self.embeddings),
+            drift: Arc::clone(&self.drift),
         }
     }
 
@@ -234,16 +237,19 @@ fn embeddings(
     proxy: &Arc<Proxy>,
     declared: Declared,
     stopping: &CancellationToken,
-) -> Result<Arc<Snapshots>, Error> {
+) -> Result<(Arc<Snapshots>, Arc<Drift>), Error> {
+    let environment = config.origin.environment.variables().clone();
     let dir = config.store.dir.join("embeddings");
     let vault = Arc::new(Vault::open(&dir, Arc::clone(store))?);
     let config = snapshots::Config {
-        drafts: dir.join("drafts"),
+        dir,
         limits: config.embedding_limits,
     };
-    let (proxy, declared) = (Arc::clone(proxy), Arc::new(CurrentDeclared::new(declared)));
+    let declared = Arc::new(CurrentDeclared::new(declared));
     let migrations = Migrations::open(Arc::clone(store), &declared)?;
-    let stopping = stopping.clone();
-    let room = Snapshots::new(config, vault, proxy, declared, migrations, stopping);
-    Ok(Arc::new(room))
+    let (of, stopping) = (Arc::clone(proxy), stopping.clone());
+    let room = Snapshots::new(&config, vault, of, declared, migrations, stopping);
+    let room = Arc::new(room);
+    let drift = Drift::new(Arc::clone(&room), Arc::clone(proxy), environment);
+    Ok((room, Arc::new(drift)))
 }

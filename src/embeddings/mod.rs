@@ -4,19 +4,23 @@
 //! A vector means something only beside vectors of the same space, so everything here carries the space
 //! it belongs to, and nothing compares across two of them without saying how.
 
+pub mod alike;
 pub mod ask;
 pub mod chunk;
 pub mod compare;
 pub mod corpus;
 pub mod declared;
+pub mod drift;
 pub mod error;
 pub mod exchange;
+mod files;
 pub mod geometry;
 pub mod item;
 pub mod migrate;
 pub mod name;
 pub mod pipeline;
 pub mod ranking;
+mod registers;
 pub mod render;
 pub mod rows;
 pub mod search;

@@ -3,10 +3,10 @@
 use crate::app::Environment;
 use crate::cli::Common;
 use crate::cli::calls::time;
-use crate::cli::embeddings::progress::ProgressLine;
 use crate::cli::embeddings::thousands;
 use crate::cli::evals::dollars;
 use crate::cli::output::{self, Align, Failure, at, clean, table};
+use crate::cli::progress::ProgressLine;
 use crate::cli::reach::{Admin, escape};
 use crate::domain::PicoDollars;
 use crate::embeddings::migrate::{MoveWish, StartWish};
@@ -283,7 +283,7 @@ async fn take(admin: &Admin, body: &Value, is_detached: bool) -> Result<Value, F
         if at(&told, "type") == "ended" {
             end = told;
         } else {
-            line.step(&spent(at(&told, "meter"), at(&told, "max_cost")));
+            line.show(&spent(at(&told, "meter"), at(&told, "max_cost")));
         }
     };
     let path = "/api/embeddings/migrations/follow";

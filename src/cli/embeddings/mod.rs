@@ -1,7 +1,12 @@
 //! `promptgate embeddings …`: corpora are read from files here, snapshots are made behind the admin plane.
 
+mod arguments;
 mod compare;
 mod create;
+mod drift;
+mod export;
+mod import;
+mod index;
 mod list;
 mod migrate;
 mod progress;
@@ -13,6 +18,8 @@ use crate::cli::output::Failure;
 use crate::cli::{Common, reach};
 use clap::Subcommand;
 
+pub(crate) use create::snapshot_of;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum EmbeddingsCommand {
     /// Make snapshots of a corpus, and look after them.
@@ -21,12 +28,27 @@ pub(crate) enum EmbeddingsCommand {
     /// Find the items of snapshots that are nearest to a text, each in its own space.
     #[command(after_help = search::HELP)]
     Search(search::SearchArguments),
+    /// Make, show and remove search indexes of large snapshots.
+    #[command(subcommand)]
+    Index(index::IndexCommand),
+    /// Look after the files of vectors.
+    #[command(subcommand)]
+    Store(VectorStoreCommand),
     /// Compare two snapshots: what changes for whom, how sure that is, and what follows.
     #[command(after_help = compare::HELP)]
     Compare(Box<compare::CompareArguments>),
     /// Bring a collection to another embedding version while it is searched.
     #[command(subcommand, after_help = migrate::HELP)]
     Migrate(migrate::MigrateCommand),
+    /// Watch the traffic of prompts: is what is asked now another than what was asked before?
+    #[command(subcommand)]
+    Drift(drift::DriftCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum VectorStoreCommand {
+    /// Make the index of all vectors anew from their files.
+    Rebuild,
 }
 
 #[derive(Debug, Subcommand)]
@@ -34,6 +56,12 @@ pub(crate) enum SnapshotCommand {
     /// Embed a corpus; what was embedded before is not paid again.
     #[command(after_help = create::HELP)]
     Create(Box<create::CreateArguments>),
+    /// Make a snapshot of vectors that were made elsewhere.
+    #[command(after_help = import::HELP)]
+    Import(Box<import::ImportArguments>),
+    /// Write a snapshot to a file that other tools read.
+    #[command(after_help = export::HELP)]
+    Export(export::ExportArguments),
     /// List snapshots, and drafts that are none yet.
     List(list::ListArguments),
     /// Show what a snapshot is.
@@ -60,13 +88,24 @@ pub(crate) async fn run(
     app::declared(&reach::config(common, environment)?.embeddings)?;
     match command {
         EmbeddingsCommand::Search(arguments) => search::run(&arguments, common, environment).await,
+        EmbeddingsCommand::Index(command) => index::run(&command, common, environment).await,
+        EmbeddingsCommand::Store(VectorStoreCommand::Rebuild) => {
+            tend::rebuild(common, environment).await
+        }
         EmbeddingsCommand::Compare(arguments) => {
             compare::run(&arguments, common, environment).await
         }
         EmbeddingsCommand::Migrate(command) => migrate::run(command, common, environment).await,
+        EmbeddingsCommand::Drift(command) => drift::run(command, common, environment).await,
         EmbeddingsCommand::Snapshot(command) => match command {
             SnapshotCommand::Create(arguments) => {
                 create::run(&arguments, common, environment).await
+            }
+            SnapshotCommand::Import(arguments) => {
+                import::run(&arguments, common, environment).await
+            }
+            SnapshotCommand::Export(arguments) => {
+                export::run(&arguments, common, environment).await
             }
             SnapshotCommand::List(arguments) => list::list(&arguments, common, environment).await,
             SnapshotCommand::Show(arguments) => list::show(&arguments, common, environment).await,

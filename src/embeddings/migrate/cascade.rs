@@ -8,10 +8,10 @@ use crate::domain::{Cost, PicoDollars};
 use crate::embeddings::ask::Asker;
 use crate::embeddings::migrate::book::Migration;
 use crate::embeddings::rows::{Matrix, Rows as _};
-use crate::embeddings::search::{Scan, nearest};
+use crate::embeddings::search::{Neighbour, Scan, nearest};
 use crate::embeddings::snapshots::{Error, Hit, SearchResult, Snapshots, Told, blocking, shown};
 use crate::embeddings::space::{Side, VectorKey};
-use crate::embeddings::vault::{Manifest, NewItem};
+use crate::embeddings::vault::{Manifest, NewItem, Snapshot};
 use crate::embeddings::{self};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -55,8 +55,8 @@ pub struct Way {
 pub(in crate::embeddings) struct Looking {
     pub(in crate::embeddings) text: String,
     pub(in crate::embeddings) vector: Vec<f32>,
-    pub(in crate::embeddings) cost: Cost,
     pub(in crate::embeddings) k: usize,
+    pub(in crate::embeddings) is_exact: bool,
 }
 
 /// A candidate of the old version.
@@ -83,8 +83,8 @@ impl Snapshots {
     /// Those of the old version; what goes wrong with the new one is told in the answer.
     pub(in crate::embeddings) async fn search_migrating(
         self: &Arc<Self>,
-        migration: Migration,
-        manifest: Manifest,
+        migration: &Migration,
+        manifest: &Manifest,
         looking: Looking,
     ) -> Result<SearchResult, Error> {
         let is_cascading = migration.state.is_cascading() && !migration.is_paused;
@@ -93,14 +93,14 @@ impl Snapshots {
         } else {
             looking.k
         };
-        let (room, of, from) = (Arc::clone(self), migration.clone(), manifest.clone());
-        let vector = looking.vector.clone();
+        let (room, of, id) = (Arc::clone(self), migration.clone(), manifest.id.clone());
+        let (vector, is_exact) = (looking.vector.clone(), looking.is_exact);
         let found = blocking(move || {
-            let query = Matrix::new(vector.len(), vector).unwrap_or_default();
-            let found = room.recalled(&of, &from, &query, wanted, None)?;
-            Ok(found.into_iter().next().unwrap_or_default())
+            let snapshot = room.vault.open_snapshot(&id)?;
+            let answer = room.find(&snapshot, &vector, wanted, is_exact)?;
+            Ok((candidates(&of, &snapshot, answer.neighbours)?, answer.chosen))
         });
-        let found = found.await?;
+        let (found, chosen) = found.await?;
         let mut way = Way {
             kind: WayKind::Recall,
             migration: migration.id.clone(),
@@ -114,12 +114,14 @@ impl Snapshots {
             snapshot: manifest.name(),
             space: manifest.space_id.0.clone(),
             model: manifest.space.model.clone(),
-            cost: looking.cost.clone(),
+            cost: Cost::default(),
+            items: manifest.items,
+            chosen,
             results: Vec::new(),
             way: None,
         };
         if is_cascading {
-            let ranked = self.ranked(&migration, &looking, &found, &mut way);
+            let ranked = self.ranked(migration, &looking, &found, &mut way);
             let ranked = tokio::time::timeout(PATIENCE, ranked).await;
             match ranked.unwrap_or(Err(Error::Late { waited: PATIENCE })) {
                 Ok(order) => {
@@ -170,16 +172,7 @@ impl Snapshots {
         };
         let mut all = Vec::new();
         for neighbours in nearest(&snapshot, queries, &scan)? {
-            let mut found = Vec::with_capacity(neighbours.len());
-            for neighbour in neighbours {
-                if let Some(item) = snapshot.item(neighbour.row)? {
-                    found.push(Candidate {
-                        item: migration.keyed(item),
-                        score: neighbour.score,
-                    });
-                }
-            }
-            all.push(found);
+            all.push(candidates(migration, &snapshot, neighbours)?);
         }
         Ok(all)
     }
@@ -263,6 +256,22 @@ impl Snapshots {
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         Ok(ranked)
     }
+}
+
+/// The items of rows that were found.
+fn candidates(
+    of: &Migration,
+    snapshot: &Snapshot,
+    neighbours: Vec<Neighbour>,
+) -> Result<Vec<Candidate>, Error> {
+    let mut found = Vec::with_capacity(neighbours.len());
+    for Neighbour { row, score } in neighbours {
+        if let Some(item) = snapshot.item(row)? {
+            let item = of.keyed(item);
+            found.push(Candidate { item, score });
+        }
+    }
+    Ok(found)
 }
 
 fn hit(candidate: &Candidate, score: f32) -> Hit {

@@ -1,6 +1,6 @@
 //! What people do with a migration: begin it, lead it on, stop it, cut over, and back.
 
-use crate::domain::{PicoDollars, Timestamp};
+use crate::domain::{PicoDollars, Timestamp, sha256_hex};
 use crate::embeddings::ask::Asker;
 use crate::embeddings::migrate::book::{Kept, LABEL, Meter, Migration, Moved};
 use crate::embeddings::migrate::{MigrateError, ShadowReport, State, Status, Step, Verb};
@@ -10,7 +10,7 @@ use crate::embeddings::snapshots::wish;
 use crate::embeddings::snapshots::{
     Error, LimitsWish, SnapshotWish, Snapshots, SpaceWish, blocking, check_native,
 };
-use crate::embeddings::space::{Side, Space, sha256};
+use crate::embeddings::space::{Side, Space};
 use crate::embeddings::vault::{Manifest, TextStorage};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -379,7 +379,7 @@ fn serve(kept: &mut Kept, collection: &str, serving: &Manifest, written: Option<
 /// A migration of which nothing is done yet.
 fn fresh(wish: &StartWish, from: &Manifest, to_space: Space, now: Timestamp) -> Migration {
     let said = (&wish.collection, &from.space_id, to_space.id(), now);
-    let hash = sha256(&serde_json::to_vec(&said).unwrap_or_default());
+    let hash = sha256_hex(&serde_json::to_vec(&said).unwrap_or_default());
     Migration {
         id: ["mig-", hash.get(..12).unwrap_or(&hash)].concat(),
         collection: wish.collection.clone(),

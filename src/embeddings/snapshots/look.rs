@@ -2,11 +2,11 @@
 
 use crate::embeddings::ask::Asker;
 use crate::embeddings::migrate::{Looking, Migration, Way};
-use crate::embeddings::rows::{Matrix, Rows as _};
-use crate::embeddings::search::{Scan, nearest};
+use crate::embeddings::rows::Rows as _;
+use crate::embeddings::search::{Answer, Chosen, Metric, Searcher, Why};
 use crate::embeddings::snapshots::{Error, Snapshots, blocking, check_native};
 use crate::embeddings::space::{SettingChange, Side, Space};
-use crate::embeddings::vault::Manifest;
+use crate::embeddings::vault::{Manifest, Snapshot};
 use crate::{domain::Cost, embeddings};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -33,6 +33,8 @@ pub struct SearchWish {
     pub space: Option<String>,
     /// How many results; 10 when nothing is said.
     pub k: Option<usize>,
+    /// Whether every row is looked at, also where there is an index.
+    pub is_exact: bool,
 }
 
 /// What was found in one snapshot.
@@ -46,6 +48,10 @@ pub struct SearchResult {
     pub model: String,
     /// What embedding the text cost.
     pub cost: Cost,
+    /// How many items the snapshot has.
+    pub items: u64,
+    /// How it was searched.
+    pub chosen: Chosen,
     /// The nearest items, the nearest first.
     pub results: Vec<Hit>,
     /// In which way a migration of the collection served it; only under the collection's bare name.
@@ -102,19 +108,20 @@ impl Snapshots {
                     vector
                 }
             };
-            let looked = if let Some(migration) = self.migration_of(name, &wish, &manifest) {
-                let text = wish.text.clone().unwrap_or_default();
-                let looking = Looking {
-                    text,
-                    vector,
-                    cost,
-                    k,
-                };
-                self.search_migrating(migration, manifest, looking).await?
-            } else {
-                self.search_one(manifest, vector, k, cost).await?
+            let mut one = match self.migration_of(name, &wish, &manifest) {
+                Some(migration) => {
+                    let looking = Looking {
+                        text: wish.text.clone().unwrap_or_default(),
+                        vector,
+                        k,
+                        is_exact: wish.is_exact,
+                    };
+                    self.search_migrating(&migration, &manifest, looking).await?
+                }
+                None => self.search_one(&manifest, vector, k, wish.is_exact).await?,
             };
-            found.push(looked);
+            one.cost = cost;
+            found.push(one);
         }
         Ok(found)
     }
@@ -158,31 +165,17 @@ impl Snapshots {
 
     async fn search_one(
         self: &Arc<Self>,
-        manifest: Manifest,
+        manifest: &Manifest,
         vector: Vec<f32>,
         k: usize,
-        cost: Cost,
+        is_exact: bool,
     ) -> Result<SearchResult, Error> {
-        let room = Arc::clone(self);
+        let (room, manifest) = (Arc::clone(self), manifest.clone());
         blocking(move || {
             let snapshot = room.vault.open_snapshot(&manifest.id)?;
-            let query = Matrix::new(vector.len(), vector).unwrap_or_default();
-            let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-            let scan = Scan {
-                threads,
-                ..Scan::new(k)
-            };
-            let mut results = Vec::new();
-            if query.dimensions() != snapshot.dimensions() {
-                let (length, has) = (query.dimensions(), snapshot.dimensions());
-                let problem = format!(
-                    "has {length} dimensions, and `{}` has {has}",
-                    manifest.name()
-                );
-                return Err(Error::invalid("vector", problem, None));
-            }
-            let found = nearest(&snapshot, &query, &scan)?;
-            for neighbour in found.into_iter().flatten() {
+            let found = room.find(&snapshot, &vector, k, is_exact)?;
+            let mut results = Vec::with_capacity(found.neighbours.len());
+            for neighbour in found.neighbours {
                 let text = snapshot.text(neighbour.row)?;
                 results.push(Hit {
                     id: snapshot.id(neighbour.row).unwrap_or_default().to_owned(),
@@ -194,12 +187,47 @@ impl Snapshots {
                 snapshot: manifest.name(),
                 space: manifest.space_id.0,
                 model: manifest.space.model,
-                cost,
+                cost: Cost::default(),
+                items: manifest.items,
+                chosen: found.chosen,
                 results,
                 way: None,
             })
         })
         .await
+    }
+
+    /// Finds the nearest rows of a snapshot, by its index where there is one. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when the vector is of other dimensions; those of the vault.
+    pub(in crate::embeddings) fn find(
+        &self,
+        snapshot: &Snapshot,
+        vector: &[f32],
+        k: usize,
+        is_exact: bool,
+    ) -> Result<Answer, Error> {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        if vector.len() != snapshot.dimensions() {
+            let (length, has) = (vector.len(), snapshot.dimensions());
+            let name = snapshot.manifest().name();
+            let problem = format!("has {length} dimensions, and `{name}` has {has}");
+            return Err(Error::invalid("vector", problem, None));
+        }
+        let index = (!is_exact).then(|| self.indexes.get(snapshot)).flatten();
+        let searcher = Searcher {
+            base: snapshot,
+            index: index.as_deref(),
+            metric: Metric::Cosine,
+            threads,
+        };
+        let mut found = searcher.search(vector, k, None)?;
+        if is_exact {
+            found.chosen = Chosen::Exact(Why::Asked);
+        }
+        Ok(found)
     }
 
     /// A vector says of which space it is, and is refused by every other.

@@ -6,7 +6,8 @@
 use crate::embeddings::migrate::{MoveWish, StartWish, Verb};
 use crate::embeddings::snapshots::{Error, Snapshots};
 use crate::server::error::ApiError;
-use crate::server::routes::snapshots::{OfCollection, line, ndjson, query, read};
+use crate::server::lines::{line, ndjson};
+use crate::server::routes::snapshots::{OfCollection, query, read};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
