@@ -107,22 +107,31 @@ fn what(event: &Value) -> String {
             text(event, "to"),
             text(event, "end").replace('_', " ")
         ),
-        Some("migration_moved") => format!(
-            "{} of {}: {} -> {}, {} is served, by {}{}",
-            text(event, "migration"),
-            text(event, "collection"),
-            text(event, "from"),
-            text(event, "to"),
-            text(event, "serving"),
-            text(event, "by"),
-            if at(event, "forced") == true {
-                ", forced"
-            } else {
-                ""
-            }
-        ),
+        Some("migration_moved") => migrated(event),
         _ => format!("{} {}", text(event, "key"), text(event, "name")),
     }
+}
+
+fn migrated(event: &Value) -> String {
+    let (to, paused) = (text(event, "to"), at(event, "paused").as_bool());
+    let moved = match (paused, at(event, "from").as_str()) {
+        (Some(true), _) => format!("{to} paused"),
+        (Some(false), _) => format!("{to} goes on"),
+        (None, Some(from)) => format!("{from} -> {to}"),
+        (None, None) => format!("begun with {to}"),
+    };
+    let mut said = format!("{}: {moved}", text(event, "collection"));
+    if let Some(serving) = at(event, "serving").as_str() {
+        let _ = write!(said, ", {serving} is served");
+    }
+    if at(event, "forced") == true {
+        said.push_str(", though gates were not met");
+    }
+    if let Some(by) = at(event, "by").as_str() {
+        let _ = write!(said, ", by {by}");
+    }
+    let _ = write!(said, " ({})", text(event, "migration"));
+    said
 }
 
 fn loaded(event: &Value) -> String {

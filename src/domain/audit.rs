@@ -131,6 +131,9 @@ pub enum Audited {
         /// Whether gates were overridden.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         forced: bool,
+        /// Whether it was a pause, or the end of one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        paused: Option<bool>,
     },
     /// A key was made.
     KeyCreated {

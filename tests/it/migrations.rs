@@ -252,20 +252,13 @@ async fn after_a_kill_the_back_fill_goes_on_without_asking_twice() {
 
     provider.always(embedder);
     gateway.restart().await;
-    let found = status(&gateway).await;
-    assert_eq!(
-        (&found["state"], &found["is_running"]),
-        (&json!("backfill"), &json!(false))
-    );
-    assert_eq!(found["outlook"]["missing"], 30);
+    let found = all_is_made(&gateway).await;
+    assert_eq!(found["state"], "backfill", "a server goes on by itself");
     // What was under way counts as spent: ten texts more than were kept.
     assert_eq!(found["meter"]["in_flight"], 0);
-    let kept = found["meter"]["pico_usd"].as_u64().unwrap();
-    let texts = found["meter"]["texts"].as_u64().unwrap();
-    assert_eq!(texts, 20);
-    assert!(kept > 20 * 3 * 130_000, "{found}");
-    let filled = gateway.run_json(&verb("backfill", &[])).await;
-    assert_eq!(filled["outlook"]["missing"], 0);
+    assert_eq!(found["meter"]["texts"], 50);
+    let spent = found["meter"]["pico_usd"].as_u64().unwrap();
+    assert!(spent > 50 * 3 * 130_000, "{found}");
     let paid = paid_anew(&provider, &[]);
     assert!(is_once(&paid), "{paid:?}");
     assert_eq!(paid.len(), 50);
@@ -283,22 +276,21 @@ async fn what_is_added_meanwhile_is_served_and_made_before_the_cut_over() {
     gateway.run_json(&create(&[])).await;
     let begun = gateway.run_json(&start(&[])).await;
     assert_eq!(
-        begun["drift"]["serving"], "docs@1",
+        begun["held"]["serving"], "docs@1",
         "a bare name is held to the old version"
     );
     for _ in 0..3 {
         gateway.run_json(&verb("advance", &["--detach"])).await;
     }
-    eventually("the end of the back-fill", async || {
-        let found = status(&gateway).await;
-        (found["outlook"]["missing"] == 0 && found["is_running"] == false).then_some(())
-    })
-    .await;
+    all_is_made(&gateway).await;
+    gateway.run_json(&verb("pause", &["--by", "ada"])).await;
     corpus(&gateway, 12, &[3]);
     let made = gateway.run_json(&create(&[])).await;
     let told = made["migration"].as_str().unwrap();
     assert!(
-        told.contains("3 texts have no vector of that yet"),
+        told.contains(
+            "3 texts of `docs@2` have no vector of that yet, which `migrate resume` makes"
+        ),
         "{told}"
     );
     assert_eq!(space_of(&gateway, "embed:docs").await, "docs@2");
@@ -307,10 +299,176 @@ async fn what_is_added_meanwhile_is_served_and_made_before_the_cut_over() {
         stderr(&refused).contains("3 of the 12 texts of `docs@2`"),
         "{refused:?}"
     );
-    gateway.run_json(&verb("backfill", &[])).await;
+    gateway.run_json(&verb("resume", &["--by", "bo"])).await;
+    let events = gateway
+        .run_json(&["audit", "list", "--kind", "migration_moved"])
+        .await;
+    let paused = events.as_array().unwrap().iter();
+    let paused = paused.filter(|event| !event["paused"].is_null());
+    let paused: Vec<String> = paused
+        .map(|event| format!("{} {}", event["paused"], event["by"]))
+        .collect();
+    assert_eq!(paused, [r#"true "ada""#, r#"false "bo""#]);
     let cut = gateway.run_json(&verb("cutover", &[])).await;
     assert_eq!(cut["serving"], "docs@3");
     assert!(is_once(&paid_anew(&provider, &[])));
+}
+
+/// Waits until the background has nothing more to do.
+async fn all_is_made(gateway: &TestGateway) -> Value {
+    eventually("the end of the back-fill", async || {
+        let found = status(gateway).await;
+        let is_done = found["outlook"]["missing"] == 0 && found["is_running"] == false;
+        is_done.then_some(found)
+    })
+    .await
+}
+
+/// Makes a snapshot of the corpus by the new model.
+async fn create_anew(gateway: &TestGateway) -> Value {
+    let arguments = [
+        "embeddings",
+        "snapshot",
+        "create",
+        "docs",
+        "--from",
+        "corpus.jsonl",
+        "--model",
+        NEW,
+    ];
+    gateway.run_json(&arguments).await
+}
+
+async fn cut_over<'a>(gateway: &TestGateway, more: &[&'a str]) -> Value {
+    corpus(gateway, 10, &[]);
+    gateway.run_json(&create(&[])).await;
+    gateway.run_json(&start(&[])).await;
+    for _ in 0..3 {
+        gateway.run_json(&verb("advance", &[])).await;
+    }
+    gateway.run_json(&verb("cutover", more)).await
+}
+
+#[tokio::test]
+async fn while_both_versions_are_written_the_way_back_loses_nothing() {
+    let (_provider, gateway) = started(|setup| setup).await;
+    let cut = cut_over(&gateway, &["--dual-write"]).await;
+    assert_eq!(
+        (&cut["serving"], &cut["is_dual"]),
+        (&json!("docs@2"), &json!(true))
+    );
+    assert_eq!(cut["next"], json!(["backfill", "pause", "rollback"]));
+    all_is_made(&gateway).await;
+    corpus(&gateway, 12, &[3]);
+    let made = create_anew(&gateway).await;
+    let told = made["migration"].as_str().unwrap();
+    assert!(told.contains("is kept in"), "{told}");
+    assert_eq!(made["snapshot"]["number"], 3);
+    let found = all_is_made(&gateway).await;
+    assert_eq!(
+        (&found["serving"], &found["back"]),
+        (
+            &json!("docs@3"),
+            &json!({"to": "docs@4", "of": "docs@3", "without": 0})
+        )
+    );
+    assert_eq!(
+        space_of(&gateway, "embed:docs").await,
+        "docs@3",
+        "the newest is of the old version, and is not served"
+    );
+    let back = gateway.run_json(&verb("rollback", &[])).await;
+    assert_eq!(
+        (&back["serving"], &back["back"]["without"]),
+        (&json!("docs@4"), &json!(0))
+    );
+    let found = search(&gateway, "changed number 3").await;
+    assert_eq!(found["results"][0]["id"], "d3");
+}
+
+#[tokio::test]
+async fn a_way_back_says_what_is_lost_and_names_follow_the_old_version_again() {
+    let (_provider, gateway) = started(|setup| setup).await;
+    cut_over(&gateway, &[]).await;
+    let refused = gateway.run(&verb("backfill", &[])).await;
+    assert!(
+        stderr(&refused).contains("does not lead on from `cutover`"),
+        "{refused:?}"
+    );
+    corpus(&gateway, 12, &[3]);
+    let made = create_anew(&gateway).await;
+    assert!(made["migration"].is_null(), "{made}");
+    assert_eq!(space_of(&gateway, "embed:docs").await, "docs@3");
+    let lost = json!({"to": "docs@1", "of": "docs@3", "without": 3});
+    assert_eq!(status(&gateway).await["back"], lost);
+    let back = gateway.run_json(&verb("rollback", &[])).await;
+    assert_eq!((&back["serving"], &back["back"]), (&json!("docs@1"), &lost));
+    gateway.run_json(&create(&[])).await;
+    assert_eq!(
+        space_of(&gateway, "embed:docs").await,
+        "docs@4",
+        "made of the old version after the way back, it is the newest and served"
+    );
+    let found = status(&gateway).await;
+    assert!(found["held"].is_null(), "{found}");
+}
+
+#[tokio::test]
+async fn a_snapshot_of_the_other_version_is_not_served_and_the_file_may_decide() {
+    let (_provider, gateway) = started(|setup| setup).await;
+    cut_over(&gateway, &[]).await;
+    corpus(&gateway, 11, &[]);
+    let made = gateway.run_json(&create(&[])).await;
+    assert_eq!(made["snapshot"]["number"], 3);
+    let told = made["migration"].as_str().unwrap();
+    assert!(told.contains("and `docs@2` is served"), "{told}");
+    assert_eq!(space_of(&gateway, "embed:docs").await, "docs@2");
+    let next = [
+        "embeddings",
+        "snapshot",
+        "create",
+        "docs",
+        "--from",
+        "corpus.jsonl",
+    ];
+    let next = gateway.run_json(&next).await;
+    assert_eq!(
+        next["snapshot"]["space"]["model"], NEW,
+        "the next one is like the one that is served"
+    );
+    assert_eq!(space_of(&gateway, "embed:docs").await, "docs@4");
+    declare(&gateway, 3).await;
+    assert_eq!(
+        space_of(&gateway, "embed:docs").await,
+        "docs@3",
+        "what the file names after the cut-over was decided later"
+    );
+    assert!(status(&gateway).await["held"].is_null());
+}
+
+#[tokio::test]
+async fn what_must_not_be_so_may_be_said_at_the_beginning() {
+    let (_provider, gateway) = started(|setup| setup).await;
+    corpus(&gateway, 30, &[]);
+    gateway.run_json(&create(&[])).await;
+    let refused = gateway.run(&start(&["--gate", "overlap@10 < much"])).await;
+    assert_eq!(code(&refused), Some(1));
+    assert!(stderr(&refused).contains("much"), "{refused:?}");
+    gateway.run_json(&start(&FAILING)).await;
+    for _ in 0..3 {
+        gateway.run_json(&verb("advance", &[])).await;
+    }
+    let refused = gateway.run(&verb("cutover", &[])).await;
+    assert!(
+        stderr(&refused).contains("the gates of `docs@2` are not met"),
+        "{refused:?}"
+    );
+    let begun = gateway
+        .run_json(&start(&["--gate", "overlap@10 < 0.5"]))
+        .await;
+    assert_eq!(begun["gates"], json!(["overlap@10 < 0.5"]));
+    let cut = gateway.run_json(&verb("cutover", &[])).await;
+    assert_eq!(cut["serving"], "docs@2");
 }
 
 #[tokio::test]
@@ -325,12 +483,12 @@ async fn the_file_has_the_last_word_once_it_says_the_same() {
     }
     let cut = gateway.run_json(&verb("cutover", &[])).await;
     assert_eq!(
-        (&cut["drift"]["serving"], &cut["drift"]["file"]),
+        (&cut["held"]["serving"], &cut["held"]["file"]),
         (&json!("docs@2"), &json!("docs@1"))
     );
     assert_eq!(space_of(&gateway, "embed:docs@production").await, "docs@2");
     declare(&gateway, 2).await;
-    assert!(status(&gateway).await["drift"].is_null());
+    assert!(status(&gateway).await["held"].is_null());
     declare(&gateway, 1).await;
     assert_eq!(space_of(&gateway, "embed:docs@production").await, "docs@1");
 }

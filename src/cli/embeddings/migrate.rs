@@ -30,6 +30,9 @@ applications stay in the old version's space. `rollback` serves the old version 
   promptgate embeddings migrate backfill docs
   promptgate embeddings migrate cutover docs --gate 'overlap@10 < 0.5'
 
+`cutover --dual-write` goes on with the old version beside the new one: whatever is added gets vectors of
+both, so that `rollback` loses nothing.
+
 Exit codes: 0 done, 1 refused or stopped, 2 wrong usage.";
 
 #[derive(Debug, Subcommand)]
@@ -94,6 +97,9 @@ pub(crate) struct StartArguments {
     /// Ask with the lines of this file in place of texts of the collection.
     #[arg(long, value_name = "FILE")]
     queries: Option<PathBuf>,
+    /// Refuse the cut-over when this is so, or cannot be decided, as `cutover --gate` does.
+    #[arg(long = "gate", value_name = "GATE")]
+    gates: Vec<String>,
     /// Who does it, for the audit log (default: the user).
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
@@ -139,6 +145,10 @@ pub(crate) struct CutoverArguments {
     /// Cut over though gates are not met; never though vectors are missing.
     #[arg(long)]
     force: bool,
+    /// Go on with the old version too: what is added gets vectors of both, so that a rollback loses nothing;
+    /// `pause` ends that.
+    #[arg(long)]
+    dual_write: bool,
     /// Who does it, for the audit log (default: the user).
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
@@ -215,6 +225,7 @@ impl StartArguments {
                 .filter(|line| !line.is_empty())
                 .map(str::to_owned)
                 .collect(),
+            gates: self.gates.clone(),
             by,
         })
     }
@@ -229,6 +240,7 @@ impl CutoverArguments {
             queries: read(&self.queries)?,
             labels: read(&self.labels)?,
             force: self.force,
+            is_dual: self.dual_write,
             ..MoveWish::default()
         })
     }
@@ -350,15 +362,26 @@ fn in_words(status: &Value) -> String {
     if let Some(planned) = amount(at(status, "planned")) {
         line("planned", planned);
     }
+    if let Some(pace) = at(status, "texts_per_minute").as_u64() {
+        let pace = thousands(pace);
+        line(
+            "pace",
+            format!("at most {pace} texts a minute in the background"),
+        );
+    }
     let outlook = at(status, "outlook");
     if let Some(missing) = at(outlook, "missing").as_u64() {
         let all = thousands(at(outlook, "texts").as_u64().unwrap_or(0));
         let base = clean(at(outlook, "base").as_str().unwrap_or_default());
         let rest = amount(at(outlook, "pico_usd")).unwrap_or_else(|| "no price known".to_owned());
         let missing = thousands(missing);
+        let of = match at(status, "state").as_str() {
+            Some("cutover") => " in the old version",
+            _ => "",
+        };
         line(
             "missing",
-            format!("{missing} of {all} texts of {base}, {rest}"),
+            format!("{missing} of {all} texts of {base}{of}, {rest}"),
         );
     }
     let shadow = at(status, "shadow");
@@ -381,16 +404,31 @@ fn rest_in_words(status: &Value) -> String {
     if let Some(problem) = at(at(status, "problem"), "message").as_str() {
         line("stopped", clean(problem));
     }
-    let drift = at(status, "drift");
-    if let Some(serving) = at(drift, "serving").as_str() {
-        let file = at(drift, "file").as_str().unwrap_or("nothing");
+    let gates = at(status, "gates").as_array().into_iter().flatten();
+    for gate in gates.filter_map(Value::as_str) {
+        line("gate", clean(gate));
+    }
+    if at(status, "is_dual") == true {
         line(
-            "drift",
+            "both",
+            "what is added gets vectors of the old version too".to_owned(),
+        );
+    }
+    if let Some(back) = back_in_words(at(status, "back")) {
+        line("back", back);
+    }
+    let held = at(status, "held");
+    if let Some(serving) = at(held, "serving").as_str() {
+        let file = at(held, "file").as_str().unwrap_or("nothing");
+        line(
+            "held",
             format!("production means {serving}, and embeddings.toml says {file}"),
         );
         if at(status, "state") == "cutover" {
-            let write = at(drift, "write").as_str().unwrap_or_default();
-            line("write", write.replace('\n', "  "));
+            let write = at(held, "write").as_str().unwrap_or_default();
+            for (number, text) in write.lines().enumerate() {
+                line(if number == 0 { "write" } else { "" }, text.to_owned());
+            }
         }
     }
     let next = at(status, "next").as_array().into_iter().flatten();
@@ -399,6 +437,19 @@ fn rest_in_words(status: &Value) -> String {
         line("next", next.join(", "));
     }
     out
+}
+
+/// Where a rollback leads, and what is not there.
+fn back_in_words(back: &Value) -> Option<String> {
+    let to = clean(at(back, "to").as_str()?);
+    let of = clean(at(back, "of").as_str().unwrap_or_default());
+    Some(match at(back, "without").as_u64() {
+        None | Some(0) => format!("{to}, which has all of {of}"),
+        Some(without) => {
+            let without = thousands(without);
+            format!("{to}, which lacks {without} texts of {of}")
+        }
+    })
 }
 
 fn sample_in_words(shadow: &Value, queries: u64) -> String {
@@ -417,7 +468,7 @@ fn sample_in_words(shadow: &Value, queries: u64) -> String {
         )
     };
     let first = share(at(shadow, "top1_same"));
-    format!("{queries} queries: {kept}, the first answer of {first:.0} %")
+    format!("{queries} queries: {kept}; the first answer stays for {first:.0} %")
 }
 
 async fn list(common: &Common, environment: &Environment) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! Computing the rest of the new version in the background: the shortest texts first, in rounds, no faster
 //! than is wished, until nothing of the newest snapshot of the old version is missing.
 
+use crate::embeddings::migrate::State;
 use crate::embeddings::migrate::book::{Live, Migration};
 use crate::embeddings::snapshots::plan::count;
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
@@ -12,19 +13,32 @@ use tokio_util::sync::CancellationToken;
 
 /// Gives the place in the background free, however the task ends.
 struct Place {
+    room: Arc<Snapshots>,
     live: Arc<Live>,
+    collection: String,
     outcome: Result<(), Error>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.live.end(self.outcome.as_ref().err().map(Error::told));
+        // Who stops it knows why it stopped.
+        let problem = match &self.outcome {
+            Ok(()) | Err(Error::Stopped { .. }) => None,
+            Err(error) => Some(error.told()),
+        };
+        let is_called_for = self.live.end(problem);
+        if is_called_for && let Some(migration) = self.room.migrations.of(&self.collection) {
+            self.room.begin_backfill(&migration);
+        }
     }
 }
 
 impl Snapshots {
     /// Begins to compute the rest, unless somebody does already.
-    pub(super) fn begin_backfill(self: &Arc<Self>, migration: Migration) {
+    pub(super) fn begin_backfill(self: &Arc<Self>, of: &Migration) {
+        let Some(migration) = of.in_background() else {
+            return;
+        };
         let live = self.migrations.live(&migration);
         let cancel = self.shutdown.child_token();
         if !live.begin(&cancel) {
@@ -32,17 +46,32 @@ impl Snapshots {
         }
         let room = Arc::clone(self);
         let mut place = Place {
+            room: Arc::clone(self),
             live,
+            collection: migration.collection.clone(),
             outcome: Err(Error::Stopping),
         };
         let task = async move {
-            place.outcome = Box::pin(room.backfill(&migration, &cancel)).await;
+            place.outcome = Box::pin(room.follow_up(&migration, &cancel)).await;
             if let Err(error) = &place.outcome {
                 tracing::warn!(migration = %migration.id, %error, "a back-fill stopped");
             }
         };
         let recorder = &self.proxy.recorder;
         recorder.tasks.spawn_on(task, &recorder.runtime);
+    }
+
+    async fn follow_up(
+        self: &Arc<Self>,
+        migration: &Migration,
+        cancel: &CancellationToken,
+    ) -> Result<(), Error> {
+        self.backfill(migration, cancel).await?;
+        if migration.state != State::Cutover {
+            return Ok(());
+        }
+        let (room, of) = (Arc::clone(self), migration.clone());
+        blocking(move || room.keep_old(&of)).await
     }
 
     async fn backfill(
@@ -60,7 +89,10 @@ impl Snapshots {
             for texts in rest.chunks(round) {
                 let began = Instant::now();
                 done += self.fill(migration, texts.to_vec(), cancel).await?.texts;
-                let pause = pause(migration.texts_per_minute, texts.len());
+                // Another pace may have been said meanwhile.
+                let newest = self.migrations.of(&migration.collection);
+                let pace = newest.map_or(migration.texts_per_minute, |one| one.texts_per_minute);
+                let pause = pause(pace, texts.len());
                 tokio::select! {
                     () = tokio::time::sleep_until(began + pause) => {}
                     () = cancel.cancelled() => {}

@@ -66,6 +66,13 @@ pub struct Migration {
     pub texts_per_minute: Option<u32>,
     /// How much is asked at once.
     pub limits: LimitsWish,
+    /// What must not be so at a cut-over, said beforehand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<String>,
+    /// Whether snapshots of the new version are made in the old one too after the cut-over, so that a way
+    /// back loses nothing.
+    #[serde(default)]
+    pub is_dual: bool,
     /// What it was reckoned to cost when it began; `None` where no price is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned: Option<PicoDollars>,
@@ -78,7 +85,8 @@ pub struct Migration {
     pub history: Vec<Moved>,
 }
 
-/// What was spent on the new version's texts; queries are not in it.
+/// What was spent on the new version's texts, and on the old one's where both are written; queries are not
+/// in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Meter {
     /// Texts that got their vectors.
@@ -113,6 +121,9 @@ pub struct Moved {
     /// Whether gates were overridden.
     #[serde(default)]
     pub is_forced: bool,
+    /// Whether it was a pause, or the end of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
     /// Whether the audit event is written.
     #[serde(default)]
     pub is_noted: bool,
@@ -127,6 +138,10 @@ pub struct Override {
     pub label: String,
     /// The number of the snapshot it leads to.
     pub to: u32,
+    /// The number of the snapshot that the file named when this was made; `None` when it named none. As soon
+    /// as it names another, that is what was decided last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -149,6 +164,8 @@ pub(super) struct Live {
 struct Background {
     running: Option<CancellationToken>,
     problem: Option<Told>,
+    /// Whether it was asked for once more while it was under way.
+    is_called_for: bool,
 }
 
 /// All migrations of a process.
@@ -172,14 +189,16 @@ impl Kept {
     }
 
     /// Lets the label of a collection lead to a snapshot; `None`: where the file says.
-    pub(super) fn lead(&mut self, collection: &str, to: Option<u32>) {
+    pub(super) fn lead(&mut self, collection: &str, to: Option<Override>) {
         let is_other = |one: &Override| one.collection != collection || one.label != LABEL;
         self.overrides.retain(is_other);
-        self.overrides.extend(to.map(|to| Override {
-            collection: collection.to_owned(),
-            label: LABEL.to_owned(),
-            to,
-        }));
+        self.overrides.extend(to);
+    }
+
+    /// Where the label of a collection leads, if that is not where the file says.
+    pub(super) fn over(&self, collection: &str) -> Option<&Override> {
+        let mut overrides = self.overrides.iter();
+        overrides.find(|one| one.collection == collection && one.label == LABEL)
     }
 
     fn forget_old(&mut self) {
@@ -203,6 +222,7 @@ impl Moved {
             by: self.by.clone(),
             serving: self.serving.clone(),
             forced: self.is_forced,
+            paused: self.paused,
         };
         AuditEvent {
             id: self.id,
@@ -326,6 +346,12 @@ impl Migrations {
         self.kept.load().of(collection).cloned()
     }
 
+    /// Returns whether a migration holds the label of a collection.
+    #[must_use]
+    pub fn is_held(&self, collection: &str) -> bool {
+        self.kept.load().over(collection).is_some()
+    }
+
     /// Returns what is under way for a migration.
     pub(super) fn live(&self, migration: &Migration) -> Arc<Live> {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
@@ -353,6 +379,7 @@ impl Live {
     pub(super) fn begin(&self, cancel: &CancellationToken) -> bool {
         let mut background = self.background();
         if background.running.is_some() {
+            background.is_called_for = true;
             return false;
         }
         background.running = Some(cancel.clone());
@@ -360,13 +387,17 @@ impl Live {
         true
     }
 
-    /// Gives the place free, and says why when it was not because everything is done.
-    pub(super) fn end(&self, problem: Option<Told>) {
+    /// Gives the place free, and says why when it was not because everything is done. Returns whether it was
+    /// asked for once more meanwhile: what that was for may have been overlooked.
+    pub(super) fn end(&self, problem: Option<Told>) -> bool {
         let mut background = self.background();
+        let is_done = problem.is_none();
         background.running = None;
         background.problem = problem;
+        let is_called_for = std::mem::take(&mut background.is_called_for);
         drop(background);
         self.ended.notify_waiters();
+        is_done && is_called_for
     }
 
     /// Waits until nothing is under way in the background.

@@ -98,7 +98,10 @@ impl Snapshots {
         let found = blocking(move || {
             let snapshot = room.vault.open_snapshot(&id)?;
             let answer = room.find(&snapshot, &vector, wanted, is_exact)?;
-            Ok((candidates(&of, &snapshot, answer.neighbours)?, answer.chosen))
+            Ok((
+                candidates(&of, &snapshot, answer.neighbours)?,
+                answer.chosen,
+            ))
         });
         let (found, chosen) = found.await?;
         let mut way = Way {

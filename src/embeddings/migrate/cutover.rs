@@ -2,10 +2,9 @@
 //! at, and only then it is served.
 
 use crate::embeddings::compare::report::GateOutcome;
-use crate::embeddings::migrate::book::{LABEL, Migration};
+use crate::embeddings::migrate::book::Migration;
 use crate::embeddings::migrate::verbs::Taken;
 use crate::embeddings::migrate::{MigrateError, MoveWish, State};
-use crate::embeddings::name::Selector;
 use crate::embeddings::snapshots::{CompareWish, Error, QuerySourceWish, Snapshots, blocking};
 use crate::embeddings::vault::{Manifest, NewSnapshot, Source, SourceKind, Spent};
 use std::sync::Arc;
@@ -19,12 +18,13 @@ impl Snapshots {
     ) -> Result<(), Error> {
         let (room, migration) = (Arc::clone(self), of.clone());
         let (base, sealed) = blocking(move || room.seal_new(&migration)).await?;
-        let failed = self.failed_gates(&base, &sealed, wish).await?;
+        let failed = self.failed_gates(of, &base, &sealed, wish).await?;
         if !failed.is_empty() && !wish.force {
             let snapshot = sealed.name();
             return Err(MigrateError::Gates { snapshot, failed }.into());
         }
         let (room, migration, by) = (Arc::clone(self), of.clone(), wish.by.clone());
+        let is_dual = wish.is_dual;
         blocking(move || {
             // Whatever was added while gates were looked at would be lost to searches.
             if room.base(&migration)?.id != base.id {
@@ -41,6 +41,7 @@ impl Snapshots {
                     to: State::Cutover,
                     by: by.as_deref(),
                     is_forced: !failed.is_empty(),
+                    is_dual,
                     serving: Some(&sealed),
                 },
             )
@@ -49,7 +50,7 @@ impl Snapshots {
     }
 
     /// Seals the new version of the newest snapshot of the old one. Blocks.
-    fn seal_new(&self, of: &Migration) -> Result<(Manifest, Manifest), Error> {
+    pub(super) fn seal_new(&self, of: &Migration) -> Result<(Manifest, Manifest), Error> {
         let base = self.base(of)?;
         let items = self.items_in_new(of, &base)?;
         let prepared = self.reckon(of, items, base.precision)?;
@@ -90,14 +91,23 @@ impl Snapshots {
         Ok((base, sealed.manifest))
     }
 
-    /// Compares both versions, where gates are said; returns those that are not met.
+    /// Compares both versions, where gates are said or were said at the beginning; returns those that are
+    /// not met.
     async fn failed_gates(
         self: &Arc<Self>,
+        of: &Migration,
         base: &Manifest,
         sealed: &Manifest,
         wish: &MoveWish,
     ) -> Result<Vec<String>, Error> {
-        if wish.gates.is_empty() {
+        let mut gates = of.gates.clone();
+        gates.extend(
+            wish.gates
+                .iter()
+                .filter(|gate| !of.gates.contains(gate))
+                .cloned(),
+        );
+        if gates.is_empty() {
             return Ok(Vec::new());
         }
         let compared = self.compare(CompareWish {
@@ -109,7 +119,7 @@ impl Snapshots {
                 Some(_) => QuerySourceWish::File,
                 None => QuerySourceWish::Items,
             },
-            gates: wish.gates.clone(),
+            gates,
             ..CompareWish::default()
         });
         let mut compared = compared.await?;
@@ -131,37 +141,5 @@ impl Snapshots {
         Ok(failed
             .map(|gate| format!("`{}`: {}", gate.gate, gate.reason))
             .collect())
-    }
-
-    /// Tells what a snapshot that was just made means for a migration of its collection, and lets a name
-    /// that means the newest one mean it.
-    pub(in crate::embeddings) async fn note_sealed(
-        self: &Arc<Self>,
-        manifest: &Manifest,
-    ) -> Result<Option<String>, Error> {
-        let Some(migration) = self.serving_migration(manifest) else {
-            return Ok(None);
-        };
-        let (room, made) = (Arc::clone(self), manifest.clone());
-        blocking(move || {
-            let says = room.declared.written();
-            let says = says.label(&made.collection, LABEL).cloned();
-            let is_floating = says.is_none_or(|says| says == Selector::Latest);
-            if is_floating && room.base(&migration)?.id == made.id {
-                room.migrations.change(|kept| {
-                    kept.lead(&made.collection, Some(made.number));
-                    Ok(())
-                })?;
-                room.put_in_force(&made.collection);
-            }
-            let missing = room.outlook(&migration)?.0.missing;
-            let (state, model) = (migration.state, &migration.to_space.model);
-            Ok(Some(format!(
-                "`{}` is being migrated to {model} ({state}): {missing} texts have no vector of that yet, \
-                 which `migrate backfill` makes before the cut-over",
-                made.collection
-            )))
-        })
-        .await
     }
 }

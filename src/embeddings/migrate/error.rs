@@ -33,6 +33,8 @@ pub enum MigrateError {
         state: State,
         /// Whether it is paused.
         is_paused: bool,
+        /// Whether both versions are written after the cut-over.
+        is_dual: bool,
     },
     /// The new version has not all vectors.
     #[error("{missing} of the {total} texts of `{base}` have no vector of the new version yet")]
@@ -118,11 +120,11 @@ impl MigrateError {
             Self::Transition {
                 is_paused: true, ..
             } => "`migrate resume` lets it go on",
-            Self::Transition { state, .. } if state.next_verbs().is_empty() => {
-                "it is over; `migrate start` begins another"
-            }
-            Self::Transition { state, .. } => {
-                return Some(format!("from here: `{}`", state.next_verbs().join("`, `")));
+            Self::Transition { state, is_dual, .. } => {
+                return Some(match state.next_verbs(*is_dual) {
+                    [] => "it is over; `migrate start` begins another".to_owned(),
+                    next => format!("from here: `{}`", next.join("`, `")),
+                });
             }
             Self::Missing { .. } => {
                 "`migrate backfill` makes them; not even `--force` serves without"

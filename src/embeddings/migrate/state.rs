@@ -88,44 +88,50 @@ impl State {
         matches!(self, Self::Cascade | Self::Backfill)
     }
 
-    /// Returns what can be done next, as commands call it.
+    /// Returns what can be done next, as commands call it; after a cut-over that depends on whether both
+    /// versions are written.
     #[must_use]
-    pub const fn next_verbs(self) -> &'static [&'static str] {
+    pub const fn next_verbs(self, is_dual: bool) -> &'static [&'static str] {
         match self {
             Self::Shadow | Self::Recall => &["advance", "rollback"],
             Self::Cascade => &["advance", "backfill", "pause", "cutover", "rollback"],
             Self::Backfill => &["backfill", "pause", "cutover", "rollback"],
+            Self::Cutover if is_dual => &["backfill", "pause", "rollback"],
             Self::Cutover => &["rollback"],
             Self::RolledBack => &[],
         }
     }
 
-    /// Returns what follows from a verb.
+    /// Returns what follows from a verb, in a migration that is paused or not, and that writes both versions
+    /// after its cut-over or does not.
     ///
     /// # Errors
     ///
     /// `Transition` when it does not lead on from here.
-    pub fn step(self, is_paused: bool, verb: Verb) -> Result<Step, MigrateError> {
+    pub fn step(self, is_paused: bool, is_dual: bool, verb: Verb) -> Result<Step, MigrateError> {
         let refused = Err(MigrateError::Transition {
             verb,
             state: self,
             is_paused,
+            is_dual,
         });
         match (self, verb) {
             (Self::RolledBack, Verb::Rollback) | (Self::Cutover, Verb::Cutover) => Ok(Step::Stay),
             (Self::RolledBack, _) => refused,
             (_, Verb::Rollback) => Ok(Step::To(Self::RolledBack)),
-            (Self::Cutover, _) => refused,
+            (Self::Cutover, _) if !is_dual => refused,
             (_, Verb::Resume) if !is_paused => Ok(Step::Stay),
             (_, Verb::Resume) => Ok(Step::Pause(false)),
-            (Self::Cascade | Self::Backfill, Verb::Pause) if is_paused => Ok(Step::Stay),
-            (Self::Cascade | Self::Backfill, Verb::Pause) => Ok(Step::Pause(true)),
+            (Self::Cascade | Self::Backfill | Self::Cutover, Verb::Pause) if is_paused => {
+                Ok(Step::Stay)
+            }
+            (Self::Cascade | Self::Backfill | Self::Cutover, Verb::Pause) => Ok(Step::Pause(true)),
             (Self::Cascade | Self::Backfill, Verb::Cutover) => Ok(Step::To(Self::Cutover)),
             (_, Verb::Advance | Verb::Backfill) if is_paused => refused,
             (Self::Shadow, Verb::Advance) => Ok(Step::To(Self::Recall)),
             (Self::Recall, Verb::Advance) => Ok(Step::To(Self::Cascade)),
             (Self::Cascade, Verb::Advance | Verb::Backfill) => Ok(Step::To(Self::Backfill)),
-            (Self::Backfill, Verb::Backfill) => Ok(Step::Stay),
+            (Self::Backfill | Self::Cutover, Verb::Backfill) => Ok(Step::Stay),
             _ => refused,
         }
     }
@@ -163,8 +169,8 @@ mod tests {
         Verb::Rollback,
     ];
 
-    fn told(state: State, is_paused: bool, verb: Verb) -> String {
-        match state.step(is_paused, verb) {
+    fn told(state: State, is_paused: bool, is_dual: bool, verb: Verb) -> String {
+        match state.step(is_paused, is_dual, verb) {
             Ok(Step::Stay) => "=".to_owned(),
             Ok(Step::To(to)) => to.to_string(),
             Ok(Step::Pause(true)) => "paused".to_owned(),
@@ -221,7 +227,7 @@ mod tests {
             (State::Cutover, false, [no, no, no, no, "=", "rolled_back"]),
             (State::RolledBack, false, [no, no, no, no, no, "="]),
         ] {
-            let found = VERBS.map(|verb| told(state, is_paused, verb));
+            let found = VERBS.map(|verb| told(state, is_paused, false, verb));
             assert_eq!(
                 found.each_ref().map(String::as_str),
                 expected,
@@ -231,17 +237,33 @@ mod tests {
     }
 
     #[test]
+    fn writing_both_versions_after_a_cut_over_can_be_stopped_and_goes_on() {
+        for (is_paused, expected) in [
+            (false, ["-", "=", "paused", "=", "=", "rolled_back"]),
+            (true, ["-", "-", "=", "goes on", "=", "rolled_back"]),
+        ] {
+            let found = VERBS.map(|verb| told(State::Cutover, is_paused, true, verb));
+            assert_eq!(found.each_ref().map(String::as_str), expected);
+        }
+        // Before it both are written anyway.
+        for state in State::ALL.into_iter().filter(|state| state.is_open()) {
+            let told = |is_dual| VERBS.map(|verb| told(state, false, is_dual, verb));
+            assert_eq!(told(true), told(false));
+        }
+    }
+
+    #[test]
     fn what_is_done_twice_is_done_once() {
         for state in State::ALL {
             for verb in [Verb::Pause, Verb::Resume, Verb::Cutover, Verb::Rollback] {
-                let (to, is_paused) = match state.step(false, verb) {
+                let (to, is_paused) = match state.step(false, false, verb) {
                     Ok(Step::To(to)) => (to, false),
                     Ok(Step::Pause(is_paused)) => (state, is_paused),
                     Ok(Step::Stay) => (state, false),
                     Err(_) => continue,
                 };
                 assert_eq!(
-                    to.step(is_paused, verb).unwrap(),
+                    to.step(is_paused, false, verb).unwrap(),
                     Step::Stay,
                     "{state}: {verb} twice"
                 );
@@ -253,10 +275,13 @@ mod tests {
     fn names_are_those_of_json_and_rolling_back_leads_out_of_everywhere() {
         for state in State::ALL {
             assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
-            assert!(state.step(false, Verb::Rollback).is_ok());
-            for verb in state.next_verbs() {
-                let verb = serde_json::from_value(serde_json::json!(verb)).unwrap();
-                assert!(state.step(false, verb).is_ok(), "{state} does not {verb}");
+            assert!(state.step(false, false, Verb::Rollback).is_ok());
+            for is_dual in [false, true] {
+                for verb in state.next_verbs(is_dual) {
+                    let verb = serde_json::from_value(serde_json::json!(verb)).unwrap();
+                    let step = state.step(false, is_dual, verb);
+                    assert!(step.is_ok(), "{state} does not {verb}");
+                }
             }
         }
     }

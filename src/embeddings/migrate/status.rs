@@ -1,12 +1,9 @@
 //! How a migration is: what is served, what is done, what was spent and what is still to be expected.
 
 use crate::domain::PicoDollars;
-use crate::embeddings::declared::Declared;
-use crate::embeddings::migrate::MigrateError;
-use crate::embeddings::migrate::book::{LABEL, Meter, Migration};
-use crate::embeddings::name::{Selector, SnapshotName};
+use crate::embeddings::migrate::book::{Meter, Migration};
+use crate::embeddings::migrate::{Held, MigrateError, State, WayBack};
 use crate::embeddings::snapshots::{Error, Snapshots, Told};
-use crate::embeddings::vault::Manifest;
 use serde::Serialize;
 
 /// What is still to be done.
@@ -26,19 +23,6 @@ pub struct Outlook {
     pub price: Option<String>,
 }
 
-/// A label that means another snapshot than `embeddings.toml` says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Drift {
-    /// The label.
-    pub label: String,
-    /// What it means.
-    pub serving: String,
-    /// What the file says; `None` when it says nothing.
-    pub file: Option<String>,
-    /// What to write into the file.
-    pub write: String,
-}
-
 /// How a migration is.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
@@ -47,14 +31,16 @@ pub struct Status {
     pub migration: Migration,
     /// The snapshot that is served under the collection's name.
     pub serving: String,
-    /// What is still to be done; `None` when the migration is over.
+    /// What is still to be done; `None` when the migration is over, or nothing can be.
     pub outlook: Option<Outlook>,
     /// Whether the rest is being computed right now.
     pub is_running: bool,
     /// Why the background stopped before everything was done.
     pub problem: Option<Told>,
-    /// Where the file says something else.
-    pub drift: Option<Drift>,
+    /// What is served otherwise than the file says.
+    pub held: Option<Held>,
+    /// Where a rollback leads after a cut-over, or has led.
+    pub back: Option<WayBack>,
     /// What can be done next.
     pub next: Vec<String>,
 }
@@ -98,13 +84,15 @@ impl Snapshots {
         self.settle_overrides()?;
         let migration = self.migration(collection)?;
         let serving = self.manifest(collection)?;
-        let outlook = if migration.state.is_open() {
-            Some(self.outlook(&migration)?.0)
-        } else {
-            None
+        let (is_running, mut problem) = self.migrations.live(&migration).in_background();
+        let outlook = match self.what_is_missing(&migration) {
+            Err(error @ Error::Migrate(MigrateError::NoTexts { .. })) => {
+                problem = problem.or_else(|| Some(error.told()));
+                None
+            }
+            found => found?,
         };
-        let (is_running, problem) = self.migrations.live(&migration).in_background();
-        let next = migration.state.next_verbs().iter();
+        let next = migration.state.next_verbs(migration.is_dual).iter();
         let mut next: Vec<String> = next.map(|verb| (*verb).to_owned()).collect();
         if migration.is_paused {
             next.retain(|verb| verb == "cutover" || verb == "rollback");
@@ -112,13 +100,24 @@ impl Snapshots {
         }
         Ok(Status {
             serving: serving.name(),
-            drift: self.drift(collection)?,
+            held: self.held(&migration)?,
+            back: self.way_back(&migration)?,
             migration,
             outlook,
             is_running,
             problem,
             next,
         })
+    }
+
+    /// What one version has and the other one lacks.
+    fn what_is_missing(&self, of: &Migration) -> Result<Option<Outlook>, Error> {
+        let goes_to = match of.state {
+            State::Cutover if of.is_dual => of.mirrored(),
+            state if state.is_open() => of.clone(),
+            _ => return Ok(None),
+        };
+        Ok(Some(self.outlook(&goes_to)?.0))
     }
 
     /// Returns every migration, the oldest first.
@@ -132,67 +131,5 @@ impl Snapshots {
         Ok(found.ok_or_else(|| MigrateError::NotFound {
             collection: collection.to_owned(),
         })?)
-    }
-
-    /// Ends the overrides that `embeddings.toml` says too. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// Those of the store and the vault.
-    pub fn settle_overrides(&self) -> Result<(), Error> {
-        let written = self.declared.written();
-        let mut caught_up = Vec::new();
-        for one in &self.migrations.kept().overrides {
-            let says = written.label(&one.collection, &one.label);
-            if says.is_some_and(|says| *says != Selector::Latest)
-                && self.written(&written, &one.collection)?.map(|it| it.number) == Some(one.to)
-            {
-                caught_up.push(one.collection.clone());
-            }
-        }
-        for collection in caught_up {
-            self.migrations.change(|kept| {
-                kept.lead(&collection, None);
-                Ok(())
-            })?;
-            self.declared.override_label(&collection, LABEL, None);
-            self.forget_names();
-        }
-        Ok(())
-    }
-
-    /// The snapshot that the file alone would serve; `None` when there is none.
-    pub(super) fn written(
-        &self,
-        written: &Declared,
-        collection: &str,
-    ) -> Result<Option<Manifest>, Error> {
-        let name = SnapshotName {
-            collection: collection.to_owned(),
-            selector: None,
-        };
-        let labels = |collection: &str, label: &str| written.label(collection, label).cloned();
-        match self.vault.manifest(&name, &labels) {
-            Ok(manifest) => Ok(Some(manifest)),
-            Err(error) if error.kind() == "snapshot_not_found" => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn drift(&self, collection: &str) -> Result<Option<Drift>, Error> {
-        let kept = self.migrations.kept();
-        let mut overrides = kept.overrides.iter();
-        let Some(over) = overrides.find(|one| one.collection == collection) else {
-            return Ok(None);
-        };
-        let written = self.declared.written();
-        let says = written.label(collection, LABEL).is_some();
-        let file = self.written(&written, collection)?.filter(|_| says);
-        Ok(Some(Drift {
-            label: over.label.clone(),
-            serving: format!("{collection}@{}", over.to),
-            file: file.map(|file| file.name()),
-            write: format!("[collections.{collection}]\nlabels.{LABEL} = {}", over.to),
-        }))
     }
 }

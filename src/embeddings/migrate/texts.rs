@@ -2,13 +2,13 @@
 
 use crate::domain::PicoDollars;
 use crate::embeddings::migrate::book::{Live, Meter, Migration};
-use crate::embeddings::migrate::{MigrateError, status::Outlook};
+use crate::embeddings::migrate::{MigrateError, State, status::Outlook};
 use crate::embeddings::pipeline::Pipeline;
 use crate::embeddings::snapshots::draft::DraftHead;
 use crate::embeddings::snapshots::job::{Job, Progress, RunOptions};
 use crate::embeddings::snapshots::plan::{Plan, Prepared, batches, count, keyed, price_of};
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
-use crate::embeddings::space::VectorKey;
+use crate::embeddings::space::{Space, VectorKey};
 use crate::embeddings::vault::{Manifest, NewItem, Precision};
 use crate::embeddings::{Item, Rows as _};
 use std::collections::hash_map::Entry;
@@ -52,15 +52,27 @@ impl Migration {
 }
 
 impl Snapshots {
-    /// Returns the snapshot whose texts the new version must have: the newest of the old version, whatever
-    /// was added since the migration began. Blocks.
+    /// Returns the snapshot whose texts the new version must have: the one that is served, whatever was added
+    /// since the migration began; where that is of the new version, the newest of the old one. Blocks.
     pub(super) fn base(&self, migration: &Migration) -> Result<Manifest, Error> {
-        let space = migration.from_space.id();
-        let all = self.vault.list(Some(&migration.collection))?.into_iter();
-        match all.rev().find(|one| one.space_id == space) {
+        let served = self.manifest(&migration.collection)?;
+        if served.space == migration.from_space {
+            return Ok(served);
+        }
+        match self.newest_in(&migration.collection, &migration.from_space)? {
             Some(found) => Ok(found),
             None => self.manifest(&migration.from),
         }
+    }
+
+    /// Returns the newest snapshot of a version. Blocks.
+    pub(super) fn newest_in(
+        &self,
+        collection: &str,
+        space: &Space,
+    ) -> Result<Option<Manifest>, Error> {
+        let mut all = self.vault.list(Some(collection))?.into_iter().rev();
+        Ok(all.find(|one| one.space == *space))
     }
 
     /// Returns the items of a snapshot of the old version as those of the new. Blocks.
@@ -131,14 +143,20 @@ impl Snapshots {
         Ok((outlook, prepared))
     }
 
-    /// Returns the vectors that open migrations need, whether a snapshot has them yet or not. Blocks.
+    /// Returns the vectors that migrations under way need, whether a snapshot has them yet or not. Blocks.
     pub(in crate::embeddings) fn migration_keys(&self) -> Result<Vec<VectorKey>, Error> {
         let mut keys = Vec::new();
-        let kept = self.migrations.kept();
-        for migration in kept.migrations.iter().filter(|one| one.state.is_open()) {
-            let base = self.base(migration)?;
-            let items = self.items_in_new(migration, &base)?;
-            keys.extend(items.iter().map(|item| item.key));
+        for migration in self.migrations() {
+            let goes_to = match migration.state {
+                State::Cutover if migration.is_dual => migration.mirrored(),
+                state if state.is_open() => migration,
+                _ => continue,
+            };
+            let snapshot = self.vault.open_snapshot(&self.base(&goes_to)?.id)?;
+            for row in 0..snapshot.len() {
+                let item = snapshot.item(row)?.filter(|item| item.text.is_some());
+                keys.extend(item.map(|item| goes_to.keyed(item).key));
+            }
         }
         Ok(keys)
     }

@@ -1,10 +1,12 @@
 //! What people do with a migration: begin it, lead it on, stop it, cut over, and back.
 
 use crate::domain::{PicoDollars, Timestamp, sha256_hex};
+use crate::embeddings;
 use crate::embeddings::ask::Asker;
-use crate::embeddings::migrate::book::{Kept, LABEL, Meter, Migration, Moved};
+use crate::embeddings::compare::Gate;
+use crate::embeddings::migrate::book::{Meter, Migration, Moved};
 use crate::embeddings::migrate::{MigrateError, ShadowReport, State, Status, Step, Verb};
-use crate::embeddings::name::{Selector, check_collection};
+use crate::embeddings::name::check_collection;
 use crate::embeddings::snapshots::plan::truncated;
 use crate::embeddings::snapshots::wish;
 use crate::embeddings::snapshots::{
@@ -49,6 +51,8 @@ pub struct StartWish {
     pub sample: Option<usize>,
     /// Queries of the sample, in place of texts of the collection.
     pub queries: Vec<String>,
+    /// What must not be so at the cut-over.
+    pub gates: Vec<String>,
     /// Who does it.
     pub by: Option<String>,
 }
@@ -71,6 +75,8 @@ pub struct MoveWish {
     pub labels: Option<String>,
     /// Whether to cut over though gates are not met.
     pub force: bool,
+    /// Whether to go on with the old version too after the cut-over.
+    pub is_dual: bool,
 }
 
 /// A step with what it changes besides.
@@ -78,6 +84,7 @@ pub(super) struct Taken<'a> {
     pub(super) to: State,
     pub(super) by: Option<&'a str>,
     pub(super) is_forced: bool,
+    pub(super) is_dual: bool,
     /// The snapshot that is served from now on.
     pub(super) serving: Option<&'a Manifest>,
 }
@@ -93,6 +100,9 @@ impl Snapshots {
         check_range("candidates", wish.candidates, 1, MOST_CANDIDATES)?;
         check_range("sample", wish.sample, 0, MOST_SAMPLE)?;
         check_range("queries", Some(wish.queries.len()), 0, MOST_SAMPLE)?;
+        for gate in &wish.gates {
+            gate.parse::<Gate>().map_err(embeddings::Error::from)?;
+        }
         let (room, said) = (Arc::clone(self), wish.clone());
         let (from, to_space) = blocking(move || room.ends(&said)).await?;
         let migration = match self.migrations.of(&wish.collection) {
@@ -108,7 +118,7 @@ impl Snapshots {
                     }
                     .into());
                 }
-                open
+                self.say_anew(open, &wish).await?
             }
             _ => {
                 self.check_callable(&from).await?;
@@ -123,6 +133,35 @@ impl Snapshots {
             blocking(move || room.keep_report(&migration.id, report)).await?;
         }
         self.status_of(wish.collection).await
+    }
+
+    /// Takes over what is said of a migration that is under way already.
+    async fn say_anew(
+        self: &Arc<Self>,
+        of: Migration,
+        wish: &StartWish,
+    ) -> Result<Migration, Error> {
+        if wish.max_cost.is_some() {
+            self.migrations.live(&of).purse.set_limit(wish.max_cost);
+        }
+        let (room, wish) = (Arc::clone(self), wish.clone());
+        blocking(move || {
+            room.migrations.change(|kept| {
+                if let Some(migration) = kept.by_id(&of.id) {
+                    migration.candidates = wish.candidates.unwrap_or(migration.candidates);
+                    migration.max_cost = wish.max_cost.or(migration.max_cost);
+                    migration.texts_per_minute =
+                        wish.texts_per_minute.or(migration.texts_per_minute);
+                    migration.limits = wish.limits.or(migration.limits);
+                    if !wish.gates.is_empty() {
+                        migration.gates = wish.gates;
+                    }
+                }
+                Ok(())
+            })?;
+            room.migration(&of.collection)
+        })
+        .await
     }
 
     fn keep_report(&self, id: &str, report: Option<ShadowReport>) -> Result<(), Error> {
@@ -193,10 +232,9 @@ impl Snapshots {
             return Err(Error::NoPrice { model });
         }
         migration.planned = outlook.pico_usd;
-        let written = self.declared.written();
-        let says = written.label(&wish.collection, LABEL);
         // A name that means the newest snapshot would mean one of the new version as soon as there is one.
-        let pinned = says.is_none_or(|says| *says == Selector::Latest);
+        let is_floating = self.is_floating(&wish.collection);
+        let lead = is_floating.then(|| self.override_to(from)).transpose()?;
         let moved = moved(
             &migration,
             now,
@@ -204,6 +242,7 @@ impl Snapshots {
                 to: State::Shadow,
                 by: wish.by.as_deref(),
                 is_forced: false,
+                is_dual: false,
                 serving: Some(from),
             },
         );
@@ -224,8 +263,8 @@ impl Snapshots {
                 }
                 .into());
             }
-            if pinned {
-                kept.lead(&begun.collection, Some(from.number));
+            if let Some(lead) = lead {
+                kept.lead(&begun.collection, Some(lead));
             }
             kept.migrations.push(begun);
             Ok(())
@@ -247,13 +286,25 @@ impl Snapshots {
     ) -> Result<Status, Error> {
         check_collection(collection)?;
         let migration = self.migration(collection)?;
-        let step = migration.state.step(migration.is_paused, verb)?;
+        let (is_paused, is_dual) = (migration.is_paused, migration.is_dual);
+        let step = migration.state.step(is_paused, is_dual, verb)?;
+        if wish.is_dual && verb != Verb::Cutover {
+            let problem = format!("is said with `{verb}`, and belongs to `cutover`");
+            return Err(Error::invalid("is_dual", problem, None));
+        }
         if wish.max_cost.is_some() || wish.texts_per_minute.is_some() {
             self.set_limits(&migration, &wish).await?;
         }
         match step {
+            Step::Stay if wish.is_dual && !is_dual => {
+                let (room, of, by) = (Arc::clone(self), migration, wish.by.clone());
+                blocking(move || room.begin_dual(&of, by.as_deref())).await?;
+            }
             Step::Stay => {}
-            Step::Pause(is_paused) => self.set_paused(&migration, is_paused).await?,
+            Step::Pause(is_paused) => {
+                self.set_paused(&migration, is_paused, wish.by.as_deref())
+                    .await?;
+            }
             Step::To(State::Cutover) => self.cut_over(&migration, &wish).await?,
             Step::To(to) => {
                 let (room, of, by) = (Arc::clone(self), migration, wish.by.clone());
@@ -261,11 +312,8 @@ impl Snapshots {
             }
         }
         let migration = self.migration(collection)?;
-        if migration.state == State::Backfill
-            && !migration.is_paused
-            && matches!(verb, Verb::Advance | Verb::Backfill | Verb::Resume)
-        {
-            self.begin_backfill(migration);
+        if verb != Verb::Pause {
+            self.begin_backfill(&migration);
         }
         self.status_of(collection.to_owned()).await
     }
@@ -288,12 +336,30 @@ impl Snapshots {
         .await
     }
 
-    async fn set_paused(self: &Arc<Self>, of: &Migration, is_paused: bool) -> Result<(), Error> {
+    async fn set_paused(
+        self: &Arc<Self>,
+        of: &Migration,
+        is_paused: bool,
+        by: Option<&str>,
+    ) -> Result<(), Error> {
+        let taken = Taken {
+            to: of.state,
+            by,
+            is_forced: false,
+            is_dual: of.is_dual,
+            serving: None,
+        };
+        let moved = Moved {
+            paused: Some(is_paused),
+            ..moved(of, self.clock.now(), &taken)
+        };
         let (room, id) = (Arc::clone(self), of.id.clone());
         blocking(move || {
             room.migrations.change(|kept| {
-                if let Some(migration) = kept.by_id(&id) {
+                let other = |one: &&mut Migration| one.is_paused != is_paused;
+                if let Some(migration) = kept.by_id(&id).filter(other) {
                     migration.is_paused = is_paused;
+                    migration.history.push(moved);
                 }
                 Ok(())
             })
@@ -324,6 +390,7 @@ impl Snapshots {
                 to,
                 by,
                 is_forced: false,
+                is_dual: of.is_dual,
                 serving: serving.as_ref(),
             },
         )
@@ -332,7 +399,10 @@ impl Snapshots {
     /// Writes a step, and what is served with it, at once. Blocks.
     pub(super) fn take(&self, of: &Migration, taken: &Taken<'_>) -> Result<(), Error> {
         let now = self.clock.now();
-        let written = self.written(&self.declared.written(), &of.collection)?;
+        let lead = match taken.serving {
+            Some(serving) => Some(self.lead_of(taken.to, serving)?),
+            None => None,
+        };
         let taken_by = moved(of, now, taken);
         self.migrations.change(|kept| {
             let same = |one: &&mut Migration| one.state == of.state;
@@ -345,35 +415,22 @@ impl Snapshots {
             };
             migration.state = taken.to;
             migration.is_paused &= taken.to.is_open();
+            migration.is_dual = taken.is_dual;
             migration.history.push(taken_by);
             if let Some(serving) = taken.serving {
-                if taken.to == State::Cutover {
+                if taken.to == State::Cutover && of.state != State::Cutover {
                     migration.to = Some(serving.name());
                     migration.before = self.manifest(&of.collection).ok().map(|it| it.number);
                 }
-                serve(kept, &of.collection, serving, written.as_ref());
+            }
+            if let Some(lead) = lead {
+                kept.lead(&of.collection, lead);
             }
             Ok(())
         })?;
         self.put_in_force(&of.collection);
         Ok(())
     }
-
-    /// Lets the collection's label mean what is kept. Blocks.
-    pub(super) fn put_in_force(&self, collection: &str) {
-        let kept = self.migrations.kept();
-        let mut overrides = kept.overrides.iter();
-        let over = overrides.find(|one| one.collection == collection);
-        let to = over.map(|one| Selector::Number(one.to));
-        self.declared.override_label(collection, LABEL, to);
-        self.forget_names();
-    }
-}
-
-/// Lets the collection's label lead to a snapshot: by an override only where the file says something else.
-fn serve(kept: &mut Kept, collection: &str, serving: &Manifest, written: Option<&Manifest>) {
-    let is_written = written.is_some_and(|written| written.number == serving.number);
-    kept.lead(collection, (!is_written).then_some(serving.number));
 }
 
 /// A migration of which nothing is done yet.
@@ -394,6 +451,8 @@ fn fresh(wish: &StartWish, from: &Manifest, to_space: Space, now: Timestamp) -> 
         max_cost: wish.max_cost,
         texts_per_minute: wish.texts_per_minute,
         limits: wish.limits,
+        gates: wish.gates.clone(),
+        is_dual: false,
         planned: None,
         meter: Meter::default(),
         shadow: None,
@@ -410,6 +469,7 @@ fn moved(of: &Migration, at: Timestamp, taken: &Taken<'_>) -> Moved {
         by: taken.by.map(str::to_owned),
         serving: taken.serving.map(Manifest::name),
         is_forced: taken.is_forced,
+        paused: None,
         is_noted: false,
     }
 }

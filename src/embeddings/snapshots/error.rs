@@ -382,7 +382,9 @@ impl Error {
                 return Some(format!("there are: {}", choices.join(", ")));
             }
             Self::NotYet { hint, .. } => hint,
-            Self::Io { .. } | Self::Kept { .. } | Self::Late { .. } | Self::Stopping => return None,
+            Self::Io { .. } | Self::Kept { .. } | Self::Late { .. } | Self::Stopping => {
+                return None;
+            }
         };
         Some(hint.to_owned())
     }

@@ -116,7 +116,8 @@ impl Snapshots {
                         k,
                         is_exact: wish.is_exact,
                     };
-                    self.search_migrating(&migration, &manifest, looking).await?
+                    self.search_migrating(&migration, &manifest, looking)
+                        .await?
                 }
                 None => self.search_one(&manifest, vector, k, wish.is_exact).await?,
             };

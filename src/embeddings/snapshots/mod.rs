@@ -217,6 +217,15 @@ impl Snapshots {
         Ok(self.vault.list(Some(collection))?.pop())
     }
 
+    /// Returns the snapshot whose settings the next one has when nothing is said: the newest, and while the
+    /// collection is migrated the one that is served. Blocks.
+    fn followed(&self, collection: &str) -> Result<Option<Manifest>, Error> {
+        if self.migrations.is_held(collection) {
+            return self.manifest(collection).map(Some);
+        }
+        self.newest(collection)
+    }
+
     /// Begins a draft, or begins it again. Blocks.
     ///
     /// # Errors
@@ -228,7 +237,7 @@ impl Snapshots {
         let declared = self.declared.get();
         let onto = wish.onto.as_deref().map(|name| self.manifest(name));
         let onto = onto.transpose()?;
-        let newest = self.newest(&wish.collection)?;
+        let newest = self.followed(&wish.collection)?;
         let before = onto.as_ref().or(newest.as_ref());
         let mut space = wish::space(wish, &declared, before)?;
         let pipeline = wish::pipeline(wish, &declared, before)?;
