@@ -117,6 +117,7 @@ fn migrated(event: &Value) -> String {
     let moved = match (paused, at(event, "from").as_str()) {
         (Some(true), _) => format!("{to} paused"),
         (Some(false), _) => format!("{to} goes on"),
+        (None, Some(from)) if from == to => to,
         (None, Some(from)) => format!("{from} -> {to}"),
         (None, None) => format!("begun with {to}"),
     };
@@ -126,6 +127,9 @@ fn migrated(event: &Value) -> String {
     }
     if at(event, "forced") == true {
         said.push_str(", though gates were not met");
+    }
+    if at(event, "both") == true {
+        said.push_str(", both versions are written");
     }
     if let Some(by) = at(event, "by").as_str() {
         let _ = write!(said, ", by {by}");

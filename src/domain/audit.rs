@@ -134,6 +134,9 @@ pub enum Audited {
         /// Whether it was a pause, or the end of one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         paused: Option<bool>,
+        /// Whether both versions are written after it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        both: bool,
     },
     /// A key was made.
     KeyCreated {

@@ -339,7 +339,7 @@ async fn create_anew(gateway: &TestGateway) -> Value {
     gateway.run_json(&arguments).await
 }
 
-async fn cut_over<'a>(gateway: &TestGateway, more: &[&'a str]) -> Value {
+async fn cut_over(gateway: &TestGateway, more: &[&str]) -> Value {
     corpus(gateway, 10, &[]);
     gateway.run_json(&create(&[])).await;
     gateway.run_json(&start(&[])).await;

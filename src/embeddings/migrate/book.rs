@@ -124,6 +124,9 @@ pub struct Moved {
     /// Whether it was a pause, or the end of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
+    /// Whether both versions are written after it.
+    #[serde(default)]
+    pub is_dual: bool,
     /// Whether the audit event is written.
     #[serde(default)]
     pub is_noted: bool,
@@ -223,6 +226,7 @@ impl Moved {
             serving: self.serving.clone(),
             forced: self.is_forced,
             paused: self.paused,
+            both: self.is_dual,
         };
         AuditEvent {
             id: self.id,

@@ -51,6 +51,20 @@ pub struct Way {
     pub problem: Option<Told>,
 }
 
+impl Way {
+    fn recall(migration: &Migration, from: &Manifest, candidates: usize) -> Self {
+        Self {
+            kind: WayKind::Recall,
+            migration: migration.id.clone(),
+            recalled_from: from.name(),
+            candidates,
+            embedded: 0,
+            pico_usd: PicoDollars::default(),
+            problem: None,
+        }
+    }
+}
+
 /// What a search looks for.
 pub(in crate::embeddings) struct Looking {
     pub(in crate::embeddings) text: String,
@@ -104,15 +118,7 @@ impl Snapshots {
             ))
         });
         let (found, chosen) = found.await?;
-        let mut way = Way {
-            kind: WayKind::Recall,
-            migration: migration.id.clone(),
-            recalled_from: manifest.name(),
-            candidates: found.len(),
-            embedded: 0,
-            pico_usd: PicoDollars::default(),
-            problem: None,
-        };
+        let mut way = Way::recall(migration, manifest, found.len());
         let mut result = SearchResult {
             snapshot: manifest.name(),
             space: manifest.space_id.0.clone(),

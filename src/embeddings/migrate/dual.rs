@@ -2,9 +2,9 @@
 //! version too, before the cut-over so that it may come, and after it, where that is wished, so that the
 //! way back loses nothing.
 
-use crate::embeddings::migrate::State;
 use crate::embeddings::migrate::book::Migration;
 use crate::embeddings::migrate::verbs::Taken;
+use crate::embeddings::migrate::{Outlook, State};
 use crate::embeddings::rows::Rows as _;
 use crate::embeddings::snapshots::plan::count;
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
@@ -111,28 +111,27 @@ impl Snapshots {
     fn told_of_open(&self, of: &Migration) -> Result<String, Error> {
         let outlook = self.outlook(of)?.0;
         let how = match (of.state, of.is_paused) {
-            _ if outlook.missing == 0 => "",
-            (State::Backfill, false) => ", which are being made now",
-            (State::Backfill, true) => ", which `migrate resume` makes",
-            _ => ", which `migrate backfill` makes before the cut-over",
+            (State::Backfill, false) => "are being made now",
+            (State::Backfill, true) => "`migrate resume` makes",
+            _ => "`migrate backfill` makes before the cut-over",
         };
+        let (collection, model, state) = (&of.collection, &of.to_space.model, of.state);
+        let lacking = lacking(&outlook, how);
         Ok(format!(
-            "`{}` is being migrated to {} ({}): {} texts of `{}` have no vector of that yet{how}",
-            of.collection, of.to_space.model, of.state, outlook.missing, outlook.base,
+            "`{collection}` is being migrated to {model} ({state}): {lacking}"
         ))
     }
 
     fn told_of_dual(&self, of: &Migration) -> Result<String, Error> {
         let outlook = self.outlook(&of.mirrored())?.0;
-        let how = match of.is_paused {
-            _ if outlook.missing == 0 => "",
-            false => ", which are being made now",
-            true => ", which `migrate resume` makes",
+        let how = if of.is_paused {
+            "`migrate resume` makes"
+        } else {
+            "are being made now"
         };
-        Ok(format!(
-            "`{}` is kept in {} too: {} texts of `{}` have no vector of that yet{how}",
-            of.collection, of.from_space.model, outlook.missing, outlook.base,
-        ))
+        let (collection, model) = (&of.collection, &of.from_space.model);
+        let lacking = lacking(&outlook, how);
+        Ok(format!("`{collection}` is kept in {model} too: {lacking}"))
     }
 
     /// A snapshot of the version that is not served is made, and nothing else happens: that is told.
@@ -220,4 +219,13 @@ impl Snapshots {
             without: count(without),
         }))
     }
+}
+
+/// What the other version lacks, and who makes it.
+fn lacking(outlook: &Outlook, how: &str) -> String {
+    let (missing, base) = (outlook.missing, &outlook.base);
+    if missing == 0 {
+        return format!("every text of `{base}` has a vector of that");
+    }
+    format!("{missing} texts of `{base}` have no vector of that yet, which {how}")
 }

@@ -36,6 +36,12 @@ pub enum MigrateError {
         /// Whether both versions are written after the cut-over.
         is_dual: bool,
     },
+    /// Somebody else took a step meanwhile.
+    #[error("the migration of `{collection}` went on meanwhile")]
+    WentOn {
+        /// The collection.
+        collection: String,
+    },
     /// The new version has not all vectors.
     #[error("{missing} of the {total} texts of `{base}` have no vector of the new version yet")]
     Missing {
@@ -85,7 +91,7 @@ impl MigrateError {
         match self {
             Self::NotFound { .. } => "migration_not_found",
             Self::Open { .. } => "migration_open",
-            Self::Transition { .. } => "migration_state",
+            Self::Transition { .. } | Self::WentOn { .. } => "migration_state",
             Self::Missing { .. } => "vectors_missing",
             Self::Gates { .. } => "gates_not_met",
             Self::Retired { .. } => "old_model_retired",
@@ -125,6 +131,9 @@ impl MigrateError {
                     [] => "it is over; `migrate start` begins another".to_owned(),
                     next => format!("from here: `{}`", next.join("`, `")),
                 });
+            }
+            Self::WentOn { collection } => {
+                return Some(format!("see `migrate status {collection}`"));
             }
             Self::Missing { .. } => {
                 "`migrate backfill` makes them; not even `--force` serves without"

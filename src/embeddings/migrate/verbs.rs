@@ -147,15 +147,8 @@ impl Snapshots {
         let (room, wish) = (Arc::clone(self), wish.clone());
         blocking(move || {
             room.migrations.change(|kept| {
-                if let Some(migration) = kept.by_id(&of.id) {
-                    migration.candidates = wish.candidates.unwrap_or(migration.candidates);
-                    migration.max_cost = wish.max_cost.or(migration.max_cost);
-                    migration.texts_per_minute =
-                        wish.texts_per_minute.or(migration.texts_per_minute);
-                    migration.limits = wish.limits.or(migration.limits);
-                    if !wish.gates.is_empty() {
-                        migration.gates = wish.gates;
-                    }
+                if let Some(under_way) = kept.by_id(&of.id) {
+                    take_over(under_way, wish);
                 }
                 Ok(())
             })?;
@@ -390,7 +383,7 @@ impl Snapshots {
                 to,
                 by,
                 is_forced: false,
-                is_dual: of.is_dual,
+                is_dual: false,
                 serving: serving.as_ref(),
             },
         )
@@ -407,21 +400,19 @@ impl Snapshots {
         self.migrations.change(|kept| {
             let same = |one: &&mut Migration| one.state == of.state;
             let Some(migration) = kept.by_id(&of.id).filter(same) else {
-                // Somebody else was faster.
-                return Err(MigrateError::NotFound {
-                    collection: of.collection.clone(),
-                }
-                .into());
+                let collection = of.collection.clone();
+                return Err(MigrateError::WentOn { collection }.into());
             };
             migration.state = taken.to;
             migration.is_paused &= taken.to.is_open();
             migration.is_dual = taken.is_dual;
             migration.history.push(taken_by);
-            if let Some(serving) = taken.serving {
-                if taken.to == State::Cutover && of.state != State::Cutover {
-                    migration.to = Some(serving.name());
-                    migration.before = self.manifest(&of.collection).ok().map(|it| it.number);
-                }
+            if let Some(serving) = taken.serving
+                && taken.to == State::Cutover
+                && of.state != State::Cutover
+            {
+                migration.to = Some(serving.name());
+                migration.before = self.manifest(&of.collection).ok().map(|it| it.number);
             }
             if let Some(lead) = lead {
                 kept.lead(&of.collection, lead);
@@ -430,6 +421,17 @@ impl Snapshots {
         })?;
         self.put_in_force(&of.collection);
         Ok(())
+    }
+}
+
+/// What is said anew of a migration.
+fn take_over(migration: &mut Migration, wish: StartWish) {
+    migration.candidates = wish.candidates.unwrap_or(migration.candidates);
+    migration.max_cost = wish.max_cost.or(migration.max_cost);
+    migration.texts_per_minute = wish.texts_per_minute.or(migration.texts_per_minute);
+    migration.limits = wish.limits.or(migration.limits);
+    if !wish.gates.is_empty() {
+        migration.gates = wish.gates;
     }
 }
 
@@ -470,6 +472,7 @@ fn moved(of: &Migration, at: Timestamp, taken: &Taken<'_>) -> Moved {
         serving: taken.serving.map(Manifest::name),
         is_forced: taken.is_forced,
         paused: None,
+        is_dual: taken.is_dual,
         is_noted: false,
     }
 }
