@@ -16,6 +16,7 @@ pub mod exchange;
 mod files;
 pub mod geometry;
 pub mod item;
+pub mod migrate;
 pub mod name;
 pub mod pipeline;
 pub mod ranking;

@@ -1,7 +1,7 @@
 //! The one place where errors meet HTTP.
 
 use crate::domain::Blame;
-use crate::embeddings::{self, snapshots, vault::VaultError};
+use crate::embeddings::{self, migrate::MigrateError, snapshots, vault::VaultError};
 use crate::evals::run;
 use crate::providers::ErrorKind;
 use crate::proxy::{self, AnswerFacts, Failure};
@@ -320,6 +320,11 @@ impl From<snapshots::Error> for ApiError {
             | Error::SideMissing { .. }
             | Error::DimensionsConflict { .. }
             | Error::TokensWithPrefix { .. } => StatusCode::BAD_REQUEST,
+            Error::Migrate(MigrateError::NotFound { .. }) => StatusCode::NOT_FOUND,
+            Error::Migrate(MigrateError::SameSpace { .. } | MigrateError::NoTexts { .. }) => {
+                StatusCode::BAD_REQUEST
+            }
+            Error::Migrate(_) => StatusCode::CONFLICT,
             Error::Forbidden { .. } => StatusCode::FORBIDDEN,
             Error::NotDeclared { .. }
             | Error::NoMonitor { .. }
@@ -337,6 +342,7 @@ impl From<snapshots::Error> for ApiError {
                 StatusCode::TOO_MANY_REQUESTS
             }
             Error::Told(_) => StatusCode::BAD_GATEWAY,
+            Error::Late { .. } => StatusCode::GATEWAY_TIMEOUT,
             Error::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Error::Io { .. } | Error::Kept { .. } => return Self::internal(&describe(&error)),
         };

@@ -4,7 +4,7 @@ use crate::server::error::ApiError;
 use crate::server::layers::Door;
 use crate::server::routes::{
     audit, calls, chat, comparisons, drift, embeddings, evals, health, history, indexes, keys,
-    models, porting, prompts, releases, schedules, snapshots, sync, usage,
+    migrations, models, porting, prompts, releases, schedules, snapshots, sync, usage,
 };
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;
@@ -130,6 +130,10 @@ fn embeddings_api() -> Router<AdminState> {
         .route("/drift/{name}", get(drift::status).delete(drift::stop))
         .route("/drift/{name}/run", post(drift::run))
         .route("/drift/{name}/accept", post(drift::accept))
+        .route("/migrations", get(migrations::list).post(migrations::start))
+        .route("/migrations/status", get(migrations::status))
+        .route("/migrations/steps", post(migrations::step))
+        .route("/migrations/follow", post(migrations::follow))
 }
 
 fn probes<S>() -> Router<S>

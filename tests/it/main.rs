@@ -38,6 +38,7 @@ mod limits;
 mod lint;
 mod meaning;
 mod memory;
+mod migrations;
 mod naming;
 mod numbers;
 mod odd_upstreams;

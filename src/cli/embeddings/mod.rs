@@ -8,6 +8,7 @@ mod export;
 mod import;
 mod index;
 mod list;
+mod migrate;
 mod progress;
 mod search;
 mod tend;
@@ -36,6 +37,9 @@ pub(crate) enum EmbeddingsCommand {
     /// Compare two snapshots: what changes for whom, how sure that is, and what follows.
     #[command(after_help = compare::HELP)]
     Compare(Box<compare::CompareArguments>),
+    /// Bring a collection to another embedding version while it is searched.
+    #[command(subcommand, after_help = migrate::HELP)]
+    Migrate(migrate::MigrateCommand),
     /// Watch the traffic of prompts: is what is asked now another than what was asked before?
     #[command(subcommand)]
     Drift(drift::DriftCommand),
@@ -91,6 +95,7 @@ pub(crate) async fn run(
         EmbeddingsCommand::Compare(arguments) => {
             compare::run(&arguments, common, environment).await
         }
+        EmbeddingsCommand::Migrate(command) => migrate::run(command, common, environment).await,
         EmbeddingsCommand::Drift(command) => drift::run(command, common, environment).await,
         EmbeddingsCommand::Snapshot(command) => match command {
             SnapshotCommand::Create(arguments) => {

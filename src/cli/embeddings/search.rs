@@ -4,6 +4,7 @@ use crate::app::Environment;
 use crate::cli::Common;
 use crate::cli::output::{self, Failure, at, clean};
 use crate::cli::reach::Admin;
+use crate::domain::PicoDollars;
 use crate::embeddings::search::index::{LEAST_ROWS, RECALL_OF};
 use crate::embeddings::search::{Chosen, Why};
 use clap::Args;
@@ -15,7 +16,10 @@ use std::fmt::Write as _;
 pub(super) const HELP: &str = "\
 Several snapshots are searched side by side, each with the text embedded in its own space:
 
-  promptgate embeddings search docs@1,docs@2 \"refund after 30 days\"";
+  promptgate embeddings search docs@1,docs@2 \"refund after 30 days\"
+
+While a collection is migrated, its bare name is served as the migration says: candidates are found in the
+old version and ranked by the new one. `docs@production` and `docs@1` are searched as they are.";
 
 /// How much of a text is shown, in characters.
 const SHOWN: usize = 90;
@@ -58,6 +62,29 @@ pub(super) async fn run(
     output::put(&told.join("\n"))
 }
 
+/// In which way a migration served it; empty where none did.
+fn way_in_words(way: &Value) -> String {
+    let text = |key: &str| clean(at(way, key).as_str().unwrap_or_default());
+    let from = text("recalled_from");
+    match at(way, "kind").as_str() {
+        Some("cascade") => {
+            let cost = PicoDollars(at(way, "pico_usd").as_u64().unwrap_or(0));
+            format!(
+                "cascade: {} candidates of {from}, {} embedded for this search, {}\n",
+                at(way, "candidates"),
+                at(way, "embedded"),
+                cost.to_short()
+            )
+        }
+        Some(_) => {
+            let problem = at(at(way, "problem"), "message").as_str().map(clean);
+            let problem = problem.map(|problem| format!(", because {problem}"));
+            format!("recall: ranked by {from}{}\n", problem.unwrap_or_default())
+        }
+        None => String::new(),
+    }
+}
+
 fn told(found: &Value) -> String {
     let text = |value: &Value| clean(value.as_str().unwrap_or_default());
     let mut out = format!(
@@ -66,6 +93,7 @@ fn told(found: &Value) -> String {
         text(at(found, "model")),
         how(found),
     );
+    out.push_str(&way_in_words(at(found, "way")));
     let results = at(found, "results").as_array().cloned().unwrap_or_default();
     let ids: Vec<String> = results.iter().map(|hit| text(at(hit, "id"))).collect();
     let width = ids.iter().map(|id| id.chars().count()).max().unwrap_or(0);

@@ -234,7 +234,11 @@ impl CompareWish {
 }
 
 /// Draws texts of items, which become queries that their own items do not answer.
-fn draw_texts(snapshot: &Snapshot, count: usize, seed: u64) -> Result<Vec<Query>, Error> {
+pub(in crate::embeddings) fn draw_texts(
+    snapshot: &Snapshot,
+    count: usize,
+    seed: u64,
+) -> Result<Vec<Query>, Error> {
     let mut random = Random::from_seed(seed);
     let mut rows: Vec<usize> = (0..snapshot.len()).collect();
     for place in 0..count.min(rows.len()) {

@@ -2,6 +2,7 @@
 
 use crate::domain::{Blame, PicoDollars};
 use crate::embeddings;
+use crate::embeddings::migrate::MigrateError;
 use crate::embeddings::snapshots::import_error::ImportError;
 use crate::embeddings::space::SettingChange;
 use crate::embeddings::vault::VaultError;
@@ -9,6 +10,7 @@ use crate::proxy;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Why something about snapshots cannot be done.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +24,9 @@ pub enum Error {
     /// A call could not be made, or has no answer.
     #[error(transparent)]
     Proxy(#[from] Box<proxy::Error>),
+    /// A migration does not go on.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
     /// Vectors from elsewhere are not taken.
     #[error(transparent)]
     Import(#[from] ImportError),
@@ -211,6 +216,12 @@ pub enum Error {
     /// What a snapshot that was made for somebody else ended with.
     #[error("texts could not be embedded: {}", .0.message)]
     Told(Told),
+    /// An answer took too long.
+    #[error("the new version did not answer within {} s", waited.as_secs())]
+    Late {
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// The process stops.
     #[error("the gateway is stopping")]
     Stopping,
@@ -272,6 +283,7 @@ impl Error {
             Self::Vault(error) => error.kind(),
             Self::Proxy(error) => error.kind(),
             Self::Import(error) => error.kind(),
+            Self::Migrate(error) => error.kind(),
             Self::Invalid { .. } | Self::TokensWithPrefix { .. } => "invalid_request",
             Self::NotDeclared { .. } => "embedding_not_declared",
             Self::NoModel { .. } => "missing_model",
@@ -295,6 +307,7 @@ impl Error {
             Self::Kept { .. } => "drift_state",
             Self::NoMonitor { .. } => "monitor_not_found",
             Self::NotYet { .. } => "drift_not_yet",
+            Self::Late { .. } => "timeout",
             Self::Stopping => "shutting_down",
         }
     }
@@ -306,6 +319,8 @@ impl Error {
             Self::Room(error) => error.blame(),
             Self::Vault(error) => error.blame(),
             Self::Proxy(error) => error.blame(),
+            Self::Migrate(error) => error.blame(),
+            Self::Late { .. } => Blame::Provider,
             Self::Io { .. } | Self::Kept { .. } | Self::Stopping => Blame::Gateway,
             _ => Blame::Client,
         }
@@ -318,6 +333,7 @@ impl Error {
             Self::Room(error) => return error.hint(),
             Self::Vault(error) => return error.hint(),
             Self::Proxy(error) => return error.hint(),
+            Self::Migrate(error) => return error.hint(),
             Self::Import(error) => error.hint(),
             Self::Invalid { hint, .. } => return hint.clone(),
             Self::NotDeclared { kind, name, hint } => {
@@ -366,7 +382,9 @@ impl Error {
                 return Some(format!("there are: {}", choices.join(", ")));
             }
             Self::NotYet { hint, .. } => hint,
-            Self::Io { .. } | Self::Kept { .. } | Self::Stopping => return None,
+            Self::Io { .. } | Self::Kept { .. } | Self::Late { .. } | Self::Stopping => {
+                return None;
+            }
         };
         Some(hint.to_owned())
     }

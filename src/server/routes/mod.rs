@@ -11,6 +11,7 @@ pub(crate) mod health;
 pub(crate) mod history;
 pub(crate) mod indexes;
 pub(super) mod keys;
+pub(crate) mod migrations;
 pub(crate) mod models;
 pub(crate) mod porting;
 pub(crate) mod prompts;
