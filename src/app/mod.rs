@@ -238,6 +238,7 @@ fn embeddings(
     let vault = Arc::new(Vault::open(&dir, Arc::clone(store))?);
     let config = snapshots::Config {
         drafts: dir.join("drafts"),
+        adapters: dir.join("adapters"),
         limits: config.embedding_limits,
     };
     let (proxy, declared) = (Arc::clone(proxy), Arc::new(CurrentDeclared::new(declared)));

@@ -173,7 +173,7 @@ impl CompareArguments {
     }
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
+pub(super) fn read(path: &Path) -> Result<String, Failure> {
     let unreadable = |error| Failure::new(format!("cannot read `{}`: {error}", path.display()));
     fs::read_to_string(path).map_err(unreadable)
 }

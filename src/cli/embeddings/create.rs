@@ -76,7 +76,7 @@ pub(crate) struct CreateArguments {
 /// Which embedding version.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Embedding version")]
-struct SpaceArguments {
+pub(super) struct SpaceArguments {
     /// A space that embeddings.toml declares.
     #[arg(long, value_name = "NAME")]
     space: Option<String>,
@@ -187,24 +187,30 @@ enum FormatArgument {
     Text,
 }
 
+impl SpaceArguments {
+    /// What is said of the space.
+    pub(super) fn wish(&self) -> SpaceWish {
+        SpaceWish {
+            name: self.space.clone(),
+            model: self.model.clone(),
+            revision: self.revision.clone(),
+            dimensions: self.dimensions,
+            truncate: self.truncate,
+            normalise: self.normalise.then_some(true),
+            query_prefix: self.query_prefix.clone(),
+            document_prefix: self.document_prefix.clone(),
+            query_task: self.query_task.clone(),
+            document_task: self.document_task.clone(),
+            max_tokens: self.max_tokens,
+        }
+    }
+}
+
 impl CreateArguments {
     fn wish(&self) -> SnapshotWish {
-        let space = &self.space;
         SnapshotWish {
             collection: self.collection.clone(),
-            space: SpaceWish {
-                name: space.space.clone(),
-                model: space.model.clone(),
-                revision: space.revision.clone(),
-                dimensions: space.dimensions,
-                truncate: space.truncate,
-                normalise: space.normalise.then_some(true),
-                query_prefix: space.query_prefix.clone(),
-                document_prefix: space.document_prefix.clone(),
-                query_task: space.query_task.clone(),
-                document_task: space.document_task.clone(),
-                max_tokens: space.max_tokens,
-            },
+            space: self.space.wish(),
             pipeline: self.cut.pipeline.clone(),
             cut: self.cut.chunker.map(|chunker| PipelineWish {
                 chunker: match chunker {

@@ -1,8 +1,10 @@
 //! `promptgate embeddings …`: corpora are read from files here, snapshots are made behind the admin plane.
 
+mod adapter;
 mod compare;
 mod create;
 mod list;
+mod plan;
 mod progress;
 mod search;
 mod tend;
@@ -23,6 +25,12 @@ pub(crate) enum EmbeddingsCommand {
     /// Compare two snapshots: what changes for whom, how sure that is, and what follows.
     #[command(after_help = compare::HELP)]
     Compare(Box<compare::CompareArguments>),
+    /// Price a move to another model before anything is paid.
+    #[command(after_help = plan::HELP)]
+    Plan(Box<plan::PlanArguments>),
+    /// Fit and use maps between the vectors of two models.
+    #[command(subcommand)]
+    Adapter(adapter::AdapterCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,6 +67,8 @@ pub(crate) async fn run(
         EmbeddingsCommand::Compare(arguments) => {
             compare::run(&arguments, common, environment).await
         }
+        EmbeddingsCommand::Plan(arguments) => plan::run(&arguments, common, environment).await,
+        EmbeddingsCommand::Adapter(command) => adapter::run(&command, common, environment).await,
         EmbeddingsCommand::Snapshot(command) => match command {
             SnapshotCommand::Create(arguments) => {
                 create::run(&arguments, common, environment).await

@@ -13,7 +13,7 @@ use crate::embeddings::compare::{
 use crate::embeddings::item::Span;
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
-use crate::embeddings::space::{Side, TextHash, VectorKey};
+use crate::embeddings::space::{Side, SpaceId, TextHash, VectorKey};
 use crate::embeddings::vault::{Manifest, Precision, Snapshot};
 use crate::stats::{Estimate, Interval, Random};
 use serde::{Deserialize, Serialize};
@@ -168,8 +168,9 @@ impl Snapshots {
         .await
     }
 
-    /// Returns the vectors that a snapshot's space makes of queries; those that are kept cost nothing.
-    async fn query_vectors(
+    /// Returns the vectors of queries in a snapshot's space; those that are kept cost nothing. Where an
+    /// adapter made the snapshot, the new model makes them, and what it makes is kept, and then mapped.
+    pub(super) async fn query_vectors(
         self: &Arc<Self>,
         manifest: &Manifest,
         queries: &[Query],
@@ -180,10 +181,12 @@ impl Snapshots {
             .iter()
             .map(|query| query.text.as_deref().unwrap_or_default())
             .collect();
-        let space = &manifest.space;
+        let (room, of) = (Arc::clone(self), manifest.clone());
+        let question = blocking(move || room.question(&of)).await?;
+        let (space, space_id) = (&question.space, question.space.id());
         let key = |text: &&str| {
             let sent = TextHash::of(&space.sent_text(Side::Query, text));
-            VectorKey::new(space, &manifest.space_id, Side::Query, sent)
+            VectorKey::new(space, &space_id, Side::Query, sent)
         };
         let keys: Vec<VectorKey> = texts.iter().map(key).collect();
         let (room, wanted) = (Arc::clone(self), keys.clone());
@@ -208,7 +211,7 @@ impl Snapshots {
             let embedded = asker.ask(Side::Query, &wanted.collect::<Vec<_>>()).await;
             let vectors = embedded.map_err(|failure| Box::new(failure.error))?.vectors;
             let batch_keys = batch.iter().filter_map(|place| keys.get(*place).copied());
-            self.keep_queries(manifest, batch_keys.collect(), vectors.clone())
+            self.keep_queries(&space_id, batch_keys.collect(), vectors.clone())
                 .await?;
             for (place, vector) in batch.iter().zip(vectors) {
                 if let Some(found) = found.get_mut(*place) {
@@ -217,23 +220,28 @@ impl Snapshots {
             }
             asked += batch.len();
         }
-        let values: Vec<f32> = found.into_iter().flatten().flatten().collect();
         let dimensions = usize::try_from(manifest.dimensions).unwrap_or(0);
-        Matrix::new(dimensions, values).ok_or_else(|| {
-            let problem = format!(
-                "has vectors of {dimensions} dimensions, and its model makes others of queries"
-            );
-            Error::invalid(&manifest.name(), problem, None)
-        })
+        let came = found.iter().flatten().map(Vec::len).next();
+        let values: Vec<f32> = found.into_iter().flatten().flatten().collect();
+        let rows = Matrix::new(came.unwrap_or(dimensions), values);
+        let rows = rows.map(|rows| question.carried(&manifest.name(), rows));
+        let rows = rows.transpose()?;
+        rows.filter(|rows| rows.dimensions() == dimensions)
+            .ok_or_else(|| {
+                let problem = format!(
+                    "has vectors of {dimensions} dimensions, and its model makes others of queries"
+                );
+                Error::invalid(&manifest.name(), problem, None)
+            })
     }
 
     async fn keep_queries(
         self: &Arc<Self>,
-        manifest: &Manifest,
+        space: &SpaceId,
         keys: Vec<VectorKey>,
         vectors: Vec<Vec<f32>>,
     ) -> Result<(), Error> {
-        let (room, space) = (Arc::clone(self), manifest.space_id.clone());
+        let (room, space) = (Arc::clone(self), space.clone());
         blocking(move || {
             let dimensions = vectors.first().map_or(0, Vec::len);
             let rows: Vec<(VectorKey, &[f32])> = keys
@@ -434,13 +442,13 @@ fn facts(manifest: &Manifest, snapshot: &Snapshot) -> SnapshotFacts {
     }
 }
 
-fn sent_hashes(snapshot: &Snapshot) -> Vec<TextHash> {
+pub(super) fn sent_hashes(snapshot: &Snapshot) -> Vec<TextHash> {
     let hashes = (0..snapshot.len()).map(|row| snapshot.text_hash(row));
     hashes.collect::<Option<_>>().unwrap_or_default()
 }
 
 /// Empty when an item came without a text: nothing is known of its own text then.
-fn own_hashes(snapshot: &Snapshot) -> Result<Vec<TextHash>, Error> {
+pub(super) fn own_hashes(snapshot: &Snapshot) -> Result<Vec<TextHash>, Error> {
     let mut hashes = Vec::with_capacity(snapshot.len());
     for row in 0..snapshot.len() {
         let Some(hash) = snapshot.canonical_hash(row)? else {

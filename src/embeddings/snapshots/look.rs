@@ -3,7 +3,7 @@
 use crate::embeddings::ask::Asker;
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::search::{Scan, nearest};
-use crate::embeddings::snapshots::{Error, Snapshots, blocking, check_native};
+use crate::embeddings::snapshots::{Error, Snapshots, blocking};
 use crate::embeddings::space::{SettingChange, Side, Space};
 use crate::embeddings::vault::Manifest;
 use crate::{domain::Cost, embeddings};
@@ -104,7 +104,7 @@ impl Snapshots {
     }
 
     async fn embed_query(
-        &self,
+        self: &Arc<Self>,
         manifest: &Manifest,
         text: Option<&str>,
     ) -> Result<(Vec<f32>, Cost), Error> {
@@ -115,15 +115,18 @@ impl Snapshots {
                 None,
             ));
         };
-        check_native(manifest)?;
+        let (room, of) = (Arc::clone(self), manifest.clone());
+        let question = blocking(move || room.question(&of)).await?;
         let asker = Asker::new(
             Arc::clone(&self.proxy),
-            manifest.space.clone(),
+            question.space.clone(),
             manifest.name(),
         );
         let embedded = asker.ask(Side::Query, &[text]).await;
         let embedded = embedded.map_err(|failure| Box::new(failure.error))?;
         let vector = embedded.vectors.into_iter().next().unwrap_or_default();
+        let row = Matrix::new(vector.len(), vector).unwrap_or_default();
+        let vector = question.carried(&manifest.name(), row)?.into_values();
         Ok((vector, embedded.cost))
     }
 

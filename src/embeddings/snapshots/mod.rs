@@ -1,30 +1,38 @@
 //! Snapshots as people make and use them: drafts of texts become snapshots by asking for what is missing,
 //! names lead to them, and texts are embedded or looked for under them.
 
+mod adapting;
+mod applying;
 mod comparison;
 mod draft;
 mod error;
+mod ground;
 mod job;
 mod limits;
 mod look;
+mod migration;
 mod named;
 mod noise;
 mod plan;
 mod purse;
 mod wish;
 
+pub use adapting::{AdaptWish, Adapted};
+pub use applying::ApplyWish;
 pub use comparison::{CompareWish, Comparing, QuerySourceWish};
 pub use draft::{DraftHead, Drafts, SourceText, Taken};
 pub use error::{Error, Told};
 pub use job::{Made, Progress, RunOptions, Stage};
 pub use limits::{Limits, LimitsWish};
 pub use look::{Hit, SearchResult, SearchWish};
+pub use migration::{MigrationPlan, MigrationWish, Size};
 pub use named::{NamedFailure, embedding_name};
 pub use plan::Plan;
 pub use wish::{SnapshotWish, SpaceWish};
 
 use crate::domain::Clock;
 use crate::embeddings;
+use crate::embeddings::adapters::Shelf;
 use crate::embeddings::declared::{CurrentDeclared, Declared};
 use crate::embeddings::name::{SnapshotName, check_collection};
 use crate::embeddings::snapshots::job::Job;
@@ -45,11 +53,13 @@ use tokio_util::sync::CancellationToken;
 /// From which share of unused vectors on a segment is written again.
 const DEAD_SHARE: f64 = 0.2;
 
-/// Where drafts are, and how much is asked at once.
+/// Where drafts and adapters are, and how much is asked at once.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The directory of drafts.
     pub drafts: PathBuf,
+    /// The directory of adapters.
+    pub adapters: PathBuf,
     /// How much is asked at once; the rest is as the provider has it.
     pub limits: LimitsWish,
 }
@@ -61,6 +71,7 @@ pub struct Snapshots {
     proxy: Arc<Proxy>,
     declared: Arc<CurrentDeclared>,
     drafts: Drafts,
+    shelf: Shelf,
     limits: LimitsWish,
     clock: Clock,
     shutdown: CancellationToken,
@@ -122,6 +133,7 @@ impl Snapshots {
             proxy,
             declared,
             drafts: Drafts::new(config.drafts),
+            shelf: Shelf::new(config.adapters),
             limits: config.limits,
             shutdown,
             active: Mutex::default(),

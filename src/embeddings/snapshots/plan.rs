@@ -60,6 +60,9 @@ pub(super) struct Prepared {
     pub(super) price: Option<Arc<PriceRow>>,
 }
 
+/// A plan, the texts it is about, how they are asked for, and the price it was reckoned by.
+type Reckoned = (Plan, Vec<Missing>, Limits, Option<Arc<PriceRow>>);
+
 /// How the model of a space is asked.
 pub(super) struct Way {
     /// The model with the provider that it is asked of: what is simulated today is another space than what
@@ -87,11 +90,28 @@ impl Snapshots {
 
     /// Reads a draft and reckons what it takes. Blocks.
     pub(super) fn prepare(&self, head: &DraftHead, limits: LimitsWish) -> Result<Prepared, Error> {
-        let way = self.way(&head.space.model, self.clock.now())?;
         let items = self.items(head)?;
-        let missing = self.missing(head, &items)?;
+        let (plan, missing, limits, price) = self.reckon(head, &items, limits)?;
+        Ok(Prepared {
+            items,
+            missing,
+            plan,
+            limits,
+            price,
+        })
+    }
+
+    /// Reckons what it takes to have the vectors of items in the space of a draft. Blocks.
+    pub(super) fn reckon(
+        &self,
+        head: &DraftHead,
+        items: &[NewItem],
+        limits: LimitsWish,
+    ) -> Result<Reckoned, Error> {
+        let way = self.way(&head.space.model, self.clock.now())?;
+        let missing = self.missing(head, items)?;
         let limits = limits.or(self.limits).of(&way.kind);
-        let truncated = truncated(&head.space, &items)?;
+        let truncated = truncated(&head.space, items)?;
         let unique: HashSet<&VectorKey> = items.iter().map(|item| &item.key).collect();
         let tokens = missing.iter().map(|text| text.tokens).sum();
         let pico_usd = way.price.as_deref().and_then(|row| price_of(row, tokens));
@@ -106,13 +126,7 @@ impl Snapshots {
             requests: count(batches(&missing, limits).len()),
             truncated,
         };
-        Ok(Prepared {
-            items,
-            missing,
-            plan,
-            limits,
-            price: way.price,
-        })
+        Ok((plan, missing, limits, way.price))
     }
 
     /// The items of the draft, after those of the snapshot it goes on from that it does not replace.
@@ -208,7 +222,7 @@ pub(super) fn price_of(row: &PriceRow, tokens: u64) -> Option<PicoDollars> {
     metering::cost(&usage, row, CostQuality::Estimated).pico_usd
 }
 
-fn keyed(space: &Space, id: &SpaceId, item: Item) -> NewItem {
+pub(super) fn keyed(space: &Space, id: &SpaceId, item: Item) -> NewItem {
     let text = item.text.as_deref().unwrap_or_default();
     let text_hash = TextHash::of(&space.sent_text(Side::Document, text));
     NewItem {

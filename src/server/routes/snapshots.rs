@@ -121,7 +121,7 @@ fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
 }
 
 /// Does work that blocks, away from the threads that serve.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     room: Arc<Snapshots>,
     work: impl FnOnce(&Snapshots) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, ApiError> {

@@ -1,0 +1,1 @@
+//! Adapters over constructed spaces.

@@ -1,0 +1,310 @@
+//! Adapters as people make and use them: two snapshots by name become pairs, queries and a verdict; a
+//! snapshot goes through an adapter and becomes one of the adapter's own space.
+
+use crate::embeddings;
+use crate::embeddings::adapters::{
+    self, Adapter, AdapterError, Asked, Head, Judgement, KindWish, Role, Settings, Shelf,
+};
+use crate::embeddings::compare::{self, Query, Step, add_labels};
+use crate::embeddings::rows::{Matrix, Rows as _};
+use crate::embeddings::snapshots::ground::{Ground, shuffle};
+use crate::embeddings::snapshots::{Error, Snapshots, blocking};
+use crate::embeddings::space::Space;
+use crate::embeddings::vault::Manifest;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// The most pairs.
+const MOST_PAIRS: usize = 100_000;
+/// The most queries that judge.
+const MOST_QUERIES: usize = 1_000;
+/// How long lists of answers are.
+const K: usize = 10;
+
+/// What is to be fitted.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdaptWish {
+    /// The snapshot of the old model: `docs@1`.
+    pub old: String,
+    /// The one of the new model.
+    pub new: String,
+    /// Which kind of map.
+    pub kind: KindWish,
+    /// What it maps.
+    pub role: Role,
+    /// On how many pairs at most.
+    pub pairs: Option<usize>,
+    /// Queries, as [`read_queries`](compare::read_queries) reads them. Without them documents that are
+    /// held out stand in.
+    pub queries: Option<String>,
+    /// Whether they are CSV.
+    pub is_csv: bool,
+    /// Labels, as [`read_labels`](compare::read_labels) reads them.
+    pub labels: Option<String>,
+    /// The length of lists of answers.
+    pub k: Option<usize>,
+    /// The seed of everything drawn.
+    pub seed: Option<u64>,
+    /// Whether it is kept against the advice.
+    pub is_forced: bool,
+}
+
+/// What came of fitting.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Adapted {
+    /// The adapter's name.
+    pub id: String,
+    /// Whether it is kept.
+    pub is_stored: bool,
+    /// What it is, and what it is worth.
+    pub head: Head,
+}
+
+/// How a text comes into the space of a snapshot.
+#[derive(Debug)]
+pub(super) struct Question {
+    /// The space it is embedded in.
+    pub(super) space: Space,
+    /// What carries it over, where that is needed.
+    adapter: Option<Adapter>,
+}
+
+impl Question {
+    /// Carries vectors of [`Self::space`] to where they are needed.
+    pub(super) fn carried(&self, given: &str, rows: Matrix) -> Result<Matrix, Error> {
+        match &self.adapter {
+            Some(adapter) if !rows.is_empty() => Ok(adapter.map(given, &self.space, &rows)?),
+            _ => Ok(rows),
+        }
+    }
+}
+
+impl Snapshots {
+    /// Returns the adapters.
+    #[must_use]
+    pub const fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
+    /// Finds out how a text is asked for that is looked for in a snapshot. Blocks.
+    pub(super) fn question(&self, manifest: &Manifest) -> Result<Question, Error> {
+        let Some(hash) = &manifest.space.adapter else {
+            return Ok(Question {
+                space: manifest.space.clone(),
+                adapter: None,
+            });
+        };
+        let adapter = self.shelf.of_hash(hash).map_err(room)?;
+        let made = adapter.space();
+        if made != manifest.space {
+            let mismatch = embeddings::Error::SpaceMismatch {
+                first: adapter.short().to_owned(),
+                second: manifest.name(),
+                changes: made.differences(&manifest.space),
+            };
+            return Err(mismatch.into());
+        }
+        Ok(Question {
+            space: adapter.asking().clone(),
+            adapter: (adapter.head().role == Role::Queries).then_some(adapter),
+        })
+    }
+
+    /// Fits an adapter between two snapshots, judges it, and keeps it unless its own figures are against
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// Those of names, queries, asking and the vault; `SameSpace`, `TooFewPairs`, `TooFewQueries`,
+    /// `Unfit`.
+    pub async fn fit_adapter(self: &Arc<Self>, wish: AdaptWish) -> Result<Adapted, Error> {
+        let (ground, asked) = self.ground_of(&wish, None).await?;
+        let room_of = Arc::clone(self);
+        blocking(move || {
+            let (pairs, asked, pairs_hash) = ground.drawn(&wish, asked)?;
+            let settings = wish.settings(&ground, asked.is_stand_in);
+            let names = [ground.old.space.model.as_str(), &ground.new.space.model];
+            let sides = ground.sides();
+            let found = adapters::fit(&pairs, &sides, &asked.asked, settings, names)?;
+            let adapter = ground.adapter(&wish, found, &pairs, pairs_hash);
+            let is_stored = wish.is_forced || adapter.head().judgement.refusal.is_none();
+            if is_stored {
+                room_of.shelf.put(&adapter).map_err(room)?;
+            }
+            Ok(Adapted {
+                id: adapter.id().to_owned(),
+                is_stored,
+                head: adapter.head().clone(),
+            })
+        })
+        .await
+    }
+
+    /// Judges an adapter by queries, between two snapshots of its spaces.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::fit_adapter`]; `WrongDirection`, `SpaceMismatch` when the snapshots are not of its
+    /// spaces.
+    pub async fn eval_adapter(
+        self: &Arc<Self>,
+        name: &str,
+        wish: AdaptWish,
+    ) -> Result<Judgement, Error> {
+        let (shelf, name) = (self.shelf.clone(), name.to_owned());
+        let adapter = blocking(move || shelf.find(&name).map_err(room)).await?;
+        let wish = AdaptWish {
+            role: adapter.head().role,
+            ..wish
+        };
+        let adapter = Arc::new(adapter);
+        let (ground, asked) = self.ground_of(&wish, Some(Arc::clone(&adapter))).await?;
+        blocking(move || {
+            let (_, asked, _) = ground.drawn(&wish, asked)?;
+            let settings = wish.settings(&ground, asked.is_stand_in);
+            let (judgement, _) =
+                adapters::eval(adapter.linear(), &ground.sides(), &asked.asked, settings)?;
+            Ok(judgement)
+        })
+        .await
+    }
+
+    /// Opens both sides, and gets the queries' vectors of both models.
+    async fn ground_of(
+        self: &Arc<Self>,
+        wish: &AdaptWish,
+        adapter: Option<Arc<Adapter>>,
+    ) -> Result<(Arc<Ground>, Option<Asked>), Error> {
+        wish.check()?;
+        let queries = wish.queries()?;
+        let (room, wanted) = (Arc::clone(self), wish.clone());
+        let ground = blocking(move || {
+            let ground = Ground::open(&room, &wanted)?;
+            if let Some(adapter) = adapter {
+                let from = match adapter.head().role {
+                    Role::Queries => [&ground.new, &ground.old],
+                    Role::Documents => [&ground.old, &ground.new],
+                };
+                let [from, to] = from;
+                adapter.check(&from.name(), &from.space)?;
+                check_target(&adapter, to)?;
+            }
+            Ok(Arc::new(ground))
+        })
+        .await?;
+        if queries.is_empty() {
+            return Ok((ground, None));
+        }
+        let total = 2 * queries.len();
+        let begin = Step {
+            stage: "queries",
+            done: 0,
+            total,
+        };
+        // Nobody follows; the receiver lives as long as the work.
+        let (sender, _followed) = watch::channel(begin);
+        let old = self.query_vectors(&ground.old, &queries, (0, total), &sender);
+        let old = Box::pin(old).await?;
+        let new = self.query_vectors(&ground.new, &queries, (queries.len(), total), &sender);
+        let new = Box::pin(new).await?;
+        let grades = queries.iter().map(|query| ground.grades(query));
+        let asked = Asked {
+            old,
+            new,
+            grades: grades.collect::<Result<_, _>>()?,
+            own: vec![None; queries.len()],
+        };
+        Ok((ground, Some(asked)))
+    }
+
+    /// Removes an adapter that made no snapshot. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// `InUse`; those of [`Shelf::find`] and the vault.
+    pub fn delete_adapter(&self, name: &str) -> Result<String, Error> {
+        let adapter = self.shelf.find(name).map_err(room)?;
+        let space = adapter.space();
+        let all = self.vault.list(None)?.into_iter();
+        let users = all.filter(|manifest| manifest.space.adapter == space.adapter);
+        let snapshots: Vec<String> = users.map(|manifest| manifest.name()).collect();
+        if !snapshots.is_empty() {
+            let adapter = adapter.short().to_owned();
+            return Err(room(AdapterError::InUse { adapter, snapshots }));
+        }
+        self.shelf.remove(&adapter).map_err(room)?;
+        Ok(adapter.id().to_owned())
+    }
+}
+
+/// An adapter's error, as the rooms above know it.
+pub(super) fn room(error: AdapterError) -> Error {
+    embeddings::Error::from(error).into()
+}
+
+/// The side it maps to is checked like the side it maps from.
+fn check_target(adapter: &Adapter, to: &Manifest) -> Result<(), Error> {
+    if to.space_id == adapter.head().to_space {
+        return Ok(());
+    }
+    let mismatch = embeddings::Error::SpaceMismatch {
+        first: adapter.short().to_owned(),
+        second: to.name(),
+        changes: adapter.head().to.differences(&to.space),
+    };
+    Err(mismatch.into())
+}
+
+impl AdaptWish {
+    fn check(&self) -> Result<(), Error> {
+        for (what, number, most) in [("pairs", self.pairs, MOST_PAIRS), ("k", self.k, 100)] {
+            if number.is_some_and(|number| number == 0 || most < number) {
+                let number = number.unwrap_or_default();
+                let problem = format!("is {number}, not from 1 to {most}");
+                return Err(Error::invalid(what, problem, None));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.seed.unwrap_or(1)
+    }
+
+    /// The queries, in an order drawn by the seed, with their labels.
+    fn queries(&self) -> Result<Vec<Query>, Error> {
+        let Some(text) = &self.queries else {
+            return Ok(Vec::new());
+        };
+        let read = compare::read_queries(text, self.is_csv);
+        let mut queries = read.map_err(embeddings::Error::from)?;
+        if let Some(labels) = &self.labels {
+            let labels = compare::read_labels(labels).map_err(embeddings::Error::from)?;
+            if add_labels(&mut queries, &labels) == labels.len() {
+                let hint = "labels name queries by their `id`";
+                let problem = "belong to none of the queries";
+                return Err(Error::invalid("labels", problem, Some(hint)));
+            }
+        }
+        shuffle(&mut queries, self.seed());
+        queries.truncate(MOST_QUERIES);
+        Ok(queries)
+    }
+
+    fn settings(&self, ground: &Ground, are_queries_documents: bool) -> Settings {
+        let to = match self.role {
+            Role::Queries => &ground.old,
+            Role::Documents => &ground.new,
+        };
+        Settings {
+            kind: self.kind,
+            role: self.role,
+            seed: self.seed(),
+            k: self.k.unwrap_or(K),
+            is_renormalised: to.counts.not_unit == 0,
+            are_queries_documents,
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! What two snapshots give an adapter: the pairs it is fitted on, the queries it is judged by, and which
+//! items of both are the same.
+
+use crate::embeddings::adapters::{
+    self, Adapter, AdapterError, Asked, Found, Head, Pairs, Role, Sides,
+};
+use crate::embeddings::compare::{Query, Target};
+use crate::embeddings::rows::{Matrix, Rows as _};
+use crate::embeddings::snapshots::adapting::{AdaptWish, room};
+use crate::embeddings::snapshots::comparison::{own_hashes, sent_hashes};
+use crate::embeddings::snapshots::{Error, Snapshots, check_native};
+use crate::embeddings::space::sha256;
+use crate::embeddings::vault::{Manifest, Snapshot};
+use crate::stats::Random;
+use std::collections::HashMap;
+
+/// On how many pairs a map is fitted when nothing is said: more hardly help.
+const PAIRS: usize = 4_000;
+/// How many pairs it takes between versions of one model.
+const LEAST_PAIRS: usize = 250;
+/// How many it takes between models that have nothing to do with each other.
+const LEAST_PAIRS_ACROSS: usize = 1_000;
+/// How many documents stand in for queries, at most.
+const STAND_INS: usize = 400;
+
+/// Two opened snapshots and what they have in common.
+pub(super) struct Ground {
+    pub(super) old: Manifest,
+    pub(super) new: Manifest,
+    of_old: Snapshot,
+    of_new: Snapshot,
+    /// Which item each old row is.
+    units: Vec<usize>,
+    /// Rows with the same id and text: old, new; in an order drawn by the seed.
+    matched: Vec<(usize, usize)>,
+}
+
+/// Puts a list into an order drawn by the seed.
+pub(super) fn shuffle<T>(list: &mut [T], seed: u64) {
+    let mut random = Random::from_seed(seed);
+    for place in 0..list.len() {
+        let other = place + random.below(list.len() - place);
+        list.swap(place, other);
+    }
+}
+
+/// Queries, and whether documents stand in for them.
+pub(super) struct Drawn {
+    pub(super) asked: Asked,
+    pub(super) is_stand_in: bool,
+}
+
+impl Ground {
+    pub(super) fn open(rooms: &Snapshots, wish: &AdaptWish) -> Result<Self, Error> {
+        let (old, new) = (rooms.manifest(&wish.old)?, rooms.manifest(&wish.new)?);
+        check_native(&old)?;
+        check_native(&new)?;
+        if old.space_id == new.space_id {
+            let (first, second) = (old.name(), new.name());
+            return Err(room(AdapterError::SameSpace { first, second }));
+        }
+        let of_old = rooms.vault.open_snapshot(&old.id)?;
+        let of_new = rooms.vault.open_snapshot(&new.id)?;
+        let units = (0..of_old.len()).map(|row| {
+            let same = of_old.id(row).and_then(|id| of_new.row_of(id));
+            same.unwrap_or(of_new.len() + row)
+        });
+        let units: Vec<usize> = units.collect();
+        // Hashes are of what was sent: with other prefixes they say nothing of the texts themselves.
+        let is_alike = old.space.document.prefix == new.space.document.prefix;
+        let hashes = |snapshot: &Snapshot| {
+            if is_alike {
+                Ok(sent_hashes(snapshot))
+            } else {
+                own_hashes(snapshot)
+            }
+        };
+        let (hashes_old, hashes_new) = (hashes(&of_old)?, hashes(&of_new)?);
+        let pairs = units.iter().copied().enumerate();
+        let same = pairs.filter(|(row, unit)| {
+            let texts = (hashes_old.get(*row), hashes_new.get(*unit));
+            matches!(texts, (Some(old), Some(new)) if old == new)
+        });
+        let mut matched: Vec<(usize, usize)> = same.collect();
+        shuffle(&mut matched, wish.seed());
+        Ok(Self {
+            old,
+            new,
+            of_old,
+            of_new,
+            units,
+            matched,
+        })
+    }
+
+    pub(super) fn sides(&self) -> Sides<'_> {
+        Sides {
+            old: &self.of_old,
+            new: &self.of_new,
+            units: &self.units,
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        }
+    }
+
+    /// What answers a query, by the numbers of items. Answers that neither side has are nobody's fault.
+    pub(super) fn grades(&self, query: &Query) -> Result<HashMap<usize, f64>, Error> {
+        let mut grades = HashMap::new();
+        for relevant in &query.relevant {
+            let Target::Item(id) = &relevant.target else {
+                let problem = format!("`{}` is labelled by places in sources", query.id);
+                let hint = "name the items that answer it";
+                return Err(Error::invalid("labels", problem, Some(hint)));
+            };
+            let unit = self.of_new.row_of(id).or_else(|| {
+                let row = self.of_old.row_of(id)?;
+                Some(self.of_new.len() + row)
+            });
+            grades.extend(unit.map(|unit| (unit, relevant.grade)));
+        }
+        Ok(grades)
+    }
+
+    /// Draws pairs, and documents in place of queries where there are none, with no document in both.
+    pub(super) fn drawn(
+        &self,
+        wish: &AdaptWish,
+        asked: Option<Asked>,
+    ) -> Result<(Pairs, Drawn, String), Error> {
+        let stand_ins = match asked {
+            Some(_) => 0,
+            None => STAND_INS.min(self.matched.len() / 5),
+        };
+        let (held, rest) = self.matched.split_at_checked(stand_ins).unwrap_or_default();
+        let wanted = wish.pairs.unwrap_or(PAIRS).min(rest.len());
+        let mut fitted = rest.get(..wanted).unwrap_or_default().to_vec();
+        let mut pairs = self.pairs(&fitted)?;
+        usable(&mut fitted, &mut pairs);
+        let least = if self.old.space.model == self.new.space.model {
+            LEAST_PAIRS
+        } else {
+            LEAST_PAIRS_ACROSS
+        };
+        if fitted.len() < least {
+            return Err(room(AdapterError::TooFewPairs {
+                first: self.old.name(),
+                second: self.new.name(),
+                found: fitted.len(),
+                least,
+            }));
+        }
+        let is_stand_in = asked.is_none();
+        let asked = match asked {
+            Some(asked) => asked,
+            None => self.stand_ins(held)?,
+        };
+        let hash = self.pairs_hash(&fitted);
+        Ok((pairs, Drawn { asked, is_stand_in }, hash))
+    }
+
+    fn pairs(&self, rows: &[(usize, usize)]) -> Result<Pairs, Error> {
+        let old: Vec<usize> = rows.iter().map(|(old, _)| *old).collect();
+        let new: Vec<usize> = rows.iter().map(|(_, new)| *new).collect();
+        Ok(Pairs {
+            old: in_order(&self.of_old, &old)?,
+            new: in_order(&self.of_new, &new)?,
+        })
+    }
+
+    fn stand_ins(&self, held: &[(usize, usize)]) -> Result<Asked, Error> {
+        let Pairs { old, new } = self.pairs(held)?;
+        Ok(Asked {
+            old,
+            new,
+            grades: vec![HashMap::new(); held.len()],
+            own: held.iter().map(|(_, new)| Some(*new)).collect(),
+        })
+    }
+
+    fn pairs_hash(&self, rows: &[(usize, usize)]) -> String {
+        let lines = rows.iter().filter_map(|(row, _)| {
+            let (id, hash) = (self.of_old.id(*row)?, self.of_old.text_hash(*row)?);
+            Some(format!("{id}\0{}\n", hash.to_hex()))
+        });
+        let mut lines: Vec<String> = lines.collect();
+        lines.sort();
+        sha256(lines.concat().as_bytes())
+    }
+
+    pub(super) fn adapter(
+        &self,
+        wish: &AdaptWish,
+        found: Found,
+        pairs: &Pairs,
+        pairs_hash: String,
+    ) -> Adapter {
+        let (from, to) = match wish.role {
+            Role::Queries => (&self.new, &self.old),
+            Role::Documents => (&self.old, &self.new),
+        };
+        let is_forced = wish.is_forced && found.judgement.refusal.is_some();
+        let Found {
+            map,
+            judgement,
+            score_map,
+        } = found;
+        let head = Head {
+            role: wish.role,
+            from_space: from.space_id.clone(),
+            to_space: to.space_id.clone(),
+            from: from.space.clone(),
+            to: to.space.clone(),
+            fitted_on: [self.old.name(), self.new.name()],
+            pairs: pairs.old.len(),
+            pairs_hash,
+            seed: wish.seed(),
+            judgement,
+            score_map,
+            is_forced,
+            made_by: concat!("promptgate ", env!("CARGO_PKG_VERSION")).to_owned(),
+            kind: map.kind(),
+            lambda: map.lambda(),
+            renormalise: map.is_renormalised(),
+            is_half: map.is_half(),
+            from_dimensions: map.from_dimensions(),
+            to_dimensions: map.to_dimensions(),
+        };
+        Adapter::new(head, map)
+    }
+}
+
+/// Reads rows in the order in which they are named.
+fn in_order(snapshot: &Snapshot, rows: &[usize]) -> Result<Matrix, Error> {
+    let mut sorted = rows.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let found = adapters::gather(snapshot, &sorted)?;
+    let places = rows.iter().filter_map(|row| sorted.binary_search(row).ok());
+    let values = places.filter_map(|place| found.row(place)).flatten();
+    Ok(Matrix::new(snapshot.dimensions(), values.copied().collect()).unwrap_or_default())
+}
+
+/// Leaves out pairs with a row that is zero or not finite: they say nothing of directions.
+fn usable(rows: &mut Vec<(usize, usize)>, pairs: &mut Pairs) {
+    let is_usable = |row: Option<&[f32]>| {
+        row.is_some_and(|row| {
+            row.iter().all(|value| value.is_finite()) && row.iter().any(|value| *value != 0.0)
+        })
+    };
+    let kept: Vec<usize> = (0..rows.len())
+        .filter(|place| is_usable(pairs.old.row(*place)) && is_usable(pairs.new.row(*place)))
+        .collect();
+    if kept.len() == rows.len() {
+        return;
+    }
+    let pick = |matrix: &Matrix| {
+        let values = kept.iter().filter_map(|place| matrix.row(*place)).flatten();
+        Matrix::new(matrix.dimensions(), values.copied().collect()).unwrap_or_default()
+    };
+    *pairs = Pairs {
+        old: pick(&pairs.old),
+        new: pick(&pairs.new),
+    };
+    *rows = kept
+        .iter()
+        .filter_map(|place| rows.get(*place).copied())
+        .collect();
+}
