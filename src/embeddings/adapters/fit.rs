@@ -184,7 +184,7 @@ pub fn eval(
 
 impl Settings {
     /// Fits one kind on the first `most` pairs, with coefficients as they are kept.
-    fn fit(&self, kind: MapKind, pairs: &Pairs, most: usize) -> Option<LinearMap> {
+    pub(super) fn fit(&self, kind: MapKind, pairs: &Pairs, most: usize) -> Option<LinearMap> {
         let first = |rows: &Matrix| {
             let count = most.saturating_mul(rows.dimensions());
             let values = rows.values().iter().take(count).copied().collect();
