@@ -110,8 +110,8 @@ pub fn fit(
     }
     let half = if kinds.len() == 1 { 0 } else { asked.len() / 2 };
     let (choosing, judging) = (
-        asked.part((0..asked.len()).take(half)),
-        asked.part((0..asked.len()).skip(half)),
+        asked.part(&(0..asked.len()).take(half)),
+        asked.part(&(0..asked.len()).skip(half)),
     );
     let mut maps = Vec::new();
     let truth = sides.reindexed(&choosing, settings.k)?;

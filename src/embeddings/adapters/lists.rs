@@ -61,7 +61,7 @@ impl Asked {
     }
 
     /// The queries at these places.
-    pub(super) fn part(&self, places: impl Iterator<Item = usize> + Clone) -> Self {
+    pub(super) fn part(&self, places: &(impl Iterator<Item = usize> + Clone)) -> Self {
         let rows = |all: &Matrix| {
             let values = places.clone().filter_map(|place| all.row(place)).flatten();
             Matrix::new(all.dimensions(), values.copied().collect()).unwrap_or_default()
@@ -88,7 +88,7 @@ impl Asked {
             grades.is_some_and(|grades| grades.values().any(|grade| 0.0 < *grade))
         };
         let places: Vec<usize> = (0..self.len()).filter(is_labelled).collect();
-        self.part(places.iter().copied())
+        self.part(&places.iter().copied())
     }
 }
 

@@ -57,7 +57,7 @@ impl Shelf {
             match self.read(&id) {
                 Ok(adapter) => adapters.push(adapter),
                 Err(error @ (AdapterError::Damaged { .. } | AdapterError::NewerFormat { .. })) => {
-                    tracing::error!(%error, "an adapter is left out")
+                    tracing::error!(%error, "an adapter is left out");
                 }
                 Err(error) => return Err(error),
             }

@@ -239,7 +239,7 @@ fn labels_say_whether_to_keep_the_old_model() {
 #[test]
 fn too_few_queries_are_refused() {
     let mut world = World::new(|rows, _| turned(rows));
-    world.asked = world.asked.part(0..19);
+    world.asked = world.asked.part(&(0..19));
     let found = world.fit(KindWish::Ridge, Role::Queries);
     let Err(Error::Adapter(AdapterError::TooFewQueries {
         found: 19,
