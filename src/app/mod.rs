@@ -28,6 +28,7 @@ use crate::access::KeyRing;
 use crate::app::archive::Archive;
 use crate::domain::{Clock, Secret};
 use crate::embeddings::declared::{CurrentDeclared, Declared};
+use crate::embeddings::drift::monitor::Drift;
 use crate::embeddings::snapshots::{self, Snapshots};
 use crate::embeddings::vault::Vault;
 use crate::evals::ledger::Ledger;
@@ -64,6 +65,7 @@ pub struct App {
     evals: Arc<Runs>,
     schedules: Arc<Scheduler>,
     embeddings: Arc<Snapshots>,
+    drift: Arc<Drift>,
     tasks: TaskTracker,
     stopping: CancellationToken,
     cut: CancellationToken,
@@ -122,8 +124,7 @@ impl App {
         let telemetry = Arc::new(telemetry.map_err(|error| Error::Telemetry(error.to_string()))?);
         let keys = Arc::new(KeyRing::new(clock, !config.listen.ip().is_loopback()));
         server::load_keys(&keys, store.keys()?);
-        let tasks = TaskTracker::new();
-        let cut = CancellationToken::new();
+        let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
         let recorder = Recorder {
             store: Arc::clone(&store),
             tokens: Tokens,
@@ -156,7 +157,7 @@ impl App {
             Arc::clone(&proxy),
             clock,
         );
-        let embeddings = embeddings(&config, &store, &proxy, declared, &stopping)?;
+        let (embeddings, drift) = embeddings(&config, &store, &proxy, declared, &stopping)?;
         Ok(Self {
             config,
             store,
@@ -168,6 +169,7 @@ impl App {
             evals,
             schedules: Arc::new(schedules),
             embeddings,
+            drift,
             tasks,
             stopping,
             cut,
@@ -208,6 +210,7 @@ impl App {
             evals: Arc::clone(&self.evals),
             schedules: Arc::clone(&self.schedules),
             embeddings: Arc::clone(&self.embeddings),
+            drift: Arc::clone(&self.drift),
         }
     }
 
@@ -233,15 +236,23 @@ fn embeddings(
     proxy: &Arc<Proxy>,
     declared: Declared,
     stopping: &CancellationToken,
-) -> Result<Arc<Snapshots>, Error> {
+) -> Result<(Arc<Snapshots>, Arc<Drift>), Error> {
+    let environment = config.origin.environment.variables().clone();
     let dir = config.store.dir.join("embeddings");
     let vault = Arc::new(Vault::open(&dir, Arc::clone(store))?);
     let config = snapshots::Config {
-        drafts: dir.join("drafts"),
-        adapters: dir.join("adapters"),
+        dir,
         limits: config.embedding_limits,
     };
-    let (proxy, declared) = (Arc::clone(proxy), Arc::new(CurrentDeclared::new(declared)));
-    let room = Snapshots::new(config, vault, proxy, declared, stopping.clone());
-    Ok(Arc::new(room))
+    let declared = Arc::new(CurrentDeclared::new(declared));
+    let room = Snapshots::new(
+        &config,
+        vault,
+        Arc::clone(proxy),
+        declared,
+        stopping.clone(),
+    );
+    let room = Arc::new(room);
+    let drift = Drift::new(Arc::clone(&room), Arc::clone(proxy), environment);
+    Ok((room, Arc::new(drift)))
 }

@@ -171,6 +171,8 @@ impl App {
         let (tasks, stopping) = (self.tasks.clone(), self.stopping.clone());
         self.tasks
             .spawn(async move { schedules.run(tasks, stopping).await });
+        let (drift, stopping) = (Arc::clone(&self.drift), self.stopping.clone());
+        self.tasks.spawn(async move { drift.watch(stopping).await });
     }
 
     /// Serves the data plane on a thread for each core.

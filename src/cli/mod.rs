@@ -17,6 +17,7 @@ mod keys;
 mod lint;
 mod output;
 mod paint;
+mod progress;
 mod prompts;
 mod push;
 mod reach;

@@ -132,7 +132,7 @@ async fn read(
             return import::run(arguments, directory_of(&config), common.json);
         }
         PromptsCommand::Lint(arguments) => {
-            return lint::run(arguments, &config, common.json, environment);
+            return lint::run(arguments, &config, common, environment).await;
         }
         _ => {}
     }

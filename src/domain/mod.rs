@@ -16,6 +16,7 @@ mod audit;
 mod call;
 mod caller;
 mod embedding;
+mod hash;
 mod money;
 mod prompt;
 mod release;
@@ -31,6 +32,7 @@ pub use call::{
 };
 pub use caller::{Caller, KeyId, matches_glob};
 pub use embedding::EmbeddingStamp;
+pub use hash::sha256_hex;
 pub use money::{Cost, CostQuality, PicoDollars};
 pub use prompt::{
     BundleHash, ParseReferenceError, PromptKey, PromptReference, Selector, nearest_names,

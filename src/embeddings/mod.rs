@@ -5,18 +5,22 @@
 //! it belongs to, and nothing compares across two of them without saying how.
 
 pub mod adapters;
+pub mod alike;
 pub mod ask;
 pub mod chunk;
 pub mod compare;
 pub mod corpus;
 pub mod declared;
+pub mod drift;
 pub mod error;
 pub mod exchange;
+mod files;
 pub mod geometry;
 pub mod item;
 pub mod name;
 pub mod pipeline;
 pub mod ranking;
+mod registers;
 pub mod render;
 pub mod rows;
 pub mod search;

@@ -1,6 +1,7 @@
 //! Pipelines: what is done to a source before its texts are embedded, under one hash.
 
-use crate::embeddings::space::{SettingChange, differences, sha256};
+use crate::domain::sha256_hex;
+use crate::embeddings::space::{SettingChange, differences};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -192,7 +193,7 @@ impl Pipeline {
     pub fn id(&self) -> PipelineId {
         // The fields are written in their order, absent ones not at all: this is the canonical form.
         let json = serde_json::to_vec(self).unwrap_or_default();
-        PipelineId(["pipe-", &sha256(&json)].concat())
+        PipelineId(["pipe-", &sha256_hex(&json)].concat())
     }
 
     /// Returns in which settings two pipelines differ; empty when they are one.

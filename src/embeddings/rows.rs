@@ -89,3 +89,21 @@ impl Rows for Matrix {
         Some(&self.values)
     }
 }
+
+/// Returns the cosine of the angle between two vectors, in double precision; `None` when their lengths differ
+/// or one has no direction.
+#[must_use]
+pub fn cosine(one: &[f32], other: &[f32]) -> Option<f64> {
+    if one.len() != other.len() {
+        return None;
+    }
+    let (mut product, mut one_square, mut other_square) = (0.0, 0.0, 0.0);
+    for (x, y) in one.iter().zip(other) {
+        let (x, y) = (f64::from(*x), f64::from(*y));
+        product += x * y;
+        one_square += x * x;
+        other_square += y * y;
+    }
+    let cosine = product / (one_square * other_square).sqrt();
+    cosine.is_finite().then_some(cosine)
+}

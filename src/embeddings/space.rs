@@ -1,6 +1,6 @@
 //! Embedding versions: everything that decides what a vector means, under one hash.
 
-use crate::domain::BundleHash;
+use crate::domain::{BundleHash, sha256_hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
@@ -106,7 +106,7 @@ impl Space {
     pub fn id(&self) -> SpaceId {
         // The fields are written in their order, absent ones not at all: this is the canonical form.
         let json = serde_json::to_vec(self).unwrap_or_default();
-        SpaceId(["space-", &sha256(&json)].concat())
+        SpaceId(["space-", &sha256_hex(&json)].concat())
     }
 
     /// Returns the exact text that is sent for `text`.
@@ -219,9 +219,4 @@ impl VectorKey {
     pub fn to_hex(self) -> String {
         BundleHash(self.0).to_hex()
     }
-}
-
-/// Returns the SHA-256 of bytes as 64 hex digits.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    BundleHash(Sha256::digest(bytes).into()).to_hex()
 }

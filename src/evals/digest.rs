@@ -1,19 +1,13 @@
 //! Hashes: the names under which questions, cells, plans and files are known again.
 
-use crate::domain::BundleHash;
+use crate::domain::sha256_hex;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 /// Returns the SHA-256 of a value's JSON, as 64 hex digits.
 pub(super) fn digest<T: Serialize>(value: &T) -> String {
     // What is hashed here has string keys and finite numbers, so that writing it cannot fail; if it did,
     // the hash would be that of what was written so far.
-    sha256(&serde_json::to_vec(value).unwrap_or_default())
-}
-
-/// Returns the SHA-256 of bytes, as 64 hex digits.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    BundleHash(Sha256::digest(bytes).into()).to_hex()
+    sha256_hex(&serde_json::to_vec(value).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::evals::digest::digest;
 use crate::evals::plan::RunPlan;
 use crate::evals::report::{RunReport, Spent};
 use crate::evals::row::{CellKey, Row};
+use crate::evals::shift::OutputShift;
 use crate::proxy::CurrentUpstreams;
 use crate::store::{self, CallFilter, RunEntry, RunStep, Store, StoredRun};
 use bytes::Bytes;
@@ -108,6 +109,9 @@ pub struct RunEnd {
     /// What should be known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// How far the outputs of both sides lie apart, when the suite asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_shift: Option<Box<OutputShift>>,
     /// The report, once one was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Box<RunReport>>,

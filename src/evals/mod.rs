@@ -31,6 +31,7 @@ pub mod run;
 pub mod schedule;
 pub mod script;
 mod sequential;
+pub mod shift;
 pub mod suite;
 pub mod template;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::domain::{PicoDollars, Timestamp};
 use crate::evals::plan::{Forecast, Side};
 use crate::evals::row::{Row, RunId};
+use crate::evals::shift::OutputShift;
 use crate::evals::suite::{Gate, Place};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -72,6 +73,9 @@ pub struct RunReport {
     /// What was tested, on each side.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subjects: Vec<SubjectLine>,
+    /// How far the outputs of both sides lie apart, when the suite asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_shift: Option<Box<OutputShift>>,
     /// All rows.
     pub rows: Vec<Row>,
 }

@@ -1,6 +1,6 @@
 //! A version of a prompt: everything its text and its call depend on, immutable and hashed.
 
-use crate::domain::BundleHash;
+use crate::domain::{BundleHash, sha256_hex};
 use crate::prompts::contract::{OutputFormat, Tool};
 use crate::prompts::error::Error;
 use crate::prompts::evaluate::{Failure, Output, Partials, RenderLimits, run};
@@ -200,12 +200,12 @@ impl Bundle {
         let own = FilePart {
             path: path.to_owned(),
             partial: None,
-            sha256: identity::sha256_hex(&self.template),
+            sha256: sha256_hex(self.template.as_bytes()),
         };
         let partials = self.partials().map(|(name, text)| FilePart {
             path: file_of(name),
             partial: Some(name.to_owned()),
-            sha256: identity::sha256_hex(text),
+            sha256: sha256_hex(text.as_bytes()),
         });
         std::iter::once(own).chain(partials).collect()
     }

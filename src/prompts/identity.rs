@@ -20,11 +20,6 @@ pub(super) fn hash_of(document: &str) -> Result<BundleHash, serde_json::Error> {
     Ok(BundleHash(Sha256::digest(canonical.as_bytes()).into()))
 }
 
-/// Returns SHA-256 of `text` as hex.
-pub(super) fn sha256_hex(text: &str) -> String {
-    BundleHash(Sha256::digest(text.as_bytes()).into()).to_hex()
-}
-
 /// Appends `json` in canonical form.
 fn canonicalise(json: &str, out: &mut String) -> Result<(), serde_json::Error> {
     let json = json.trim();

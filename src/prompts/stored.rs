@@ -1,6 +1,6 @@
 //! The stored form of a version: self-contained JSON whose hash can be proven.
 
-use crate::domain::{BundleHash, PromptKey};
+use crate::domain::{BundleHash, PromptKey, sha256_hex};
 use crate::prompts::bundle::{Bundle, Parts};
 use crate::prompts::compile::compile;
 use crate::prompts::contract::{OutputFormat, Tool};
@@ -126,7 +126,7 @@ impl Parts {
     fn from_document(document: Document, texts: BTreeMap<String, String>) -> Result<Self, Error> {
         let mut partials = Partials::new();
         for (name, text) in texts {
-            if document.partials.get(&name) != Some(&identity::sha256_hex(&text)) {
+            if document.partials.get(&name) != Some(&sha256_hex(text.as_bytes())) {
                 return Err(damaged(format!(
                     "partial `{name}` is not the one that was hashed"
                 )));
@@ -176,7 +176,7 @@ pub(super) fn document(parts: &Parts) -> Value {
     let partials: Map<String, Value> = parts
         .partials
         .iter()
-        .map(|(name, partial)| (name.clone(), json!(identity::sha256_hex(&partial.text))))
+        .map(|(name, partial)| (name.clone(), json!(sha256_hex(partial.text.as_bytes()))))
         .collect();
     let tools: Vec<_> = metadata
         .tool_definitions

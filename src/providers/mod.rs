@@ -14,6 +14,7 @@ mod preset;
 mod retry_after;
 mod simulated;
 mod stream;
+mod webhook;
 
 pub use client::install_tls;
 pub use endpoint::Endpoint;
@@ -21,6 +22,7 @@ pub use error::{Clock, Error, ErrorKind};
 pub use post::post_json;
 pub use preset::{AuthStyle, Facts, Preset, UnknownPreset};
 pub use stream::ByteStream;
+pub use webhook::send_text;
 
 use crate::domain::{CallId, Operation, Secret, TraceContext};
 use bytes::Bytes;

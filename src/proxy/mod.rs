@@ -29,7 +29,7 @@ pub use naming::{PromptHeaders, Way};
 pub use pace::{Pace, Paces, Place};
 pub use recording::Recorder;
 pub use rendering::Rendering;
-pub use retrace::{Sent, sent};
+pub use retrace::{Inputs, Sent, inputs, sent};
 pub use routing::{Plan, PlannedAttempt, RetryPolicy, Routes, WELL_KNOWN};
 pub use shadow::{AfterAnswer, Shadows};
 pub use space::Under;

@@ -56,6 +56,25 @@ pub(crate) fn named_prompt(request: &ChatRequest) -> Option<PromptReference> {
     named.ok().flatten()
 }
 
+/// What a recorded request brought with it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Inputs {
+    /// Its variables.
+    pub variables: serde_json::Map<String, serde_json::Value>,
+    /// Its messages, each JSON.
+    pub messages: Vec<Bytes>,
+}
+
+/// Returns what a recorded chat request brought with it; `None` where it cannot be read any more.
+#[must_use]
+pub fn inputs(record: &CallRecord) -> Option<Inputs> {
+    let request = ChatRequest::decode(&record.intent.request).ok()?;
+    Some(Inputs {
+        variables: variables(&request).unwrap_or_default(),
+        messages: request.messages,
+    })
+}
+
 /// What a recorded request says about how its caller uses a prompt.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sent {

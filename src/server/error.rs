@@ -302,12 +302,17 @@ impl From<run::Error> for ApiError {
 
 impl From<snapshots::Error> for ApiError {
     fn from(error: snapshots::Error) -> Self {
-        use snapshots::Error;
+        use snapshots::{Error, ImportError};
         let status = match error {
             Error::Room(error) => return error.into(),
             Error::Vault(error) => return error.into(),
             Error::Proxy(error) => return (*error).into(),
-            Error::Invalid { .. }
+            Error::Import(ImportError::NotFound { .. }) => StatusCode::NOT_FOUND,
+            Error::Import(ImportError::OutOfTurn { .. } | ImportError::OtherVectors { .. }) => {
+                StatusCode::CONFLICT
+            }
+            Error::Import(_)
+            | Error::Invalid { .. }
             | Error::NoModel { .. }
             | Error::NoPrice { .. }
             | Error::EmptyText { .. }
@@ -318,16 +323,23 @@ impl From<snapshots::Error> for ApiError {
             | Error::TokensWithPrefix { .. } => StatusCode::BAD_REQUEST,
             Error::Forbidden { .. } => StatusCode::FORBIDDEN,
             Error::NotDeclared { .. }
+            | Error::NoMonitor { .. }
             | Error::DraftNotFound { .. }
             | Error::NothingToResume { .. } => StatusCode::NOT_FOUND,
             Error::PipelineMismatch { .. }
             | Error::DraftOffset { .. }
             | Error::DraftBusy { .. }
+            | Error::IndexBusy
             | Error::DraftIncomplete { .. }
+            | Error::NotYet { .. }
             | Error::Stopped { .. } => StatusCode::CONFLICT,
             Error::Budget { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Error::Told(ref told) if told.code == "budget_exceeded" => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
+            Error::Told(_) => StatusCode::BAD_GATEWAY,
             Error::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-            Error::Io { .. } => return Self::internal(&describe(&error)),
+            Error::Io { .. } | Error::Kept { .. } => return Self::internal(&describe(&error)),
         };
         let hint = error.hint();
         let mut api = Self::of_request(status, error.kind(), error.to_string(), hint.as_deref());
@@ -364,8 +376,12 @@ impl From<embeddings::Error> for ApiError {
 
 impl From<VaultError> for ApiError {
     fn from(error: VaultError) -> Self {
+        let hint = error.hint();
         if let VaultError::Store(error) = error {
-            return error.into();
+            let mut api = Self::from(error);
+            // The vault knows what to do about its table.
+            api.0.hint = api.0.hint.or(hint);
+            return api;
         }
         let status = match (error.kind(), error.blame()) {
             ("snapshot_not_found" | "item_not_found", _) => StatusCode::NOT_FOUND,
@@ -374,7 +390,6 @@ impl From<VaultError> for ApiError {
             (_, Blame::Provider) => StatusCode::BAD_GATEWAY,
             (_, Blame::Gateway) => return Self::internal(&describe(&error)),
         };
-        let hint = error.hint();
         Self::of_request(status, error.kind(), error.to_string(), hint.as_deref())
     }
 }

@@ -7,6 +7,7 @@ mod error;
 mod headers;
 mod hooks;
 mod layers;
+mod lines;
 mod listener;
 mod readiness;
 mod router;
@@ -26,6 +27,7 @@ pub use workers::Workers;
 
 use crate::access::KeyRing;
 use crate::domain::{Clock, Secret, Timestamp};
+use crate::embeddings::drift::monitor::Drift;
 use crate::embeddings::snapshots::Snapshots;
 use crate::evals::run::Runs;
 use crate::evals::schedule::Scheduler;
@@ -96,6 +98,8 @@ pub struct AdminState {
     pub schedules: Arc<Scheduler>,
     /// Snapshots of embeddings.
     pub embeddings: Arc<Snapshots>,
+    /// Monitors of drift.
+    pub drift: Arc<Drift>,
 }
 
 /// What there is to be called.

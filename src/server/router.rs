@@ -3,8 +3,8 @@
 use crate::server::error::ApiError;
 use crate::server::layers::Door;
 use crate::server::routes::{
-    adapters, audit, calls, chat, comparisons, embeddings, evals, health, history, keys, models,
-    prompts, releases, schedules, snapshots, sync, usage,
+    adapters, audit, calls, chat, comparisons, drift, embeddings, evals, health, history, indexes,
+    keys, models, porting, prompts, releases, schedules, snapshots, sync, usage,
 };
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;
@@ -110,6 +110,10 @@ fn embeddings_api() -> Router<AdminState> {
         .route("/drafts/{id}", delete(snapshots::discard))
         .route("/drafts/{id}/items", post(snapshots::append))
         .route("/drafts/{id}/run", post(snapshots::run))
+        .route("/imports", post(porting::begin))
+        .route("/imports/{id}/rows", post(porting::append))
+        .route("/imports/{id}/seal", post(porting::seal))
+        .route("/exports", post(porting::export))
         .route("/resumable", get(snapshots::resumable))
         .route("/noise", post(snapshots::noise))
         .route("/diff", get(snapshots::diff))
@@ -117,8 +121,15 @@ fn embeddings_api() -> Router<AdminState> {
         .route("/items", delete(snapshots::delete_item))
         .route("/gc", post(snapshots::collect_garbage))
         .route("/search", post(snapshots::search))
+        .route("/indexes", post(indexes::build).delete(indexes::remove))
+        .route("/rebuild", post(indexes::rebuild))
+        .route("/alike", post(snapshots::alike))
         .route("/compare", post(comparisons::create))
         .route("/declared", get(snapshots::declared))
+        .route("/drift", get(drift::list).post(drift::start))
+        .route("/drift/{name}", get(drift::status).delete(drift::stop))
+        .route("/drift/{name}/run", post(drift::run))
+        .route("/drift/{name}/accept", post(drift::accept))
         .route("/plan", post(adapters::plan))
         .route("/adapters", get(adapters::list).post(adapters::fit))
         .route(

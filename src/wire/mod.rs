@@ -4,10 +4,10 @@
 //! fields ([`json::RawObject`]), each a slice of the bytes that came in, and a stream's bytes pass
 //! through as they are while [`openai::ChatStream`] reads along.
 
-pub mod conversation;
 pub mod escape;
 pub mod json;
 pub mod openai;
+pub mod page;
 pub mod plain;
 pub mod sarif;
 pub mod sse;

@@ -411,8 +411,8 @@ space = "sided"
 labels.production = 1
 "#;
 
-#[tokio::test]
-async fn a_name_decides_how_texts_are_embedded_and_the_record_says_which_version() {
+/// A gateway that has a snapshot under [`DECLARED`], and what was said of it.
+async fn declared() -> (FakeProvider, TestGateway, Value) {
     let (provider, gateway) = started(|setup| setup).await;
     fs::write(gateway.path().join("embeddings.toml"), DECLARED).unwrap();
     gateway.hang_up();
@@ -423,6 +423,22 @@ async fn a_name_decides_how_texts_are_embedded_and_the_record_says_which_version
     .await;
     corpus(&gateway, 5, &[]);
     let made = gateway.run_json(&CREATE[..6]).await;
+    (provider, gateway, made)
+}
+
+/// A question under the declared name, with `more` laid over it.
+fn named(more: &Value) -> Value {
+    let mut body =
+        json!({"model": "embed:docs@production", "input": "refund", "input_type": "query"});
+    for (key, value) in more.as_object().unwrap() {
+        body[key] = value.clone();
+    }
+    body
+}
+
+#[tokio::test]
+async fn a_name_decides_how_texts_are_embedded_and_the_record_says_which_version() {
+    let (provider, gateway, made) = declared().await;
     assert_eq!(
         provider.journal()[0].json()["input"][0],
         "passage: text number 0"
@@ -430,16 +446,8 @@ async fn a_name_decides_how_texts_are_embedded_and_the_record_says_which_version
     assert_eq!(made["snapshot"]["dimensions"], 8);
 
     let client = gateway.client();
-    let ask = |more: Value| {
-        let mut body =
-            json!({"model": "embed:docs@production", "input": "refund", "input_type": "query"});
-        for (key, value) in more.as_object().unwrap() {
-            body[key] = value.clone();
-        }
-        body
-    };
     let answer = client
-        .post("/v1/embeddings", &ask(json!({"user": "named"})))
+        .post("/v1/embeddings", &named(&json!({"user": "named"})))
         .await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let space = made["snapshot"]["space_id"].as_str();
@@ -463,11 +471,16 @@ async fn a_name_decides_how_texts_are_embedded_and_the_record_says_which_version
         json!({"name": "docs@1", "label": "production", "space": space, "side": "query"})
     );
     assert_eq!(record["intent"]["model_asked"], "embed:docs@production");
-    let base64 = ask(json!({"encoding_format": "base64", "model": "embed/docs"}));
+    let base64 = named(&json!({"encoding_format": "base64", "model": "embed/docs"}));
     let answer = client.post("/v1/embeddings", &base64).await.json();
     let bytes = STANDARD.decode(answer["data"][0]["embedding"].as_str().unwrap());
     assert_eq!(bytes.unwrap().len(), 32);
+}
 
+#[tokio::test]
+async fn what_a_name_forbids_is_refused_with_the_reason() {
+    let (_provider, gateway, _) = declared().await;
+    let client = gateway.client();
     let mut told = String::new();
     for wrong in [
         json!({"input_type": null}),
@@ -477,7 +490,7 @@ async fn a_name_decides_how_texts_are_embedded_and_the_record_says_which_version
         json!({"model": "embed:docs@7"}),
         json!({"model": "embed:docs@stagging"}),
     ] {
-        let answer = client.post("/v1/embeddings", &ask(wrong.clone())).await;
+        let answer = client.post("/v1/embeddings", &named(&wrong)).await;
         let error = answer.error();
         let line = format!(
             "{wrong}\n  {} {}: {}\n  hint: {}",

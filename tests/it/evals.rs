@@ -32,7 +32,7 @@ fn place() -> Value {
 }
 
 /// A plan as the process that reads the files makes it.
-fn plan(cases: usize) -> Value {
+pub(crate) fn plan(cases: usize) -> Value {
     json!({
         "version": 1, "suite": "shop", "path": "evals/shop.yaml", "description": null,
         "suite_hash": "0".repeat(64),
@@ -65,7 +65,7 @@ fn plan(cases: usize) -> Value {
     })
 }
 
-fn wanted(plan: &Value, options: &Value) -> Value {
+pub(crate) fn wanted(plan: &Value, options: &Value) -> Value {
     json!({"plan": plan, "options": options, "rows": true})
 }
 
@@ -74,7 +74,7 @@ fn parrot(request: &Received) -> Answer {
     Answer::reply(&question(request))
 }
 
-fn question(request: &Received) -> String {
+pub(crate) fn question(request: &Received) -> String {
     let body = request.json();
     let last = body["messages"]
         .as_array()
@@ -94,7 +94,7 @@ fn answered(provider: &FakeProvider) -> BTreeMap<String, usize> {
     counts
 }
 
-async fn begin(gateway: &TestGateway, body: &Value) -> Vec<Value> {
+pub(crate) async fn begin(gateway: &TestGateway, body: &Value) -> Vec<Value> {
     let response = gateway.admin().post("/api/evals/runs", body).await;
     assert_eq!(response.status, 200, "{}", response.text());
     let text = response.text();
@@ -103,7 +103,7 @@ async fn begin(gateway: &TestGateway, body: &Value) -> Vec<Value> {
         .collect()
 }
 
-fn ended(lines: &[Value]) -> &Value {
+pub(crate) fn ended(lines: &[Value]) -> &Value {
     let last = lines.last().unwrap();
     assert_eq!(last["type"], "ended", "{last}");
     last

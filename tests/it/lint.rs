@@ -69,14 +69,14 @@ async fn sarif_is_what_code_scanning_reads() {
     assert_eq!(run["columnKind"], "unicodeCodePoints");
     let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
     assert_eq!(run["tool"]["driver"]["name"], "promptgate");
-    assert_eq!(rules.len(), 27);
+    assert_eq!(rules.len(), 28);
     for rule in rules {
         for field in ["shortDescription", "fullDescription", "help"] {
             let words = rule[field]["text"].as_str().unwrap();
             assert!(words.ends_with('.'), "{rule}");
         }
         let level = rule["defaultConfiguration"]["level"].as_str().unwrap();
-        assert!(["error", "warning"].contains(&level), "{rule}");
+        assert!(["error", "warning", "note"].contains(&level), "{rule}");
     }
     let results = run["results"].as_array().unwrap();
     assert!(results.len() > 3);

@@ -2,6 +2,7 @@
 
 mod markdown;
 mod money;
+mod outputs;
 mod text;
 mod words;
 
@@ -18,6 +19,7 @@ use crate::prompts::diff::{
 };
 use crate::prompts::{Error, Prompts, Source};
 use clap::{Args, ValueEnum};
+use outputs::Outputs;
 use std::collections::BTreeSet;
 
 /// What to compare, and how to say it.
@@ -37,6 +39,11 @@ pub(crate) struct DiffCommand {
     #[arg(long, value_enum, value_name = "LEVEL", num_args = 0..=1, require_equals = true,
         default_missing_value = "cosmetic")]
     exit_code: Option<Level>,
+    /// Tell how far the answers of the two versions lie apart, by a run of evals that embedded both
+    /// (default: the newest that did). Nobody is asked anew.
+    #[arg(long, value_name = "RUN", num_args = 0..=1, require_equals = true,
+        default_missing_value = outputs::NEWEST)]
+    outputs: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -82,8 +89,13 @@ pub(crate) async fn run(
     for (pair, labels) in matter.pairs.iter().zip(&matter.labels) {
         found.extend(prompt_diff(pair, labels.clone(), &mut records, &book).await);
     }
+    let outputs = match &command.outputs {
+        Some(run) => outputs::find(records.admin.as_ref(), run, &matter.pairs).await,
+        None => Ok(Vec::new()),
+    };
     let no_records = records.problem.clone();
     records.close().await?;
+    let outputs = outputs?;
     let diff =
         Diff::new(matter.base, matter.head, found, matter.shared).without_records(no_records);
     let format = if common.json {
@@ -91,11 +103,20 @@ pub(crate) async fn run(
     } else {
         command.format
     };
-    output::put(&match format {
-        Format::Text => text::write(&diff, Paint::of_stdout(environment)),
-        Format::Markdown => markdown::write(&diff),
-        Format::Json => json(&diff)?,
-    })?;
+    let paint = Paint::of_stdout(environment);
+    let (mut text, more): (String, Vec<String>) = match format {
+        Format::Text => (
+            text::write(&diff, paint),
+            outputs.iter().map(|outputs| outputs.text(paint)).collect(),
+        ),
+        Format::Markdown => (
+            markdown::write(&diff),
+            outputs.iter().map(Outputs::markdown).collect(),
+        ),
+        Format::Json => (json(&diff, &outputs)?, Vec::new()),
+    };
+    text.extend(more);
+    output::put(&text)?;
     let level = command.exit_code.map(Level::verdict);
     match level
         .zip(diff.verdict)
@@ -109,10 +130,19 @@ pub(crate) async fn run(
     }
 }
 
-fn json(diff: &Diff) -> Result<String, Failure> {
-    let json = serde_json::to_string(diff)
-        .map_err(|error| Failure::new(format!("the diff cannot be written: {error}")))?;
-    Ok(format!("{json}\n"))
+fn json(diff: &Diff, outputs: &[Outputs]) -> Result<String, Failure> {
+    let unwritable =
+        |error: serde_json::Error| Failure::new(format!("the diff cannot be written: {error}"));
+    if outputs.is_empty() {
+        let json = serde_json::to_string(diff).map_err(unwritable)?;
+        return Ok(format!("{json}\n"));
+    }
+    let mut value = serde_json::to_value(diff).map_err(unwritable)?;
+    if let Some(fields) = value.as_object_mut() {
+        let outputs = outputs.iter().map(Outputs::json).collect();
+        fields.insert("outputs".to_owned(), outputs);
+    }
+    Ok(format!("{value}\n"))
 }
 
 /// Compares two versions, for other commands: without what it costs whom.

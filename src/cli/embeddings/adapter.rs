@@ -4,8 +4,10 @@ use crate::app::Environment;
 use crate::cli::Common;
 use crate::cli::embeddings::list::describe;
 use crate::cli::embeddings::{compare, thousands};
+use crate::cli::evals::dollars;
 use crate::cli::output::{self, Align, Failure, at, clean, table};
 use crate::cli::reach::{Admin, escape};
+use crate::domain::PicoDollars;
 use crate::embeddings::adapters::{Head, JudgedBy, Judgement, KindWish, Role};
 use crate::embeddings::snapshots::{AdaptWish, Adapted, ApplyWish};
 use crate::embeddings::vault::Precision;
@@ -81,6 +83,9 @@ struct BetweenArguments {
     /// The seed of everything drawn (default: 1).
     #[arg(long)]
     seed: Option<u64>,
+    /// Spend at most so many dollars on queries.
+    #[arg(long, value_name = "USD", value_parser = dollars)]
+    max_cost: Option<PicoDollars>,
 }
 
 #[derive(Debug, Args)]
@@ -139,6 +144,7 @@ impl BetweenArguments {
             labels: self.qrels.as_deref().map(compare::read).transpose()?,
             k: self.k,
             seed: self.seed,
+            max_cost: self.max_cost,
             ..AdaptWish::default()
         })
     }

@@ -2,10 +2,12 @@
 
 use crate::app::Environment;
 use crate::cli::Common;
-use crate::cli::embeddings::progress::ProgressLine;
+use crate::cli::evals::dollars;
 use crate::cli::output::{self, Failure, at};
 use crate::cli::paint::{Paint, Style};
+use crate::cli::progress::ProgressLine;
 use crate::cli::reach::Admin;
+use crate::domain::PicoDollars;
 use crate::embeddings::compare::report::ComparisonReport;
 use crate::embeddings::compare::{exit_code, judge_set};
 use crate::embeddings::render::{self, Role, junit, markdown, page, terminal};
@@ -49,6 +51,9 @@ pub(crate) struct CompareArguments {
     asked: AskedArguments,
     #[command(flatten)]
     looked: LookedArguments,
+    /// Spend at most so many dollars on queries.
+    #[arg(long, value_name = "USD", value_parser = dollars)]
+    max_cost: Option<PicoDollars>,
     /// Fail when this is so: `overlap@10 < 0.95`. May be given more than once.
     #[arg(long, value_name = "GATE")]
     fail_if: Vec<String>,
@@ -168,6 +173,7 @@ impl CompareArguments {
             margin: self.looked.margin,
             listed: self.looked.listed,
             is_stopping_early: self.looked.stop_early,
+            max_cost: self.max_cost,
             gates: self.fail_if.clone(),
         })
     }
@@ -210,7 +216,7 @@ async fn follow(admin: &Admin, wish: &Value) -> Result<ComparisonReport, Failure
     let mut end: Option<Result<ComparisonReport, Failure>> = None;
     let mut shown = ProgressLine::of_stderr();
     let mut on_line = |text: &[u8]| match serde_json::from_slice(text) {
-        Ok(Line::Progress { progress }) => shown.step(&in_words(&progress)),
+        Ok(Line::Progress { progress }) => shown.show(&in_words(&progress)),
         Ok(Line::Ended { report }) => {
             shown.clear();
             end = Some(Ok(*report));

@@ -2,16 +2,17 @@
 
 use crate::app::Environment;
 use crate::cli::Common;
+use crate::cli::embeddings::arguments::{CutArguments, SpaceArguments};
 use crate::cli::embeddings::list::describe;
-use crate::cli::embeddings::progress::{ProgressLine, plan_in_words};
+use crate::cli::embeddings::progress::{plan_in_words, progress_in_words, texts_read};
 use crate::cli::evals::dollars;
 use crate::cli::output::{self, Failure, at};
+use crate::cli::progress::ProgressLine;
 use crate::cli::reach::{Admin, escape};
 use crate::domain::PicoDollars;
 use crate::embeddings::corpus::{self, CorpusError, CorpusFormat, CorpusOptions};
-use crate::embeddings::pipeline::{Chunker, PipelineWish};
 use crate::embeddings::snapshots::{
-    LimitsWish, Made, Plan, Progress, RunOptions, SnapshotWish, SourceText, SpaceWish,
+    LimitsWish, Made, Plan, Progress, RunOptions, SnapshotWish, SourceText,
 };
 use crate::embeddings::vault::Precision;
 use clap::{Args, ValueEnum};
@@ -73,63 +74,6 @@ pub(crate) struct CreateArguments {
     resume: bool,
 }
 
-/// Which embedding version.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Embedding version")]
-pub(super) struct SpaceArguments {
-    /// A space that embeddings.toml declares.
-    #[arg(long, value_name = "NAME")]
-    space: Option<String>,
-    /// The model: `openai/text-embedding-3-small`. The collection's own when nothing is said.
-    #[arg(long, value_name = "MODEL")]
-    model: Option<String>,
-    /// The model's revision, where its owner names one.
-    #[arg(long, value_name = "TEXT")]
-    revision: Option<String>,
-    /// The `dimensions` parameter of requests.
-    #[arg(long, value_name = "N")]
-    dimensions: Option<u32>,
-    /// Cut vectors to so many dimensions after they came (for models made for it).
-    #[arg(long, value_name = "N")]
-    truncate: Option<u32>,
-    /// Bring vectors to length 1.
-    #[arg(long)]
-    normalise: bool,
-    /// Write this before every query.
-    #[arg(long, value_name = "TEXT")]
-    query_prefix: Option<String>,
-    /// Write this before every document.
-    #[arg(long, value_name = "TEXT")]
-    document_prefix: Option<String>,
-    /// The `input_type` of queries, where the provider has one.
-    #[arg(long, value_name = "TASK")]
-    query_task: Option<String>,
-    /// The `input_type` of documents.
-    #[arg(long, value_name = "TASK")]
-    document_task: Option<String>,
-    /// Beyond how many tokens the model cuts a text.
-    #[arg(long, value_name = "N")]
-    max_tokens: Option<u32>,
-}
-
-/// How sources are cut.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Cutting")]
-struct CutArguments {
-    /// A pipeline that embeddings.toml declares.
-    #[arg(long, value_name = "NAME")]
-    pipeline: Option<String>,
-    /// Cut sources into words, characters, sentences, paragraphs or tokens.
-    #[arg(long, value_enum)]
-    chunker: Option<ChunkerArgument>,
-    /// How many of these a chunk has.
-    #[arg(long, value_name = "N", requires = "chunker")]
-    size: Option<u32>,
-    /// How many of them it shares with the one before.
-    #[arg(long, value_name = "N", requires = "chunker")]
-    overlap: Option<u32>,
-}
-
 /// How the corpus is read.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Corpus")]
@@ -170,40 +114,11 @@ struct AskingArguments {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum ChunkerArgument {
-    None,
-    Words,
-    Characters,
-    Sentences,
-    Paragraphs,
-    Tokens,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
 enum FormatArgument {
     Jsonl,
     Csv,
     Lines,
     Text,
-}
-
-impl SpaceArguments {
-    /// What is said of the space.
-    pub(super) fn wish(&self) -> SpaceWish {
-        SpaceWish {
-            name: self.space.clone(),
-            model: self.model.clone(),
-            revision: self.revision.clone(),
-            dimensions: self.dimensions,
-            truncate: self.truncate,
-            normalise: self.normalise.then_some(true),
-            query_prefix: self.query_prefix.clone(),
-            document_prefix: self.document_prefix.clone(),
-            query_task: self.query_task.clone(),
-            document_task: self.document_task.clone(),
-            max_tokens: self.max_tokens,
-        }
-    }
 }
 
 impl CreateArguments {
@@ -212,19 +127,7 @@ impl CreateArguments {
             collection: self.collection.clone(),
             space: self.space.wish(),
             pipeline: self.cut.pipeline.clone(),
-            cut: self.cut.chunker.map(|chunker| PipelineWish {
-                chunker: match chunker {
-                    ChunkerArgument::None => Chunker::None,
-                    ChunkerArgument::Words => Chunker::Words,
-                    ChunkerArgument::Characters => Chunker::Characters,
-                    ChunkerArgument::Sentences => Chunker::Sentences,
-                    ChunkerArgument::Paragraphs => Chunker::Paragraphs,
-                    ChunkerArgument::Tokens => Chunker::Tokens,
-                },
-                size: self.cut.size,
-                overlap: self.cut.overlap,
-                ..PipelineWish::default()
-            }),
+            cut: self.cut.wish(),
             precision: self.precision,
             hash_only: self.hash_only,
             onto: self.onto.clone(),
@@ -319,6 +222,23 @@ async fn make(admin: &Admin, arguments: &CreateArguments) -> Result<Made, Failur
     follow(admin, id, &json!(arguments.options()), line).await
 }
 
+/// Makes a snapshot of texts, for other commands: with its price told before.
+pub(crate) async fn snapshot_of(
+    admin: &Admin,
+    wish: &SnapshotWish,
+    texts: Vec<SourceText>,
+    options: &RunOptions,
+) -> Result<Made, Failure> {
+    let mut line = ProgressLine::of_stderr();
+    let path = "/api/embeddings/drafts";
+    let begun = admin.send(Method::POST, path, Some(&json!(wish))).await?;
+    let id = at(at(&begun, "head"), "id").as_str().unwrap_or_default();
+    if at(&begun, "is_active") != true {
+        send(admin, id, texts.into_iter().map(Ok), &mut line).await?;
+    }
+    follow(admin, id, &json!(options), line).await
+}
+
 fn unreadable(error: &CorpusError) -> Failure {
     Failure::new(error.to_string()).with_hint(error.hint.clone())
 }
@@ -347,7 +267,7 @@ async fn send(
         let body = json!({"offset": offset, "items": part});
         let taken = admin.send(Method::POST, &path, Some(&body)).await?;
         offset = at(&taken, "sources").as_u64().unwrap_or(0);
-        line.read(offset);
+        line.show(&texts_read(offset));
     }
 }
 
@@ -412,7 +332,7 @@ fn hear(text: &[u8], line: &mut ProgressLine) -> Option<Result<Made, Failure>> {
             None
         }
         Ok(Line::Progress { progress }) => {
-            line.show(&progress);
+            line.show(&progress_in_words(&progress));
             None
         }
         Ok(Line::Ended { made }) => {

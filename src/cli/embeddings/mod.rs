@@ -1,8 +1,13 @@
 //! `promptgate embeddings …`: corpora are read from files here, snapshots are made behind the admin plane.
 
 mod adapter;
+mod arguments;
 mod compare;
 mod create;
+mod drift;
+mod export;
+mod import;
+mod index;
 mod list;
 mod plan;
 mod progress;
@@ -14,6 +19,8 @@ use crate::cli::output::Failure;
 use crate::cli::{Common, reach};
 use clap::Subcommand;
 
+pub(crate) use create::snapshot_of;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum EmbeddingsCommand {
     /// Make snapshots of a corpus, and look after them.
@@ -22,6 +29,12 @@ pub(crate) enum EmbeddingsCommand {
     /// Find the items of snapshots that are nearest to a text, each in its own space.
     #[command(after_help = search::HELP)]
     Search(search::SearchArguments),
+    /// Make, show and remove search indexes of large snapshots.
+    #[command(subcommand)]
+    Index(index::IndexCommand),
+    /// Look after the files of vectors.
+    #[command(subcommand)]
+    Store(VectorStoreCommand),
     /// Compare two snapshots: what changes for whom, how sure that is, and what follows.
     #[command(after_help = compare::HELP)]
     Compare(Box<compare::CompareArguments>),
@@ -31,6 +44,15 @@ pub(crate) enum EmbeddingsCommand {
     /// Fit and use maps between the vectors of two models.
     #[command(subcommand)]
     Adapter(adapter::AdapterCommand),
+    /// Watch the traffic of prompts: is what is asked now another than what was asked before?
+    #[command(subcommand)]
+    Drift(drift::DriftCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum VectorStoreCommand {
+    /// Make the index of all vectors anew from their files.
+    Rebuild,
 }
 
 #[derive(Debug, Subcommand)]
@@ -38,6 +60,12 @@ pub(crate) enum SnapshotCommand {
     /// Embed a corpus; what was embedded before is not paid again.
     #[command(after_help = create::HELP)]
     Create(Box<create::CreateArguments>),
+    /// Make a snapshot of vectors that were made elsewhere.
+    #[command(after_help = import::HELP)]
+    Import(Box<import::ImportArguments>),
+    /// Write a snapshot to a file that other tools read.
+    #[command(after_help = export::HELP)]
+    Export(export::ExportArguments),
     /// List snapshots, and drafts that are none yet.
     List(list::ListArguments),
     /// Show what a snapshot is.
@@ -64,14 +92,25 @@ pub(crate) async fn run(
     app::declared(&reach::config(common, environment)?.embeddings)?;
     match command {
         EmbeddingsCommand::Search(arguments) => search::run(&arguments, common, environment).await,
+        EmbeddingsCommand::Index(command) => index::run(&command, common, environment).await,
+        EmbeddingsCommand::Store(VectorStoreCommand::Rebuild) => {
+            tend::rebuild(common, environment).await
+        }
         EmbeddingsCommand::Compare(arguments) => {
             compare::run(&arguments, common, environment).await
         }
         EmbeddingsCommand::Plan(arguments) => plan::run(&arguments, common, environment).await,
         EmbeddingsCommand::Adapter(command) => adapter::run(&command, common, environment).await,
+        EmbeddingsCommand::Drift(command) => drift::run(command, common, environment).await,
         EmbeddingsCommand::Snapshot(command) => match command {
             SnapshotCommand::Create(arguments) => {
                 create::run(&arguments, common, environment).await
+            }
+            SnapshotCommand::Import(arguments) => {
+                import::run(&arguments, common, environment).await
+            }
+            SnapshotCommand::Export(arguments) => {
+                export::run(&arguments, common, environment).await
             }
             SnapshotCommand::List(arguments) => list::list(&arguments, common, environment).await,
             SnapshotCommand::Show(arguments) => list::show(&arguments, common, environment).await,

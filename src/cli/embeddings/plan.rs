@@ -2,7 +2,7 @@
 
 use crate::app::Environment;
 use crate::cli::Common;
-use crate::cli::embeddings::create::SpaceArguments;
+use crate::cli::embeddings::arguments::SpaceArguments;
 use crate::cli::embeddings::progress::plan_in_words;
 use crate::cli::embeddings::thousands;
 use crate::cli::output::{self, Failure, clean};

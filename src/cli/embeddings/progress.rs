@@ -1,75 +1,21 @@
-//! How far a snapshot is, on stderr: a line that stays on a terminal, else a line now and then.
+//! How far a snapshot is, in a line.
 
 use crate::cli::embeddings::thousands;
 use crate::cli::evals::span;
-use crate::cli::output;
 use crate::domain::PicoDollars;
 use crate::embeddings::snapshots::{Plan, Progress, Stage};
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, stderr};
-use std::time::Duration;
-use tokio::time::Instant;
 
-/// How often a line is written where there is no terminal.
-const EVERY: Duration = Duration::from_secs(10);
-/// Erases the line.
-const ERASE: &str = "\r\x1b[2K";
 /// How many characters the bar has.
 const BAR: u64 = 24;
 
-/// Shows how far a snapshot is.
-#[derive(Debug)]
-pub(crate) struct ProgressLine {
-    is_terminal: bool,
-    is_shown: bool,
-    next: Instant,
+/// How much was read, in words.
+pub(crate) fn texts_read(sources: u64) -> String {
+    format!("{} texts read", thousands(sources))
 }
 
-impl ProgressLine {
-    /// Returns what suits stderr.
-    pub(crate) fn of_stderr() -> Self {
-        Self {
-            is_terminal: stderr().is_terminal(),
-            is_shown: false,
-            next: Instant::now() + EVERY,
-        }
-    }
-
-    /// Shows how much was read.
-    pub(crate) fn read(&mut self, sources: u64) {
-        self.put(&format!("{} texts read", thousands(sources)));
-    }
-
-    /// Shows the newest.
-    pub(crate) fn show(&mut self, progress: &Progress) {
-        self.put(&line(progress));
-    }
-
-    /// Shows what is being done.
-    pub(crate) fn step(&mut self, text: &str) {
-        self.put(text);
-    }
-
-    fn put(&mut self, text: &str) {
-        if self.is_terminal {
-            output::say(&format!("{ERASE}{text}"));
-            self.is_shown = true;
-        } else if self.next <= Instant::now() {
-            self.next = Instant::now() + EVERY;
-            output::say(&format!("{text}\n"));
-        }
-    }
-
-    /// Takes the line away.
-    pub(crate) fn clear(&mut self) {
-        if self.is_shown {
-            output::say(ERASE);
-            self.is_shown = false;
-        }
-    }
-}
-
-fn line(progress: &Progress) -> String {
+/// How far it is, in words.
+pub(crate) fn progress_in_words(progress: &Progress) -> String {
     match progress.stage {
         Stage::Planning => return "hashing and counting texts".to_owned(),
         Stage::Sealing => return "writing the snapshot".to_owned(),
@@ -144,7 +90,7 @@ pub(crate) fn plan_in_words(plan: &Plan) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{line, plan_in_words};
+    use super::{plan_in_words, progress_in_words};
     use crate::domain::PicoDollars;
     use crate::embeddings::snapshots::{Plan, Progress, Stage};
 
@@ -190,7 +136,7 @@ mod tests {
             ..Progress::default()
         };
         assert_eq!(
-            line(&progress),
+            progress_in_words(&progress),
             "[############............] 500/1 000 texts  6 000 tokens  $0.00012  2 asked again  about 2m 10s left"
         );
     }

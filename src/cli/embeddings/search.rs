@@ -4,6 +4,8 @@ use crate::app::Environment;
 use crate::cli::Common;
 use crate::cli::output::{self, Failure, at, clean};
 use crate::cli::reach::Admin;
+use crate::embeddings::search::index::{LEAST_ROWS, RECALL_OF};
+use crate::embeddings::search::{Chosen, Why};
 use clap::Args;
 use http::Method;
 use serde_json::{Value, json};
@@ -28,6 +30,9 @@ pub(crate) struct SearchArguments {
     /// How many items of each.
     #[arg(short, long, default_value_t = 10)]
     k: usize,
+    /// Look at every item, also where there is an index.
+    #[arg(long)]
+    exact: bool,
 }
 
 /// Runs the command.
@@ -39,6 +44,7 @@ pub(super) async fn run(
     let admin = Admin::reach(common, environment)?;
     let body = json!({
         "snapshots": arguments.snapshots, "text": arguments.text, "k": arguments.k,
+        "is_exact": arguments.exact,
     });
     let path = "/api/embeddings/search";
     let answer = admin.send(Method::POST, path, Some(&body)).await;
@@ -55,9 +61,10 @@ pub(super) async fn run(
 fn told(found: &Value) -> String {
     let text = |value: &Value| clean(value.as_str().unwrap_or_default());
     let mut out = format!(
-        "{}  {}\n",
+        "{}  {}  {}\n",
         text(at(found, "snapshot")),
-        text(at(found, "model"))
+        text(at(found, "model")),
+        how(found),
     );
     let results = at(found, "results").as_array().cloned().unwrap_or_default();
     let ids: Vec<String> = results.iter().map(|hit| text(at(hit, "id"))).collect();
@@ -74,4 +81,29 @@ fn told(found: &Value) -> String {
         let _ = writeln!(out, "{}", line.trim_end());
     }
     out
+}
+
+/// How it was found: `exact`, or `graph (recall@10 0.993, ef 64)`.
+fn how(found: &Value) -> String {
+    match serde_json::from_value(at(found, "chosen").clone()) {
+        Ok(Chosen::Graph { effort, recall }) => {
+            format!("graph (recall@{RECALL_OF} {recall:.3}, ef {effort})")
+        }
+        Ok(Chosen::Exact(why)) => match why {
+            Why::RecallNotReached => "exact (the index finds too little)".to_owned(),
+            Why::NoIndex if is_large(found) => {
+                let name = at(found, "snapshot").as_str().unwrap_or_default();
+                format!("exact (`promptgate embeddings index build {name}` makes it faster)")
+            }
+            _ => "exact".to_owned(),
+        },
+        Err(_) => String::new(),
+    }
+}
+
+/// Whether there are so many items that an index would be used.
+fn is_large(found: &Value) -> bool {
+    let items = at(found, "items").as_u64();
+    let items = items.and_then(|items| usize::try_from(items).ok());
+    items.is_some_and(|items| LEAST_ROWS <= items)
 }

@@ -1,4 +1,4 @@
-//! `promptgate embeddings snapshot verify|diff|noise|delete-item|gc`.
+//! `promptgate embeddings snapshot verify|diff|noise|delete-item|gc`, `promptgate embeddings store rebuild`.
 
 use crate::app::Environment;
 use crate::cli::Common;
@@ -226,4 +226,14 @@ pub(super) async fn gc(
         count(at(&answer, "segments")),
         count(at(&answer, "freed_bytes")),
     ))
+}
+
+/// Makes the index of vectors anew.
+pub(super) async fn rebuild(common: &Common, environment: &Environment) -> Result<(), Failure> {
+    let path = "/api/embeddings/rebuild";
+    let answer = ask(common, environment, Method::POST, path, None).await?;
+    if common.json {
+        return output::put(&format!("{answer}\n"));
+    }
+    output::put("the index of vectors is made anew from their files\n")
 }

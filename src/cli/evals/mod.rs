@@ -21,6 +21,7 @@ mod workspace;
 
 pub(crate) use progress::span;
 pub(crate) use run::dollars;
+pub(crate) use terminal::moved;
 
 use crate::app::Environment;
 use crate::cli::Common;

@@ -1,57 +1,11 @@
-//! How far a run is, on stderr: a line that stays on a terminal, else a line now and then.
+//! How far a run is, in a line.
 
-use crate::cli::output;
 use crate::domain::PicoDollars;
 use crate::evals::run::Progress;
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, stderr};
-use std::time::Duration;
-use tokio::time::Instant;
 
-/// How often a line is written where there is no terminal.
-const EVERY: Duration = Duration::from_secs(10);
-/// Erases the line.
-const ERASE: &str = "\r\x1b[2K";
-
-/// Shows how far a run is.
-#[derive(Debug)]
-pub(crate) struct ProgressLine {
-    is_terminal: bool,
-    is_shown: bool,
-    next: Instant,
-}
-
-impl ProgressLine {
-    /// Returns what suits stderr.
-    pub(crate) fn of_stderr() -> Self {
-        Self {
-            is_terminal: stderr().is_terminal(),
-            is_shown: false,
-            next: Instant::now() + EVERY,
-        }
-    }
-
-    /// Shows the newest.
-    pub(crate) fn show(&mut self, progress: &Progress) {
-        if self.is_terminal {
-            output::say(&format!("{ERASE}{}", line(progress)));
-            self.is_shown = true;
-        } else if self.next <= Instant::now() {
-            self.next = Instant::now() + EVERY;
-            output::say(&format!("{}\n", line(progress)));
-        }
-    }
-
-    /// Takes the line away.
-    pub(crate) fn clear(&mut self) {
-        if self.is_shown {
-            output::say(ERASE);
-            self.is_shown = false;
-        }
-    }
-}
-
-fn line(progress: &Progress) -> String {
+/// How far it is, in words.
+pub(crate) fn line(progress: &Progress) -> String {
     let mut text = format!(
         "{}/{}  {} passed, {} failed",
         progress.done, progress.total, progress.passed, progress.failed

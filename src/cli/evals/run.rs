@@ -5,9 +5,10 @@ use crate::cli::Common;
 use crate::cli::evals::directory::Directory;
 use crate::cli::evals::outcome::{self, INTERRUPTED};
 use crate::cli::evals::plans::{self, Filters};
-use crate::cli::evals::progress::ProgressLine;
+use crate::cli::evals::progress;
 use crate::cli::evals::report;
 use crate::cli::output::{self, Failure, at};
+use crate::cli::progress::ProgressLine;
 use crate::cli::reach::{self, Admin};
 use crate::domain::{PicoDollars, RunId};
 use crate::evals::ledger::{RunEnd, Stop};
@@ -253,7 +254,7 @@ fn hear(heard: &mut Heard, text: &[u8], line: &mut ProgressLine) {
             let what = if is_resumed { "goes on" } else { "begins" };
             output::say(&format!("run {run} {what}\n"));
         }
-        Ok(Line::Progress(progress)) => line.show(&progress),
+        Ok(Line::Progress(progress)) => line.show(&progress::line(&progress)),
         Ok(Line::Row { row }) => heard.rows.push(*row),
         Ok(Line::Ended(end)) => {
             line.clear();

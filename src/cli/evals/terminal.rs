@@ -3,8 +3,10 @@
 use crate::cli::paint::{Paint, Style};
 use crate::evals::plan::Side;
 use crate::evals::render::changes::{self, GRAVE, Outputs};
+use crate::evals::render::shift::{of_report, sentences};
 use crate::evals::render::words::{self, Standing};
 use crate::evals::report::{CaseChange, RunReport, Verdict};
+use crate::evals::shift::{OutputShift, SubjectShift};
 use crate::prompts::diff::{Hunk, LineKind};
 use std::fmt::Write as _;
 
@@ -12,6 +14,8 @@ use std::fmt::Write as _;
 const MAX_CASES: usize = 10;
 const MAX_LINES: usize = 12;
 const MAX_LINE: usize = 400;
+/// Cases shown of those whose answers moved most.
+const MAX_MOVED: usize = 3;
 
 /// Writes a whole report.
 pub(super) fn write(report: &RunReport, paint: Paint) -> String {
@@ -41,6 +45,7 @@ pub(super) fn write(report: &RunReport, paint: Paint) -> String {
     for kind in GRAVE {
         cases(&mut out, report, kind, paint);
     }
+    shift(&mut out, report, paint);
     let improved = words::of_kind(report, &["improved"]).count();
     if 0 < improved {
         let _ = writeln!(
@@ -218,6 +223,43 @@ fn notes(out: &mut String, report: &RunReport, paint: Paint) {
     for line in lines {
         paint.paragraph(out, "", 2, &ascii(&one_line(&words::cut(&line, 1_000))));
     }
+}
+
+/// How far outputs moved, with the cases that moved most.
+fn shift(out: &mut String, report: &RunReport, paint: Paint) {
+    for (whole, subject) in of_report(report) {
+        let heading = format!(
+            "outputs of {}",
+            one_line(&words::cut(&subject.subject, 200))
+        );
+        let _ = writeln!(out, "\n{}", paint.text(Style::Strong, &heading));
+        out.push_str(&moved(whole, subject, paint));
+    }
+}
+
+/// Writes how far the outputs of a subject moved.
+pub(crate) fn moved(whole: &OutputShift, subject: &SubjectShift, paint: Paint) -> String {
+    let mut out = String::new();
+    for line in sentences(whole, subject) {
+        paint.paragraph(&mut out, "  ", 4, &ascii(&line));
+    }
+    for case in subject.furthest.iter().take(MAX_MOVED) {
+        let name = one_line(&words::cut(&case.case, 100));
+        let _ = writeln!(
+            out,
+            "  {} alike to {:.3}",
+            paint.text(Style::Strong, &name),
+            case.similarity
+        );
+        for (sign, style, text) in [
+            ("-", Style::Removed, &case.base),
+            ("+", Style::Added, &case.head),
+        ] {
+            let text = one_line(&words::cut(text, MAX_LINE));
+            let _ = writeln!(out, "    {}", paint.text(style, &format!("{sign} {text}")));
+        }
+    }
+    out
 }
 
 fn cases(out: &mut String, report: &RunReport, kind: &str, paint: Paint) {

@@ -27,6 +27,7 @@ pub(super) fn json(report: &Report<'_>) -> String {
         "files": report.lint.file_count(),
         "errors": report.errors,
         "warnings": report.warnings,
+        "hints": report.hints,
         "fixed": report.fixed,
         "findings": findings,
     });
@@ -48,6 +49,15 @@ const fn level(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
+        Severity::Hint => "note",
+    }
+}
+
+/// The word of a workflow command.
+const fn command(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Hint => "notice",
+        _ => level(severity),
     }
 }
 
@@ -107,7 +117,7 @@ pub(super) fn github(report: &Report<'_>) -> String {
     for finding in &report.findings {
         let problem = &finding.problem;
         let file = workflow_property(&report.scope.shown(&problem.path));
-        let _ = write!(out, "::{} file={file}", level(finding.severity));
+        let _ = write!(out, "::{} file={file}", command(finding.severity));
         let line = problem.line.and_then(|line| u32::try_from(line).ok());
         for (key, value) in [
             ("line", line),

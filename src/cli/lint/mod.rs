@@ -5,9 +5,11 @@
 
 mod formats;
 mod scope;
+mod semantic;
 mod text;
 
 use crate::app::{self, Config, Environment};
+use crate::cli::Common;
 use crate::cli::files::{Change, write_all};
 use crate::cli::output::{self, Failure};
 use crate::domain::Clock;
@@ -15,6 +17,7 @@ use crate::metering::Prices;
 use crate::prompts::{Finding, Fixed, Lint, ModelFacts, Prompts, Severity};
 use clap::{Args, ValueEnum};
 use scope::Scope;
+use semantic::SemanticArguments;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
@@ -22,7 +25,9 @@ use std::path::PathBuf;
 pub(crate) const HELP: &str = "Exit codes: 0 nothing or only warnings, 1 errors (with --deny warnings, \
     anything), 2 the linter could not run.\n\
     Levels, models and limits are set in registry.yaml: `lint: {W103: error, W109: off}`, \
-    `models: [\"gpt-5*\"]`, `limits: {tokens: 8000}`.";
+    `models: [\"gpt-5*\"]`, `limits: {tokens: 8000}`.\n\
+    --semantic embeds what prompts say and notes those that mean nearly the same. Its price is told before, and \
+    vectors are kept: what has not changed is not paid again.";
 
 #[derive(Debug, Args)]
 pub(crate) struct LintArguments {
@@ -44,6 +49,8 @@ pub(crate) struct LintArguments {
     /// Fail on warnings too.
     #[arg(long, value_enum, value_name = "LEVEL")]
     deny: Option<Deny>,
+    #[command(flatten)]
+    semantic: SemanticArguments,
 }
 
 /// What the output is for.
@@ -71,6 +78,7 @@ struct Report<'a> {
     findings: Vec<&'a Finding>,
     errors: usize,
     warnings: usize,
+    hints: usize,
     fixed: usize,
 }
 
@@ -80,13 +88,16 @@ impl<'a> Report<'a> {
         let findings: Vec<&Finding> = all
             .filter(|finding| scope.covers(&finding.problem.path))
             .collect();
-        let is_error = |finding: &&&Finding| finding.severity == Severity::Error;
-        let errors = findings.iter().filter(is_error).count();
+        let of = |severity| {
+            let is_of = |finding: &&&Finding| finding.severity == severity;
+            findings.iter().filter(is_of).count()
+        };
         Self {
             lint,
             scope,
-            warnings: findings.len() - errors,
-            errors,
+            errors: of(Severity::Error),
+            warnings: of(Severity::Warning),
+            hints: of(Severity::Hint),
             findings,
             fixed,
         }
@@ -94,10 +105,10 @@ impl<'a> Report<'a> {
 }
 
 /// Runs the command.
-pub(crate) fn run(
+pub(crate) async fn run(
     arguments: &LintArguments,
     config: &Config,
-    as_json: bool,
+    common: &Common,
     environment: &Environment,
 ) -> Result<(), Failure> {
     let scope = Scope::of(
@@ -120,8 +131,12 @@ pub(crate) fn run(
     if arguments.fix {
         (lint, fixed) = mend(lint, &scope, facts)?;
     }
+    if arguments.semantic.is_wanted() {
+        let reach = (common, environment);
+        semantic::find(&arguments.semantic, &mut lint, config, reach).await?;
+    }
     let report = Report::new(&lint, &scope, fixed);
-    let format = if as_json {
+    let format = if common.json {
         Format::Json
     } else {
         arguments.format

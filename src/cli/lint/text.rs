@@ -38,6 +38,7 @@ impl Paint {
         match severity {
             Severity::Error => self.with("1;31", text),
             Severity::Warning => self.with("1;33", text),
+            Severity::Hint => self.with("1;36", text),
         }
     }
 }
@@ -67,6 +68,7 @@ fn one(text: &mut String, report: &Report<'_>, finding: &Finding, paint: Paint) 
     let word = match finding.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
+        Severity::Hint => "note",
     };
     let code = paint.severity(finding.severity, &format!("{word}[{}]", problem.code));
     let message = paint.bold(&printable(&problem.message));
@@ -187,6 +189,10 @@ fn summary(report: &Report<'_>, paint: Paint) -> String {
     if 0 < report.warnings {
         let warnings = count(report.warnings, "warning");
         parts.push(paint.severity(Severity::Warning, &warnings));
+    }
+    if 0 < report.hints {
+        let hints = count(report.hints, "note");
+        parts.push(paint.severity(Severity::Hint, &hints));
     }
     let mut text = match parts.is_empty() {
         true => format!("nothing found in {files}"),

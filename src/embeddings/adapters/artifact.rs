@@ -9,14 +9,15 @@
 //! All numbers are little-endian. Nothing in it depends on when it was made, so the same fit has the same
 //! name everywhere.
 
-use crate::domain::BundleHash;
+use crate::domain::sha256_hex;
 use crate::embeddings::Error;
 use crate::embeddings::adapters::{AdapterError, Judgement};
 use crate::embeddings::geometry::{LinearMap, MapKind, MapParts};
 use crate::embeddings::rows::{Matrix, Rows as _};
-use crate::embeddings::space::{Space, SpaceId, sha256};
+use crate::embeddings::space::{Space, SpaceId};
 use half::f16;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::path::Path;
 
 /// The newest format of adapters' files.
@@ -105,7 +106,7 @@ impl Adapter {
             to_dimensions: map.to_dimensions(),
             ..head
         };
-        let id = format!("adapter-{}", sha256(&content(&head, &map)));
+        let id = format!("adapter-{}", sha256_hex(&content(&head, &map)));
         Self { id, head, map }
     }
 
@@ -242,7 +243,7 @@ impl Adapter {
         let head: Head = serde_json::from_slice(head)
             .map_err(|error| AdapterError::damaged(path, format!("its head: {error}")))?;
         let map = numbers_of(&head, numbers).ok_or_else(|| damaged("its numbers do not fit"))?;
-        let id = format!("adapter-{}", BundleHash(digest(content)).to_hex());
+        let id = format!("adapter-{}", sha256_hex(content));
         if head.from.id() != head.from_space || head.to.id() != head.to_space {
             return Err(damaged("its spaces do not have the ids it gives them"));
         }
@@ -255,13 +256,8 @@ fn in_words(space: &Space) -> String {
     format!("`{}` ({})", space.model, space.id().short())
 }
 
-fn digest(bytes: &[u8]) -> [u8; 32] {
-    use sha2::{Digest as _, Sha256};
-    Sha256::digest(bytes).into()
-}
-
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
-    digest(bytes)
+    Sha256::digest(bytes).into()
 }
 
 fn content(head: &Head, map: &LinearMap) -> Vec<u8> {

@@ -3,7 +3,7 @@
 
 use crate::embeddings::Error;
 use crate::embeddings::geometry::LinearMap;
-use crate::embeddings::rows::{Matrix, Rows};
+use crate::embeddings::rows::{Matrix, Rows, cosine};
 use crate::embeddings::search::{Scan, nearest};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -202,15 +202,6 @@ impl NewVectors {
         scored.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
         scored.into_iter().map(|(_, unit)| unit).collect()
     }
-}
-
-fn cosine(x: &[f32], y: &[f32]) -> Option<f64> {
-    let dot = |x: &[f32], y: &[f32]| -> f64 {
-        let products = x.iter().zip(y);
-        products.map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
-    };
-    let cosine = dot(x, y) / (dot(x, x) * dot(y, y)).sqrt();
-    cosine.is_finite().then_some(cosine)
 }
 
 /// Reads some rows, in ascending order, with one pass over all.

@@ -1,8 +1,9 @@
 //! Where adapters are: one file each, beside the vectors, under its own hash.
 
 use crate::embeddings::adapters::{Adapter, AdapterError};
+use crate::embeddings::files::write_durably;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// How a file's name ends.
@@ -34,15 +35,8 @@ impl Shelf {
             return Ok(false);
         }
         fs::create_dir_all(&self.dir).map_err(AdapterError::io("create", &self.dir))?;
-        let temporary = path.with_extension("tmp");
-        let write = || {
-            let mut file = File::create(&temporary)?;
-            file.write_all(&adapter.to_bytes())?;
-            file.sync_all()
-        };
-        write().map_err(AdapterError::io("write", &temporary))?;
-        fs::rename(&temporary, &path).map_err(AdapterError::io("replace", &path))?;
-        self.sync()?;
+        let written = write_durably(&path, &adapter.to_bytes());
+        written.map_err(AdapterError::io("write", &path))?;
         Ok(true)
     }
 

@@ -1,7 +1,7 @@
 //! Drawing from a list, and reading rows that were drawn.
 
 use crate::embeddings::Error;
-use crate::embeddings::rows::Rows;
+use crate::embeddings::rows::{self, Rows};
 use crate::stats::Random;
 
 /// Returns `count` of the places of a list of `of`, in random order; all of them when there are no more.
@@ -45,17 +45,9 @@ pub(super) fn read_rows(
     Ok(())
 }
 
-/// Returns the cosine of two vectors, in double precision; 0 when one has no direction.
+/// Returns the cosine of two vectors; 0 when one has no direction.
 pub(super) fn cosine(one: &[f32], other: &[f32]) -> f64 {
-    let (mut product, mut one_square, mut other_square) = (0.0, 0.0, 0.0);
-    for (x, y) in one.iter().zip(other) {
-        let (x, y) = (f64::from(*x), f64::from(*y));
-        product += x * y;
-        one_square += x * x;
-        other_square += y * y;
-    }
-    let cosine = product / (one_square * other_square).sqrt();
-    if cosine.is_finite() { cosine } else { 0.0 }
+    rows::cosine(one, other).unwrap_or(0.0)
 }
 
 #[cfg(test)]

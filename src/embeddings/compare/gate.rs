@@ -273,12 +273,25 @@ fn number(text: &str) -> Option<f64> {
 mod tests {
     use super::{Gate, Relation, Subject};
 
+    fn assert_read(cases: impl IntoIterator<Item = (&'static str, Subject, Relation, f64)>) {
+        for (text, subject, relation, limit) in cases {
+            let gate: Gate = text.parse().unwrap();
+            assert_eq!(
+                (&gate.subject, gate.relation),
+                (&subject, relation),
+                "{text}"
+            );
+            assert!((gate.limit - limit).abs() < 1e-12, "{text}");
+            assert_eq!(gate.to_string(), text);
+        }
+    }
+
     #[test]
-    fn gates_are_read() {
+    fn gates_of_figures_are_read() {
         let figure = |id: &str| Subject::Figure(id.to_owned());
         let change = |id: &str| Subject::Change(id.to_owned());
         let drop = |id: &str| Subject::Drop(id.to_owned());
-        for (text, subject, relation, limit) in [
+        assert_read([
             (
                 "overlap@10 < 0.95",
                 change("overlap@10"),
@@ -304,6 +317,12 @@ mod tests {
                 0.01,
             ),
             ("lost-hits > 5", figure("label.lost"), Relation::Above, 5.0),
+        ]);
+    }
+
+    #[test]
+    fn gates_of_the_whole_are_read() {
+        assert_read([
             (
                 "top1-changed >= 20%",
                 Subject::TopChanged,
@@ -328,16 +347,7 @@ mod tests {
                 Relation::Above,
                 0.0,
             ),
-        ] {
-            let gate: Gate = text.parse().unwrap();
-            assert_eq!(
-                (&gate.subject, gate.relation),
-                (&subject, relation),
-                "{text}"
-            );
-            assert!((gate.limit - limit).abs() < 1e-12, "{text}");
-            assert_eq!(gate.to_string(), text);
-        }
+        ]);
     }
 
     #[test]

@@ -215,6 +215,36 @@ mod tests {
         }
     }
 
+    const PASS: GateOutcome = GateOutcome::Passed;
+    const FAIL: GateOutcome = GateOutcome::Failed;
+    const OPEN: GateOutcome = GateOutcome::CannotDecide;
+
+    /// Gates, and what the figures below make of them.
+    const ENDS: [(&str, GateOutcome); 22] = [
+        ("overlap@10 < 0.90", PASS),
+        ("overlap@10 < 0.95", OPEN),
+        ("overlap@10 < 0.98", FAIL),
+        ("query-overlap@10 <= 0.97", FAIL),
+        ("item-overlap@10 < 0.1", OPEN),
+        ("overlap@20 < 0.1", OPEN),
+        ("ndcg@10 drop > 0.05", PASS),
+        ("ndcg@10 drop > 0.02", OPEN),
+        ("ndcg@10 drop > 0.005 significant", FAIL),
+        ("recall@10 drop > 0.005", OPEN),
+        ("lost-hits > 5", FAIL),
+        ("lost-hits > 6", PASS),
+        ("top1-changed > 20%", PASS),
+        ("top1-changed > 15%", OPEN),
+        ("top1-changed > 10%", FAIL),
+        ("noise-floor < 0.97", PASS),
+        ("noise-floor < 0.99", OPEN),
+        ("noise-floor < 0.999", FAIL),
+        ("threshold-shift > 0.07", PASS),
+        ("threshold-shift > 0.05", OPEN),
+        ("threshold-shift > 0.02 unmapped", FAIL),
+        ("space-mismatch", FAIL),
+    ];
+
     #[test]
     fn every_gate_has_three_ends() {
         let figures = [
@@ -244,35 +274,7 @@ mod tests {
             thresholds: &thresholds,
             is_one_space: false,
         };
-        let (pass, fail, open) = (
-            GateOutcome::Passed,
-            GateOutcome::Failed,
-            GateOutcome::CannotDecide,
-        );
-        for (gate, outcome) in [
-            ("overlap@10 < 0.90", pass),
-            ("overlap@10 < 0.95", open),
-            ("overlap@10 < 0.98", fail),
-            ("query-overlap@10 <= 0.97", fail),
-            ("item-overlap@10 < 0.1", open),
-            ("overlap@20 < 0.1", open),
-            ("ndcg@10 drop > 0.05", pass),
-            ("ndcg@10 drop > 0.02", open),
-            ("ndcg@10 drop > 0.005 significant", fail),
-            ("recall@10 drop > 0.005", open),
-            ("lost-hits > 5", fail),
-            ("lost-hits > 6", pass),
-            ("top1-changed > 20%", pass),
-            ("top1-changed > 15%", open),
-            ("top1-changed > 10%", fail),
-            ("noise-floor < 0.97", pass),
-            ("noise-floor < 0.99", open),
-            ("noise-floor < 0.999", fail),
-            ("threshold-shift > 0.07", pass),
-            ("threshold-shift > 0.05", open),
-            ("threshold-shift > 0.02 unmapped", fail),
-            ("space-mismatch", fail),
-        ] {
+        for (gate, outcome) in ENDS {
             let result = judge(&gate.parse().unwrap(), &findings);
             assert_eq!(result.outcome, outcome, "{gate}: {}", result.reason);
         }

@@ -219,7 +219,7 @@ struct LabelLine {
 
 /// Reads labels: JSON lines `{"query", "item", "grade"}`, or TREC's `query 0 item grade`.
 ///
-/// [`judge_set`](super::judge_set) writes such lines. Those whose grade is `null` were not judged, and are
+/// [`judge_set`](super::judge_set()) writes such lines. Those whose grade is `null` were not judged, and are
 /// passed over.
 ///
 /// # Errors

@@ -399,13 +399,17 @@ mod tests {
             .collect()
     }
 
+    fn delta(values: [f64; 3]) -> Figure {
+        found("label.ndcg@10.delta", values)
+    }
+
+    fn overlap(values: [f64; 3]) -> Figure {
+        found("query.overlap@10", values)
+    }
+
     #[test]
-    fn each_rule_fires_by_its_numbers() {
+    fn what_hardly_changes_is_told_by_the_floor_and_the_crossing() {
         use VerdictKind as Kind;
-        let delta = |values| found("label.ndcg@10.delta", values);
-        let overlap = |values| found("query.overlap@10", values);
-        let half = overlap([0.5, 0.47, 0.53]);
-        let forbidden = Kind::MixedIndexForbidden;
         for (figures, floor, is_crossing, expected) in [
             (
                 vec![overlap([0.999, 0.995, 1.0])],
@@ -425,60 +429,47 @@ mod tests {
                 true,
                 vec![Kind::Compatible, Kind::UnknownDirection],
             ),
+        ] {
+            let mut figures = figures;
+            let is_near = floor.is_some() || figures[0].estimate.value > 0.99;
+            figures.extend(crossing(if is_near { 0.995 } else { 0.985 }));
+            assert_eq!(kinds(&figures, floor, is_crossing), expected, "{figures:?}");
+        }
+    }
+
+    #[test]
+    fn labels_say_in_which_direction() {
+        use VerdictKind as Kind;
+        let half = || overlap([0.5, 0.47, 0.53]);
+        let forbidden = Kind::MixedIndexForbidden;
+        for (figures, expected) in [
+            (vec![half()], vec![Kind::UnknownDirection, forbidden]),
             (
-                vec![half.clone()],
-                None,
-                false,
-                vec![Kind::UnknownDirection, forbidden],
-            ),
-            (
-                vec![half.clone(), delta([0.05, 0.03, 0.07])],
-                None,
-                false,
+                vec![half(), delta([0.05, 0.03, 0.07])],
                 vec![Kind::Better, forbidden],
             ),
             (
-                vec![half.clone(), delta([-0.05, -0.07, -0.03])],
-                None,
-                false,
+                vec![half(), delta([-0.05, -0.07, -0.03])],
                 vec![Kind::Worse, forbidden],
             ),
             (
-                vec![half.clone(), delta([0.001, -0.004, 0.006])],
-                None,
-                false,
+                vec![half(), delta([0.001, -0.004, 0.006])],
                 vec![Kind::SameQuality, Kind::NotWorthIt, forbidden],
             ),
             (
-                vec![half.clone(), delta([0.004, 0.001, 0.008])],
-                None,
-                false,
+                vec![half(), delta([0.004, 0.001, 0.008])],
                 vec![Kind::NotWorthIt, forbidden],
             ),
             (
-                vec![half.clone(), delta([-0.01, -0.03, 0.005])],
-                None,
-                false,
+                vec![half(), delta([-0.01, -0.03, 0.005])],
                 vec![Kind::NotWorthIt, forbidden],
             ),
             (
-                vec![half.clone(), delta([0.01, -0.02, 0.04])],
-                None,
-                false,
+                vec![half(), delta([0.01, -0.02, 0.04])],
                 vec![Kind::CannotDecide, forbidden],
             ),
         ] {
-            let mut figures = figures;
-            if is_crossing {
-                figures.extend(crossing(
-                    if floor.is_some() || figures[0].estimate.value > 0.99 {
-                        0.995
-                    } else {
-                        0.985
-                    },
-                ));
-            }
-            assert_eq!(kinds(&figures, floor, is_crossing), expected, "{figures:?}");
+            assert_eq!(kinds(&figures, None, false), expected, "{figures:?}");
         }
     }
 

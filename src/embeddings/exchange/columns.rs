@@ -101,10 +101,8 @@ mod tests {
             ["id", "text_hash", "span", "metadata", "embedding"]
         );
         assert!(of_copy(&[], 4).is_err());
-        assert_eq!(
-            of_copy(std::slice::from_ref(&column), 1).unwrap(),
-            [column.clone()]
-        );
+        let one = std::slice::from_ref(&column);
+        assert_eq!(of_copy(one, 1).unwrap(), one);
         let error = of_copy(&[column], 3).unwrap_err();
         assert_eq!(error.to_string(), "the row has 3 columns, and 1 were named");
     }

@@ -190,27 +190,44 @@ fn a_compressed_buffer_gives_no_more_than_it_may() {
     }
 }
 
-#[test]
-fn what_a_format_cannot_hold_is_refused() {
-    let bare = Record {
+fn bare() -> Record {
+    Record {
         id: "a".to_owned(),
         ..Record::default()
-    };
-    let with = |values: &[f32]| Record {
+    }
+}
+
+fn with(values: &[f32]) -> Record {
+    Record {
         vector: Some(values.to_vec()),
-        ..bare.clone()
-    };
-    let nul = Record {
-        text: Some("a\0".to_owned()),
-        ..with(&[1.0])
-    };
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("x");
-    let one = WriteOptions {
+        ..bare()
+    }
+}
+
+fn one() -> WriteOptions {
+    WriteOptions {
         rows: Some(1),
         ..WriteOptions::default()
-    };
-    for (format, records, options, message) in [
+    }
+}
+
+/// Each cannot be written, says so, and leaves no file.
+fn assert_refused(
+    cases: impl IntoIterator<Item = (Format, Vec<Record>, WriteOptions, &'static str)>,
+) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x");
+    for (format, records, options, message) in cases {
+        let error = write_all(&path, format, &records, &options).unwrap_err();
+        assert!(error.to_string().contains(message), "{error}");
+        let left = std::fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(left, 0, "{format}");
+    }
+}
+
+#[test]
+fn what_a_format_of_bare_vectors_cannot_hold_is_refused() {
+    assert_refused([
         (
             Format::Npy,
             vec![with(&[1.0])],
@@ -220,73 +237,65 @@ fn what_a_format_cannot_hold_is_refused() {
         (
             Format::Npy,
             vec![with(&[1.0]), with(&[2.0])],
-            one.clone(),
+            one(),
             "there are 2 records, not 1",
         ),
-        (
-            Format::Npz,
-            vec![],
-            one.clone(),
-            "there are 0 records, not 1",
-        ),
+        (Format::Npz, vec![], one(), "there are 0 records, not 1"),
         (
             Format::Fvecs,
-            vec![bare.clone()],
-            one.clone(),
+            vec![bare()],
+            one(),
             "the record has no vector",
         ),
         (
             Format::Bvecs,
             vec![with(&[0.5])],
-            one.clone(),
+            one(),
             "the vector holds 0.5",
         ),
-        (
-            Format::PgText,
-            vec![nul.clone()],
-            one.clone(),
-            "the text holds a zero byte",
-        ),
-        (
-            Format::PgBinary,
-            vec![nul],
-            one.clone(),
-            "the text holds a zero byte",
-        ),
-        (
-            Format::Sql,
-            vec![bare.clone()],
-            one.clone(),
-            "no vector says how long",
-        ),
-        (
-            Format::Jsonl,
-            vec![with(&[1.0]), with(&[1.0, 2.0])],
-            one.clone(),
-            "row 2: the vector has 2 dimensions, not 1",
-        ),
-        (
-            Format::Jsonl,
-            vec![with(&[f32::NAN])],
-            one.clone(),
-            "row 1: the vector holds at position 0",
-        ),
-        (Format::Json, vec![], one, "`json` is read, not written"),
-    ] {
-        let error = write_all(&path, format, &records, &options).unwrap_err();
-        assert!(error.to_string().contains(message), "{error}");
-        assert_eq!(
-            std::fs::read_dir(dir.path()).unwrap().count(),
-            0,
-            "{format}"
-        );
-    }
+    ]);
     let error =
         stream_writer("x", Vec::new(), None, Format::Npy, &WriteOptions::default()).unwrap_err();
     assert!(
         error.to_string().contains("`npy` has no room for names"),
         "{error}"
     );
+}
+
+#[test]
+fn what_a_format_of_texts_cannot_hold_is_refused() {
+    let nul = || Record {
+        text: Some("a\0".to_owned()),
+        ..with(&[1.0])
+    };
+    assert_refused([
+        (
+            Format::PgText,
+            vec![nul()],
+            one(),
+            "the text holds a zero byte",
+        ),
+        (
+            Format::PgBinary,
+            vec![nul()],
+            one(),
+            "the text holds a zero byte",
+        ),
+        (Format::Sql, vec![bare()], one(), "no vector says how long"),
+        (
+            Format::Jsonl,
+            vec![with(&[1.0]), with(&[1.0, 2.0])],
+            one(),
+            "row 2: the vector has 2 dimensions, not 1",
+        ),
+        (
+            Format::Jsonl,
+            vec![with(&[f32::NAN])],
+            one(),
+            "row 1: the vector holds at position 0",
+        ),
+        (Format::Json, vec![], one(), "`json` is read, not written"),
+    ]);
 }
 
 #[test]

@@ -47,6 +47,7 @@ pub use format::Format;
 pub use open::{open_reader, open_writer, stream_reader, stream_writer};
 pub use reader::{ReadOptions, Reader};
 pub use record::Record;
+pub(crate) use text::parse_hash;
 pub use text::{Texts, canonical_hash, canonical_text};
 pub use writer::{VectorText, WriteOptions, Writer, Written};
 

@@ -138,28 +138,31 @@ pub(super) fn expected() -> Vec<Record> {
     (0..7).map(row).collect()
 }
 
+/// Files that other tools wrote, and how much of the corpus is in them.
+const FILES: [(&str, &str); 17] = [
+    ("c_f4.npy", "all"),
+    ("f_f8.npy", "ids"),
+    ("stored.npz", "ids"),
+    ("deflated.npz", "numbers"),
+    ("fixed.parquet", "all"),
+    ("halves.parquet", "halves"),
+    ("pandas.parquet", "all"),
+    ("datasets.parquet", "numbered all"),
+    ("fixed.arrow", "all"),
+    ("large.arrows", "all"),
+    ("lz4.feather", "all"),
+    ("vectors.fvecs", "numbers"),
+    ("pandas.csv", "all"),
+    ("header.csv", "all"),
+    ("docs.pgtext", "all"),
+    ("docs.pgcsv", "all"),
+    ("docs.pgcopy", "all"),
+];
+
 #[test]
 fn files_of_other_tools_are_read() {
     let expected = expected();
-    for (name, what) in [
-        ("c_f4.npy", "all"),
-        ("f_f8.npy", "ids"),
-        ("stored.npz", "ids"),
-        ("deflated.npz", "numbers"),
-        ("fixed.parquet", "all"),
-        ("halves.parquet", "halves"),
-        ("pandas.parquet", "all"),
-        ("datasets.parquet", "numbered all"),
-        ("fixed.arrow", "all"),
-        ("large.arrows", "all"),
-        ("lz4.feather", "all"),
-        ("vectors.fvecs", "numbers"),
-        ("pandas.csv", "all"),
-        ("header.csv", "all"),
-        ("docs.pgtext", "all"),
-        ("docs.pgcsv", "all"),
-        ("docs.pgcopy", "all"),
-    ] {
+    for (name, what) in FILES {
         let columns = if name.starts_with("docs.") {
             ["id", "text", "metadata", "embedding"]
                 .map(|name| name.parse::<Column>().unwrap())
@@ -276,77 +279,80 @@ fn what_is_not_read_is_said() {
     );
 }
 
+/// Name, content, the error, and what its hint says.
+const FAULTS: [(&str, &str, &str, &str); 12] = [
+    (
+        "a.jsonl",
+        "{\"id\":\"a\",\"vector\":[1,2]}\n\n{\"id\":\"b\",\"vector\":[1]}",
+        "`a.jsonl`, line 3: the vector has 1 dimensions, not 2",
+        "vectors of one file",
+    ),
+    (
+        "a.jsonl",
+        "{\"vector\":[1]}",
+        "`a.jsonl`, line 1: no id was found among `vector`",
+        "--number-rows",
+    ),
+    (
+        "a.jsonl",
+        "{\"id\":\"\",\"vector\":[1]}",
+        "`a.jsonl`, line 1: `id` is empty",
+        "",
+    ),
+    (
+        "a.jsonl",
+        "{\"id\":\"a\",\"vector\":[]}",
+        "`a.jsonl`, line 1: the vector is empty",
+        "",
+    ),
+    (
+        "a.jsonl",
+        "{\"id\":\"a\",\"vector\":[1e39]}",
+        "`a.jsonl`, line 1: the vector holds at position 0 what is no finite `f32`",
+        "",
+    ),
+    (
+        "a.jsonl",
+        "{\"id\":\"a\",\"text\":5}",
+        "`a.jsonl`, line 1: `text` cannot be read: invalid type: integer `5`, expected a string",
+        "",
+    ),
+    ("a.jsonl", "{\"id\":\"a\"", "`a.jsonl`, line 1: ", ""),
+    (
+        "a.csv",
+        "id,text,emb\nx,\"a\nb\",[1]\ny,z\n",
+        "`a.csv`, line 4: the row has 2 cells, not 3",
+        "",
+    ),
+    (
+        "a.csv",
+        "id,id\nx,y\n",
+        "`a.csv`: `id` is the name of two columns",
+        "",
+    ),
+    (
+        "a.pgtext",
+        "a\tb\n",
+        "`a.pgtext`, line 1: `embedding` is neither a list of numbers nor base64",
+        "",
+    ),
+    (
+        "a.pgtext",
+        "a\n",
+        "`a.pgtext`, line 1: the copy has 1 columns and no names",
+        "--columns",
+    ),
+    (
+        "a.fvecs",
+        "\x7f\x7f\x7f\x7f",
+        "`a.fvecs`, row 1: a vector is larger than 65536 dimensions",
+        "damaged",
+    ),
+];
+
 #[test]
 fn errors_say_where_and_what_to_do() {
-    for (name, text, message, hint) in [
-        (
-            "a.jsonl",
-            "{\"id\":\"a\",\"vector\":[1,2]}\n\n{\"id\":\"b\",\"vector\":[1]}",
-            "`a.jsonl`, line 3: the vector has 1 dimensions, not 2",
-            "vectors of one file",
-        ),
-        (
-            "a.jsonl",
-            "{\"vector\":[1]}",
-            "`a.jsonl`, line 1: no id was found among `vector`",
-            "--number-rows",
-        ),
-        (
-            "a.jsonl",
-            "{\"id\":\"\",\"vector\":[1]}",
-            "`a.jsonl`, line 1: `id` is empty",
-            "",
-        ),
-        (
-            "a.jsonl",
-            "{\"id\":\"a\",\"vector\":[]}",
-            "`a.jsonl`, line 1: the vector is empty",
-            "",
-        ),
-        (
-            "a.jsonl",
-            "{\"id\":\"a\",\"vector\":[1e39]}",
-            "`a.jsonl`, line 1: the vector holds at position 0 what is no finite `f32`",
-            "",
-        ),
-        (
-            "a.jsonl",
-            "{\"id\":\"a\",\"text\":5}",
-            "`a.jsonl`, line 1: `text` cannot be read: invalid type: integer `5`, expected a string",
-            "",
-        ),
-        ("a.jsonl", "{\"id\":\"a\"", "`a.jsonl`, line 1: ", ""),
-        (
-            "a.csv",
-            "id,text,emb\nx,\"a\nb\",[1]\ny,z\n",
-            "`a.csv`, line 4: the row has 2 cells, not 3",
-            "",
-        ),
-        (
-            "a.csv",
-            "id,id\nx,y\n",
-            "`a.csv`: `id` is the name of two columns",
-            "",
-        ),
-        (
-            "a.pgtext",
-            "a\tb\n",
-            "`a.pgtext`, line 1: `embedding` is neither a list of numbers nor base64",
-            "",
-        ),
-        (
-            "a.pgtext",
-            "a\n",
-            "`a.pgtext`, line 1: the copy has 1 columns and no names",
-            "--columns",
-        ),
-        (
-            "a.fvecs",
-            "\x7f\x7f\x7f\x7f",
-            "`a.fvecs`, row 1: a vector is larger than 65536 dimensions",
-            "damaged",
-        ),
-    ] {
+    for (name, text, message, hint) in FAULTS {
         let read = || {
             stream_reader(name, Cursor::new(text), &ReadOptions::default())?
                 .collect::<Result<Vec<_>, _>>()
@@ -360,6 +366,9 @@ fn errors_say_where_and_what_to_do() {
     assert!(reader.next().unwrap().is_err());
     assert!(reader.next().is_none());
 }
+
+/// Text, whether there is a hash, span, metadata.
+type Fields = (Option<String>, bool, Option<Span>, Option<Value>);
 
 fn records() -> impl Strategy<Value = Vec<Record>> {
     let span = (".{1,8}", any::<u32>(), any::<u32>()).prop_map(|(source, start, end)| Span {
@@ -378,16 +387,16 @@ fn records() -> impl Strategy<Value = Vec<Record>> {
             proptest::collection::vec(proptest::collection::vec(0_u8..=255, length), count);
         (Just(rows), vectors).prop_map(|(rows, vectors)| {
             let rows = rows.into_iter().zip(vectors).enumerate();
-            let record = |(number, ((text, has_hash, span, metadata), vector)): (
-                usize,
-                ((Option<String>, bool, Option<Span>, Option<Value>), Vec<u8>),
-            )| Record {
-                id: format!("i/{number} é"),
-                text_hash: has_hash.then(|| TextHash::of("sent")),
-                text,
-                span,
-                metadata,
-                vector: Some(vector.into_iter().map(f32::from).collect()),
+            let record = |(number, (fields, vector)): (usize, (Fields, Vec<u8>))| {
+                let (text, has_hash, span, metadata) = fields;
+                Record {
+                    id: format!("i/{number} é"),
+                    text_hash: has_hash.then(|| TextHash::of("sent")),
+                    text,
+                    span,
+                    metadata,
+                    vector: Some(vector.into_iter().map(f32::from).collect()),
+                }
             };
             rows.map(record).collect()
         })

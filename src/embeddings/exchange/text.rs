@@ -57,7 +57,7 @@ pub fn canonical_hash(text: &str) -> TextHash {
 }
 
 /// Reads 64 hex digits.
-pub(super) fn parse_hash(hex: &str) -> Option<TextHash> {
+pub(crate) fn parse_hash(hex: &str) -> Option<TextHash> {
     let digits = hex.as_bytes();
     if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;

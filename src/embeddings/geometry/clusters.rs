@@ -4,6 +4,7 @@
 //! clusterings of A and of B are never compared: what an item belongs to in A is carried over.
 
 use crate::embeddings::geometry::dense::{dot, narrow, rows_of};
+use crate::embeddings::registers::leave_wide_vectors;
 use crate::embeddings::{Matrix, Rows};
 use crate::stats::Random;
 use faer::linalg::matmul::matmul;
@@ -159,6 +160,7 @@ fn assign(rows: &Matrix, centres: &Matrix) -> Vec<(usize, f64)> {
             1.0,
             Par::Seq,
         );
+        leave_wide_vectors();
         for (row, products) in block.row_iter().zip(products.chunks_exact(count)) {
             // |x − c|² = |x|² − 2·(x·c − |c|²/2)
             let near = products.iter().zip(&halves).map(|(dot, half)| dot - half);

@@ -1,5 +1,6 @@
 //! Small helpers between rows of numbers and faer's matrices.
 
+use crate::embeddings::registers::settled;
 use faer::linalg::matmul::{matmul, triangular};
 use faer::traits::RealField;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
@@ -80,7 +81,7 @@ pub(super) fn cross_product<T: Number>(x: MatRef<'_, T>, y: MatRef<'_, T>) -> Ve
     let mut product = vec![T::of(0.0); rows * columns];
     let into = MatMut::from_row_major_slice_mut(&mut product, rows, columns);
     matmul(into, Accum::Replace, x.transpose(), y, T::of(1.0), Par::Seq);
-    product
+    settled(product)
 }
 
 /// Returns the lower triangle of `x·x′`, row by row; what is above it is 0.
@@ -98,7 +99,7 @@ pub(super) fn lower_gram<T: Number>(x: MatRef<'_, T>) -> Vec<T> {
         T::of(1.0),
         Par::Seq,
     );
-    product
+    settled(product)
 }
 
 /// The whole of a symmetric matrix of which the lower triangle is known, row by row.

@@ -7,6 +7,7 @@ use crate::embeddings::geometry::dense::{entries_dot, finite, row_major};
 use crate::embeddings::geometry::map::{Fitted, LinearMap, MapKind};
 use crate::embeddings::geometry::moments::Moments;
 use crate::embeddings::geometry::shape::{Shape, subtract_outer};
+use crate::embeddings::registers::settled;
 use crate::embeddings::{Matrix, Rows};
 use crate::stats::Random;
 use faer::linalg::solvers::Solve;
@@ -116,7 +117,7 @@ pub(super) fn turn(moments: &Moments, direction: Direction, is_centred: bool) ->
         moments.raw_cross().to_owned()
     };
     let cross = oriented(cross, direction);
-    let parts = cross.thin_svd().ok()?;
+    let parts = settled(cross.thin_svd()).ok()?;
     let (from, to) = moments.sides(direction);
     let mean = |shape: &Shape| {
         if is_centred {
@@ -131,7 +132,7 @@ pub(super) fn turn(moments: &Moments, direction: Direction, is_centred: bool) ->
         } else {
             MapKind::Procrustes
         },
-        matrix: row_major((parts.U() * parts.V().transpose()).as_ref()),
+        matrix: row_major(settled(parts.U() * parts.V().transpose()).as_ref()),
         from_mean: mean(from)?,
         to_mean: mean(to)?,
         lambda: None,
@@ -153,7 +154,7 @@ pub(super) fn least_squares(
         *entry += lambda;
     }
     let cross = oriented(moments.centred_cross()?, direction);
-    let solved = products.llt(Side::Lower).ok()?.solve(&cross);
+    let solved = settled(products.llt(Side::Lower).ok()?.solve(&cross));
     let matrix = row_major(solved.as_ref());
     matrix.iter().all(|value| value.is_finite()).then_some(())?;
     Some(Fitted {
@@ -168,7 +169,7 @@ pub(super) fn least_squares(
 /// A fit through its largest `rank` singular directions.
 pub(super) fn truncated(fitted: Fitted, rank: usize) -> Option<Fitted> {
     let to = fitted.to_mean.len();
-    let parts = super::dense::rows_of(&fitted.matrix, to).thin_svd().ok()?;
+    let parts = settled(super::dense::rows_of(&fitted.matrix, to).thin_svd()).ok()?;
     let rank = rank.min(parts.S().dim());
     if rank == 0 {
         return None;
@@ -178,7 +179,7 @@ pub(super) fn truncated(fitted: Fitted, rank: usize) -> Option<Fitted> {
     let left = Mat::from_fn(u.nrows(), rank, |row, column| {
         u[(row, column)] * strengths.get(column).copied().unwrap_or(0.0)
     });
-    let matrix = left * v.subcols(0, rank).transpose();
+    let matrix = settled(left * v.subcols(0, rank).transpose());
     Some(Fitted {
         kind: MapKind::LowRank,
         matrix: row_major(matrix.as_ref()),
@@ -221,7 +222,7 @@ pub(super) fn unexplained(pairs: &Moments, map: &Fitted, direction: Direction) -
     subtract_outer(&mut cross, &dx, &dy, -n);
     let squares = to.spread()? + n * dy.iter().map(|value| value * value).sum::<f64>();
     let matrix = super::dense::rows_of(&map.matrix, map.to_mean.len());
-    let through = &products * matrix;
+    let through = settled(&products * matrix);
     let rest =
         squares - 2.0 * entries_dot(matrix, cross.as_ref()) + entries_dot(matrix, through.as_ref());
     finite(rest.max(0.0))

@@ -1,6 +1,7 @@
 //! A linear map from one space to another, as it is applied and kept.
 
 use crate::embeddings::geometry::dense::{narrow, rows_of};
+use crate::embeddings::registers::leave_wide_vectors;
 use crate::embeddings::{Matrix, Rows};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, Par};
@@ -208,6 +209,7 @@ impl LinearMap {
             1.0,
             Par::Seq,
         );
+        leave_wide_vectors();
         for row in mapped.chunks_exact_mut(size) {
             for (value, offset) in row.iter_mut().zip(&self.offset) {
                 *value += offset;

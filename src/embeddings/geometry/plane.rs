@@ -5,6 +5,7 @@
 use crate::embeddings::geometry::dense::{dot, rows_of};
 use crate::embeddings::geometry::fit::{Direction, turn};
 use crate::embeddings::geometry::moments::Moments;
+use crate::embeddings::registers::settled;
 use crate::embeddings::{Matrix, Rows};
 use faer::{Mat, Side};
 
@@ -30,7 +31,7 @@ pub fn pca_plane(a: &Matrix, b: &Matrix) -> Option<Plane> {
     }
     let moments = Moments::of(a, b)?;
     let centred = moments.a.centred()?;
-    let split = centred.self_adjoint_eigen(Side::Lower).ok()?;
+    let split = settled(centred.self_adjoint_eigen(Side::Lower)).ok()?;
     let values: Vec<f64> = split.S().column_vector().iter().rev().copied().collect();
     let whole: f64 = values.iter().map(|value| value.max(0.0)).sum();
     let spread = moments.b.spread()?;
@@ -55,7 +56,7 @@ pub fn pca_plane(a: &Matrix, b: &Matrix) -> Option<Plane> {
         let axis = if column == 0 { &first } else { &second };
         axis.get(row).copied().unwrap_or(0.0) * strength / spread
     });
-    let seen = rows_of(&turned.matrix, a.dimensions()) * plane;
+    let seen = settled(rows_of(&turned.matrix, a.dimensions()) * plane);
     let of_b = |column: usize| -> Vec<f64> { seen.col(column).iter().copied().collect() };
     Some(Plane {
         shown: values

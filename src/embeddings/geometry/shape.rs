@@ -3,6 +3,7 @@
 use crate::embeddings::geometry::dense::{
     Number, add_scaled, cross_product, dot, finite, lower_gram, rows_of, symmetric,
 };
+use crate::embeddings::registers::settled;
 use faer::{Mat, MatRef, Side};
 use serde::{Deserialize, Serialize};
 
@@ -138,7 +139,7 @@ impl Shape {
     #[must_use]
     pub fn spectrum(&self) -> Option<Vec<f64>> {
         let n = self.rows().filter(|n| *n >= 2.0)?;
-        let values = self.centred()?.self_adjoint_eigenvalues(Side::Lower).ok()?;
+        let values = settled(self.centred()?.self_adjoint_eigenvalues(Side::Lower)).ok()?;
         let falling = values.iter().rev();
         Some(falling.map(|value| value.max(0.0) / (n - 1.0)).collect())
     }
@@ -151,7 +152,7 @@ impl Shape {
     pub fn frechet(&self, other: &Self) -> Option<f64> {
         let (here, there) = (self.covariance()?, other.covariance()?);
         let apart = self.centroid_distance(other)?;
-        let split = here.self_adjoint_eigen(Side::Lower).ok()?;
+        let split = settled(here.self_adjoint_eigen(Side::Lower)).ok()?;
         let roots: Vec<f64> = split
             .S()
             .column_vector()
@@ -164,7 +165,7 @@ impl Shape {
         });
         // The eigenvalues of Σ₁^½ Σ₂ Σ₁^½ are those of S·U′Σ₂U·S.
         let inner = scaled.transpose() * &there * &scaled;
-        let values = inner.self_adjoint_eigenvalues(Side::Lower).ok()?;
+        let values = settled(inner.self_adjoint_eigenvalues(Side::Lower)).ok()?;
         let shared: f64 = values.iter().map(|value| value.max(0.0).sqrt()).sum();
         let trace = |matrix: &Mat<f64>| matrix.diagonal().column_vector().iter().sum::<f64>();
         let distance = apart * apart + trace(&here) + trace(&there) - 2.0 * shared;

@@ -5,6 +5,7 @@
 use crate::embeddings::geometry::dense::{entries_dot, finite};
 use crate::embeddings::geometry::moments::{Kernels, Moments};
 use crate::embeddings::geometry::shape::Shape;
+use crate::embeddings::registers::settled;
 use faer::Mat;
 
 impl Moments {
@@ -94,7 +95,7 @@ impl Moments {
     /// CCA between the first principal axes, however few pairs there are.
     pub(super) fn canonical(&self, share: f64) -> Option<Canonical> {
         let (a, b) = (whitener(&self.a, share)?, whitener(&self.b, share)?);
-        let whitened = a.transpose() * self.centred_cross()? * &b;
+        let whitened = settled(a.transpose() * self.centred_cross()? * &b);
         let correlations = whitened.singular_values().ok()?;
         Some(Canonical {
             axes: (a.ncols(), b.ncols()),
@@ -165,17 +166,14 @@ pub fn jackknife(
 }
 
 fn nuclear(cross: &Mat<f64>, room: f64) -> Option<f64> {
-    let sum: f64 = cross.singular_values().ok()?.iter().sum();
+    let sum: f64 = settled(cross.singular_values()).ok()?.iter().sum();
     (room > 0.0).then(|| finite(sum / room)).flatten()
 }
 
 /// The principal axes that hold the share of the variance, each over the root of what lies along it.
 /// Axes without variance are left out.
 fn whitener(shape: &Shape, share: f64) -> Option<Mat<f64>> {
-    let split = shape
-        .centred()?
-        .self_adjoint_eigen(faer::Side::Lower)
-        .ok()?;
+    let split = settled(shape.centred()?.self_adjoint_eigen(faer::Side::Lower)).ok()?;
     let values: Vec<f64> = split.S().column_vector().iter().rev().copied().collect();
     let whole: f64 = values.iter().map(|value| value.max(0.0)).sum();
     let least = values.first().copied()? * 1e-12;

@@ -2,7 +2,7 @@
 //! text.
 //!
 //! What a report holds came from files, callers and models, so each form escapes everything and bounds what
-//! it takes, and says what it left out. Colours of the terminal are the command line's: [`terminal`] gives
+//! it takes, and says what it left out. Colours of the terminal are the command line's: [`terminal()`] gives
 //! lines whose pieces say what they stand for.
 
 mod html;

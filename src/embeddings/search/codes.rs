@@ -376,7 +376,7 @@ mod tests {
     fn codes_are_what_they_should_be() {
         let code = Code::new(Kind::Bytes, &[-2.0, 1.0, 0.0, 0.01]);
         assert_eq!(code.bytes, [-127, 64, 0, 1]);
-        assert_eq!(code.scale, 2.0 / 127.0);
+        assert_eq!(code.scale.to_bits(), (2.0_f32 / 127.0).to_bits());
         let mut signs = vec![-1.0; 66];
         signs[0] = 1.0;
         signs[65] = 3.0;

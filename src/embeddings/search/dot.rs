@@ -163,8 +163,11 @@ mod tests {
             let numbers: Vec<f32> = (1..=length).map(f32::from).collect();
             let sum = numbers.iter().sum::<f32>();
             let squares = numbers.iter().map(|x| (x - 1.0) * (x - 1.0)).sum::<f32>();
-            assert_eq!(dot(&ones, &numbers), sum, "{length}");
-            assert_eq!(squared_distance(&ones, &numbers), squares, "{length}");
+            assert!((dot(&ones, &numbers) - sum).abs() < 0.5, "{length}");
+            assert!(
+                (squared_distance(&ones, &numbers) - squares).abs() < 0.5,
+                "{length}"
+            );
         }
     }
 

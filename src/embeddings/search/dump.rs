@@ -13,13 +13,14 @@
 //! own checksums hold them. Nothing is believed before the checksum is right, and no link is followed that
 //! leads nowhere.
 
+use crate::embeddings::files::write_durably;
 use crate::embeddings::search::graph::{Graph, Layer, Vectors};
 use crate::embeddings::search::{Error, Index, Recall, Settings};
 use crate::embeddings::{self, Rows, SnapshotId, SpaceId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"pgindex\n";
@@ -60,7 +61,7 @@ impl Index {
             source,
         };
         let bytes = self.to_bytes(of).map_err(failed)?;
-        replace(path, &bytes).map_err(failed)
+        write_durably(path, &bytes).map_err(failed)
     }
 
     /// Reads the index of a snapshot from a file, and the rows from `base`.
@@ -132,21 +133,6 @@ impl Index {
         bytes.extend(Sha256::digest(&bytes));
         Ok(bytes)
     }
-}
-
-/// Writes beside the file and puts it in its place, durably.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".tmp");
-    let mut file = File::create(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&beside, path)?;
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Takes a file apart, or says what is wrong with it.

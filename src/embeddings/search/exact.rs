@@ -8,6 +8,7 @@
 //! products is at most `d·u/(1 - d·u)` times the product of the lengths). The few that pass are scored
 //! again by [`score`], and only that counts.
 
+use crate::embeddings::registers::leave_wide_vectors;
 use crate::embeddings::search::dot::{Length, score};
 use crate::embeddings::search::top::Top;
 use crate::embeddings::search::{Error, Metric, Neighbour, Scan};
@@ -224,10 +225,9 @@ impl Work<'_> {
         }
         thread::scope(|scope| {
             let handles: Vec<_> = (0..threads).map(|_| scope.spawn(|| self.run())).collect();
-            let parts = handles.into_iter().map(|handle| {
-                let part = handle.join().map_err(|_| Error::Stopped)?;
-                part
-            });
+            let parts = handles
+                .into_iter()
+                .map(|handle| handle.join().unwrap_or_else(|_| Err(Error::Stopped.into())));
             parts.collect()
         })
     }
@@ -351,6 +351,7 @@ impl Block {
                     1.0_f32,
                     Par::Seq,
                 );
+                leave_wide_vectors();
                 let tile = Tile {
                     block: self,
                     values,
@@ -579,7 +580,7 @@ mod tests {
             for (number, expected) in together.iter().enumerate() {
                 let alone = Matrix::new(33, queries.row(number).unwrap().to_vec()).unwrap();
                 let found = nearest(&base, &alone, &asked).unwrap();
-                assert_eq!(found, [expected.clone()], "{metric:?}");
+                assert_eq!(found, *std::slice::from_ref(expected), "{metric:?}");
             }
         }
     }

@@ -1,6 +1,6 @@
 //! An index: a graph over the rows of a snapshot, with its recall measured when it was made.
 //!
-//! hnsw_rs links the rows, and is let go of when it has: its structure of shared pointers and locks takes
+//! `hnsw_rs` links the rows, and is let go of when it has: its structure of shared pointers and locks takes
 //! ten times the memory of the links, its loader ends the process on a file it does not like, and what it
 //! loads borrows from the loader. The links are copied to plain arrays ([`Graph`]), which are searched,
 //! written and read here. A snapshot never changes, so nothing is ever added to an index; rows that may no
@@ -157,7 +157,7 @@ impl Index {
         let rows: Vec<usize> = (0..index.vectors.lengths.len())
             .filter(|row| index.is_findable(*row))
             .collect();
-        // hnsw_rs has no errors but panics.
+        // `hnsw_rs` has no errors but panics.
         let made = catch_unwind(AssertUnwindSafe(|| index.link(&rows, queries)));
         made.map_err(|_| Error::Stopped)??;
         Ok(index)

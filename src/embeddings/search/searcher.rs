@@ -17,6 +17,8 @@ const ASKED: usize = 512;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
+    /// It was asked for.
+    Asked,
     /// There are so few rows that a scan is as fast.
     FewRows,
     /// There is no index of these rows.
@@ -125,7 +127,7 @@ impl Searcher<'_> {
             .saturating_mul(WALK_COST);
         if walk.saturating_mul(rows) < kept.saturating_mul(kept) {
             let at = |at: &&Recall| at.effort <= effort;
-            let recall = index.recall().iter().filter(at).next_back();
+            let recall = index.recall().iter().rfind(at);
             let recall = recall.unwrap_or(&measured).share();
             Chosen::Graph { effort, recall }
         } else if walk < rows {
@@ -257,7 +259,7 @@ mod tests {
             threads: 1,
         };
         let half: Vec<usize> = (0..1_200).step_by(2).collect();
-        let is_most = |row: usize| row % 10 != 0;
+        let is_most = |row: usize| !row.is_multiple_of(10);
         let is_few = |row: usize| row.is_multiple_of(100);
         // A walk costs 64 · 4 · 2 = 512 rows, divided by the share that is kept.
         for (k, keep, expected) in [

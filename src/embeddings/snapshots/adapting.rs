@@ -1,6 +1,7 @@
 //! Adapters as people make and use them: two snapshots by name become pairs, queries and a verdict; a
 //! snapshot goes through an adapter and becomes one of the adapter's own space.
 
+use crate::domain::PicoDollars;
 use crate::embeddings;
 use crate::embeddings::adapters::{
     self, Adapter, AdapterError, Asked, Head, Judgement, KindWish, Role, Settings, Shelf,
@@ -8,11 +9,14 @@ use crate::embeddings::adapters::{
 use crate::embeddings::compare::{self, Query, Step, add_labels};
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::snapshots::ground::{Ground, shuffle};
+use crate::embeddings::snapshots::purse::Purse;
+use crate::embeddings::snapshots::query_vectors::Asking;
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
 use crate::embeddings::space::Space;
 use crate::embeddings::vault::Manifest;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use tokio::sync::watch;
 
 /// The most pairs.
@@ -47,6 +51,8 @@ pub struct AdaptWish {
     pub k: Option<usize>,
     /// The seed of everything drawn.
     pub seed: Option<u64>,
+    /// The most that queries may cost.
+    pub max_cost: Option<PicoDollars>,
     /// Whether it is kept against the advice.
     pub is_forced: bool,
 }
@@ -205,10 +211,15 @@ impl Snapshots {
         };
         // Nobody follows; the receiver lives as long as the work.
         let (sender, _followed) = watch::channel(begin);
-        let old = self.query_vectors(&ground.old, &queries, (0, total), &sender);
-        let old = Box::pin(old).await?;
-        let new = self.query_vectors(&ground.new, &queries, (queries.len(), total), &sender);
-        let new = Box::pin(new).await?;
+        let asking = Asking {
+            queries: &queries,
+            purse: &Purse::new(wish.max_cost),
+            max_cost: wish.max_cost,
+            sender: &sender,
+            done: AtomicUsize::new(0),
+        };
+        let old = Box::pin(self.query_vectors(&ground.old, &asking)).await?;
+        let new = Box::pin(self.query_vectors(&ground.new, &asking)).await?;
         let grades = queries.iter().map(|query| ground.grades(query));
         let asked = Asked {
             old,

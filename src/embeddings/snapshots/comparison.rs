@@ -1,28 +1,29 @@
 //! Comparing two snapshots as people ask for it: names become opened snapshots, queries get the vectors that
-//! each side's space makes of them, and the rest is [`compare`].
+//! each side's space makes of them, and the rest is [`compare()`].
 //!
 //! Vectors of queries are kept like all others, under space and text: the next comparison with the same
 //! queries asks nobody.
 
+use crate::domain::PicoDollars;
 use crate::embeddings;
-use crate::embeddings::ask::Asker;
 use crate::embeddings::compare::report::{ComparisonReport, Noise, SnapshotFacts};
 use crate::embeddings::compare::{
     self, CompareError, Queries, Query, QuerySource, Settings, Step, Subject, add_labels, compare,
 };
 use crate::embeddings::item::Span;
-use crate::embeddings::rows::{Matrix, Rows as _};
+use crate::embeddings::rows::Rows as _;
+use crate::embeddings::snapshots::purse::Purse;
+use crate::embeddings::snapshots::query_vectors::Asking;
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
-use crate::embeddings::space::{Side, SpaceId, TextHash, VectorKey};
-use crate::embeddings::vault::{Manifest, Precision, Snapshot};
+use crate::embeddings::space::TextHash;
+use crate::embeddings::vault::{Manifest, Snapshot};
 use crate::stats::{Estimate, Interval, Random};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
-/// How many queries are asked for together.
-const BATCH: usize = 64;
 /// The most queries and the most items that may be looked at.
 const MOST: usize = 100_000;
 
@@ -67,6 +68,8 @@ pub struct CompareWish {
     pub listed: Option<usize>,
     /// Whether to stop once the answer is clear.
     pub is_stopping_early: bool,
+    /// The most that queries may cost.
+    pub max_cost: Option<PicoDollars>,
     /// What must hold.
     pub gates: Vec<String>,
 }
@@ -117,10 +120,13 @@ impl Snapshots {
         let (sender, progress) = watch::channel(begin);
         let end = Arc::new(OnceLock::new());
         let (room, told) = (Arc::clone(self), Arc::clone(&end));
+        // Who follows looks for the end when the progress is closed: it must be there by then.
+        let open = sender.clone();
         let task = async move {
             let made = Box::pin(room.carry_out(&wish, settings, queries, opened, sender)).await;
             // Nobody else sets it.
             let _ = told.set(made);
+            drop(open);
         };
         let recorder = &self.proxy.recorder;
         recorder.tasks.spawn_on(task, &recorder.runtime);
@@ -143,14 +149,16 @@ impl Snapshots {
             let seed = settings.seed;
             queries = blocking(move || draw_texts(&snapshot, count, seed)).await?;
         }
-        let total = 2 * queries.len();
+        let asking = Asking {
+            queries: &queries,
+            purse: &Purse::new(wish.max_cost),
+            max_cost: wish.max_cost,
+            sender: &sender,
+            done: AtomicUsize::new(0),
+        };
         let mut sides = Vec::new();
-        for (side, manifest) in opened.manifests.iter().enumerate() {
-            let done = side * queries.len();
-            sides.push(
-                self.query_vectors(manifest, &queries, (done, total), &sender)
-                    .await?,
-            );
+        for manifest in &opened.manifests {
+            sides.push(self.query_vectors(manifest, &asking).await?);
         }
         blocking(move || {
             let [Some(a), Some(b)] = [sides.first(), sides.get(1)] else {
@@ -164,92 +172,6 @@ impl Snapshots {
             };
             let given = (!queries.is_empty()).then_some(&given);
             opened.compare(given, &settings, &sender)
-        })
-        .await
-    }
-
-    /// Returns the vectors of queries in a snapshot's space; those that are kept cost nothing. Where an
-    /// adapter made the snapshot, the new model makes them, and what it makes is kept, and then mapped.
-    pub(super) async fn query_vectors(
-        self: &Arc<Self>,
-        manifest: &Manifest,
-        queries: &[Query],
-        (done, total): (usize, usize),
-        sender: &watch::Sender<Step>,
-    ) -> Result<Matrix, Error> {
-        let texts: Vec<&str> = queries
-            .iter()
-            .map(|query| query.text.as_deref().unwrap_or_default())
-            .collect();
-        let (room, of) = (Arc::clone(self), manifest.clone());
-        let question = blocking(move || room.question(&of)).await?;
-        let (space, space_id) = (&question.space, question.space.id());
-        let key = |text: &&str| {
-            let sent = TextHash::of(&space.sent_text(Side::Query, text));
-            VectorKey::new(space, &space_id, Side::Query, sent)
-        };
-        let keys: Vec<VectorKey> = texts.iter().map(key).collect();
-        let (room, wanted) = (Arc::clone(self), keys.clone());
-        let mut found = blocking(move || Ok(room.vault.vectors(&wanted)?)).await?;
-        let missing: Vec<usize> = (0..)
-            .zip(&found)
-            .filter(|(_, found)| found.is_none())
-            .map(|(place, _)| place)
-            .collect();
-        let asker = Asker::new(Arc::clone(&self.proxy), space.clone(), manifest.name());
-        let mut asked = texts.len() - missing.len();
-        for batch in missing.chunks(BATCH) {
-            sender.send_replace(Step {
-                stage: "queries",
-                done: done + asked,
-                total,
-            });
-            if sender.is_closed() {
-                return Err(embeddings::Error::from(CompareError::Stopped).into());
-            }
-            let wanted = batch.iter().filter_map(|place| texts.get(*place).copied());
-            let embedded = asker.ask(Side::Query, &wanted.collect::<Vec<_>>()).await;
-            let vectors = embedded.map_err(|failure| Box::new(failure.error))?.vectors;
-            let batch_keys = batch.iter().filter_map(|place| keys.get(*place).copied());
-            self.keep_queries(&space_id, batch_keys.collect(), vectors.clone())
-                .await?;
-            for (place, vector) in batch.iter().zip(vectors) {
-                if let Some(found) = found.get_mut(*place) {
-                    *found = Some(vector);
-                }
-            }
-            asked += batch.len();
-        }
-        let dimensions = usize::try_from(manifest.dimensions).unwrap_or(0);
-        let came = found.iter().flatten().map(Vec::len).next();
-        let values: Vec<f32> = found.into_iter().flatten().flatten().collect();
-        let rows = Matrix::new(came.unwrap_or(dimensions), values);
-        let rows = rows.map(|rows| question.carried(&manifest.name(), rows));
-        let rows = rows.transpose()?;
-        rows.filter(|rows| rows.dimensions() == dimensions)
-            .ok_or_else(|| {
-                let problem = format!(
-                    "has vectors of {dimensions} dimensions, and its model makes others of queries"
-                );
-                Error::invalid(&manifest.name(), problem, None)
-            })
-    }
-
-    async fn keep_queries(
-        self: &Arc<Self>,
-        space: &SpaceId,
-        keys: Vec<VectorKey>,
-        vectors: Vec<Vec<f32>>,
-    ) -> Result<(), Error> {
-        let (room, space) = (Arc::clone(self), space.clone());
-        blocking(move || {
-            let dimensions = vectors.first().map_or(0, Vec::len);
-            let rows: Vec<(VectorKey, &[f32])> = keys
-                .into_iter()
-                .zip(vectors.iter().map(Vec::as_slice))
-                .collect();
-            room.vault.put(&space, dimensions, Precision::F32, &rows)?;
-            Ok(())
         })
         .await
     }

@@ -8,11 +8,13 @@
 //! The id is made from what is said, so the same command finds the same draft. A corpus is sent again
 //! after a cut: that costs nothing, as vectors are kept under their texts.
 
+use crate::domain::sha256_hex;
 use crate::embeddings::chunk::{chunks, slice};
+use crate::embeddings::files::write_durably;
 use crate::embeddings::item::{Item, Span};
 use crate::embeddings::pipeline::{Chunker, Pipeline};
 use crate::embeddings::snapshots::Error;
-use crate::embeddings::space::{Space, sha256};
+use crate::embeddings::space::Space;
 use crate::embeddings::vault::{Precision, TextStorage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -181,14 +183,9 @@ impl Drafts {
     }
 
     fn write_head(&self, head: &DraftHead) -> Result<(), Error> {
-        let (path, new) = (self.path(&head.id, HEAD), self.path(&head.id, "draft.new"));
+        let path = self.path(&head.id, HEAD);
         let text = serde_json::to_vec(head).unwrap_or_default();
-        let written = File::create(&new).and_then(|mut file| {
-            file.write_all(&text)?;
-            file.sync_all()
-        });
-        written.map_err(Error::io("write", &new))?;
-        fs::rename(&new, &path).map_err(Error::io("write", &path))
+        write_durably(&path, &text).map_err(Error::io("write", &path))
     }
 
     /// Returns what is to be made of a draft.
@@ -291,7 +288,7 @@ fn id_of(head: &DraftHead) -> String {
         head.text_storage,
         &head.onto,
     );
-    let hash = sha256(&serde_json::to_vec(&said).unwrap_or_default());
+    let hash = sha256_hex(&serde_json::to_vec(&said).unwrap_or_default());
     ["draft-", hash.get(..12).unwrap_or(&hash)].concat()
 }
 

@@ -2,6 +2,7 @@
 
 use crate::domain::{Blame, PicoDollars};
 use crate::embeddings;
+use crate::embeddings::snapshots::import_error::ImportError;
 use crate::embeddings::space::SettingChange;
 use crate::embeddings::vault::VaultError;
 use crate::proxy;
@@ -21,6 +22,9 @@ pub enum Error {
     /// A call could not be made, or has no answer.
     #[error(transparent)]
     Proxy(#[from] Box<proxy::Error>),
+    /// Vectors from elsewhere are not taken.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// Something that was said makes no sense.
     #[error("`{what}` {problem}")]
     Invalid {
@@ -185,6 +189,36 @@ pub enum Error {
         /// The operating system's answer.
         source: io::Error,
     },
+    /// Another index is being built.
+    #[error("another index is being built")]
+    IndexBusy,
+    /// What is kept of monitors, or the records they read, cannot be used.
+    #[error("monitors of drift: {problem}")]
+    Kept {
+        /// What is wrong.
+        problem: String,
+    },
+    /// There is no such monitor.
+    #[error("there is no monitor `{name}`")]
+    NoMonitor {
+        /// Its name.
+        name: String,
+        /// Those there are.
+        choices: Vec<String>,
+    },
+    /// A monitor cannot look now.
+    #[error("monitor `{name}` cannot look yet: {problem}")]
+    NotYet {
+        /// The monitor.
+        name: String,
+        /// What is missing.
+        problem: String,
+        /// What to do.
+        hint: String,
+    },
+    /// What a snapshot that was made for somebody else ended with.
+    #[error("texts could not be embedded: {}", .0.message)]
+    Told(Told),
     /// The process stops.
     #[error("the gateway is stopping")]
     Stopping,
@@ -245,6 +279,7 @@ impl Error {
             Self::Room(error) => error.kind(),
             Self::Vault(error) => error.kind(),
             Self::Proxy(error) => error.kind(),
+            Self::Import(error) => error.kind(),
             Self::Invalid { .. } | Self::TokensWithPrefix { .. } => "invalid_request",
             Self::NotDeclared { .. } => "embedding_not_declared",
             Self::NoModel { .. } => "missing_model",
@@ -264,6 +299,11 @@ impl Error {
             Self::DimensionsConflict { .. } => "embedding_dimensions_conflict",
             Self::Forbidden { .. } => "model_forbidden",
             Self::Io { .. } => "embeddings_io",
+            Self::IndexBusy => "embeddings_busy",
+            Self::Told(_) => "not_embedded",
+            Self::Kept { .. } => "drift_state",
+            Self::NoMonitor { .. } => "monitor_not_found",
+            Self::NotYet { .. } => "drift_not_yet",
             Self::Stopping => "shutting_down",
         }
     }
@@ -275,7 +315,7 @@ impl Error {
             Self::Room(error) => error.blame(),
             Self::Vault(error) => error.blame(),
             Self::Proxy(error) => error.blame(),
-            Self::Io { .. } | Self::Stopping => Blame::Gateway,
+            Self::Io { .. } | Self::Kept { .. } | Self::Stopping => Blame::Gateway,
             _ => Blame::Client,
         }
     }
@@ -287,6 +327,7 @@ impl Error {
             Self::Room(error) => return error.hint(),
             Self::Vault(error) => return error.hint(),
             Self::Proxy(error) => return error.hint(),
+            Self::Import(error) => error.hint(),
             Self::Invalid { hint, .. } => return hint.clone(),
             Self::NotDeclared { kind, name, hint } => {
                 return hint.clone().or_else(|| {
@@ -328,7 +369,16 @@ impl Error {
             }
             Self::TokensWithPrefix { .. } => "send texts in place of tokens",
             Self::Forbidden { .. } => "ask for a key with a wider `--model` scope",
-            Self::Io { .. } | Self::Stopping => return None,
+            Self::IndexBusy => "try again when it is done",
+            Self::Told(told) => return told.hint.clone(),
+            Self::NoMonitor { choices, .. } if choices.is_empty() => {
+                "begin one: `promptgate embeddings drift start NAME --prompt PROMPT --model MODEL`"
+            }
+            Self::NoMonitor { choices, .. } => {
+                return Some(format!("there are: {}", choices.join(", ")));
+            }
+            Self::NotYet { hint, .. } => hint,
+            Self::Io { .. } | Self::Kept { .. } | Self::Stopping => return None,
         };
         Some(hint.to_owned())
     }

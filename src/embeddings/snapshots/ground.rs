@@ -1,6 +1,7 @@
 //! What two snapshots give an adapter: the pairs it is fitted on, the queries it is judged by, and which
 //! items of both are the same.
 
+use crate::domain::sha256_hex;
 use crate::embeddings::adapters::{
     self, Adapter, AdapterError, Asked, Found, Head, Pairs, Role, Sides,
 };
@@ -9,7 +10,6 @@ use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::snapshots::adapting::{AdaptWish, room};
 use crate::embeddings::snapshots::comparison::{own_hashes, sent_hashes};
 use crate::embeddings::snapshots::{Error, Snapshots, check_native};
-use crate::embeddings::space::sha256;
 use crate::embeddings::vault::{Manifest, Snapshot};
 use crate::stats::Random;
 use std::collections::HashMap;
@@ -183,7 +183,7 @@ impl Ground {
         });
         let mut lines: Vec<String> = lines.collect();
         lines.sort();
-        sha256(lines.concat().as_bytes())
+        sha256_hex(lines.concat().as_bytes())
     }
 
     pub(super) fn adapter(

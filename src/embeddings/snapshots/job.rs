@@ -5,6 +5,7 @@ use crate::domain::PicoDollars;
 use crate::embeddings::ask::{Asker, Embedded};
 use crate::embeddings::snapshots::draft::DraftHead;
 use crate::embeddings::snapshots::limits::LimitsWish;
+use crate::embeddings::snapshots::patience::{Impatient, Patience};
 use crate::embeddings::snapshots::plan::{Plan, Prepared, batches, count, price_of};
 use crate::embeddings::snapshots::purse::Purse;
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
@@ -20,9 +21,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-/// How often a request is made again that the provider could not answer.
-const TRIES: u32 = 8;
 
 /// How a snapshot is made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -289,28 +287,18 @@ impl Work<'_> {
 
     /// Asks, and asks again after a while when the provider is not able to answer now.
     async fn patiently(&self, texts: &[&str]) -> Result<Embedded, Error> {
-        let mut tries = 0;
-        loop {
-            let place = tokio::select! {
-                place = self.pace.enter() => place,
-                () = self.stop.cancelled() => return Err(self.stopped()),
-            };
-            let failure = match self.asker.ask(Side::Document, texts).await {
-                Ok(embedded) => {
-                    place.went_well();
-                    return Ok(embedded);
-                }
-                Err(failure) => failure,
-            };
-            tries += 1;
-            let error = failure.error;
-            if !error.may_succeed_later() || tries == TRIES || self.stop.is_cancelled() {
-                return Err(Box::new(error).into());
-            }
-            place.was_too_much(error.retry_after());
-            let progress = &self.job.progress;
-            progress.send_modify(|progress| progress.retries += 1);
-        }
+        let patience = Patience {
+            asker: &self.asker,
+            pace: &self.pace,
+            stop: &self.stop,
+        };
+        let progress = &self.job.progress;
+        let on_retry = || progress.send_modify(|progress| progress.retries += 1);
+        let asked = patience.ask(Side::Document, texts, on_retry).await;
+        asked.map_err(|impatient| match impatient {
+            Impatient::Stopped => self.stopped(),
+            Impatient::Failed(error) => error.into(),
+        })
     }
 
     async fn keep(

@@ -2,7 +2,7 @@
 
 use crate::embeddings::ask::Asker;
 use crate::embeddings::rows::{Matrix, Rows as _};
-use crate::embeddings::search::{Scan, nearest};
+use crate::embeddings::search::{Chosen, Metric, Searcher, Why};
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
 use crate::embeddings::space::{SettingChange, Side, Space};
 use crate::embeddings::vault::Manifest;
@@ -32,6 +32,8 @@ pub struct SearchWish {
     pub space: Option<String>,
     /// How many results; 10 when nothing is said.
     pub k: Option<usize>,
+    /// Whether every row is looked at, also where there is an index.
+    pub is_exact: bool,
 }
 
 /// What was found in one snapshot.
@@ -45,6 +47,10 @@ pub struct SearchResult {
     pub model: String,
     /// What embedding the text cost.
     pub cost: Cost,
+    /// How many items the snapshot has.
+    pub items: u64,
+    /// How it was searched.
+    pub chosen: Chosen,
     /// The nearest items, the nearest first.
     pub results: Vec<Hit>,
 }
@@ -98,7 +104,9 @@ impl Snapshots {
                     vector
                 }
             };
-            found.push(self.search_one(manifest, vector, k, cost).await?);
+            let mut one = self.search_one(&manifest, vector, k, wish.is_exact).await?;
+            one.cost = cost;
+            found.push(one);
         }
         Ok(found)
     }
@@ -132,31 +140,33 @@ impl Snapshots {
 
     async fn search_one(
         self: &Arc<Self>,
-        manifest: Manifest,
+        manifest: &Manifest,
         vector: Vec<f32>,
         k: usize,
-        cost: Cost,
+        is_exact: bool,
     ) -> Result<SearchResult, Error> {
-        let room = Arc::clone(self);
+        let (room, manifest) = (Arc::clone(self), manifest.clone());
         blocking(move || {
             let snapshot = room.vault.open_snapshot(&manifest.id)?;
-            let query = Matrix::new(vector.len(), vector).unwrap_or_default();
             let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-            let scan = Scan {
-                threads,
-                ..Scan::new(k)
-            };
             let mut results = Vec::new();
-            if query.dimensions() != snapshot.dimensions() {
-                let (length, has) = (query.dimensions(), snapshot.dimensions());
+            if vector.len() != snapshot.dimensions() {
+                let (length, has) = (vector.len(), snapshot.dimensions());
                 let problem = format!(
                     "has {length} dimensions, and `{}` has {has}",
                     manifest.name()
                 );
                 return Err(Error::invalid("vector", problem, None));
             }
-            let found = nearest(&snapshot, &query, &scan)?;
-            for neighbour in found.into_iter().flatten() {
+            let index = (!is_exact).then(|| room.indexes.get(&snapshot)).flatten();
+            let searcher = Searcher {
+                base: &snapshot,
+                index: index.as_deref(),
+                metric: Metric::Cosine,
+                threads,
+            };
+            let found = searcher.search(&vector, k, None)?;
+            for neighbour in found.neighbours {
                 let text = snapshot.text(neighbour.row)?;
                 results.push(Hit {
                     id: snapshot.id(neighbour.row).unwrap_or_default().to_owned(),
@@ -168,7 +178,13 @@ impl Snapshots {
                 snapshot: manifest.name(),
                 space: manifest.space_id.0,
                 model: manifest.space.model,
-                cost,
+                cost: Cost::default(),
+                items: manifest.items,
+                chosen: if is_exact {
+                    Chosen::Exact(Why::Asked)
+                } else {
+                    found.chosen
+                },
                 results,
             })
         })

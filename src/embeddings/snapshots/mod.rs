@@ -2,32 +2,49 @@
 //! names lead to them, and texts are embedded or looked for under them.
 
 mod adapting;
+mod alike;
 mod applying;
 mod comparison;
 mod draft;
 mod error;
+mod export;
 mod ground;
+mod import;
+mod import_check;
+mod import_error;
+mod indexing;
 mod job;
 mod limits;
 mod look;
 mod migration;
 mod named;
 mod noise;
+mod patience;
 mod plan;
 mod purse;
+mod queries;
+mod query_vectors;
+mod row;
+mod tending;
 mod wish;
 
 pub use adapting::{AdaptWish, Adapted};
+pub use alike::{AlikeItems, AlikeWish};
 pub use applying::ApplyWish;
 pub use comparison::{CompareWish, Comparing, QuerySourceWish};
 pub use draft::{DraftHead, Drafts, SourceText, Taken};
 pub use error::{Error, Told};
+pub use export::Exporting;
+pub use import::{BegunImport, ImportWish, Imported, Like};
+pub use import_error::ImportError;
+pub use indexing::{BuiltIndex, IndexWish};
 pub use job::{Made, Progress, RunOptions, Stage};
 pub use limits::{Limits, LimitsWish};
 pub use look::{Hit, SearchResult, SearchWish};
 pub use migration::{MigrationPlan, MigrationWish, Size};
 pub use named::{NamedFailure, embedding_name};
 pub use plan::Plan;
+pub use row::VectorRow;
 pub use wish::{SnapshotWish, SpaceWish};
 
 use crate::domain::Clock;
@@ -35,13 +52,12 @@ use crate::embeddings;
 use crate::embeddings::adapters::Shelf;
 use crate::embeddings::declared::{CurrentDeclared, Declared};
 use crate::embeddings::name::{SnapshotName, check_collection};
+use crate::embeddings::snapshots::import::Imports;
+use crate::embeddings::snapshots::indexing::Indexes;
 use crate::embeddings::snapshots::job::Job;
 use crate::embeddings::snapshots::named::Named;
-use crate::embeddings::space::VectorKey;
-use crate::embeddings::vault::{
-    Collected, Collecting, Deleted, Manifest, SnapshotDiff, TextStorage, Vault, VaultError,
-    Verification,
-};
+use crate::embeddings::snapshots::queries::UsedQueries;
+use crate::embeddings::vault::{Manifest, TextStorage, Vault, VaultError};
 use crate::proxy::Proxy;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
@@ -50,16 +66,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// From which share of unused vectors on a segment is written again.
-const DEAD_SHARE: f64 = 0.2;
-
-/// Where drafts and adapters are, and how much is asked at once.
+/// Where things are, and how much is asked at once.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The directory of drafts.
-    pub drafts: PathBuf,
-    /// The directory of adapters.
-    pub adapters: PathBuf,
+    /// The directory of all that has to do with embeddings.
+    pub dir: PathBuf,
     /// How much is asked at once; the rest is as the provider has it.
     pub limits: LimitsWish,
 }
@@ -72,6 +83,9 @@ pub struct Snapshots {
     declared: Arc<CurrentDeclared>,
     drafts: Drafts,
     shelf: Shelf,
+    imports: Imports,
+    indexes: Indexes,
+    queries: UsedQueries,
     limits: LimitsWish,
     clock: Clock,
     shutdown: CancellationToken,
@@ -121,7 +135,7 @@ impl Snapshots {
     /// Opens the room. What is under way stops when `shutdown` is cancelled.
     #[must_use]
     pub fn new(
-        config: Config,
+        config: &Config,
         vault: Arc<Vault>,
         proxy: Arc<Proxy>,
         declared: Arc<CurrentDeclared>,
@@ -132,8 +146,11 @@ impl Snapshots {
             vault,
             proxy,
             declared,
-            drafts: Drafts::new(config.drafts),
-            shelf: Shelf::new(config.adapters),
+            shelf: Shelf::new(config.dir.join("adapters")),
+            drafts: Drafts::new(config.dir.join("drafts")),
+            imports: Imports::new(config.dir.join("imports")),
+            indexes: Indexes::new(config.dir.join("indexes")),
+            queries: UsedQueries::new(config.dir.join("queries")),
             limits: config.limits,
             shutdown,
             active: Mutex::default(),
@@ -356,66 +373,6 @@ impl Snapshots {
             head,
         });
         Ok(listed.collect())
-    }
-}
-
-impl Snapshots {
-    /// Returns in what two snapshots differ. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// Those of names and of the vault.
-    pub fn diff(
-        &self,
-        before: &str,
-        after: &str,
-    ) -> Result<(Manifest, Manifest, SnapshotDiff), Error> {
-        let (before, after) = (self.manifest(before)?, self.manifest(after)?);
-        let found = self.vault.diff(&before.id, &after.id)?;
-        Ok((before, after, found))
-    }
-
-    /// Reads and checks a snapshot, or everything. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// Those of names and of the vault; what is damaged is in the result.
-    pub fn verify(&self, name: Option<&str>) -> Result<Verification, Error> {
-        let id = name.map(|name| self.manifest(name)).transpose()?;
-        Ok(self
-            .vault
-            .verify(id.as_ref().map(|manifest| &manifest.id))?)
-    }
-
-    /// Deletes an item from every snapshot of a collection. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// Those of the vault.
-    pub fn delete_item(&self, collection: &str, item: &str) -> Result<Deleted, Error> {
-        check_collection(collection)?;
-        let all = self.vault.list(Some(collection))?;
-        let ids: Vec<_> = all.into_iter().map(|manifest| manifest.id).collect();
-        self.forget_names();
-        Ok(self.vault.delete_item(&ids, item, self.clock.now())?)
-    }
-
-    /// Removes vectors that neither a snapshot nor a draft uses. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// Those of drafts and of the vault.
-    pub fn collect_garbage(&self, is_dry_run: bool) -> Result<Collected, Error> {
-        let mut needed: HashSet<VectorKey> = HashSet::new();
-        for head in self.drafts.list()?.iter().filter(|head| head.is_complete) {
-            needed.extend(self.draft_keys(head)?);
-        }
-        let is_needed = |key: &VectorKey| needed.contains(key);
-        Ok(self.vault.collect_garbage(&Collecting {
-            is_needed: &is_needed,
-            dead_share: DEAD_SHARE,
-            is_dry_run,
-        })?)
     }
 }
 

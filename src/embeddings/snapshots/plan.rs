@@ -142,8 +142,8 @@ impl Snapshots {
         if let Some(onto) = &head.onto {
             let manifest = self.manifest(onto)?;
             let snapshot = self.vault.open_snapshot(&manifest.id)?;
-            let rows = crate::embeddings::Rows::len(&snapshot);
-            for row in 0..rows {
+            // What came without a text has a key that no hash of a text leads to.
+            for (row, key) in snapshot.keys()?.into_iter().enumerate() {
                 let Some((id, text_hash)) = snapshot.id(row).zip(snapshot.text_hash(row)) else {
                     continue;
                 };
@@ -156,7 +156,6 @@ impl Snapshots {
                     span: snapshot.span(row),
                     metadata: snapshot.metadata(row)?,
                 };
-                let key = VectorKey::new(&head.space, &space_id, Side::Document, text_hash);
                 items.push(NewItem {
                     item,
                     text_hash,

@@ -1,6 +1,6 @@
 //! One way to write what is hashed: JSON with sorted keys, texts without their accidents.
 
-use crate::embeddings::space::sha256;
+use crate::domain::sha256_hex;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -59,7 +59,7 @@ pub(super) fn text_hash(text: &str) -> [u8; 32] {
 
 /// Returns the hash (hex) under which a manifest remembers a deleted item.
 pub(super) fn item_hash(id: &str) -> String {
-    sha256(id.as_bytes())
+    sha256_hex(id.as_bytes())
 }
 
 #[cfg(test)]

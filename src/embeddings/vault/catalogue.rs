@@ -1,8 +1,9 @@
 //! The manifests of a vault: one small file each, whose name is the number.
 
+use crate::domain::sha256_hex;
+use crate::embeddings::files::write_durably;
 use crate::embeddings::name::{Selector, SnapshotId, SnapshotName, check_collection};
-use crate::embeddings::space::sha256;
-use crate::embeddings::vault::segment::{entries, write_durably};
+use crate::embeddings::vault::segment::entries;
 use crate::embeddings::vault::{
     Labels, MANIFEST_FORMAT, Manifest, Precision, TextStorage, VaultError,
 };
@@ -52,7 +53,7 @@ impl Content<'_> {
         {
             fields.insert("renewed".to_owned(), self.renewed.into());
         }
-        let hash = sha256(canonical::json(&content).as_bytes());
+        let hash = sha256_hex(canonical::json(&content).as_bytes());
         SnapshotId(["snap-", &hash].concat())
     }
 
@@ -223,7 +224,7 @@ impl Catalogue {
         let text = serde_json::to_string_pretty(manifest).map_err(|error| {
             VaultError::damaged(&path, "before it is written", error.to_string())
         })?;
-        write_durably(&path, text.as_bytes())
+        write_durably(&path, text.as_bytes()).map_err(VaultError::io("write", &path))
     }
 
     /// Sets a manifest aside, so that its number is not given again.

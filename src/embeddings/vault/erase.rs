@@ -4,13 +4,14 @@
 //! step may be done twice.
 
 use crate::domain::Timestamp;
+use crate::embeddings::files::write_durably;
 use crate::embeddings::name::SnapshotId;
 use crate::embeddings::space::VectorKey;
 use crate::embeddings::vault::catalogue::Catalogue;
 use crate::embeddings::vault::garbage::{OnDamage, clean, used};
 use crate::embeddings::vault::items::{self, Items};
 use crate::embeddings::vault::opened::Opened;
-use crate::embeddings::vault::segment::{Found, HEADER_BYTES, Segment, Walk, write_durably};
+use crate::embeddings::vault::segment::{Found, HEADER_BYTES, Segment, Walk};
 use crate::embeddings::vault::{Deleted, Manifest, Precision, Redaction, VaultError, canonical};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashSet};
@@ -85,7 +86,7 @@ impl Erasure {
         let text = serde_json::to_vec(self).map_err(|error| {
             VaultError::damaged(path, "before it is written", error.to_string())
         })?;
-        write_durably(path, &text)
+        write_durably(path, &text).map_err(VaultError::io("write", path))
     }
 
     /// Takes the item out of the snapshots. Returns the names of those it was in.

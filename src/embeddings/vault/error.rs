@@ -246,6 +246,8 @@ impl VaultError {
             }
             Self::AmbiguousId { .. } => "give more digits",
             Self::Busy => "try again when it is done",
+            // The vault's table is made from its segments, not from the journal.
+            Self::Store(store::Error::Sled { .. }) => "run `promptgate embeddings store rebuild`",
             Self::Store(error) => return error.hint(),
             _ => return None,
         };

@@ -59,6 +59,16 @@ impl Precision {
         }
     }
 
+    /// Returns what of a vector is read again when it is kept so.
+    #[must_use]
+    pub fn kept(self, vector: &[f32]) -> Vec<f32> {
+        let mut row = Vec::with_capacity(self.row_bytes(vector.len()));
+        self.encode(vector, &mut row);
+        let mut kept = vec![0.0; vector.len()];
+        self.decode(&row, &mut kept);
+        kept
+    }
+
     /// Returns the number that stands for it in files.
     pub(super) const fn code(self) -> u8 {
         match self {

@@ -307,19 +307,6 @@ pub(super) fn sync_dir(dir: &Path) -> Result<(), VaultError> {
     synced.map_err(VaultError::io("sync", dir))
 }
 
-/// Writes a small file so that a crash leaves the old one or the new one, whole.
-pub(super) fn write_durably(path: &Path, content: &[u8]) -> Result<(), VaultError> {
-    let temporary = path.with_extension("tmp");
-    let write = || {
-        let mut file = File::create(&temporary)?;
-        io::Write::write_all(&mut file, content)?;
-        file.sync_all()
-    };
-    write().map_err(VaultError::io("write", &temporary))?;
-    fs::rename(&temporary, path).map_err(VaultError::io("replace", path))?;
-    path.parent().map_or(Ok(()), sync_dir)
-}
-
 /// Returns the files and directories in `dir`, none when it is not there.
 pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, VaultError> {
     let read = match fs::read_dir(dir) {

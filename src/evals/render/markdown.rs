@@ -5,8 +5,10 @@
 
 use crate::evals::plan::Side;
 use crate::evals::render::changes::{self, GRAVE, Outputs};
+use crate::evals::render::shift::{of_report, sentences};
 use crate::evals::render::words::{self, Standing};
 use crate::evals::report::{CaseChange, RunReport, Verdict};
+use crate::evals::shift::{OutputShift, SubjectShift};
 use crate::wire::escape::{
     html, markdown as prose, markdown_block as block, markdown_cell as cell, markdown_code as code,
 };
@@ -268,6 +270,9 @@ fn details(out: &mut String, report: &RunReport, room: &mut Room) {
         }
     }
     room.put(out, || improved(report));
+    for (whole, subject) in of_report(report) {
+        room.put(out, || Some(shift(whole, subject)));
+    }
     room.put(out, || groups(report));
     room.put(out, || slices(report));
     room.put(out, || quarantined(report));
@@ -312,7 +317,7 @@ fn quiet(text: &str) -> String {
 fn folded(heading: &str, body: &str) -> String {
     format!(
         "<details><summary>{}</summary>\n\n{body}\n</details>\n",
-        html(heading)
+        quiet(heading)
     )
 }
 
@@ -358,6 +363,29 @@ fn of_case(report: &RunReport, change: &CaseChange) -> String {
         quiet(&name.replace('\n', " ")),
         quiet(&described)
     )
+}
+
+fn shift(whole: &OutputShift, subject: &SubjectShift) -> String {
+    let mut body = String::new();
+    for sentence in sentences(whole, subject) {
+        let _ = writeln!(body, "- {}", prose(&sentence));
+    }
+    if !subject.furthest.is_empty() {
+        body.push('\n');
+        let heads = ["case", "alike to", "base", "head"];
+        line(&mut body, &heads.map(str::to_owned));
+        line(&mut body, &heads.map(|_| "---".to_owned()));
+    }
+    for case in &subject.furthest {
+        let text = |text: &str| cell(&words::cut(text, MAX_CELL));
+        let similarity = format!("{:.3}", case.similarity);
+        let (base, head) = (text(&case.base), text(&case.head));
+        line(&mut body, &[text(&case.case), similarity, base, head]);
+    }
+    let name = words::cut(&subject.subject.replace('\n', " "), MAX_CELL);
+    // Nobody is mentioned and no issue is linked; `folded` escapes the rest.
+    let name = name.replace('@', "@\u{200b}").replace('#', "#\u{200b}");
+    folded(&format!("How far outputs moved: {name}"), &body)
 }
 
 fn groups(report: &RunReport) -> Option<String> {

@@ -13,6 +13,7 @@ mod junit;
 mod lists;
 mod markdown;
 mod sarif;
+pub mod shift;
 mod units;
 pub mod words;
 

@@ -25,6 +25,7 @@ mod one;
 mod progress;
 mod reply;
 mod runner;
+mod shifting;
 mod stopping;
 mod till;
 mod trajectory;

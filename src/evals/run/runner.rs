@@ -61,9 +61,9 @@ pub struct Control {
 /// Carries out one run.
 #[derive(Debug)]
 pub struct Runner<G> {
-    ledger: Arc<Ledger>,
-    till: Till<G>,
-    begun: Begun,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) till: Till<G>,
+    pub(super) begun: Begun,
     control: Control,
     /// Cancelled when nothing more may be asked, for whatever reason.
     halt: CancellationToken,
@@ -71,7 +71,7 @@ pub struct Runner<G> {
     progress: watch::Sender<Progress>,
     state: Mutex<State>,
     steps: Steps,
-    config: Config,
+    pub(super) config: Config,
     started: Instant,
 }
 
@@ -163,12 +163,36 @@ impl<G: Gateway> Runner<G> {
     }
 
     /// Carries the run out and writes its end.
-    pub async fn run(self) -> RunEnd {
+    pub async fn run(mut self) -> RunEnd {
         let start = Arc::clone(&self.begun.start);
         let cells = Cells::of(&start.plan);
         let deadline = start.plan.settings.deadline_ms.map(Duration::from_millis);
         let deadline = deadline.map(|limit| self.started + limit);
-        let mut work = Box::pin(self.carry_out(&cells));
+        self.until_stopped(&cells, deadline).await;
+        let mut end = self.end(&cells);
+        self.till.reopen();
+        match self.shift(&end, deadline).await {
+            Ok(None) => {}
+            Ok(Some(shift)) => {
+                // Vectors take time and money too.
+                end = self.end(&cells);
+                end.output_shift = Some(Box::new(shift));
+            }
+            Err(warning) => {
+                end = self.end(&cells);
+                end.warnings.push(warning);
+            }
+        }
+        end.report = self.report(&end).await.map(Box::new);
+        if let Err(error) = self.ledger.end(&end).await {
+            tracing::error!(run = %end.run, %error, "the end of a run cannot be written");
+        }
+        end
+    }
+
+    /// Carries out the cells until all are done or something stops them.
+    async fn until_stopped(&self, cells: &Cells<'_>, deadline: Option<Instant>) {
+        let mut work = Box::pin(self.carry_out(cells));
         let ended = tokio::select! {
             () = &mut work => None,
             stop = self.stopped(deadline) => Some(stop),
@@ -181,12 +205,6 @@ impl<G: Gateway> Runner<G> {
                 tracing::warn!(run = %self.begun.run, "a stopped run left calls behind");
             }
         }
-        let mut end = self.end(&cells);
-        end.report = self.report(&end).await.map(Box::new);
-        if let Err(error) = self.ledger.end(&end).await {
-            tracing::error!(run = %end.run, %error, "the end of a run cannot be written");
-        }
-        end
     }
 
     /// Makes the report; its rows are kept one by one and need not be kept again.
@@ -207,7 +225,7 @@ impl<G: Gateway> Runner<G> {
     }
 
     /// Waits for a reason from outside.
-    async fn stopped(&self, deadline: Option<Instant>) -> Stop {
+    pub(super) async fn stopped(&self, deadline: Option<Instant>) -> Stop {
         let over = async {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -418,6 +436,7 @@ impl<G: Gateway> Runner<G> {
                 stopped: stopped.map(|stop| stop.words().to_owned()),
             },
             warnings,
+            output_shift: None,
             report: None,
         }
     }

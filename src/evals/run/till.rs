@@ -88,6 +88,11 @@ impl<G: Gateway> Till<G> {
         self.is_offline = is_offline;
     }
 
+    /// Lets more be asked after the cells are over, whatever has ended them.
+    pub(super) fn reopen(&mut self) {
+        self.halt = CancellationToken::new();
+    }
+
     /// Returns why the budget ends the run, if it does.
     pub(super) fn stop(&self) -> Option<Stop> {
         self.budget.exceeded().map(|exceeded| match exceeded {

@@ -15,8 +15,8 @@ pub use case::{Case, CaseId, CaseOptions, GroupMember, Place};
 pub use committed::{Committed, committed};
 pub use load::{Files, Ground, JudgeFile, Problem, Source, below, find, load, load_judge};
 pub use settings::{
-    Alert, Budget, Counterfactual, Gate, GateKind, JudgeRules, OnExceed, OnInconclusive, Overlap,
-    Pack, Schedule, Settings, Stopping,
+    Alert, Budget, Counterfactual, Gate, GateKind, JudgeRules, OnExceed, OnInconclusive,
+    OutputShiftWish, Overlap, Pack, Schedule, Settings, Stopping,
 };
 
 use crate::domain::PromptReference;

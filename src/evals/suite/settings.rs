@@ -37,6 +37,9 @@ pub struct Settings {
     /// Which pack of cases the suite is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pack: Option<Pack>,
+    /// Whether the outputs of both sides are embedded, to see how far they lie apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_shift: Option<OutputShiftWish>,
     /// With a larger share of errors than this the run is invalid (0 to 1).
     pub max_error_share: f64,
 }
@@ -58,6 +61,7 @@ impl Default for Settings {
             stopping: Stopping::All,
             counterfactual: None,
             pack: None,
+            output_shift: None,
             max_error_share: 0.02,
         }
     }
@@ -235,6 +239,13 @@ pub struct Counterfactual {
     pub groups: BTreeMap<String, Vec<String>>,
     /// Whether each group is asked a second time, so that the noise is known.
     pub has_control: bool,
+}
+
+/// How the outputs of both sides are embedded.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OutputShiftWish {
+    /// The model; the config's `[evals] embedding_model` when none is said.
+    pub model: Option<String>,
 }
 
 /// A pack of cases, versioned as one.

@@ -84,7 +84,7 @@ pub fn of_run(plan: &RunPlan, rows: Vec<Row>, end: &RunEnd) -> RunReport {
         Some(stop) if stop.is_complete() => Ending::Decided,
         Some(_) => Ending::Cut,
     };
-    report(&Finished {
+    let found = report(&Finished {
         run: end.run,
         rows,
         baseline,
@@ -98,7 +98,11 @@ pub fn of_run(plan: &RunPlan, rows: Vec<Row>, end: &RunEnd) -> RunReport {
         ending,
         command,
         plan: &plan,
-    })
+    });
+    RunReport {
+        output_shift: end.output_shift.clone(),
+        ..found
+    }
 }
 
 /// Puts rows into the order of the plan: they come in as they were answered.
@@ -237,6 +241,7 @@ pub fn report(finished: &Finished<'_>) -> RunReport {
         command: finished.command.clone(),
         by: plan.by.clone(),
         subjects: plan.sides.iter().flat_map(subject_lines).collect(),
+        output_shift: None,
         rows: finished.rows.clone(),
     }
 }

@@ -237,11 +237,11 @@ fn near_copies(pieces: &[Piece<'_>], reported: &mut Pairs, findings: &mut Vec<Fi
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of words are small")]
-fn share(common: usize, all: usize) -> f64 {
+pub(super) fn share(common: usize, all: usize) -> f64 {
     common as f64 / all.max(1) as f64
 }
 
-fn family<'a>(subject: &Subject<'a>) -> &'a str {
+pub(super) fn family<'a>(subject: &Subject<'a>) -> &'a str {
     let name = subject.key.as_str();
     base_name(name).unwrap_or(name)
 }

@@ -5,6 +5,7 @@
 //!
 //! **Invariant**: a fix changes what a prompt means only where that is what its rule is about.
 
+mod alike;
 mod compare;
 mod declarations;
 mod finding;
@@ -23,6 +24,7 @@ mod texts;
 mod walk;
 mod yaml;
 
+pub use alike::{Alike, PromptText};
 pub use finding::{Finding, Fix};
 pub use models::ModelFacts;
 pub use read::{Fixed, Lint};
@@ -65,16 +67,7 @@ fn lint(material: &Material, facts: ModelFacts<'_>) -> Vec<Finding> {
     mend_broken(material, &mut refused);
     let mut findings = refused;
     let of_load = findings.len();
-    let policy = match shelves.policies.get(policy::PATH) {
-        Some(text) => {
-            let sheet = Sheet {
-                path: &text.path,
-                text: &text.text,
-            };
-            Policy::read(sheet, &mut findings)
-        }
-        None => Policy::default(),
-    };
+    let policy = policy_of(&shelves, &mut findings);
     let subjects: Vec<Subject<'_>> = shelves
         .prompts
         .iter()
@@ -108,6 +101,18 @@ fn lint(material: &Material, facts: ModelFacts<'_>) -> Vec<Finding> {
     findings.sort();
     findings.dedup();
     findings
+}
+
+/// Reads `registry.yaml`; what is wrong with it is added to `findings`.
+fn policy_of(shelves: &Shelves, findings: &mut Vec<Finding>) -> Policy {
+    let Some(text) = shelves.policies.get(policy::PATH) else {
+        return Policy::default();
+    };
+    let sheet = Sheet {
+        path: &text.path,
+        text: &text.text,
+    };
+    Policy::read(sheet, findings)
 }
 
 /// Gives what the load refuses its fix, where there is one.

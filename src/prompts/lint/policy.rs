@@ -90,9 +90,11 @@ impl Policy {
             let level = match entry.value.scalar() {
                 Some("error") => Some(Severity::Error),
                 Some("warn" | "warning") => Some(Severity::Warning),
+                Some("hint") => Some(Severity::Hint),
                 Some("off") => None,
                 _ => {
-                    let message = format!("the level of {rule} is `error`, `warn` or `off`");
+                    let message =
+                        format!("the level of {rule} is `error`, `warn`, `hint` or `off`");
                     findings.push(sheet.finding(Rule::UnknownKey, &entry.value.range, message));
                     continue;
                 }

@@ -161,6 +161,11 @@ impl Lint {
         }
     }
 
+    /// Returns what the findings were made from.
+    pub(super) const fn material(&self) -> &Material {
+        &self.material
+    }
+
     /// Returns the line that a finding is about; `None` where it may show a credential.
     #[must_use]
     pub fn line(&self, finding: &Finding) -> Option<String> {

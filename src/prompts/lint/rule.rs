@@ -60,12 +60,16 @@ pub enum Rule {
     HiddenCharacter,
     /// W111.
     VariantDrift,
+    /// H201.
+    NearDuplicate,
 }
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
+    /// Worth a thought; it fails nothing.
+    Hint,
     /// Worth a look.
     Warning,
     /// Wrong.
@@ -99,7 +103,15 @@ const fn row(
 }
 
 /// In the order of the codes.
-const WORDS: [Words; 27] = [
+const WORDS: [Words; 28] = [
+    row(
+        Rule::NearDuplicate,
+        "H201",
+        "near-duplicate-prompt",
+        "two prompts say nearly the same in other words",
+        "Found by `lint --semantic`, which embeds what prompts say. Two that mean the same drift apart; a partial \
+         keeps what they share in one place.",
+    ),
     row(
         Rule::BrokenFile,
         "P001",
@@ -353,10 +365,10 @@ impl Rule {
     /// Returns how bad a finding is where `registry.yaml` does not say.
     #[must_use]
     pub fn severity(self) -> Severity {
-        if self.code().starts_with('P') {
-            Severity::Error
-        } else {
-            Severity::Warning
+        match self.code().chars().next() {
+            Some('P') => Severity::Error,
+            Some('H') => Severity::Hint,
+            _ => Severity::Warning,
         }
     }
 
@@ -393,10 +405,10 @@ mod tests {
     #[test]
     fn every_rule_has_a_code_of_its_own_and_words() {
         let mut codes: Vec<_> = Rule::all().map(Rule::code).collect();
-        assert_eq!(codes.len(), 27);
+        assert_eq!(codes.len(), 28);
         assert!(codes.is_sorted());
         codes.dedup();
-        assert_eq!(codes.len(), 27);
+        assert_eq!(codes.len(), 28);
         for words in &WORDS {
             assert_eq!(Rule::of_code(words.code), Some(words.rule));
             assert!(words.help.ends_with('.'), "{}", words.code);

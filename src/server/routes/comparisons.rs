@@ -5,7 +5,8 @@
 
 use crate::embeddings::snapshots::{CompareWish, Comparing, Error, Snapshots};
 use crate::server::error::ApiError;
-use crate::server::routes::snapshots::{line, ndjson, read};
+use crate::server::lines::{line, ndjson, newest};
+use crate::server::routes::snapshots::read;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
@@ -13,11 +14,6 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use serde_json::json;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
-
-/// Progress is told at most this often.
-const TELL_EVERY: Duration = Duration::from_millis(200);
 
 /// Compares.
 pub(crate) async fn create(
@@ -31,15 +27,8 @@ pub(crate) async fn create(
 
 fn lines(comparing: Comparing) -> impl Stream<Item = Bytes> + Send {
     let end = Arc::clone(&comparing.end);
-    let begin = Some((comparing.progress, Instant::now()));
-    let progress = stream::unfold(begin, |state| async {
-        let (mut progress, not_before) = state?;
-        sleep_until(not_before).await;
-        let goes_on = progress.changed().await.is_ok();
-        let newest = *progress.borrow_and_update();
-        let text = line(&json!({"type": "progress", "progress": newest}));
-        let next = goes_on.then(|| (progress, Instant::now() + TELL_EVERY));
-        Some((text, next))
+    let progress = newest(comparing.progress, |progress| {
+        line(&json!({"type": "progress", "progress": progress}))
     });
     let last = stream::once(async move {
         line(&match end.get() {

@@ -10,6 +10,7 @@ use crate::evals::report::RunReport;
 use crate::evals::run::{self, Options, Progress, Runs, Watched};
 use crate::server::body::{self, BodyLimits};
 use crate::server::error::ApiError;
+use crate::server::lines::{line, ndjson, newest};
 use crate::store::StoredRun;
 use axum::Json;
 use axum::body::Body;
@@ -18,22 +19,18 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// The largest plan, in bytes.
 const PLAN_BYTES: usize = 64 << 20;
 /// How long a plan may take to come.
 const PLAN_TOTAL: Duration = Duration::from_secs(300);
-/// Progress is told at most this often.
-const TELL_EVERY: Duration = Duration::from_millis(250);
 /// The largest page of runs.
 const PAGE: usize = 1_000;
 
@@ -127,7 +124,7 @@ fn follow(
         is_resumed: watched.is_resumed,
     });
     let run = watched.run;
-    let told = progress_lines(watched);
+    let told = newest(watched.progress, |progress| line(&Line::Progress(progress)));
     let ending = stream::once(async move { ending(&runs, run, has_rows).await }).flatten();
     let leaving = Leaving(leaving);
     let end = stream::once(async move {
@@ -140,23 +137,7 @@ fn follow(
             .chain(ending)
             .chain(end),
     );
-    let mut response = Response::new(Body::from_stream(lines.map(Ok::<_, Infallible>)));
-    let kind = HeaderValue::from_static("application/x-ndjson");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
-}
-
-/// Tells the newest progress, not too often, until the run has ended.
-fn progress_lines(watched: Watched) -> impl Stream<Item = Bytes> + Send {
-    let begin = (watched.progress, Instant::now());
-    stream::unfold(Some(begin), |state| async {
-        let (mut progress, not_before) = state?;
-        sleep_until(not_before).await;
-        let goes_on = progress.changed().await.is_ok();
-        let text = line(&Line::Progress(&progress.borrow_and_update().clone()));
-        let next = goes_on.then(|| (progress, Instant::now() + TELL_EVERY));
-        Some((text, next))
-    })
+    ndjson(lines)
 }
 
 /// Tells what came of a run.
@@ -184,13 +165,6 @@ fn failed(error: &run::Error) -> Bytes {
             "hint": error.hint(),
         }),
     })
-}
-
-fn line(line: &Line<'_>) -> Bytes {
-    // Its keys are strings and its numbers finite: writing it cannot fail.
-    let mut text = serde_json::to_vec(line).unwrap_or_default();
-    text.push(b'\n');
-    text.into()
 }
 
 /// Lists runs, newest first.

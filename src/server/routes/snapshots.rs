@@ -5,10 +5,12 @@
 //! it goes on, then `ended` (or `error`). It goes on when the client leaves.
 
 use crate::embeddings::snapshots::{
-    Error, Progress, RunOptions, SearchWish, SnapshotWish, Snapshots, SourceText, Watched,
+    AlikeWish, Error, Progress, RunOptions, SearchWish, SnapshotWish, Snapshots, SourceText,
+    Watched,
 };
 use crate::server::body::{self, BodyLimits};
 use crate::server::error::ApiError;
+use crate::server::lines::{line, ndjson, newest};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -16,24 +18,20 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
 
 /// The largest part of a corpus, in bytes.
 const PART_BYTES: usize = 64 << 20;
 /// How long a part may take to come.
 const PART_TOTAL: Duration = Duration::from_secs(300);
-/// Progress is told at most this often.
-const TELL_EVERY: Duration = Duration::from_millis(200);
 
-type Room = State<Arc<Snapshots>>;
-type Answer = Result<Json<Value>, ApiError>;
+pub(super) type Room = State<Arc<Snapshots>>;
+pub(super) type Answer = Result<Json<Value>, ApiError>;
 
 /// The next part of a corpus.
 #[derive(Debug, Deserialize)]
@@ -112,7 +110,7 @@ pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, ApiError>
     })
 }
 
-fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
+pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
     let rejected = |rejection: QueryRejection| {
         let text = rejection.body_text();
         ApiError::of_request(StatusCode::BAD_REQUEST, "invalid_query", text, None)
@@ -232,26 +230,12 @@ pub(crate) async fn run(
     Ok(ndjson(lines(watched)))
 }
 
-/// An answer of one JSON object a line, each sent as soon as it is known.
-pub(super) fn ndjson(lines: impl Stream<Item = Bytes> + Send + 'static) -> Response {
-    let mut response = Response::new(Body::from_stream(lines.map(Ok::<_, Infallible>)));
-    let kind = HeaderValue::from_static("application/x-ndjson");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
-}
-
 /// The lines of who follows: the plan once, the newest progress not too often, the end.
 fn lines(watched: Watched) -> impl Stream<Item = Bytes> + Send {
     let end = Arc::clone(&watched.end);
-    let begin = Some((watched.progress, Instant::now(), false));
-    let progress = stream::unfold(begin, |state| async {
-        let (mut progress, not_before, is_planned) = state?;
-        sleep_until(not_before).await;
-        let goes_on = progress.changed().await.is_ok();
-        let newest = progress.borrow_and_update().clone();
-        let (text, is_planned) = told(&newest, is_planned);
-        let next = goes_on.then(|| (progress, Instant::now() + TELL_EVERY, is_planned));
-        Some((text, next))
+    let mut is_planned = false;
+    let progress = newest(watched.progress, move |progress| {
+        told(progress, &mut is_planned)
     });
     let last = stream::once(async move {
         line(&match end.get() {
@@ -264,19 +248,13 @@ fn lines(watched: Watched) -> impl Stream<Item = Bytes> + Send {
 }
 
 /// A line or two: the plan when it was not told before.
-fn told(progress: &Progress, is_planned: bool) -> (Bytes, bool) {
+fn told(progress: &Progress, is_planned: &mut bool) -> Bytes {
     let mut text = Vec::new();
-    if let Some(plan) = progress.plan.as_ref().filter(|_| !is_planned) {
+    if let Some(plan) = progress.plan.as_ref().filter(|_| !*is_planned) {
         text.extend(line(&json!({"type": "plan", "plan": plan})));
+        *is_planned = true;
     }
     text.extend(line(&json!({"type": "progress", "progress": progress})));
-    (text.into(), is_planned || progress.plan.is_some())
-}
-
-/// A JSON object and the end of its line.
-pub(super) fn line(value: &Value) -> Bytes {
-    let mut text = value.to_string().into_bytes();
-    text.push(b'\n');
     text.into()
 }
 
@@ -362,4 +340,10 @@ pub(crate) async fn search(State(room): Room, body: Body) -> Answer {
     let wish: SearchWish = read(body).await?;
     let found = room.search(wish).await?;
     Ok(Json(json!({"object": "list", "data": found})))
+}
+
+/// Finds items of a snapshot that are alike.
+pub(crate) async fn alike(State(room): Room, body: Body) -> Answer {
+    let wish: AlikeWish = read(body).await?;
+    Ok(Json(json!(room.alike(wish).await?)))
 }

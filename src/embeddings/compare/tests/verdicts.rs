@@ -159,7 +159,7 @@ fn as_good_with_other_answers() {
     let answers: Vec<usize> = (0..120).collect();
     let queries = noisy(&head(&rows, 120), 0.01, 9);
     let moved_queries = noisy(&head(&moved, 120), 0.01, 9);
-    let asked = labelled(&answers, queries.clone(), moved_queries);
+    let asked = labelled(&answers, queries, moved_queries);
     let report = compared(&rows, &moved, &asked);
     assert_eq!(
         report.verdict.kind,

@@ -3,6 +3,7 @@
 use crate::embeddings::geometry::dense::{dot, rows_of};
 use crate::embeddings::geometry::shape::Shape;
 use crate::embeddings::geometry::two_sample::splits::{Splits, pooled};
+use crate::embeddings::registers::settled;
 use crate::embeddings::{Matrix, Rows};
 use crate::stats::{MannWhitney, mann_whitney};
 use faer::linalg::solvers::Solve;
@@ -189,7 +190,7 @@ fn newton_step(rows: &[f64], labels: &[bool], weights: &[f64]) -> Option<Vec<f64
         *entry += if place == width { 1e-12 } else { 1.0 };
     }
     let gradient = Mat::from_fn(width, 1, |row, _| gradient.get(row).copied().unwrap_or(0.0));
-    let step = curvature.llt(Side::Lower).ok()?.solve(&gradient);
+    let step = settled(curvature.llt(Side::Lower).ok()?.solve(&gradient));
     Some(step.col(0).iter().copied().collect())
 }
 
@@ -206,13 +207,13 @@ fn reduced(pool: &Matrix) -> Option<Vec<Vec<f64>>> {
     let mut shape = Shape::exact(size);
     shape.add(pool.values())?;
     let mean = shape.mean()?;
-    let split = shape.centred()?.self_adjoint_eigen(Side::Lower).ok()?;
+    let split = settled(shape.centred()?.self_adjoint_eigen(Side::Lower)).ok()?;
     let axes = split.U().subcols(size - MOST_DIMENSIONS, MOST_DIMENSIONS);
     let centred: Vec<f64> = wide
         .iter()
         .flat_map(|row| row.iter().zip(&mean).map(|(value, mean)| value - mean))
         .collect();
-    let seen = rows_of(&centred, size) * axes;
+    let seen = settled(rows_of(&centred, size) * axes);
     Some(
         seen.row_iter()
             .map(|row| row.iter().copied().collect())

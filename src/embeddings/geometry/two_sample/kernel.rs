@@ -6,6 +6,7 @@
 use crate::embeddings::geometry::dense::{Number, finite, rows_of};
 use crate::embeddings::geometry::pairs::{EXACT_ROWS, below_diagonal, median};
 use crate::embeddings::geometry::two_sample::splits::{Splits, pooled};
+use crate::embeddings::registers::leave_wide_vectors;
 use crate::embeddings::{Matrix, Rows};
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, MatMut, Par};
@@ -203,6 +204,7 @@ fn sums_of<T: Number>(pairs: &[T], splits: &Splits) -> Vec<Sums> {
         T::of(1.0),
         Par::Seq,
     );
+    leave_wide_vectors();
     let all = touching.iter().sum::<f64>() / 2.0;
     let each = splits.iter().zip(within.chunks_exact(size));
     each.map(|(split, within)| {

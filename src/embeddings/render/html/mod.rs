@@ -18,14 +18,14 @@ mod top;
 use crate::embeddings::compare::report::ComparisonReport;
 use crate::embeddings::render::words::{self, Tone};
 use crate::wire::escape::{html, html_prose};
+use crate::wire::page::Page;
 use crate::wire::plain::cut;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+const PAGE: Page = Page {
+    style: include_str!("page.css"),
+    script: include_str!("page.js"),
+};
 
 /// Bytes of a sentence, of a name, and characters of the beginning of a text.
 const MAX_SENTENCE: usize = 2_000;
@@ -63,20 +63,12 @@ pub fn page(report: &ComparisonReport) -> String {
     .flatten()
     .collect();
     let mut out = String::with_capacity(256 * 1024);
-    let _ = write!(
-        out,
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src '{}'; script-src '{}'; \
-         base-uri 'none'; form-action 'none'\">\n\
-         <meta name=\"referrer\" content=\"no-referrer\">\n<meta name=\"robots\" content=\"noindex\">\n\
-         <title>{} and {}: {}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n",
-        hash(STYLE),
-        hash(SCRIPT),
+    out.push_str(&PAGE.begin(&format!(
+        "{} and {}: {}",
         name(&report.a.name),
         name(&report.b.name),
         words::verdict(report.verdict.kind),
-    );
+    )));
     top::header(&mut out, report);
     contents(&mut out, &sections);
     out.push_str("<main>\n");
@@ -88,11 +80,7 @@ pub fn page(report: &ComparisonReport) -> String {
     }
     out.push_str("</main>\n");
     top::foot(&mut out, report);
-    let _ = write!(
-        out,
-        "<script type=\"application/json\" id=\"data\">{}</script>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
-        projection::data(report)
-    );
+    out.push_str(&PAGE.end(&projection::data(report)));
     out
 }
 
@@ -120,13 +108,6 @@ fn contents(out: &mut String, sections: &[Section]) {
         );
     }
     out.push_str("</ul></nav>\n");
-}
-
-fn hash(text: &str) -> String {
-    format!(
-        "sha256-{}",
-        STANDARD.encode(Sha256::digest(text.as_bytes()))
-    )
 }
 
 /// A name, bounded and escaped.

@@ -3,8 +3,7 @@
 //! They hold for the judge and the labels that they were made with: another model, parameter, instruction or
 //! label makes them worthless, and so does a release that words the built-in instructions anew.
 
-use crate::domain::Timestamp;
-use crate::evals::digest::sha256;
+use crate::domain::{Timestamp, sha256_hex};
 use crate::evals::judges::calibration::report::CalibrationReport;
 use crate::evals::judges::rubric::RUBRIC;
 use crate::evals::judges::{panel, session};
@@ -41,7 +40,7 @@ impl StoredCalibration {
         Self {
             version: VERSION,
             judge_hash: report.judge_hash.clone(),
-            labels_sha256: sha256(labels.as_bytes()),
+            labels_sha256: sha256_hex(labels.as_bytes()),
             counts: report.counts,
             unjudged: u64::try_from(report.unjudged.len()).unwrap_or(u64::MAX),
             at,
@@ -65,7 +64,7 @@ pub fn stored(text: &str, judge: &JudgePlan, labels: &str) -> Option<Calibration
     let stored: StoredCalibration = serde_json::from_str(text).ok()?;
     let is_same = stored.version == VERSION
         && stored.judge_hash == identity(judge)
-        && stored.labels_sha256 == sha256(labels.as_bytes());
+        && stored.labels_sha256 == sha256_hex(labels.as_bytes());
     is_same.then_some(stored.counts)
 }
 

@@ -11,7 +11,7 @@ mod verify;
 
 pub use verify::{Verified, verify};
 
-use crate::evals::digest::sha256;
+use crate::domain::sha256_hex;
 use crate::evals::grade::Mark;
 use crate::evals::plan::Side;
 use crate::evals::render::lists;
@@ -144,7 +144,7 @@ fn case(row: &Row) -> Value {
         "cell_hash": row.cell_hash,
         "call": answer.and_then(|answer| answer.call),
         "model_returned": answer.and_then(|answer| answer.model_returned.as_deref()),
-        "output_hash": answer.map(|answer| sha256(answer.output.to_string().as_bytes())),
+        "output_hash": answer.map(|answer| sha256_hex(answer.output.to_string().as_bytes())),
         "error": row.error.as_ref().map(|error| error.code.as_str()),
         "mark": row.grade.mark,
         "score": row.grade.score,
@@ -207,7 +207,7 @@ impl Chain {
             "{{\"version\":1,\"sequence\":{},\"previous\":\"{}\",\"kind\":\"{kind}\",\"body\":{body}",
             self.sequence, self.previous
         );
-        let hash = sha256(sealed.as_bytes());
+        let hash = sha256_hex(sealed.as_bytes());
         let _ = writeln!(self.text, "{sealed}{SEAL}{hash}\"}}");
         self.previous = hash;
         self.sequence += 1;

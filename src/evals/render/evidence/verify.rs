@@ -1,6 +1,7 @@
 //! Checks a pack without believing it: the chain is computed again, and so are the figures that its lines allow.
 
-use super::{NOTHING, SEAL, Tally, sha256, tallies};
+use super::{NOTHING, SEAL, Tally, tallies};
+use crate::domain::sha256_hex;
 use crate::evals::grade::Mark;
 use crate::evals::plan::Side;
 use crate::evals::report::{GateLine, MetricLine, SafetyLine, Verdict};
@@ -74,7 +75,7 @@ struct Line {
 fn line(text: &str, index: usize, previous: &str) -> Result<(String, Line), String> {
     let (sealed, end) = text.rsplit_once(SEAL).ok_or("it has no hash at its end")?;
     let stated = end.strip_suffix("\"}").ok_or("it has no hash at its end")?;
-    let hash = sha256(sealed.as_bytes());
+    let hash = sha256_hex(sealed.as_bytes());
     if hash != stated {
         return Err(format!(
             "its text was changed: the hash is {hash}, not `{stated}`"

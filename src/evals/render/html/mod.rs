@@ -7,36 +7,29 @@ mod cases;
 mod figures;
 mod plots;
 mod sections;
+mod shift;
 
 use crate::evals::plan::Side;
 use crate::evals::render::words;
 use crate::evals::report::{RunReport, Verdict};
 use crate::wire::escape::{html, html_prose};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest as _, Sha256};
+use crate::wire::page::Page;
 use std::fmt::Write as _;
 
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+const PAGE: Page = Page {
+    style: include_str!("page.css"),
+    script: include_str!("page.js"),
+};
 
 /// Returns the page.
 #[must_use]
 pub fn page(report: &RunReport) -> String {
     let mut out = String::with_capacity(64 * 1024);
-    let _ = write!(
-        out,
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src '{}'; script-src '{}'; \
-         base-uri 'none'; form-action 'none'\">\n\
-         <meta name=\"referrer\" content=\"no-referrer\">\n<meta name=\"robots\" content=\"noindex\">\n\
-         <title>{}: {}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n",
-        hash(STYLE),
-        hash(SCRIPT),
+    out.push_str(&PAGE.begin(&format!(
+        "{}: {}",
         html(&words::cut(&report.suite.name, 200)),
         words::verdict(report.verdict),
-    );
+    )));
     top(&mut out, report);
     out.push_str("<main>\n");
     sections::cards(&mut out, report);
@@ -44,25 +37,15 @@ pub fn page(report: &RunReport) -> String {
     sections::notes(&mut out, report);
     sections::changed(&mut out, report);
     figures::distributions(&mut out, report);
+    shift::section(&mut out, report);
     figures::slices(&mut out, report);
     figures::groups(&mut out, report);
     figures::safety(&mut out, report);
     cases::table(&mut out, report);
     out.push_str("</main>\n");
     sections::foot(&mut out, report);
-    let _ = write!(
-        out,
-        "<script type=\"application/json\" id=\"data\">{}</script>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
-        cases::data(report)
-    );
+    out.push_str(&PAGE.end(&cases::data(report)));
     out
-}
-
-fn hash(text: &str) -> String {
-    format!(
-        "sha256-{}",
-        STANDARD.encode(Sha256::digest(text.as_bytes()))
-    )
 }
 
 fn top(out: &mut String, report: &RunReport) {

@@ -2,6 +2,7 @@
 
 mod html;
 mod markdown;
+mod shift;
 
 use super::evidence::{evidence, verify};
 use super::{annotations, comment, fixtures, json, jsonl, junit, page, sarif, summary};

@@ -1,6 +1,6 @@
 //! Drafts -> cases: defaults under them, lists of values written out, files of values read.
 
-use crate::evals::digest::sha256;
+use crate::domain::sha256_hex;
 use crate::evals::suite::load::drafts::Draft;
 use crate::evals::suite::load::files::extension;
 use crate::evals::suite::load::models::{NamedModel, is_meant};
@@ -266,7 +266,7 @@ fn own_id(
     }
     let asserts: Vec<Value> = asserts.iter().map(without_place).collect();
     let identity = json!({"vars": vars, "asserts": asserts}).to_string();
-    sha256(identity.as_bytes()).chars().take(12).collect()
+    sha256_hex(identity.as_bytes()).chars().take(12).collect()
 }
 
 /// An assertion without the lines it stands on.

@@ -1,6 +1,6 @@
 //! The file of a judge: its model, parameters and instructions.
 
-use crate::evals::digest::sha256;
+use crate::domain::sha256_hex;
 use crate::evals::judges::calibration;
 use crate::evals::plan::{Calibration, JudgePlan, Panelist};
 use crate::evals::suite::ModelSource;
@@ -94,7 +94,7 @@ impl Loader<'_> {
         }
         let mut plan = JudgePlan {
             path,
-            hash: sha256(identity.to_string().as_bytes()),
+            hash: sha256_hex(identity.to_string().as_bytes()),
             model,
             parameters,
             rubric_prompt,
@@ -131,7 +131,7 @@ impl Loader<'_> {
         let identity = json!({"model": model, "parameters": {}, "rubric_prompt": Value::Null});
         Some(JudgePlan {
             path: String::new(),
-            hash: sha256(identity.to_string().as_bytes()),
+            hash: sha256_hex(identity.to_string().as_bytes()),
             model,
             parameters: serde_json::Map::new(),
             rubric_prompt: None,

@@ -18,6 +18,7 @@ mod assertions;
 mod drafts;
 mod environment;
 mod expand;
+mod extras;
 mod fields;
 mod files;
 mod finish;

@@ -10,14 +10,14 @@ use crate::evals::suite::load::problem::Problem;
 use crate::evals::suite::load::reading::Loader;
 use crate::evals::suite::{
     Alert, Budget, Counterfactual, Gate, GateKind, JudgeRules, OnExceed, OnInconclusive, Overlap,
-    Pack, Schedule, Settings, Stopping,
+    Schedule, Settings, Stopping,
 };
 use crate::metering::pico_per_token;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Keys under `metadata.promptgate`.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "version",
     "repeat",
     "concurrency",
@@ -37,6 +37,7 @@ const KEYS: [&str; 19] = [
     "deadline_ms",
     "pack",
     "mutate",
+    "output_shift",
 ];
 /// A share.
 const SHARE: (f64, f64) = (0.0, 1.0);
@@ -118,6 +119,7 @@ impl Loader<'_> {
         }
         paths.mutations = fields.get("mutate").and_then(|node| self.mutations(node));
         settings.pack = fields.get("pack").and_then(|node| self.pack(node));
+        settings.output_shift = self.output_shift(fields);
         groups.cloned()
     }
 
@@ -468,24 +470,5 @@ impl Loader<'_> {
                 None
             }
         }
-    }
-
-    /// What a pack is called, which of it this is, and by which list it is mapped.
-    fn pack(&self, node: &Node) -> Option<Pack> {
-        let fields = self.fields(node, "`pack`", &["name", "version", "taxonomy"])?;
-        let (Some(name), Some(version)) = (
-            self.text_at(&fields, "name"),
-            self.text_at(&fields, "version"),
-        ) else {
-            let hint = "write `{name: injection, version: \"1.0.0\"}`";
-            self.wrong(node, "`pack` wants `name` and `version`", hint);
-            return None;
-        };
-        let taxonomy = self.text_at(&fields, "taxonomy");
-        Some(Pack {
-            name,
-            version,
-            taxonomy,
-        })
     }
 }

@@ -1,6 +1,6 @@
 //! What a load has read so far, within its bounds, and what it has found wrong.
 
-use crate::evals::digest::sha256;
+use crate::domain::sha256_hex;
 use crate::evals::suite::load::files::{Unreadable, extension, join, parent, resolve};
 use crate::evals::suite::load::node::{Content, Node};
 use crate::evals::suite::load::problem::{self, Problem};
@@ -90,16 +90,16 @@ impl<'a> Loader<'a> {
         let read = self.read.into_inner();
         suite.files = read
             .iter()
-            .map(|(path, bytes)| (path.clone(), sha256(bytes)))
+            .map(|(path, bytes)| (path.clone(), sha256_hex(bytes)))
             .collect();
         let mut made_from = "promptgate suite 1\n".to_owned();
         for (path, hash) in &suite.files {
             let _ = writeln!(made_from, "{path} {hash}");
         }
         for (name, value) in self.used_environment.into_inner() {
-            let _ = writeln!(made_from, "env {name} {}", sha256(value.as_bytes()));
+            let _ = writeln!(made_from, "env {name} {}", sha256_hex(value.as_bytes()));
         }
-        suite.hash = sha256(made_from.as_bytes());
+        suite.hash = sha256_hex(made_from.as_bytes());
         suite.warnings = self.warnings.into_inner();
         Ok(suite)
     }

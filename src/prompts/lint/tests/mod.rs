@@ -31,7 +31,7 @@ static PRICES: LazyLock<Prices> = LazyLock::new(|| {
     ])
 });
 
-fn facts() -> ModelFacts<'static> {
+pub(super) fn facts() -> ModelFacts<'static> {
     ModelFacts {
         prices: &PRICES,
         now: NOW,
@@ -52,7 +52,7 @@ fn show(finding: &Finding) -> String {
     format!("{} {}:{line}:{column}-{end}", problem.code, problem.path)
 }
 
-fn material(now: &[(&str, &str)]) -> Material {
+pub(super) fn material(now: &[(&str, &str)]) -> Material {
     Material {
         files: files(now),
         ..Material::default()

@@ -1,0 +1,143 @@
+//! An alarm, and how it is told: what is new, how much of it, since when, and how sure that is.
+
+use crate::embeddings::drift::detect::{Finding, Kind, Region};
+use crate::embeddings::drift::examples::Group;
+use crate::stats::Estimate;
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+
+/// How many examples a message has.
+const SHOWN: usize = 3;
+
+/// What is told of a window.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// The prompt whose traffic it is.
+    pub subject: &'a str,
+    /// When the first of the new texts came, in words.
+    pub since: &'a str,
+    /// What was found.
+    pub finding: &'a Finding,
+    /// The groups of new texts.
+    pub groups: &'a [Group],
+    /// How many false alarms a month are expected at most.
+    pub alarms_per_month: f64,
+    /// How the monitor is called.
+    pub monitor: &'a str,
+}
+
+/// An alarm that was raised.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// The monitor.
+    pub monitor: String,
+    /// The prompt whose traffic it is.
+    pub subject: String,
+    /// When it was raised, in Unix milliseconds.
+    pub at_ms: i64,
+    /// The message.
+    pub text: String,
+    /// What was found.
+    pub finding: Finding,
+    /// The groups of new texts.
+    pub groups: Vec<Group>,
+    /// The snapshot of the window.
+    pub window: String,
+    /// The snapshot of the reference.
+    pub reference: String,
+    /// Whether somebody accepted it as normal.
+    pub is_accepted: bool,
+}
+
+/// Returns the message of an alarm, on a few lines.
+#[must_use]
+pub fn message(told: &Message<'_>) -> String {
+    let mut out = String::new();
+    let finding = told.finding;
+    let texts = finding.current;
+    match &finding.region {
+        Some(region) => {
+            let what = what(region, told.groups);
+            let _ = writeln!(
+                out,
+                "{what} in `{}` since {}: {} of {texts} distinct texts ({} before).",
+                told.subject,
+                told.since,
+                percent(region.share),
+                share(region.before),
+            );
+        }
+        None => {
+            let _ = writeln!(
+                out,
+                "The traffic of `{}` shifted: {texts} distinct texts differ from the reference, and no part of them is new by itself.",
+                told.subject
+            );
+        }
+    }
+    if let Some(group) = told.groups.first() {
+        let quoted = group.examples.iter().take(SHOWN);
+        let quoted: Vec<String> = quoted.map(|text| format!("\"{text}\"")).collect();
+        if !quoted.is_empty() {
+            let _ = writeln!(out, "Examples: {}.", quoted.join(", "));
+        }
+        if let Some(nearest) = &group.nearest {
+            let words = nearest.words.join(", ");
+            let words = if words.is_empty() {
+                "one without words of its own"
+            } else {
+                &words
+            };
+            let similarity = nearest.similarity;
+            let _ = writeln!(out, "Nearest known topic: {words} (cos {similarity:.2}).");
+        }
+    }
+    let _ = writeln!(
+        out,
+        "p = {}, AUC {:.2}, centroid moved by {} standard deviations; budget: {} expected false alarms a month.",
+        chance(finding.p_value),
+        finding.auc,
+        finding
+            .centroid_deviations
+            .map_or_else(|| "?".to_owned(), |moved| format!("{moved:.1}")),
+        told.alarms_per_month,
+    );
+    let _ = write!(
+        out,
+        "Look: `promptgate embeddings drift explain {0}`. Accept as normal: `promptgate embeddings drift accept {0}`.",
+        told.monitor
+    );
+    out
+}
+
+fn what(region: &Region, groups: &[Group]) -> String {
+    let words = groups.first().map(|group| group.words.join(", "));
+    let words = words.filter(|words| !words.is_empty());
+    match (region.kind, words) {
+        (Kind::Topic, Some(words)) => format!("New topic ({words})"),
+        (Kind::Topic, None) => "New topic".to_owned(),
+        (Kind::Scattered, _) => "Texts unlike anything known".to_owned(),
+    }
+}
+
+/// `6.1 % [4.0, 8.8]`.
+fn percent(share: Estimate) -> String {
+    format!(
+        "{:.1} % [{:.1}, {:.1}]",
+        100.0 * share.value,
+        100.0 * share.interval.low,
+        100.0 * share.interval.high
+    )
+}
+
+fn share(value: f64) -> String {
+    format!("{:.1} %", 100.0 * value)
+}
+
+fn chance(p: f64) -> String {
+    if p < 0.0001 {
+        "below 0.0001".to_owned()
+    } else {
+        format!("{p:.4}")
+    }
+}

@@ -1,0 +1,28 @@
+//! Drift of live traffic: whether what is asked now is another than what was asked before, where, and how
+//! sure that is.
+//!
+//! A window of the traffic is held against a frozen reference. What may go wrong by chance is not a level of
+//! a test but a budget: so many false alarms a month.
+
+mod alarm;
+mod budget;
+mod detect;
+mod distinct;
+mod examples;
+mod time;
+mod words;
+
+pub mod monitor;
+
+pub use alarm::{Alarm, Message, message};
+pub use budget::{Budget, Standing};
+pub use detect::{FEWEST, Finding, Kind, Region, examine, permutations_for};
+pub use distinct::{Distinct, LiveText};
+pub use examples::{Group, KnownTopic, Told, groups};
+pub use words::telling_words;
+
+use detect::picked;
+use examples::short;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! What is kept of monitors, as one setting of the store.
+
+use crate::domain::PicoDollars;
+use crate::embeddings::drift::{Alarm, Budget, Finding, Group, Standing};
+use crate::embeddings::snapshots::{Error, SpaceWish};
+use crate::store::Store;
+use serde::{Deserialize, Serialize};
+use serde_json::value::to_raw_value;
+use std::collections::BTreeMap;
+
+/// The setting's name.
+const NAME: &str = "embeddings.drift";
+/// The version of its form.
+const FORMAT: u32 = 1;
+/// How many alarms are kept.
+const MOST_ALARMS: usize = 200;
+
+/// Which part of a request is its text.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// What its user said last; where it has no messages, its variables.
+    #[default]
+    Any,
+    /// What its user said last.
+    Messages,
+    /// One of its variables.
+    Variable(String),
+}
+
+/// What a monitor watches, and how closely.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Its name.
+    pub name: String,
+    /// The prompt whose calls it reads.
+    pub prompt: String,
+    /// Which part of a request is its text.
+    pub input: Input,
+    /// The space that texts are embedded in.
+    pub space: SpaceWish,
+    /// How many distinct texts make a window.
+    pub window: usize,
+    /// The share of calls that is read.
+    pub sample: f64,
+    /// The most that embedding one window may cost.
+    pub max_cost: Option<PicoDollars>,
+    /// Where alarms are sent: `env:NAME` or `file:PATH` with a URL.
+    pub webhook: Option<String>,
+}
+
+/// A look at a window, as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Look {
+    /// When it was made, in Unix milliseconds.
+    pub at_ms: i64,
+    /// The chance of a false hit that it had.
+    pub alpha: f64,
+    /// What was found.
+    pub finding: Finding,
+    /// What it came to.
+    pub standing: Standing,
+    /// The groups of new texts.
+    pub groups: Vec<Group>,
+    /// New texts by the other measure, where it shows others.
+    pub others: Vec<String>,
+    /// The snapshot of the window.
+    pub window: String,
+    /// When its first and last texts came, in Unix milliseconds.
+    pub span_ms: (i64, i64),
+    /// The message, as an alarm has it.
+    pub text: String,
+}
+
+/// A monitor as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Monitor {
+    /// What it watches.
+    pub settings: Settings,
+    /// The snapshot that windows are held against.
+    pub reference: String,
+    /// What may be spent of false alarms.
+    pub budget: Budget,
+    /// Calls up to then were read, in Unix milliseconds.
+    pub read_until_ms: i64,
+    /// When it began, in Unix milliseconds.
+    pub began_ms: i64,
+    /// How many looks were made.
+    pub looks: u64,
+    /// The newest look.
+    pub last: Option<Look>,
+    /// Why the newest look could not be made.
+    pub fault: Option<String>,
+}
+
+/// All monitors of a data directory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Book {
+    format: u32,
+    /// The monitors by name.
+    pub monitors: BTreeMap<String, Monitor>,
+    /// Alarms, the newest last.
+    pub alarms: Vec<Alarm>,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Self {
+            format: FORMAT,
+            monitors: BTreeMap::new(),
+            alarms: Vec::new(),
+        }
+    }
+}
+
+impl Book {
+    /// Reads it. Blocks.
+    pub(super) fn read(store: &Store) -> Result<Self, Error> {
+        let found = store.setting(NAME).map_err(|error| failed(&error))?;
+        let Some(found) = found else {
+            return Ok(Self::default());
+        };
+        let book: Self = serde_json::from_str(found.get()).map_err(|error| failed(&error))?;
+        if book.format == FORMAT {
+            return Ok(book);
+        }
+        let problem = format!(
+            "is kept in format {}, and this version reads {FORMAT}",
+            book.format
+        );
+        Err(Error::invalid(
+            NAME,
+            problem,
+            Some("use the release that wrote it"),
+        ))
+    }
+
+    /// Writes it. Blocks.
+    pub(super) fn write(&mut self, store: &Store) -> Result<(), Error> {
+        let surplus = self.alarms.len().saturating_sub(MOST_ALARMS);
+        self.alarms.drain(..surplus);
+        let value = to_raw_value(self).map_err(|error| failed(&error))?;
+        store
+            .put_setting(NAME, &value)
+            .map_err(|error| failed(&error))
+    }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Error {
+    Error::Kept {
+        problem: error.to_string(),
+    }
+}
