@@ -10,7 +10,9 @@ use std::process::Output;
 const OLD: &str = "openai/text-embedding-3-small";
 const NEW: &str = "openai/text-embedding-3-large";
 /// Enough for a fit between two models after a fifth was held out.
-const ITEMS: usize = 1_300;
+const ITEMS: usize = 1_500;
+/// Of these the new model may have only so many.
+const PART: usize = 1_300;
 const D: usize = 8;
 
 /// A direction for each word, and their sum for a text; the new model has all of it turned.
@@ -39,15 +41,27 @@ fn vector(text: &str, is_new: bool) -> Vec<f32> {
 fn embedder(request: &Received) -> Answer {
     let body = request.json();
     let is_new = body["model"] == "text-embedding-3-large";
+    let is_noise = body["model"] == "of-noise";
     let texts = body["input"].as_array().unwrap().iter().enumerate();
     let data = texts.map(|(index, text)| {
-        let embedding = vector(text.as_str().unwrap(), is_new);
+        let text = text.as_str().unwrap();
+        let embedding = if is_noise {
+            vector(&text.replace(' ', "-"), true)
+        } else {
+            vector(text, is_new)
+        };
         json!({"object": "embedding", "index": index, "embedding": embedding})
     });
     Answer::json(&json!({
         "object": "list", "model": body["model"], "data": data.collect::<Vec<_>>(),
         "usage": {"prompt_tokens": 1, "total_tokens": 1},
     }))
+}
+
+/// Embeds a part of the corpus, as much as a try of a model takes.
+fn part<'a>(collection: &'a str, model: &'a str) -> Vec<&'a str> {
+    let create = ["embeddings", "snapshot", "create", collection];
+    [&create[..], &["--from", "part.jsonl", "--model", model]].concat()
 }
 
 fn create<'a>(collection: &'a str, model: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -78,6 +92,8 @@ async fn started() -> (FakeProvider, TestGateway) {
             writeln!(queries, "{query}").unwrap();
         }
     }
+    let part: String = items.split_inclusive('\n').take(PART).collect();
+    fs::write(gateway.path().join("part.jsonl"), part).unwrap();
     fs::write(gateway.path().join("corpus.jsonl"), items).unwrap();
     fs::write(gateway.path().join("queries.jsonl"), queries).unwrap();
     gateway.run_json(&create("docs", OLD, &[])).await;
@@ -166,7 +182,7 @@ async fn an_adapter_bridges_two_models_and_never_mixes_their_spaces() {
     let judged = &labelled["head"]["judgement"];
     assert_eq!(
         (&judged["judged_by"], &judged["queries"]),
-        (&json!("labels"), &json!(65))
+        (&json!("labels"), &json!(75))
     );
     let told = gateway.run(&by_queries).await;
     let told = String::from_utf8(told.stdout).unwrap();
@@ -227,4 +243,121 @@ async fn an_adapter_bridges_two_models_and_never_mixes_their_spaces() {
     );
     let list = gateway.run_json(&["embeddings", "adapter", "list"]).await;
     assert_eq!(list["data"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_part_of_the_corpus_is_enough_to_fit_and_judge_by() {
+    let (provider, gateway) = started().await;
+    gateway.run_json(&part("try", NEW)).await;
+    let fit = ["embeddings", "adapter", "fit", "docs@1", "try@1"];
+    let fit = [&fit[..], &["--kind", "centred-procrustes"]].concat();
+    let fitted = gateway.run_json(&fit).await;
+    let judged = &fitted["head"]["judgement"];
+    assert_eq!(
+        (&judged["items"], &judged["old_items"]),
+        (&json!(PART), &json!(ITEMS))
+    );
+    assert!(
+        judged["agreement"]["value"].as_f64().unwrap() > 0.9,
+        "{judged}"
+    );
+    let pairs = fitted["head"]["pairs"].as_u64().unwrap();
+    assert!(
+        (1_000..1_100).contains(&pairs),
+        "a fifth is held out: {pairs}"
+    );
+    let id = fitted["id"].as_str().unwrap();
+
+    // Judged again without queries: by the texts that were held out from the fit, whatever the seed.
+    let paid = provider.journal().len();
+    let eval = ["embeddings", "adapter", "eval", id, "docs@1", "try@1"];
+    let again = gateway.run_json(&eval).await;
+    assert_eq!(again["id"], id);
+    for figure in ["status_quo", "bridge", "reindex", "queries"] {
+        assert_eq!(again["judgement"][figure], judged[figure], "{figure}");
+    }
+    let queries = [&eval[..], &["--queries", "queries.jsonl", "--seed", "7"]].concat();
+    let asked = gateway.run_json(&queries).await;
+    assert_eq!(asked["judgement"]["judged_by"], "labels");
+    assert!(provider.journal().len() > paid);
+    let told = gateway.run(&eval).await;
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(
+        told.contains("among 1 300 items") && told.contains("the old one has 1 500"),
+        "{told}"
+    );
+    let shown = gateway.run(&["embeddings", "adapter", "show", id]).await;
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(
+        shown.contains("scores, as the new model gives them"),
+        "{shown}"
+    );
+    let list = gateway.run(&["embeddings", "adapter", "list"]).await;
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert!(
+        list.contains(&id[..20]) && list.contains("centred-procrustes"),
+        "{list}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_of_no_use_is_refused_and_said() {
+    let (_provider, gateway) = started().await;
+    gateway
+        .run_json(&create("noise", "openai/of-noise", &[]))
+        .await;
+    fs::write(gateway.path().join("part.jsonl"), few()).unwrap();
+    gateway.run_json(&part("few", NEW)).await;
+    let refused = async |arguments: &[&str]| {
+        let output = gateway
+            .run(&[&["embeddings", "adapter"], arguments].concat())
+            .await;
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        stderr(&output)
+    };
+    let fit = ["fit", "docs@1", "noise@1"];
+    let told = refused(&fit).await;
+    assert!(
+        told.contains("the adapter is not kept: of the new model's first 10 answers"),
+        "{told}"
+    );
+    assert!(told.contains("`--force`"), "{told}");
+    let list = gateway.run_json(&["embeddings", "adapter", "list"]).await;
+    assert_eq!(list["data"], json!([]));
+    let told = refused(&["fit", "docs@1", "few@1"]).await;
+    assert!(
+        told.contains("`docs@1` and `few@1` have") && told.contains("it takes 1000"),
+        "{told}"
+    );
+    let told = refused(&["fit", "docs@1", "docs@7"]).await;
+    assert!(told.contains("`docs@7`"), "{told}");
+    let told = refused(&["fit", "docs@1", "docs@1"]).await;
+    assert!(told.contains("nothing to adapt"), "{told}");
+    let told = refused(&["show", "adapter-000000"]).await;
+    assert!(told.contains("no adapter `adapter-000000`"), "{told}");
+
+    let forced = [
+        "embeddings",
+        "adapter",
+        "fit",
+        "docs@1",
+        "noise@1",
+        "--force",
+    ];
+    let forced = gateway.run_json(&forced).await;
+    assert_eq!(forced["head"]["is_forced"], true);
+    let id = forced["id"].as_str().unwrap();
+    let told = refused(&["eval", id, "docs@1", "few@1"]).await;
+    assert!(told.contains("few@1"), "an adapter between others: {told}");
+    let deleted = gateway
+        .run_json(&["embeddings", "adapter", "delete", id])
+        .await;
+    assert_eq!(deleted["deleted"], true);
+}
+
+/// Too few texts to fit on.
+fn few() -> String {
+    (0..300)
+        .map(|n| format!("{}\n", json!({"id": format!("d{n}"), "text": format!("alpha{n} beta{} gamma{}", n % 37, n % 11)})))
+        .collect()
 }

@@ -3,6 +3,7 @@
 use crate::app::Environment;
 use crate::cli::Common;
 use crate::cli::embeddings::list::describe;
+use crate::cli::embeddings::progress::follow;
 use crate::cli::embeddings::{compare, thousands};
 use crate::cli::evals::dollars;
 use crate::cli::output::{self, Align, Failure, at, clean, table};
@@ -18,6 +19,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::PathBuf;
+
+/// How many points of the line of scores are shown.
+const SCORES: usize = 5;
 
 const FIT_HELP: &str = "\
 It is fitted on texts that both snapshots have, chosen by the answers that queries get, and judged by other
@@ -158,7 +162,15 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let (method, path, body) = request(command)?;
     let admin = Admin::reach(common, environment)?;
-    let answer = admin.send(method, &path, body.as_ref()).await;
+    let body = body.unwrap_or_default();
+    let answer = match command {
+        AdapterCommand::Fit(_) => follow(&admin, &path, &body, "adapted").await,
+        AdapterCommand::Eval(_) => follow(&admin, &path, &body, "judged").await,
+        _ => {
+            let body = (!body.is_null()).then_some(&body);
+            admin.send(method, &path, body).await
+        }
+    };
     admin.close().await?;
     let answer = answer?;
     if common.json {
@@ -309,7 +321,28 @@ fn described(id: &str, head: &Head) -> String {
     } else {
         "\n"
     });
+    let scores = scores(&head.score_map);
+    if !scores.is_empty() {
+        let _ = writeln!(
+            out,
+            "  scores, as the new model gives them: {}",
+            scores.join(", ")
+        );
+    }
     out
+}
+
+/// Some points of the line from scores through the adapter to the new model's: thresholds move along it.
+fn scores(line: &[(f64, f64)]) -> Vec<String> {
+    let last = line.len().saturating_sub(1);
+    let mut places: Vec<usize> = (0..SCORES)
+        .map(|place| place * last / (SCORES - 1))
+        .collect();
+    places.dedup();
+    let points = places.into_iter().filter_map(|place| line.get(place));
+    points
+        .map(|(ours, theirs)| format!("{ours:.2} -> {theirs:.2}"))
+        .collect()
 }
 
 fn shown(estimate: &Estimate) -> String {
@@ -331,7 +364,19 @@ fn judged(judgement: &Judgement) -> String {
     } else {
         ""
     };
-    let mut out = format!("  {measure}, {} queries{stand_in}\n", judgement.queries);
+    let number = |count: usize| thousands(u64::try_from(count).unwrap_or(u64::MAX));
+    let mut out = format!(
+        "  {measure}, {} queries{stand_in}, among {} items\n",
+        number(judgement.queries),
+        number(judgement.items)
+    );
+    if judgement.items < judgement.old_items {
+        let _ = writeln!(
+            out,
+            "  (both snapshots have these; the old one has {}, and among more items answers are harder to find)",
+            number(judgement.old_items)
+        );
+    }
     for (name, estimate) in [
         ("status quo: old query -> old index", judgement.status_quo),
         ("bridge:     through the adapter   ", judgement.bridge),

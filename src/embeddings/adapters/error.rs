@@ -17,7 +17,7 @@ pub enum AdapterError {
     },
     /// There are too few texts that both sides have.
     #[error(
-        "{found} texts can be fitted on that `{first}` and `{second}` both have; between these models it takes {least}"
+        "`{first}` and `{second}` have {found} texts in common to fit on (every fifth is held out to judge by), and between these models it takes {least}"
     )]
     TooFewPairs {
         /// The one snapshot.
@@ -38,12 +38,10 @@ pub enum AdapterError {
         least: usize,
     },
     /// The numbers give no map.
-    #[error("no map can be fitted from `{from}` to `{to}`")]
+    #[error("no map can be fitted on these {pairs} pairs")]
     Unfit {
-        /// From which space, by its model.
-        from: String,
-        /// To which.
-        to: String,
+        /// How many there are.
+        pairs: usize,
     },
     /// Vectors came that are on the side it maps to.
     #[error(
@@ -194,8 +192,12 @@ impl AdapterError {
             Self::TooFewPairs { .. } => {
                 "embed more texts of the old snapshot with the new model; pairs are items with the same id and text in both"
             }
-            Self::TooFewQueries { .. } => "give more queries, or leave `--queries` out",
-            Self::Unfit { .. } => "see whether both snapshots have vectors that differ at all",
+            Self::TooFewQueries { .. } => {
+                "give more queries (where some have labels, only those count), or leave `--queries` out: texts that are held out judge then"
+            }
+            Self::Unfit { .. } => {
+                "see whether the vectors of both snapshots differ at all, and try another `--kind`"
+            }
             Self::WrongDirection { .. } => {
                 "fit the other direction (`--maps documents` or `--maps queries`), or name a snapshot of the other side"
             }

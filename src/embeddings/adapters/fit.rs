@@ -4,12 +4,14 @@ use crate::embeddings::Error;
 use crate::embeddings::adapters::judgement::{Evidence, STAGES, row, units, worth};
 use crate::embeddings::adapters::lists::{Asked, List, Sides};
 use crate::embeddings::adapters::{AdapterError, Judgement, LearningPoint, Role, Tried};
+use crate::embeddings::compare::{CompareError, Progress, Step};
 use crate::embeddings::geometry::{
     LinearMap, MapKind, centred_procrustes, isotonic, procrustes, ridge_held_out,
 };
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::stats::mean;
 use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
 
 /// With how many pairs the learning curve is drawn.
 const LEARNING: [usize; 3] = [250, 1_000, 4_000];
@@ -93,13 +95,13 @@ pub struct Found {
 ///
 /// # Errors
 ///
-/// `TooFewQueries`, `Unfit`; those of reading rows.
+/// `TooFewQueries`, `Unfit`, `Stopped`; those of reading rows.
 pub fn fit(
     pairs: &Pairs,
     sides: &Sides<'_>,
     asked: &Asked,
     settings: Settings,
-    names: [&str; 2],
+    progress: &mut Progress<'_>,
 ) -> Result<Found, Error> {
     let asked = asked.judgeable();
     let kinds = settings.kind.kinds();
@@ -115,7 +117,8 @@ pub fn fit(
     );
     let mut maps = Vec::new();
     let truth = sides.reindexed(&choosing, settings.k)?;
-    for kind in kinds {
+    for (done, kind) in kinds.iter().enumerate() {
+        tell(progress, "fitting", done, kinds.len())?;
         let Some(map) = settings.fit(*kind, pairs, usize::MAX) else {
             continue;
         };
@@ -131,11 +134,14 @@ pub fn fit(
     });
     let tried: Vec<Tried> = tried.filter(|_| 1 < kinds.len()).collect();
     let Some((_, map)) = maps.into_iter().next() else {
-        let [from, to] = names.map(str::to_owned);
-        return Err(AdapterError::Unfit { from, to }.into());
+        return Err(AdapterError::Unfit {
+            pairs: pairs.old.len(),
+        }
+        .into());
     };
+    tell(progress, "judging", 0, 0)?;
     let (judgement, score_map) = eval(&map, sides, &judging, settings)?;
-    let learning = settings.learning(&map, pairs, sides, &judging)?;
+    let learning = settings.learning(&map, pairs, (sides, &judging), progress)?;
     Ok(Found {
         judgement: Judgement {
             tried,
@@ -176,6 +182,8 @@ pub fn eval(
         k: settings.k,
     };
     let judgement = Judgement {
+        items: sides.common(),
+        old_items: sides.old.len(),
         are_queries_documents: settings.are_queries_documents,
         ..evidence.judge()
     };
@@ -240,13 +248,14 @@ impl Settings {
         &self,
         map: &LinearMap,
         pairs: &Pairs,
-        sides: &Sides<'_>,
-        asked: &Asked,
+        (sides, asked): (&Sides<'_>, &Asked),
+        progress: &mut Progress<'_>,
     ) -> Result<Vec<LearningPoint>, Error> {
         let truth = sides.reindexed(asked, self.k)?;
         let all = pairs.old.len();
         let mut points = Vec::new();
         for count in LEARNING.into_iter().filter(|count| *count < all) {
+            tell(progress, "learning", points.len(), LEARNING.len())?;
             if let Some(fitted) = self.fit(map.kind(), pairs, count) {
                 let score = self.score(&fitted, sides, asked, &truth)?;
                 points.push(LearningPoint {
@@ -258,6 +267,19 @@ impl Settings {
         let score = self.score(map, sides, asked, &truth)?;
         points.push(LearningPoint { pairs: all, score });
         Ok(points)
+    }
+}
+
+/// Tells a step; whoever does not wait any more gets nothing.
+fn tell(
+    progress: &mut Progress<'_>,
+    stage: &'static str,
+    done: usize,
+    total: usize,
+) -> Result<(), Error> {
+    match progress(Step { stage, done, total }) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(CompareError::Stopped.into()),
     }
 }
 

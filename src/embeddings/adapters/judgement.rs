@@ -81,6 +81,10 @@ pub struct Judgement {
     pub k: usize,
     /// By how many queries, none of which chose it.
     pub queries: usize,
+    /// Among how many items: those that both indexes have.
+    pub items: usize,
+    /// How many the old index has.
+    pub old_items: usize,
     /// Whether documents stood in for queries.
     pub are_queries_documents: bool,
     /// Old queries over the old index.
@@ -180,7 +184,7 @@ fn differences(after: &[f64], before: &[f64]) -> Vec<f64> {
 }
 
 impl Evidence<'_> {
-    /// Judges; what chose and what fewer pairs give comes from the caller.
+    /// Judges; among which items, what chose and what fewer pairs give comes from the caller.
     pub(super) fn judge(&self) -> Judgement {
         let k = self.k;
         let score = |lists: &[Vec<usize>]| worth(self.asked, lists, &self.reindex, k);
@@ -203,6 +207,8 @@ impl Evidence<'_> {
             judged_by,
             k,
             queries: self.asked.len(),
+            items: 0,
+            old_items: 0,
             are_queries_documents: false,
             bridge_gain: gain,
             reindex_gain: estimate(&differences(&reindex, &status_quo), -1.0),

@@ -18,8 +18,8 @@ pub struct Sides<'a> {
     pub old: &'a dyn Rows,
     /// The new snapshot's.
     pub new: &'a dyn Rows,
-    /// Which item each row of the old one is: the row of the new one with the same id, or a number
-    /// beyond them.
+    /// Which row of the new one has the id and the text of each row of the old one; `usize::MAX` where none
+    /// has. Answers come from what both have, so that no side finds what the other cannot.
     pub units: &'a [usize],
     /// How many threads search.
     pub threads: usize,
@@ -98,12 +98,26 @@ impl Sides<'_> {
         self.of_old(self.old, &asked.old, &asked.own, k)
     }
 
+    /// How many items both indexes have.
+    pub(super) fn common(&self) -> usize {
+        let units = self.units.iter();
+        units.filter(|unit| **unit < self.new.len()).count()
+    }
+
     /// What new queries find in the new index.
     pub(super) fn reindexed(&self, asked: &Asked, k: usize) -> Result<Vec<List>, Error> {
-        let is_own = |query: usize, row: usize| asked.own.get(query) == Some(&Some(row));
+        let mut is_common = vec![false; self.new.len()];
+        for unit in self.units {
+            if let Some(place) = is_common.get_mut(*unit) {
+                *place = true;
+            }
+        }
+        let is_skipped = |query: usize, row: usize| {
+            is_common.get(row) != Some(&true) || asked.own.get(query) == Some(&Some(row))
+        };
         let scan = Scan {
             threads: self.threads,
-            skip: Some(&is_own),
+            skip: Some(&is_skipped),
             ..Scan::new(k)
         };
         let found = nearest(self.new, &asked.new, &scan)?.into_iter();
@@ -146,11 +160,13 @@ impl Sides<'_> {
         k: usize,
     ) -> Result<Vec<List>, Error> {
         let unit = |row: usize| self.units.get(row).copied().unwrap_or(usize::MAX);
-        let is_own =
-            |query: usize, row: usize| own.get(query).copied().flatten() == Some(unit(row));
+        let is_skipped = |query: usize, row: usize| {
+            let unit = unit(row);
+            self.new.len() <= unit || own.get(query).copied().flatten() == Some(unit)
+        };
         let scan = Scan {
             threads: self.threads,
-            skip: Some(&is_own),
+            skip: Some(&is_skipped),
             ..Scan::new(k)
         };
         let found = nearest(base, queries, &scan)?.into_iter();

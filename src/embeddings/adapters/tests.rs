@@ -4,6 +4,7 @@ use super::{
     Adapter, AdapterError, Advice, Asked, Found, Head, JudgedBy, KindWish, Pairs, Role, Settings,
     Shelf, Sides, eval, fit,
 };
+use crate::embeddings::compare::Step;
 use crate::embeddings::fixtures::{Fixture, assert_within};
 use crate::embeddings::geometry::MapKind;
 use crate::embeddings::ranking::overlap;
@@ -12,6 +13,7 @@ use crate::embeddings::{Error, Matrix, Rows as _, Space};
 use crate::stats::Random;
 use std::collections::HashMap;
 use std::fs;
+use std::ops::ControlFlow;
 
 /// How long vectors of the old model are; those of the new one have one more.
 const D: usize = 6;
@@ -85,7 +87,7 @@ impl World {
             &sides,
             &self.asked,
             settings(kind, role),
-            ["a", "b"],
+            &mut |_| ControlFlow::Continue(()),
         )
     }
 
@@ -191,6 +193,56 @@ fn kinds_compete_on_other_queries_than_those_that_judge() {
     assert_eq!(tried[0].kind, found.map.kind());
     assert_eq!(found.judgement.queries, QUERIES / 2);
     assert_eq!(found.judgement.judged_by, JudgedBy::NewAnswers);
+}
+
+#[test]
+fn only_items_of_both_indexes_are_answers() {
+    let mut world = World::new(|rows, _| turned(rows));
+    // Only every second item has been embedded by the new model so far.
+    let half = world.new.values().chunks_exact(D + 1).step_by(2).flatten();
+    let half = Matrix::new(D + 1, half.copied().collect()).unwrap();
+    world.units = (0..ITEMS)
+        .map(|row| if row % 2 == 0 { row / 2 } else { usize::MAX })
+        .collect();
+    let old = world.old.values().chunks_exact(D).step_by(2).flatten();
+    let pairs = Pairs {
+        old: Matrix::new(D, old.copied().collect()).unwrap(),
+        new: half.clone(),
+    };
+    let sides = Sides {
+        new: &half,
+        ..world.sides()
+    };
+    for role in [Role::Queries, Role::Documents] {
+        let settings = settings(KindWish::Procrustes, role);
+        let mut progress = |_| ControlFlow::Continue(());
+        let found = fit(&pairs, &sides, &world.asked, settings, &mut progress).unwrap();
+        let judged = found.judgement;
+        assert_eq!((judged.items, judged.old_items), (ITEMS / 2, ITEMS));
+        assert!(judged.agreement.value > 0.98, "{judged:?}");
+        assert!(judged.status_quo.value > 0.98, "{judged:?}");
+    }
+}
+
+#[test]
+fn who_does_not_wait_gets_nothing() {
+    let world = World::new(|rows, _| turned(rows));
+    let pairs = Pairs {
+        old: world.old.clone(),
+        new: world.new.clone(),
+    };
+    let usual = settings(KindWish::Auto, Role::Queries);
+    let mut stages = Vec::new();
+    let mut progress = |step: Step| {
+        stages.push(step.stage);
+        if step.stage == "judging" {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    };
+    let stopped = fit(&pairs, &world.sides(), &world.asked, usual, &mut progress).unwrap_err();
+    assert_eq!(stopped.kind(), "stopped");
+    assert_eq!(stages, ["fitting", "fitting", "fitting", "judging"]);
 }
 
 #[test]

@@ -193,7 +193,8 @@ impl LinearMap {
             .then(|| Self::assemble(self, matrix))
     }
 
-    /// Returns the rows, mapped. `None` when they are not of the dimensions it maps from.
+    /// Returns the rows, mapped; a zero row has no direction, and stays one. `None` when they are not of the
+    /// dimensions it maps from.
     #[must_use]
     pub fn apply(&self, rows: &Matrix) -> Option<Matrix> {
         if rows.dimensions() != self.from_dimensions() {
@@ -210,7 +211,11 @@ impl LinearMap {
             Par::Seq,
         );
         leave_wide_vectors();
-        for row in mapped.chunks_exact_mut(size) {
+        let given = rows.values().chunks_exact(self.from_dimensions());
+        for (row, given) in mapped.chunks_exact_mut(size).zip(given) {
+            if given.iter().all(|value| *value == 0.0) {
+                continue;
+            }
             for (value, offset) in row.iter_mut().zip(&self.offset) {
                 *value += offset;
             }

@@ -8,6 +8,7 @@ use crate::embeddings::adapters::{
 };
 use crate::embeddings::compare::{self, Query, Step, add_labels};
 use crate::embeddings::rows::{Matrix, Rows as _};
+use crate::embeddings::snapshots::following::{Following, tell};
 use crate::embeddings::snapshots::ground::{Ground, shuffle};
 use crate::embeddings::snapshots::purse::Purse;
 use crate::embeddings::snapshots::query_vectors::Asking;
@@ -68,6 +69,15 @@ pub struct Adapted {
     pub head: Head,
 }
 
+/// What an adapter is worth by other queries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    /// The adapter's name.
+    pub id: String,
+    /// What it is worth.
+    pub judgement: Judgement,
+}
+
 /// How a text comes into the space of a snapshot.
 #[derive(Debug)]
 pub(super) struct Question {
@@ -102,7 +112,7 @@ impl Snapshots {
                 adapter: None,
             });
         };
-        let adapter = self.shelf.of_hash(hash).map_err(room)?;
+        let adapter = self.shelf.of_hash(hash).map_err(kept)?;
         let made = adapter.space();
         if made != manifest.space {
             let mismatch = embeddings::Error::SpaceMismatch {
@@ -118,37 +128,50 @@ impl Snapshots {
         })
     }
 
-    /// Fits an adapter between two snapshots, judges it, and keeps it unless its own figures are against
-    /// it.
+    /// Begins to fit an adapter between two snapshots; it is judged, and kept unless its own figures are
+    /// against it. What is wrong with the wish is said at once.
     ///
     /// # Errors
     ///
-    /// Those of names, queries, asking and the vault; `SameSpace`, `TooFewPairs`, `TooFewQueries`,
-    /// `Unfit`.
-    pub async fn fit_adapter(self: &Arc<Self>, wish: AdaptWish) -> Result<Adapted, Error> {
-        let (ground, asked) = self.ground_of(&wish, None).await?;
-        let room_of = Arc::clone(self);
-        blocking(move || {
-            let (pairs, asked, pairs_hash) = ground.drawn(&wish, asked)?;
-            let settings = wish.settings(&ground, asked.is_stand_in);
-            let names = [ground.old.space.model.as_str(), &ground.new.space.model];
-            let sides = ground.sides();
-            let found = adapters::fit(&pairs, &sides, &asked.asked, settings, names)?;
-            let adapter = ground.adapter(&wish, found, &pairs, pairs_hash);
-            let is_stored = wish.is_forced || adapter.head().judgement.refusal.is_none();
-            if is_stored {
-                room_of.shelf.put(&adapter).map_err(room)?;
-            }
-            Ok(Adapted {
-                id: adapter.id().to_owned(),
-                is_stored,
-                head: adapter.head().clone(),
+    /// `Invalid`, `SameSpace`, `TooFewPairs`; those of names, queries, labels and the vault. At the end
+    /// `TooFewQueries`, `Unfit`, and those of asking.
+    pub async fn fit_adapter(
+        self: &Arc<Self>,
+        wish: AdaptWish,
+    ) -> Result<Following<Adapted>, Error> {
+        let queries = wish.queries()?;
+        let (room, wanted) = (Arc::clone(self), wish.clone());
+        let opened = blocking(move || {
+            let ground = Ground::open(&room, &wanted)?;
+            let pairs = ground.drawn(&wanted)?;
+            Ok((Arc::new(ground), pairs))
+        });
+        let (ground, (pairs, pairs_hash)) = opened.await?;
+        let room = Arc::clone(self);
+        Ok(self.follow(begin(&queries), |sender| async move {
+            let asked = room.asked(&ground, &wish, queries, &sender).await?;
+            blocking(move || {
+                let judges = ground.judges(asked)?;
+                let settings = wish.settings(&ground, judges.is_stand_in);
+                let mut progress = |step: Step| tell(&sender, step);
+                let (sides, asked) = (ground.sides(), &judges.asked);
+                let found = adapters::fit(&pairs, &sides, asked, settings, &mut progress)?;
+                let adapter = ground.adapter(&wish, found, &pairs, pairs_hash);
+                let is_stored = wish.is_forced || adapter.head().judgement.refusal.is_none();
+                if is_stored {
+                    room.shelf.put(&adapter).map_err(kept)?;
+                }
+                Ok(Adapted {
+                    id: adapter.id().to_owned(),
+                    is_stored,
+                    head: adapter.head().clone(),
+                })
             })
-        })
-        .await
+            .await
+        }))
     }
 
-    /// Judges an adapter by queries, between two snapshots of its spaces.
+    /// Begins to judge an adapter by queries, between two snapshots of its spaces.
     ///
     /// # Errors
     ///
@@ -158,76 +181,67 @@ impl Snapshots {
         self: &Arc<Self>,
         name: &str,
         wish: AdaptWish,
-    ) -> Result<Judgement, Error> {
-        let (shelf, name) = (self.shelf.clone(), name.to_owned());
-        let adapter = blocking(move || shelf.find(&name).map_err(room)).await?;
-        let wish = AdaptWish {
-            role: adapter.head().role,
-            ..wish
-        };
-        let adapter = Arc::new(adapter);
-        let (ground, asked) = self.ground_of(&wish, Some(Arc::clone(&adapter))).await?;
-        blocking(move || {
-            let (_, asked, _) = ground.drawn(&wish, asked)?;
-            let settings = wish.settings(&ground, asked.is_stand_in);
-            let (judgement, _) =
-                adapters::eval(adapter.linear(), &ground.sides(), &asked.asked, settings)?;
-            Ok(judgement)
-        })
-        .await
+    ) -> Result<Following<Judged>, Error> {
+        let queries = wish.queries()?;
+        let (room, name) = (Arc::clone(self), name.to_owned());
+        let opened = blocking(move || {
+            let adapter = room.shelf.find(&name).map_err(kept)?;
+            let role = adapter.head().role;
+            let wish = AdaptWish { role, ..wish };
+            let ground = Ground::open(&room, &wish)?;
+            let (from, to) = match role {
+                Role::Queries => (&ground.new, &ground.old),
+                Role::Documents => (&ground.old, &ground.new),
+            };
+            adapter.check(&from.name(), &from.space)?;
+            check_target(&adapter, to)?;
+            Ok((adapter, wish, Arc::new(ground)))
+        });
+        let (adapter, wish, ground) = opened.await?;
+        let room = Arc::clone(self);
+        Ok(self.follow(begin(&queries), |sender| async move {
+            let asked = room.asked(&ground, &wish, queries, &sender).await?;
+            blocking(move || {
+                let judges = ground.judges(asked)?;
+                let settings = wish.settings(&ground, judges.is_stand_in);
+                let (map, sides) = (adapter.linear(), ground.sides());
+                let (judgement, _) = adapters::eval(map, &sides, &judges.asked, settings)?;
+                Ok(Judged {
+                    id: adapter.id().to_owned(),
+                    judgement,
+                })
+            })
+            .await
+        }))
     }
 
-    /// Opens both sides, and gets the queries' vectors of both models.
-    async fn ground_of(
+    /// Gets the queries' vectors of both models; `None` where there are no queries.
+    async fn asked(
         self: &Arc<Self>,
+        ground: &Ground,
         wish: &AdaptWish,
-        adapter: Option<Arc<Adapter>>,
-    ) -> Result<(Arc<Ground>, Option<Asked>), Error> {
-        wish.check()?;
-        let queries = wish.queries()?;
-        let (room, wanted) = (Arc::clone(self), wish.clone());
-        let ground = blocking(move || {
-            let ground = Ground::open(&room, &wanted)?;
-            if let Some(adapter) = adapter {
-                let from = match adapter.head().role {
-                    Role::Queries => [&ground.new, &ground.old],
-                    Role::Documents => [&ground.old, &ground.new],
-                };
-                let [from, to] = from;
-                adapter.check(&from.name(), &from.space)?;
-                check_target(&adapter, to)?;
-            }
-            Ok(Arc::new(ground))
-        })
-        .await?;
+        queries: Vec<Query>,
+        sender: &watch::Sender<Step>,
+    ) -> Result<Option<Asked>, Error> {
         if queries.is_empty() {
-            return Ok((ground, None));
+            return Ok(None);
         }
-        let total = 2 * queries.len();
-        let begin = Step {
-            stage: "queries",
-            done: 0,
-            total,
-        };
-        // Nobody follows; the receiver lives as long as the work.
-        let (sender, _followed) = watch::channel(begin);
         let asking = Asking {
             queries: &queries,
             purse: &Purse::new(wish.max_cost),
             max_cost: wish.max_cost,
-            sender: &sender,
+            sender,
             done: AtomicUsize::new(0),
         };
-        let old = Box::pin(self.query_vectors(&ground.old, &asking)).await?;
-        let new = Box::pin(self.query_vectors(&ground.new, &asking)).await?;
+        let old = self.query_vectors(&ground.old, &asking).await?;
+        let new = self.query_vectors(&ground.new, &asking).await?;
         let grades = queries.iter().map(|query| ground.grades(query));
-        let asked = Asked {
+        Ok(Some(Asked {
             old,
             new,
             grades: grades.collect::<Result<_, _>>()?,
             own: vec![None; queries.len()],
-        };
-        Ok((ground, Some(asked)))
+        }))
     }
 
     /// Removes an adapter that made no snapshot. Blocks.
@@ -236,23 +250,31 @@ impl Snapshots {
     ///
     /// `InUse`; those of [`Shelf::find`] and the vault.
     pub fn delete_adapter(&self, name: &str) -> Result<String, Error> {
-        let adapter = self.shelf.find(name).map_err(room)?;
+        let adapter = self.shelf.find(name).map_err(kept)?;
         let space = adapter.space();
         let all = self.vault.list(None)?.into_iter();
         let users = all.filter(|manifest| manifest.space.adapter == space.adapter);
         let snapshots: Vec<String> = users.map(|manifest| manifest.name()).collect();
         if !snapshots.is_empty() {
             let adapter = adapter.short().to_owned();
-            return Err(room(AdapterError::InUse { adapter, snapshots }));
+            return Err(kept(AdapterError::InUse { adapter, snapshots }));
         }
-        self.shelf.remove(&adapter).map_err(room)?;
+        self.shelf.remove(&adapter).map_err(kept)?;
         Ok(adapter.id().to_owned())
     }
 }
 
 /// An adapter's error, as the rooms above know it.
-pub(super) fn room(error: AdapterError) -> Error {
+pub(super) fn kept(error: AdapterError) -> Error {
     embeddings::Error::from(error).into()
+}
+
+fn begin(queries: &[Query]) -> Step {
+    Step {
+        stage: "queries",
+        done: 0,
+        total: 2 * queries.len(),
+    }
 }
 
 /// The side it maps to is checked like the side it maps from.
@@ -286,6 +308,7 @@ impl AdaptWish {
 
     /// The queries, in an order drawn by the seed, with their labels.
     fn queries(&self) -> Result<Vec<Query>, Error> {
+        self.check()?;
         let Some(text) = &self.queries else {
             return Ok(Vec::new());
         };

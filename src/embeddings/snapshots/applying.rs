@@ -2,9 +2,9 @@
 
 use crate::embeddings::name::check_collection;
 use crate::embeddings::rows::{Matrix, Rows as _};
-use crate::embeddings::snapshots::adapting::room;
+use crate::embeddings::snapshots::adapting::kept;
 use crate::embeddings::snapshots::{Error, Snapshots};
-use crate::embeddings::space::{Side, VectorKey};
+use crate::embeddings::space::{Side, TextHash, VectorKey};
 use crate::embeddings::vault::{
     NewItem, NewSnapshot, Precision, Sealed, Source, SourceKind, Spent,
 };
@@ -34,7 +34,7 @@ impl Snapshots {
     /// `WrongDirection`, `SpaceMismatch` when the snapshot is not of the space that the adapter maps
     /// from; those of names, of the shelf and of the vault.
     pub fn apply_adapter(&self, name: &str, wish: &ApplyWish) -> Result<Sealed, Error> {
-        let adapter = self.shelf().find(name).map_err(room)?;
+        let adapter = self.shelf().find(name).map_err(kept)?;
         let manifest = self.manifest(&wish.snapshot)?;
         adapter.check(&manifest.name(), &manifest.space)?;
         let adapted = || format!("{}-adapted", manifest.collection);
@@ -44,6 +44,7 @@ impl Snapshots {
         let (space, dimensions) = (adapter.space(), snapshot.dimensions());
         let space_id = space.id();
         let precision = wish.precision.unwrap_or(manifest.precision);
+        let keys = snapshot.keys()?;
         let mut items: Vec<NewItem> = Vec::with_capacity(snapshot.len());
         let mut first = 0;
         while first < snapshot.len() {
@@ -54,10 +55,14 @@ impl Snapshots {
             let mapped = adapter.map(&manifest.name(), &manifest.space, &rows)?;
             for row in first..first + count {
                 let item = snapshot.item(row)?.zip(snapshot.text_hash(row));
-                items.extend(item.map(|(item, text_hash)| NewItem {
+                // Not every vector is that of a known text, so what comes out is named after what went in.
+                let key = keys
+                    .get(row)
+                    .map(|key| VectorKey::new(&space, &space_id, Side::Document, TextHash(key.0)));
+                items.extend(item.zip(key).map(|((item, text_hash), key)| NewItem {
                     item,
                     text_hash,
-                    key: VectorKey::new(&space, &space_id, Side::Document, text_hash),
+                    key,
                 }));
             }
             let made = items.iter().skip(first).enumerate();

@@ -7,9 +7,10 @@ use crate::embeddings::adapters::{
 };
 use crate::embeddings::compare::{Query, Target};
 use crate::embeddings::rows::{Matrix, Rows as _};
-use crate::embeddings::snapshots::adapting::{AdaptWish, room};
+use crate::embeddings::snapshots::adapting::{AdaptWish, kept};
 use crate::embeddings::snapshots::comparison::{own_hashes, sent_hashes};
 use crate::embeddings::snapshots::{Error, Snapshots, check_native};
+use crate::embeddings::space::TextHash;
 use crate::embeddings::vault::{Manifest, Snapshot};
 use crate::stats::Random;
 use std::collections::HashMap;
@@ -29,10 +30,12 @@ pub(super) struct Ground {
     pub(super) new: Manifest,
     of_old: Snapshot,
     of_new: Snapshot,
-    /// Which item each old row is.
+    /// Which new row has the id and the text of each old row; `usize::MAX` where none has.
     units: Vec<usize>,
-    /// Rows with the same id and text: old, new; in an order drawn by the seed.
-    matched: Vec<(usize, usize)>,
+    /// Such rows, old and new, that may be fitted on; in an order drawn by the seed.
+    fitted: Vec<(usize, usize)>,
+    /// Those that only judge, in such an order too.
+    held_out: Vec<(usize, usize)>,
 }
 
 /// Puts a list into an order drawn by the seed.
@@ -45,27 +48,22 @@ pub(super) fn shuffle<T>(list: &mut [T], seed: u64) {
 }
 
 /// Queries, and whether documents stand in for them.
-pub(super) struct Drawn {
+pub(super) struct Judges {
     pub(super) asked: Asked,
     pub(super) is_stand_in: bool,
 }
 
 impl Ground {
-    pub(super) fn open(rooms: &Snapshots, wish: &AdaptWish) -> Result<Self, Error> {
-        let (old, new) = (rooms.manifest(&wish.old)?, rooms.manifest(&wish.new)?);
+    pub(super) fn open(room: &Snapshots, wish: &AdaptWish) -> Result<Self, Error> {
+        let (old, new) = (room.manifest(&wish.old)?, room.manifest(&wish.new)?);
         check_native(&old)?;
         check_native(&new)?;
         if old.space_id == new.space_id {
             let (first, second) = (old.name(), new.name());
-            return Err(room(AdapterError::SameSpace { first, second }));
+            return Err(kept(AdapterError::SameSpace { first, second }));
         }
-        let of_old = rooms.vault.open_snapshot(&old.id)?;
-        let of_new = rooms.vault.open_snapshot(&new.id)?;
-        let units = (0..of_old.len()).map(|row| {
-            let same = of_old.id(row).and_then(|id| of_new.row_of(id));
-            same.unwrap_or(of_new.len() + row)
-        });
-        let units: Vec<usize> = units.collect();
+        let of_old = room.vault.open_snapshot(&old.id)?;
+        let of_new = room.vault.open_snapshot(&new.id)?;
         // Hashes are of what was sent: with other prefixes they say nothing of the texts themselves.
         let is_alike = old.space.document.prefix == new.space.document.prefix;
         let hashes = |snapshot: &Snapshot| {
@@ -76,20 +74,34 @@ impl Ground {
             }
         };
         let (hashes_old, hashes_new) = (hashes(&of_old)?, hashes(&of_new)?);
-        let pairs = units.iter().copied().enumerate();
-        let same = pairs.filter(|(row, unit)| {
-            let texts = (hashes_old.get(*row), hashes_new.get(*unit));
-            matches!(texts, (Some(old), Some(new)) if old == new)
-        });
-        let mut matched: Vec<(usize, usize)> = same.collect();
-        shuffle(&mut matched, wish.seed());
+        let same = |row: usize| {
+            let unit = of_new.row_of(of_old.id(row)?)?;
+            let text = hashes_old.get(row)?;
+            (hashes_new.get(unit)? == text).then_some((row, unit, is_held_out(text)))
+        };
+        let mut units = vec![usize::MAX; of_old.len()];
+        let (mut fitted, mut held_out) = (Vec::new(), Vec::new());
+        for (row, unit, is_held_out) in (0..of_old.len()).filter_map(same) {
+            if let Some(place) = units.get_mut(row) {
+                *place = unit;
+            }
+            let list = if is_held_out {
+                &mut held_out
+            } else {
+                &mut fitted
+            };
+            list.push((row, unit));
+        }
+        shuffle(&mut fitted, wish.seed());
+        shuffle(&mut held_out, wish.seed());
         Ok(Self {
             old,
             new,
             of_old,
             of_new,
             units,
-            matched,
+            fitted,
+            held_out,
         })
     }
 
@@ -102,7 +114,7 @@ impl Ground {
         }
     }
 
-    /// What answers a query, by the numbers of items. Answers that neither side has are nobody's fault.
+    /// What answers a query, by the numbers of items. Answers that not both sides have are nobody's fault.
     pub(super) fn grades(&self, query: &Query) -> Result<HashMap<usize, f64>, Error> {
         let mut grades = HashMap::new();
         for relevant in &query.relevant {
@@ -111,28 +123,18 @@ impl Ground {
                 let hint = "name the items that answer it";
                 return Err(Error::invalid("labels", problem, Some(hint)));
             };
-            let unit = self.of_new.row_of(id).or_else(|| {
-                let row = self.of_old.row_of(id)?;
-                Some(self.of_new.len() + row)
-            });
+            let row = self.of_old.row_of(id);
+            let unit = row.and_then(|row| self.units.get(row).copied());
+            let unit = unit.filter(|unit| *unit < self.of_new.len());
             grades.extend(unit.map(|unit| (unit, relevant.grade)));
         }
         Ok(grades)
     }
 
-    /// Draws pairs, and documents in place of queries where there are none, with no document in both.
-    pub(super) fn drawn(
-        &self,
-        wish: &AdaptWish,
-        asked: Option<Asked>,
-    ) -> Result<(Pairs, Drawn, String), Error> {
-        let stand_ins = match asked {
-            Some(_) => 0,
-            None => STAND_INS.min(self.matched.len() / 5),
-        };
-        let (held, rest) = self.matched.split_at_checked(stand_ins).unwrap_or_default();
-        let wanted = wish.pairs.unwrap_or(PAIRS).min(rest.len());
-        let mut fitted = rest.get(..wanted).unwrap_or_default().to_vec();
+    /// Draws the pairs to fit on, with the hash of what they are.
+    pub(super) fn drawn(&self, wish: &AdaptWish) -> Result<(Pairs, String), Error> {
+        let wanted = wish.pairs.unwrap_or(PAIRS).min(self.fitted.len());
+        let mut fitted = self.fitted.get(..wanted).unwrap_or_default().to_vec();
         let mut pairs = self.pairs(&fitted)?;
         usable(&mut fitted, &mut pairs);
         let least = if self.old.space.model == self.new.space.model {
@@ -141,20 +143,25 @@ impl Ground {
             LEAST_PAIRS_ACROSS
         };
         if fitted.len() < least {
-            return Err(room(AdapterError::TooFewPairs {
+            return Err(kept(AdapterError::TooFewPairs {
                 first: self.old.name(),
                 second: self.new.name(),
                 found: fitted.len(),
                 least,
             }));
         }
+        let hash = self.pairs_hash(&fitted);
+        Ok((pairs, hash))
+    }
+
+    /// The queries, or documents in their place where there are none: nothing was fitted on those.
+    pub(super) fn judges(&self, asked: Option<Asked>) -> Result<Judges, Error> {
         let is_stand_in = asked.is_none();
         let asked = match asked {
             Some(asked) => asked,
-            None => self.stand_ins(held)?,
+            None => self.stand_ins()?,
         };
-        let hash = self.pairs_hash(&fitted);
-        Ok((pairs, Drawn { asked, is_stand_in }, hash))
+        Ok(Judges { asked, is_stand_in })
     }
 
     fn pairs(&self, rows: &[(usize, usize)]) -> Result<Pairs, Error> {
@@ -166,7 +173,9 @@ impl Ground {
         })
     }
 
-    fn stand_ins(&self, held: &[(usize, usize)]) -> Result<Asked, Error> {
+    fn stand_ins(&self) -> Result<Asked, Error> {
+        let count = STAND_INS.min(self.held_out.len());
+        let held = self.held_out.get(..count).unwrap_or_default();
         let Pairs { old, new } = self.pairs(held)?;
         Ok(Asked {
             old,
@@ -228,6 +237,12 @@ impl Ground {
     }
 }
 
+/// Whether a text only ever judges. One in five does; it is told by the text itself, so that no judgement
+/// of an adapter, however it is drawn, is by what the adapter was fitted on.
+fn is_held_out(text: &TextHash) -> bool {
+    text.0.last().is_some_and(|byte| byte % 5 == 0)
+}
+
 /// Reads rows in the order in which they are named.
 fn in_order(snapshot: &Snapshot, rows: &[usize]) -> Result<Matrix, Error> {
     let mut sorted = rows.to_vec();
@@ -264,4 +279,19 @@ fn usable(rows: &mut Vec<(usize, usize)>, pairs: &mut Pairs) {
         .iter()
         .filter_map(|place| rows.get(*place).copied())
         .collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_held_out;
+    use crate::embeddings::space::TextHash;
+
+    #[test]
+    fn a_fifth_of_texts_judges_and_always_the_same() {
+        let texts: Vec<String> = (0..2_000).map(|n| format!("text {n}")).collect();
+        let held = texts.iter().filter(|text| is_held_out(&TextHash::of(text)));
+        let held = held.count();
+        assert!((340..460).contains(&held), "{held}");
+        assert!(is_held_out(&TextHash([5; 32])) && !is_held_out(&TextHash([6; 32])));
+    }
 }

@@ -2,10 +2,10 @@
 //! asked for like a snapshot's texts, patiently and within a limit of cost, and kept.
 
 use crate::domain::PicoDollars;
-use crate::embeddings;
 use crate::embeddings::ask::{Asker, Embedded};
-use crate::embeddings::compare::{CompareError, Query, Step};
+use crate::embeddings::compare::{Query, Step};
 use crate::embeddings::rows::{Matrix, Rows as _};
+use crate::embeddings::snapshots::following::stopped;
 use crate::embeddings::snapshots::limits::Limits;
 use crate::embeddings::snapshots::patience::{Impatient, Patience};
 use crate::embeddings::snapshots::plan::{Missing, batches, count, price_of};
@@ -236,8 +236,4 @@ impl Asked<'_> {
             total: count(self.asking.total()),
         }
     }
-}
-
-fn stopped() -> Error {
-    embeddings::Error::from(CompareError::Stopped).into()
 }

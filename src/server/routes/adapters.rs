@@ -1,13 +1,16 @@
 //! `/api/embeddings/adapters…` and `/api/embeddings/plan`: what a move to another model costs, and maps
-//! between the two that make do without it.
+//! between the two that make do without it. Fitting and judging are followed as a comparison is.
 
 use crate::embeddings::adapters::Adapter;
 use crate::embeddings::snapshots::{AdaptWish, ApplyWish, Error, MigrationWish, Snapshots};
 use crate::server::error::ApiError;
+use crate::server::lines::ndjson;
+use crate::server::routes::comparisons::lines;
 use crate::server::routes::snapshots::{blocking, read};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
+use axum::response::Response;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -22,10 +25,10 @@ pub(crate) async fn plan(State(room): Room, body: Body) -> Answer {
 }
 
 /// Fits an adapter, judges it, and keeps it when it is of use.
-pub(crate) async fn fit(State(room): Room, body: Body) -> Answer {
+pub(crate) async fn fit(State(room): Room, body: Body) -> Result<Response, ApiError> {
     let wish: AdaptWish = read(body).await?;
-    let adapted = Box::pin(room.fit_adapter(wish)).await?;
-    Ok(Json(json!(adapted)))
+    let fitting = room.fit_adapter(wish).await?;
+    Ok(ndjson(lines(fitting, "adapted")))
 }
 
 /// Lists adapters.
@@ -44,10 +47,14 @@ pub(crate) async fn show(State(room): Room, Path(id): Path<String>) -> Answer {
 }
 
 /// Judges an adapter by other queries.
-pub(crate) async fn eval(State(room): Room, Path(id): Path<String>, body: Body) -> Answer {
+pub(crate) async fn eval(
+    State(room): Room,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Response, ApiError> {
     let wish: AdaptWish = read(body).await?;
-    let judgement = Box::pin(room.eval_adapter(&id, wish)).await?;
-    Ok(Json(json!({"id": id, "judgement": judgement})))
+    let judging = room.eval_adapter(&id, wish).await?;
+    Ok(ndjson(lines(judging, "judged")))
 }
 
 /// Sends a snapshot through an adapter.
