@@ -216,6 +216,28 @@ async fn an_adapter_bridges_two_models_and_never_mixes_their_spaces() {
         "queries are asked of the new model"
     );
 
+    let bridged = [
+        "embeddings",
+        "search",
+        "docs@1",
+        "alpha77 beta3 gamma0",
+        "--adapter",
+        id,
+        "-k",
+        "1",
+    ];
+    let found = gateway.run_json(&bridged).await;
+    assert_eq!(found[0]["results"][0]["id"], "d77", "{found}");
+    assert_eq!(found[0]["adapter"], id);
+    let asked = provider.journal().last().unwrap().json()["model"].clone();
+    assert_eq!(asked, "text-embedding-3-large");
+    let wrong = [&bridged[..2], &["docs@2"], &bridged[3..]].concat();
+    let wrong = gateway.run(&wrong).await;
+    assert!(
+        stderr(&wrong).contains("different embedding spaces"),
+        "{wrong:?}"
+    );
+
     let admin = gateway.admin();
     let path = |what: &str| format!("/api/embeddings/adapters/{id}{what}");
     let wrong = admin
@@ -327,6 +349,18 @@ async fn what_is_of_no_use_is_refused_and_said() {
     let told = refused(&["fit", "docs@1", "few@1"]).await;
     assert!(
         told.contains("`docs@1` and `few@1` have") && told.contains("it takes 1000"),
+        "{told}"
+    );
+    let told = refused(&["fit", "docs@1", "noise@1", "--pairs", "100"]).await;
+    assert!(
+        told.contains("`pairs` is 100") && told.contains("takes 1000"),
+        "{told}"
+    );
+    let unlabelled = "{\"id\": \"q\", \"text\": \"x\", \"relevant\": [\"nobody\"]}\n";
+    fs::write(gateway.path().join("odd.jsonl"), unlabelled).unwrap();
+    let told = refused(&["fit", "docs@1", "noise@1", "--queries", "odd.jsonl"]).await;
+    assert!(
+        told.contains("`labels` name no item that `docs@1` and `noise@1`"),
         "{told}"
     );
     let told = refused(&["fit", "docs@1", "docs@7"]).await;

@@ -20,6 +20,11 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+/// What stands above the figures of cascades.
+const CASCADE: &str = "\
+  cascade: candidates from the old index, put in order by the new model; without an adapter both are asked
+";
+
 /// How many points of the line of scores are shown.
 const SCORES: usize = 5;
 
@@ -266,7 +271,7 @@ fn listed(data: &Value) -> Result<String, Failure> {
             clean(&head.from.model),
             clean(&head.to.model),
             name_of(&head.kind),
-            thousands(u64::try_from(head.pairs).unwrap_or(u64::MAX)),
+            number(head.pairs),
             name_of(&head.judgement.advice),
         ]);
     }
@@ -298,14 +303,14 @@ fn described(id: &str, head: &Head) -> String {
     };
     let mut out = format!(
         "{}: {what} of {} ({} dimensions) -> {} ({})\n",
-        clean(id),
+        clean(id.get(..20).unwrap_or(id)),
         clean(&head.from.model),
         head.from_dimensions,
         clean(&head.to.model),
         head.to_dimensions,
     );
     let [old, new] = &head.fitted_on;
-    let pairs = thousands(u64::try_from(head.pairs).unwrap_or(u64::MAX));
+    let pairs = number(head.pairs);
     let _ = write!(
         out,
         "  {}, fitted on {pairs} texts of {} and {}",
@@ -345,6 +350,10 @@ fn scores(line: &[(f64, f64)]) -> Vec<String> {
         .collect()
 }
 
+fn number(count: usize) -> String {
+    thousands(u64::try_from(count).unwrap_or(u64::MAX))
+}
+
 fn shown(estimate: &Estimate) -> String {
     let interval = estimate.interval;
     format!(
@@ -364,7 +373,6 @@ fn judged(judgement: &Judgement) -> String {
     } else {
         ""
     };
-    let number = |count: usize| thousands(u64::try_from(count).unwrap_or(u64::MAX));
     let mut out = format!(
         "  {measure}, {} queries{stand_in}, among {} items\n",
         number(judgement.queries),
@@ -393,7 +401,7 @@ fn judged(judgement: &Judgement) -> String {
         let ratio = estimate.as_ref().map_or_else(|| "-".to_owned(), shown);
         let _ = writeln!(out, "    {name}                    {ratio}");
     }
-    out.push_str("  cascade: candidates from the old index, put in order by the new model\n");
+    out.push_str(CASCADE);
     for cascade in &judgement.cascades {
         let _ = writeln!(
             out,
@@ -425,6 +433,6 @@ fn tried(judgement: &Judgement) -> Vec<String> {
 fn learning(judgement: &Judgement) -> Vec<String> {
     let points = judgement.learning.iter();
     points
-        .map(|point| format!("{} -> {:.3}", point.pairs, point.score))
+        .map(|point| format!("{} -> {:.3}", number(point.pairs), point.score))
         .collect()
 }

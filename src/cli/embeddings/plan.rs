@@ -62,10 +62,10 @@ pub(super) async fn run(
     }
     let plan: MigrationPlan = serde_json::from_value(answer)
         .map_err(|error| Failure::new(format!("the server's answer cannot be read: {error}")))?;
-    output::put(&in_words(&plan))
+    output::put(&in_words(&plan, arguments.space.model.as_deref()))
 }
 
-fn in_words(plan: &MigrationPlan) -> String {
+fn in_words(plan: &MigrationPlan, asked: Option<&str>) -> String {
     let mut out = format!(
         "{}: {} -> {}\n  {}\n",
         clean(&plan.snapshot),
@@ -73,11 +73,26 @@ fn in_words(plan: &MigrationPlan) -> String {
         clean(&plan.to.model),
         plan_in_words(&plan.plan),
     );
+    if plan.from == plan.to {
+        out.push_str("  it is in this space already: nothing has to move\n");
+    }
+    let is_simulated = |model: &str| model.starts_with("simulated/");
+    let asked = asked.filter(|asked| is_simulated(&plan.to.model) && !is_simulated(asked));
+    if let Some(asked) = asked {
+        let _ = writeln!(
+            out,
+            "  nobody can be asked for {} here: this is {}",
+            clean(asked),
+            clean(&plan.to.model)
+        );
+    }
     let time = plan.minutes.map_or_else(
         || "unknown (say `--rate-tokens-per-minute`)".to_owned(),
         |minutes| format!("at least {minutes:.1} minutes at the provider's limits"),
     );
-    let _ = writeln!(out, "  time: {time}");
+    if 0 < plan.plan.to_send {
+        let _ = writeln!(out, "  time: {time}");
+    }
     let Some(length) = plan.dimensions else {
         out.push_str("  on disk: unknown until the first vector has come (say `--dimensions`)\n");
         return out;

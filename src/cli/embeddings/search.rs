@@ -15,7 +15,8 @@ use std::fmt::Write as _;
 pub(super) const HELP: &str = "\
 Several snapshots are searched side by side, each with the text embedded in its own space:
 
-  promptgate embeddings search docs@1,docs@2 \"refund after 30 days\"";
+  promptgate embeddings search docs@1,docs@2 \"refund after 30 days\"
+  promptgate embeddings search docs@1 --adapter adapter-4f2a91 \"refund after 30 days\"";
 
 /// How much of a text is shown, in characters.
 const SHOWN: usize = 90;
@@ -30,6 +31,9 @@ pub(crate) struct SearchArguments {
     /// How many items of each.
     #[arg(short, long, default_value_t = 10)]
     k: usize,
+    /// Ask the model that this adapter maps from, and carry the vector over: `adapter-4f2a91`.
+    #[arg(long, value_name = "ADAPTER")]
+    adapter: Option<String>,
     /// Look at every item, also where there is an index.
     #[arg(long)]
     exact: bool,
@@ -44,7 +48,7 @@ pub(super) async fn run(
     let admin = Admin::reach(common, environment)?;
     let body = json!({
         "snapshots": arguments.snapshots, "text": arguments.text, "k": arguments.k,
-        "is_exact": arguments.exact,
+        "is_exact": arguments.exact, "adapter": arguments.adapter,
     });
     let path = "/api/embeddings/search";
     let answer = admin.send(Method::POST, path, Some(&body)).await;
@@ -60,10 +64,13 @@ pub(super) async fn run(
 
 fn told(found: &Value) -> String {
     let text = |value: &Value| clean(value.as_str().unwrap_or_default());
+    let through = at(found, "adapter").as_str();
+    let through = through.map(|adapter| format!(" through {}", clean(adapter)));
     let mut out = format!(
-        "{}  {}  {}\n",
+        "{}  {}{}  {}\n",
         text(at(found, "snapshot")),
         text(at(found, "model")),
+        through.unwrap_or_default(),
         how(found),
     );
     let results = at(found, "results").as_array().cloned().unwrap_or_default();

@@ -199,7 +199,7 @@ impl AdapterError {
                 "see whether the vectors of both snapshots differ at all, and try another `--kind`"
             }
             Self::WrongDirection { .. } => {
-                "fit the other direction (`--maps documents` or `--maps queries`), or name a snapshot of the other side"
+                "name a snapshot of the side it maps from (`adapter eval` takes the old one first), or fit the other direction with `--maps`"
             }
             Self::Dimensions { .. } => "fit the adapter again with these vectors",
             Self::InvalidName { .. } | Self::Ambiguous { .. } => {
@@ -209,7 +209,7 @@ impl AdapterError {
                 return Some(format!("there are {}", choices.join(", ")));
             }
             Self::NotFound { .. } => "fit one: `promptgate embeddings adapter fit OLD NEW`",
-            Self::InUse { .. } => "searches in them need it; remove the snapshots first",
+            Self::InUse { .. } => "searches in them need it: it stays as long as they do",
             Self::Damaged { .. } => "delete the file, and fit the adapter again",
             Self::NewerFormat { .. } => {
                 "use the version of promptgate that wrote it, or a later one"

@@ -105,11 +105,7 @@ pub fn fit(
 ) -> Result<Found, Error> {
     let asked = asked.judgeable();
     let kinds = settings.kind.kinds();
-    let needed = LEAST_QUERIES * kinds.len().min(2);
-    if asked.len() < needed {
-        let (found, least) = (asked.len(), needed);
-        return Err(AdapterError::TooFewQueries { found, least }.into());
-    }
+    check_queries(asked.len(), Some(settings.kind))?;
     let half = if kinds.len() == 1 { 0 } else { asked.len() / 2 };
     let (choosing, judging) = (
         asked.part(&(0..asked.len()).take(half)),
@@ -153,6 +149,20 @@ pub fn fit(
     })
 }
 
+/// Checks that there are enough queries to judge by; where kinds compete, as many again choose.
+///
+/// # Errors
+///
+/// `TooFewQueries`.
+pub(crate) fn check_queries(found: usize, competing: Option<KindWish>) -> Result<(), Error> {
+    let kinds = competing.map_or(1, |kind| kind.kinds().len());
+    let least = LEAST_QUERIES * kinds.min(2);
+    if found < least {
+        return Err(AdapterError::TooFewQueries { found, least }.into());
+    }
+    Ok(())
+}
+
 /// Judges a map by queries, and gives the line from its scores to the new model's.
 ///
 /// # Errors
@@ -165,10 +175,7 @@ pub fn eval(
     settings: Settings,
 ) -> Result<(Judgement, Vec<(f64, f64)>), Error> {
     let asked = &asked.judgeable();
-    if asked.len() < LEAST_QUERIES {
-        let (found, least) = (asked.len(), LEAST_QUERIES);
-        return Err(AdapterError::TooFewQueries { found, least }.into());
-    }
+    check_queries(asked.len(), None)?;
     let depth = STAGES.into_iter().fold(settings.k, usize::max);
     let status_quo = sides.status_quo(asked, depth)?;
     let bridge = settings.bridge(map, sides, asked, depth)?;

@@ -33,7 +33,7 @@ pub enum Advice {
     KeepOldModel,
     /// The bridge is better than what is there today.
     Bridge,
-    /// It seems better, but chance may account for it.
+    /// It seems better, but chance may account for it, or nobody has said which answers are right.
     CannotDecide,
 }
 
@@ -197,12 +197,12 @@ impl Evidence<'_> {
         let agreement = estimate(&agreement.collect::<Vec<_>>(), 0.0);
         let advantage = ratio_of_means(&bridge, &status_quo, CONFIDENCE);
         let gain = estimate(&differences(&bridge, &status_quo), -1.0);
-        let advice = advice(advantage, gain);
         let judged_by = if self.asked.has_labels() {
             JudgedBy::Labels
         } else {
             JudgedBy::NewAnswers
         };
+        let advice = advice(advantage, gain, judged_by);
         Judgement {
             judged_by,
             k,
@@ -259,15 +259,16 @@ pub(super) fn row(matrix: &Matrix, place: usize) -> &[f32] {
     matrix.row(place).unwrap_or_default()
 }
 
-/// Nothing is better than today by default: who does nothing risks nothing.
-fn advice(advantage: Option<Estimate>, gain: Estimate) -> Advice {
+/// Nothing is better than today by default: who does nothing risks nothing. Only labels say what is better;
+/// without them a bridge that comes no nearer to the new model than today's answers is of no use all the same.
+fn advice(advantage: Option<Estimate>, gain: Estimate, judged_by: JudgedBy) -> Advice {
     let (value, low, same) = match advantage {
         Some(advantage) => (advantage.value, advantage.interval.low, 1.0),
         None => (gain.value, gain.interval.low, 0.0),
     };
     if value <= same {
         Advice::KeepOldModel
-    } else if low <= same {
+    } else if low <= same || judged_by == JudgedBy::NewAnswers {
         Advice::CannotDecide
     } else {
         Advice::Bridge
@@ -275,23 +276,25 @@ fn advice(advantage: Option<Estimate>, gain: Estimate) -> Advice {
 }
 
 fn verdict(advice: Advice, advantage: Option<Estimate>, judged_by: JudgedBy) -> String {
-    let by = match judged_by {
-        JudgedBy::Labels => "by labels",
-        JudgedBy::NewAnswers => "by closeness to the new model's answers, not by labels",
-    };
     let times = advantage.map_or_else(String::new, |times| {
         let Interval { low, high } = times.interval;
         format!(" {:.3} [{low:.3}, {high:.3}] times", times.value)
     });
     match advice {
+        Advice::KeepOldModel if judged_by == JudgedBy::NewAnswers => format!(
+            "keep the old model for queries: through the adapter answers come{times} as near to the new model's as today's do"
+        ),
+        Advice::CannotDecide if judged_by == JudgedBy::NewAnswers => format!(
+            "cannot decide: through the adapter answers come{times} as near to the new model's as today's do, but only labels say which are better; until then keep the old model for queries"
+        ),
         Advice::KeepOldModel => format!(
-            "keep the old model for queries: through the adapter answers are worth{times} what they are today ({by})"
+            "keep the old model for queries: through the adapter answers are worth{times} what they are today (by labels)"
         ),
         Advice::Bridge => format!(
-            "the bridge is better than today: answers are worth{times} what they are ({by})"
+            "the bridge is better than today: answers are worth{times} what they are (by labels)"
         ),
         Advice::CannotDecide => format!(
-            "cannot decide: through the adapter answers are worth{times} what they are today ({by}); more queries would tell, until then keep the old model for queries"
+            "cannot decide: through the adapter answers are worth{times} what they are today (by labels); more queries would tell, until then keep the old model for queries"
         ),
     }
 }
@@ -304,4 +307,40 @@ fn refusal(agreement: Estimate, k: usize) -> Option<String> {
             100.0 * LEAST_AGREEMENT
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Advice, JudgedBy, advice};
+    use crate::stats::{Estimate, Interval};
+
+    #[test]
+    fn only_labels_say_that_a_bridge_is_better() {
+        let estimate = |value: f64, low: f64, high: f64| Estimate {
+            value,
+            interval: Interval { low, high },
+        };
+        let none = estimate(0.0, 0.0, 0.0);
+        for (advantage, by_labels, by_answers) in [
+            (
+                estimate(1.2, 1.1, 1.3),
+                Advice::Bridge,
+                Advice::CannotDecide,
+            ),
+            (
+                estimate(1.2, 0.9, 1.5),
+                Advice::CannotDecide,
+                Advice::CannotDecide,
+            ),
+            (
+                estimate(1.0, 0.9, 1.1),
+                Advice::KeepOldModel,
+                Advice::KeepOldModel,
+            ),
+        ] {
+            let found = [JudgedBy::Labels, JudgedBy::NewAnswers]
+                .map(|judged_by| advice(Some(advantage), none, judged_by));
+            assert_eq!(found, [by_labels, by_answers]);
+        }
+    }
 }

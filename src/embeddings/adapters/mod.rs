@@ -14,6 +14,7 @@ mod shelf;
 
 pub use artifact::{ADAPTER_FORMAT, Adapter, Head, Role};
 pub use error::AdapterError;
+pub(crate) use fit::check_queries;
 pub use fit::{Found, KindWish, Pairs, Settings, eval, fit};
 pub use judgement::{Advice, Cascade, JudgedBy, Judgement, LearningPoint, Tried};
 pub(crate) use lists::gather;

@@ -63,8 +63,17 @@ impl Shelf {
     ///
     /// # Errors
     ///
-    /// `InvalidName`, `NotFound`, `Ambiguous`, `Damaged`, `NewerFormat`, `Io`.
+    /// As [`Self::id`]; `Damaged`, `NewerFormat`.
     pub fn find(&self, name: &str) -> Result<Adapter, AdapterError> {
+        self.read(&self.id(name)?)
+    }
+
+    /// Returns the whole name that begins so; its file may be damaged. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidName`, `NotFound`, `Ambiguous`, `Io`.
+    pub fn id(&self, name: &str) -> Result<String, AdapterError> {
         let digits = name.strip_prefix(PREFIX).unwrap_or_default();
         let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         if !(6..=64).contains(&digits.len()) || !digits.bytes().all(is_digit) {
@@ -82,7 +91,7 @@ impl Shelf {
             });
         };
         match found.count() {
-            0 => self.read(first),
+            0 => Ok(first.clone()),
             others => Err(AdapterError::Ambiguous {
                 name: name.to_owned(),
                 count: others + 1,
@@ -99,13 +108,13 @@ impl Shelf {
         self.find(&format!("{PREFIX}{hash}"))
     }
 
-    /// Removes an adapter. Blocks.
+    /// Removes the adapter with this whole name. Blocks.
     ///
     /// # Errors
     ///
     /// `Io`.
-    pub fn remove(&self, adapter: &Adapter) -> Result<(), AdapterError> {
-        let path = self.file(adapter.id());
+    pub fn remove(&self, id: &str) -> Result<(), AdapterError> {
+        let path = self.file(id);
         fs::remove_file(&path).map_err(AdapterError::io("remove", &path))?;
         self.sync()
     }

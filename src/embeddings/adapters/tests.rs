@@ -374,7 +374,7 @@ fn files_hold_what_was_fitted_and_nothing_else() {
         "it is logged and left out"
     );
     fs::write(&path, &whole).unwrap();
-    shelf.remove(&adapter).unwrap();
+    shelf.remove(adapter.id()).unwrap();
     assert!(shelf.list().unwrap().is_empty());
 }
 

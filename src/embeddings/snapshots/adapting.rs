@@ -9,7 +9,7 @@ use crate::embeddings::adapters::{
 use crate::embeddings::compare::{self, Query, Step, add_labels};
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::snapshots::following::{Following, tell};
-use crate::embeddings::snapshots::ground::{Ground, shuffle};
+use crate::embeddings::snapshots::ground::{Ground, Judging, shuffle};
 use crate::embeddings::snapshots::purse::Purse;
 use crate::embeddings::snapshots::query_vectors::Asking;
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
@@ -22,8 +22,6 @@ use tokio::sync::watch;
 
 /// The most pairs.
 const MOST_PAIRS: usize = 100_000;
-/// The most queries that judge.
-const MOST_QUERIES: usize = 1_000;
 /// How long lists of answers are.
 const K: usize = 10;
 
@@ -97,6 +95,24 @@ impl Question {
     }
 }
 
+impl Question {
+    /// How a text comes through an adapter to snapshots of the space that it maps to.
+    pub(super) fn through(adapter: Adapter, to: &[Manifest]) -> Result<Self, Error> {
+        if adapter.head().role == Role::Documents {
+            let problem = "carries documents to queries, and here a query is carried to documents";
+            let hint = "search what `adapter apply` makes of the old snapshot, or fit one with `--maps queries`";
+            return Err(Error::invalid(adapter.short(), problem, Some(hint)));
+        }
+        for manifest in to {
+            check_target(&adapter, manifest)?;
+        }
+        Ok(Self {
+            space: adapter.head().from.clone(),
+            adapter: Some(adapter),
+        })
+    }
+}
+
 impl Snapshots {
     /// Returns the adapters.
     #[must_use]
@@ -133,8 +149,8 @@ impl Snapshots {
     ///
     /// # Errors
     ///
-    /// `Invalid`, `SameSpace`, `TooFewPairs`; those of names, queries, labels and the vault. At the end
-    /// `TooFewQueries`, `Unfit`, and those of asking.
+    /// `Invalid`, `SameSpace`, `TooFewPairs`, `TooFewQueries`; those of names, queries, labels and the vault.
+    /// At the end `Unfit`, and those of asking.
     pub async fn fit_adapter(
         self: &Arc<Self>,
         wish: AdaptWish,
@@ -143,13 +159,14 @@ impl Snapshots {
         let (room, wanted) = (Arc::clone(self), wish.clone());
         let opened = blocking(move || {
             let ground = Ground::open(&room, &wanted)?;
+            let judging = ground.judging(queries, Some(wanted.kind))?;
             let pairs = ground.drawn(&wanted)?;
-            Ok((Arc::new(ground), pairs))
+            Ok((Arc::new(ground), judging, pairs))
         });
-        let (ground, (pairs, pairs_hash)) = opened.await?;
+        let (ground, judging, (pairs, pairs_hash)) = opened.await?;
         let room = Arc::clone(self);
-        Ok(self.follow(begin(&queries), |sender| async move {
-            let asked = room.asked(&ground, &wish, queries, &sender).await?;
+        Ok(self.follow(begin(&judging.0), |sender| async move {
+            let asked = room.asked(&ground, &wish, judging, &sender).await?;
             blocking(move || {
                 let judges = ground.judges(asked)?;
                 let settings = wish.settings(&ground, judges.is_stand_in);
@@ -195,12 +212,13 @@ impl Snapshots {
             };
             adapter.check(&from.name(), &from.space)?;
             check_target(&adapter, to)?;
-            Ok((adapter, wish, Arc::new(ground)))
+            let judging = ground.judging(queries, None)?;
+            Ok((adapter, wish, Arc::new(ground), judging))
         });
-        let (adapter, wish, ground) = opened.await?;
+        let (adapter, wish, ground, judging) = opened.await?;
         let room = Arc::clone(self);
-        Ok(self.follow(begin(&queries), |sender| async move {
-            let asked = room.asked(&ground, &wish, queries, &sender).await?;
+        Ok(self.follow(begin(&judging.0), |sender| async move {
+            let asked = room.asked(&ground, &wish, judging, &sender).await?;
             blocking(move || {
                 let judges = ground.judges(asked)?;
                 let settings = wish.settings(&ground, judges.is_stand_in);
@@ -220,7 +238,7 @@ impl Snapshots {
         self: &Arc<Self>,
         ground: &Ground,
         wish: &AdaptWish,
-        queries: Vec<Query>,
+        (queries, grades): Judging,
         sender: &watch::Sender<Step>,
     ) -> Result<Option<Asked>, Error> {
         if queries.is_empty() {
@@ -235,32 +253,31 @@ impl Snapshots {
         };
         let old = self.query_vectors(&ground.old, &asking).await?;
         let new = self.query_vectors(&ground.new, &asking).await?;
-        let grades = queries.iter().map(|query| ground.grades(query));
         Ok(Some(Asked {
             old,
             new,
-            grades: grades.collect::<Result<_, _>>()?,
+            grades,
             own: vec![None; queries.len()],
         }))
     }
 
-    /// Removes an adapter that made no snapshot. Blocks.
+    /// Removes an adapter that made no snapshot, damaged or not. Blocks.
     ///
     /// # Errors
     ///
-    /// `InUse`; those of [`Shelf::find`] and the vault.
+    /// `InUse`; those of [`Shelf::id`] and the vault.
     pub fn delete_adapter(&self, name: &str) -> Result<String, Error> {
-        let adapter = self.shelf.find(name).map_err(kept)?;
-        let space = adapter.space();
+        let id = self.shelf.id(name).map_err(kept)?;
+        let hash = id.strip_prefix("adapter-");
         let all = self.vault.list(None)?.into_iter();
-        let users = all.filter(|manifest| manifest.space.adapter == space.adapter);
+        let users = all.filter(|manifest| manifest.space.adapter.as_deref() == hash);
         let snapshots: Vec<String> = users.map(|manifest| manifest.name()).collect();
         if !snapshots.is_empty() {
-            let adapter = adapter.short().to_owned();
+            let adapter = id.get(..20).unwrap_or(&id).to_owned();
             return Err(kept(AdapterError::InUse { adapter, snapshots }));
         }
-        self.shelf.remove(&adapter).map_err(kept)?;
-        Ok(adapter.id().to_owned())
+        self.shelf.remove(&id).map_err(kept)?;
+        Ok(id)
     }
 }
 
@@ -271,7 +288,11 @@ pub(super) fn kept(error: AdapterError) -> Error {
 
 fn begin(queries: &[Query]) -> Step {
     Step {
-        stage: "queries",
+        stage: if queries.is_empty() {
+            "judging"
+        } else {
+            "queries"
+        },
         done: 0,
         total: 2 * queries.len(),
     }
@@ -323,7 +344,6 @@ impl AdaptWish {
             }
         }
         shuffle(&mut queries, self.seed());
-        queries.truncate(MOST_QUERIES);
         Ok(queries)
     }
 

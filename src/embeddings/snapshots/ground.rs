@@ -3,7 +3,7 @@
 
 use crate::domain::sha256_hex;
 use crate::embeddings::adapters::{
-    self, Adapter, AdapterError, Asked, Found, Head, Pairs, Role, Sides,
+    self, Adapter, AdapterError, Asked, Found, Head, KindWish, Pairs, Role, Sides,
 };
 use crate::embeddings::compare::{Query, Target};
 use crate::embeddings::rows::{Matrix, Rows as _};
@@ -21,6 +21,8 @@ const PAIRS: usize = 4_000;
 const LEAST_PAIRS: usize = 250;
 /// How many it takes between models that have nothing to do with each other.
 const LEAST_PAIRS_ACROSS: usize = 1_000;
+/// The most queries that judge.
+const MOST_QUERIES: usize = 1_000;
 /// How many documents stand in for queries, at most.
 const STAND_INS: usize = 400;
 
@@ -37,6 +39,9 @@ pub(super) struct Ground {
     /// Those that only judge, in such an order too.
     held_out: Vec<(usize, usize)>,
 }
+
+/// Queries, and what answers each, by the numbers of items.
+pub(super) type Judging = (Vec<Query>, Vec<HashMap<usize, f64>>);
 
 /// Puts a list into an order drawn by the seed.
 pub(super) fn shuffle<T>(list: &mut [T], seed: u64) {
@@ -114,12 +119,44 @@ impl Ground {
         }
     }
 
+    /// Returns the queries that judge, and what answers them. Where some have labels only those judge, and
+    /// nothing is paid for the others.
+    pub(super) fn judging(
+        &self,
+        queries: Vec<Query>,
+        competing: Option<KindWish>,
+    ) -> Result<Judging, Error> {
+        if queries.is_empty() {
+            return Ok(Judging::default());
+        }
+        let has_labels = queries.iter().any(|query| !query.relevant.is_empty());
+        let mut judging = Judging::default();
+        for query in queries {
+            if judging.0.len() == MOST_QUERIES {
+                break;
+            }
+            let grades = self.grades(&query)?;
+            if !has_labels || grades.values().any(|grade| 0.0 < *grade) {
+                judging.0.push(query);
+                judging.1.push(grades);
+            }
+        }
+        if judging.0.is_empty() {
+            let both = format!("`{}` and `{}`", self.old.name(), self.new.name());
+            let problem = format!("name no item that {both} have with the same text");
+            let hint = "labels name items by their ids";
+            return Err(Error::invalid("labels", problem, Some(hint)));
+        }
+        let enough = adapters::check_queries(judging.0.len(), competing);
+        enough.map(|()| judging).map_err(Error::from)
+    }
+
     /// What answers a query, by the numbers of items. Answers that not both sides have are nobody's fault.
-    pub(super) fn grades(&self, query: &Query) -> Result<HashMap<usize, f64>, Error> {
+    fn grades(&self, query: &Query) -> Result<HashMap<usize, f64>, Error> {
         let mut grades = HashMap::new();
         for relevant in &query.relevant {
             let Target::Item(id) = &relevant.target else {
-                let problem = format!("`{}` is labelled by places in sources", query.id);
+                let problem = format!("of `{}` are places in sources", query.id);
                 let hint = "name the items that answer it";
                 return Err(Error::invalid("labels", problem, Some(hint)));
             };
@@ -142,6 +179,10 @@ impl Ground {
         } else {
             LEAST_PAIRS_ACROSS
         };
+        if let Some(wanted) = wish.pairs.filter(|wanted| *wanted < least) {
+            let problem = format!("is {wanted}, and between these models it takes {least}");
+            return Err(Error::invalid("pairs", problem, None));
+        }
         if fitted.len() < least {
             return Err(kept(AdapterError::TooFewPairs {
                 first: self.old.name(),

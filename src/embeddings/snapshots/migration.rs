@@ -81,7 +81,8 @@ impl Snapshots {
             ("requests_per_minute", wanted.requests_per_minute),
         ] {
             if limit == Some(0) {
-                return Err(Error::invalid(what, "is 0", None));
+                let hint = "say how many the provider takes, or nothing";
+                return Err(Error::invalid(what, "is 0", Some(hint)));
             }
         }
         let manifest = self.manifest(&wanted.snapshot)?;
