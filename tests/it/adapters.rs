@@ -157,7 +157,7 @@ async fn a_move_is_priced_before_anything_is_paid() {
 }
 
 #[tokio::test]
-async fn an_adapter_bridges_two_models_and_never_mixes_their_spaces() {
+async fn an_adapter_is_judged_beside_doing_nothing_and_beside_paying() {
     let (provider, gateway) = started().await;
     gateway.run_json(&create("docs", NEW, &[])).await;
     let paid = provider.journal().len();
@@ -189,7 +189,40 @@ async fn an_adapter_bridges_two_models_and_never_mixes_their_spaces() {
     for words in ["status quo", "bridge advantage", "reindex", "N = 200"] {
         assert!(told.contains(words), "{told}");
     }
+    let list = gateway.run_json(&["embeddings", "adapter", "list"]).await;
+    assert_eq!(list["data"].as_array().unwrap().len(), 2);
+}
 
+/// A gateway with the corpus under both models, and an adapter of queries between them.
+async fn adapted() -> (FakeProvider, TestGateway, Value) {
+    let (provider, gateway) = started().await;
+    gateway.run_json(&create("docs", NEW, &[])).await;
+    let fit = ["embeddings", "adapter", "fit", "docs@1", "docs@2"];
+    let fitted = gateway.run_json(&fit).await;
+    (provider, gateway, fitted)
+}
+
+#[tokio::test]
+async fn a_search_goes_through_an_adapter() {
+    let (provider, gateway, fitted) = adapted().await;
+    let id = fitted["id"].as_str().unwrap();
+    let search = |snapshot| {
+        let search = ["embeddings", "search", snapshot, "alpha77 beta3 gamma0"];
+        [&search[..], &["--adapter", id, "-k", "1"]].concat()
+    };
+    let found = gateway.run_json(&search("docs@1")).await;
+    assert_eq!(found[0]["results"][0]["id"], "d77", "{found}");
+    assert_eq!(found[0]["adapter"], id);
+    let asked = provider.journal().last().unwrap().json()["model"].clone();
+    assert_eq!(asked, "text-embedding-3-large", "the new model is asked");
+    let wrong = gateway.run(&search("docs@2")).await;
+    let told = stderr(&wrong);
+    assert!(told.contains("different embedding spaces"), "{told}");
+}
+
+#[tokio::test]
+async fn what_an_adapter_makes_is_of_a_space_of_its_own() {
+    let (provider, gateway, fitted) = adapted().await;
     let id = fitted["id"].as_str().unwrap();
     let apply = ["embeddings", "adapter", "apply", id];
     let made = gateway.run_json(&[&apply[..], &["docs@2"]].concat()).await;
@@ -214,28 +247,6 @@ async fn an_adapter_bridges_two_models_and_never_mixes_their_spaces() {
     assert_eq!(
         asked, "text-embedding-3-large",
         "queries are asked of the new model"
-    );
-
-    let bridged = [
-        "embeddings",
-        "search",
-        "docs@1",
-        "alpha77 beta3 gamma0",
-        "--adapter",
-        id,
-        "-k",
-        "1",
-    ];
-    let found = gateway.run_json(&bridged).await;
-    assert_eq!(found[0]["results"][0]["id"], "d77", "{found}");
-    assert_eq!(found[0]["adapter"], id);
-    let asked = provider.journal().last().unwrap().json()["model"].clone();
-    assert_eq!(asked, "text-embedding-3-large");
-    let wrong = [&bridged[..2], &["docs@2"], &bridged[3..]].concat();
-    let wrong = gateway.run(&wrong).await;
-    assert!(
-        stderr(&wrong).contains("different embedding spaces"),
-        "{wrong:?}"
     );
 
     let admin = gateway.admin();
@@ -263,8 +274,6 @@ async fn an_adapter_bridges_two_models_and_never_mixes_their_spaces() {
         stderr(&delete).contains("made the vectors of docs-adapted@1"),
         "{delete:?}"
     );
-    let list = gateway.run_json(&["embeddings", "adapter", "list"]).await;
-    assert_eq!(list["data"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -317,81 +326,77 @@ async fn a_part_of_the_corpus_is_enough_to_fit_and_judge_by() {
     let list = gateway.run(&["embeddings", "adapter", "list"]).await;
     let list = String::from_utf8(list.stdout).unwrap();
     assert!(
-        list.contains(&id[..20]) && list.contains("centred-procrustes"),
+        list.contains(id.get(..20).unwrap()) && list.contains("centred-procrustes"),
         "{list}"
     );
 }
 
+/// What a command about adapters is refused with.
+async fn refused(gateway: &TestGateway, arguments: &[&str]) -> String {
+    let arguments = [&["embeddings", "adapter"], arguments].concat();
+    let output = gateway.run(&arguments).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    stderr(&output)
+}
+
 #[tokio::test]
-async fn what_is_of_no_use_is_refused_and_said() {
+async fn an_adapter_of_no_use_is_not_kept() {
     let (_provider, gateway) = started().await;
-    gateway
-        .run_json(&create("noise", "openai/of-noise", &[]))
-        .await;
-    fs::write(gateway.path().join("part.jsonl"), few()).unwrap();
-    gateway.run_json(&part("few", NEW)).await;
-    let refused = async |arguments: &[&str]| {
-        let output = gateway
-            .run(&[&["embeddings", "adapter"], arguments].concat())
-            .await;
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
-        stderr(&output)
-    };
-    let fit = ["fit", "docs@1", "noise@1"];
-    let told = refused(&fit).await;
+    let noise = create("noise", "openai/of-noise", &[]);
+    gateway.run_json(&noise).await;
+    let told = refused(&gateway, &["fit", "docs@1", "noise@1"]).await;
+    let reason = "the adapter is not kept: of the new model's first 10 answers";
     assert!(
-        told.contains("the adapter is not kept: of the new model's first 10 answers"),
+        told.contains(reason) && told.contains("`--force`"),
         "{told}"
     );
-    assert!(told.contains("`--force`"), "{told}");
     let list = gateway.run_json(&["embeddings", "adapter", "list"]).await;
     assert_eq!(list["data"], json!([]));
-    let told = refused(&["fit", "docs@1", "few@1"]).await;
-    assert!(
-        told.contains("`docs@1` and `few@1` have") && told.contains("it takes 1000"),
-        "{told}"
-    );
-    let told = refused(&["fit", "docs@1", "noise@1", "--pairs", "100"]).await;
-    assert!(
-        told.contains("`pairs` is 100") && told.contains("takes 1000"),
-        "{told}"
-    );
-    let unlabelled = "{\"id\": \"q\", \"text\": \"x\", \"relevant\": [\"nobody\"]}\n";
-    fs::write(gateway.path().join("odd.jsonl"), unlabelled).unwrap();
-    let told = refused(&["fit", "docs@1", "noise@1", "--queries", "odd.jsonl"]).await;
-    assert!(
-        told.contains("`labels` name no item that `docs@1` and `noise@1`"),
-        "{told}"
-    );
-    let told = refused(&["fit", "docs@1", "docs@7"]).await;
-    assert!(told.contains("`docs@7`"), "{told}");
-    let told = refused(&["fit", "docs@1", "docs@1"]).await;
-    assert!(told.contains("nothing to adapt"), "{told}");
-    let told = refused(&["show", "adapter-000000"]).await;
-    assert!(told.contains("no adapter `adapter-000000`"), "{told}");
 
-    let forced = [
-        "embeddings",
-        "adapter",
-        "fit",
-        "docs@1",
-        "noise@1",
-        "--force",
-    ];
-    let forced = gateway.run_json(&forced).await;
+    let fit = ["embeddings", "adapter", "fit", "docs@1", "noise@1"];
+    let forced = gateway.run_json(&[&fit[..], &["--force"]].concat()).await;
     assert_eq!(forced["head"]["is_forced"], true);
     let id = forced["id"].as_str().unwrap();
-    let told = refused(&["eval", id, "docs@1", "few@1"]).await;
-    assert!(told.contains("few@1"), "an adapter between others: {told}");
-    let deleted = gateway
-        .run_json(&["embeddings", "adapter", "delete", id])
-        .await;
-    assert_eq!(deleted["deleted"], true);
+    gateway.run_json(&part("try", NEW)).await;
+    let told = refused(&gateway, &["eval", id, "docs@1", "try@1"]).await;
+    assert!(told.contains("try@1"), "it is between others: {told}");
+    let delete = ["embeddings", "adapter", "delete", id];
+    assert_eq!(gateway.run_json(&delete).await["deleted"], true);
+}
+
+#[tokio::test]
+async fn a_wish_that_cannot_be_is_told_what_is_wrong() {
+    let (provider, gateway) = started().await;
+    fs::write(gateway.path().join("part.jsonl"), few()).unwrap();
+    gateway.run_json(&part("few", NEW)).await;
+    gateway.run_json(&create("docs", NEW, &[])).await;
+    let unlabelled = "{\"id\": \"q\", \"text\": \"x\", \"relevant\": [\"nobody\"]}\n";
+    fs::write(gateway.path().join("odd.jsonl"), unlabelled).unwrap();
+    let paid = provider.journal().len();
+    let fit = ["fit", "docs@1", "docs@2"];
+    for (arguments, words) in [
+        (&["fit", "docs@1", "few@1"][..], "it takes 1000"),
+        (&["fit", "docs@1", "docs@7"], "`docs@7`"),
+        (&["fit", "docs@1", "docs@1"], "nothing to adapt"),
+        (&["show", "adapter-000000"], "no adapter `adapter-000000`"),
+        (&[&fit[..], &["--pairs", "100"]].concat(), "`pairs` is 100"),
+        (
+            &[&fit[..], &["--queries", "odd.jsonl"]].concat(),
+            "`labels` name no item that `docs@1` and `docs@2`",
+        ),
+    ] {
+        let told = refused(&gateway, arguments).await;
+        assert!(told.contains(words), "{arguments:?}: {told}");
+    }
+    assert_eq!(provider.journal().len(), paid, "nobody was asked");
 }
 
 /// Too few texts to fit on.
 fn few() -> String {
     (0..300)
-        .map(|n| format!("{}\n", json!({"id": format!("d{n}"), "text": format!("alpha{n} beta{} gamma{}", n % 37, n % 11)})))
+        .map(|n| {
+            let text = format!("alpha{n} beta{} gamma{}", n % 37, n % 11);
+            format!("{}\n", json!({"id": format!("d{n}"), "text": text}))
+        })
         .collect()
 }

@@ -340,7 +340,7 @@ fn files_hold_what_was_fitted_and_nothing_else() {
     let found = world.fit(KindWish::Auto, Role::Documents).unwrap();
     let adapter = adapter(found, Role::Documents);
     assert!(shelf.put(&adapter).unwrap() && !shelf.put(&adapter).unwrap());
-    let read = shelf.find(&adapter.id()[..16]).unwrap();
+    let read = shelf.find(adapter.id().get(..16).unwrap()).unwrap();
     assert_eq!(read, adapter, "it maps the same after it was kept");
     let sides = world.sides();
     let usual = settings(KindWish::Auto, Role::Documents);

@@ -7,7 +7,7 @@ use crate::embeddings::snapshots::adapting::kept;
 use crate::embeddings::snapshots::{Error, Snapshots};
 use crate::embeddings::space::{Side, TextHash, VectorKey};
 use crate::embeddings::vault::{
-    NewItem, NewSnapshot, Precision, Sealed, Source, SourceKind, Spent,
+    NewItem, NewSnapshot, Precision, Sealed, Snapshot, Source, SourceKind, Spent,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,17 +54,11 @@ impl Snapshots {
             snapshot.read(first, &mut values)?;
             let rows = Matrix::new(dimensions, values).unwrap_or_default();
             let mapped = adapter.map(&manifest.name(), &manifest.space, &rows)?;
-            for row in first..first + count {
-                let item = snapshot.item(row)?.zip(snapshot.text_hash(row));
+            let parts = keys.iter().skip(first).take(count).zip(first..);
+            for (key, row) in parts {
                 // Not every vector is that of a known text, so what comes out is named after what went in.
-                let key = keys
-                    .get(row)
-                    .map(|key| VectorKey::new(&space, &space_id, Side::Document, TextHash(key.0)));
-                items.extend(item.zip(key).map(|((item, text_hash), key)| NewItem {
-                    item,
-                    text_hash,
-                    key,
-                }));
+                let key = VectorKey::new(&space, &space_id, Side::Document, TextHash(key.0));
+                items.extend(renamed(&snapshot, row, key)?);
             }
             let made = items.iter().skip(first).enumerate();
             let rows: Vec<(VectorKey, &[f32])> = made
@@ -100,4 +94,14 @@ impl Snapshots {
         self.forget_names();
         Ok(self.vault().seal(&draft)?)
     }
+}
+
+/// The item of a row, with the vector of another key.
+fn renamed(snapshot: &Snapshot, row: usize, key: VectorKey) -> Result<Option<NewItem>, Error> {
+    let item = snapshot.item(row)?.zip(snapshot.text_hash(row));
+    Ok(item.map(|(item, text_hash)| NewItem {
+        item,
+        text_hash,
+        key,
+    }))
 }
