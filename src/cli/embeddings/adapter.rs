@@ -21,9 +21,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// What stands above the figures of cascades.
-const CASCADE: &str = "\
-  cascade: candidates from the old index, put in order by the new model; without an adapter both are asked
-";
+const CASCADE: &str = "  cascade: candidates from the old index, put in order by the new model; without an adapter both are asked\n";
 
 /// How many points of the line of scores are shown.
 const SCORES: usize = 5;
