@@ -316,6 +316,7 @@ impl From<snapshots::Error> for ApiError {
             | Error::NoModel { .. }
             | Error::NoPrice { .. }
             | Error::EmptyText { .. }
+            | Error::TextsNotKept { .. }
             | Error::TooLong { .. }
             | Error::SideMissing { .. }
             | Error::DimensionsConflict { .. }
@@ -357,6 +358,12 @@ impl From<embeddings::Error> for ApiError {
     fn from(error: embeddings::Error) -> Self {
         let status = match error {
             embeddings::Error::Vault(error) => return error.into(),
+            embeddings::Error::Adapter(ref error) => match (error.kind(), error.blame()) {
+                (_, Blame::Provider | Blame::Gateway) => return Self::internal(&describe(error)),
+                ("adapter_not_found", _) => StatusCode::NOT_FOUND,
+                ("invalid_request", _) => StatusCode::BAD_REQUEST,
+                (_, Blame::Client) => StatusCode::CONFLICT,
+            },
             embeddings::Error::SpaceMismatch { .. } => StatusCode::CONFLICT,
             embeddings::Error::InvalidName { .. }
             | embeddings::Error::InvalidSelector { .. }

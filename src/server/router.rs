@@ -3,8 +3,8 @@
 use crate::server::error::ApiError;
 use crate::server::layers::Door;
 use crate::server::routes::{
-    audit, calls, chat, comparisons, drift, embeddings, evals, health, history, indexes, keys,
-    migrations, models, porting, prompts, releases, schedules, snapshots, sync, usage,
+    adapters, audit, calls, chat, comparisons, drift, embeddings, evals, health, history, indexes,
+    keys, migrations, models, porting, prompts, releases, schedules, snapshots, sync, usage,
 };
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;
@@ -134,6 +134,14 @@ fn embeddings_api() -> Router<AdminState> {
         .route("/migrations/status", get(migrations::status))
         .route("/migrations/steps", post(migrations::step))
         .route("/migrations/follow", post(migrations::follow))
+        .route("/plan", post(adapters::plan))
+        .route("/adapters", get(adapters::list).post(adapters::fit))
+        .route(
+            "/adapters/{id}",
+            get(adapters::show).delete(adapters::remove),
+        )
+        .route("/adapters/{id}/eval", post(adapters::eval))
+        .route("/adapters/{id}/apply", post(adapters::apply))
 }
 
 fn probes<S>() -> Router<S>

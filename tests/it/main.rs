@@ -18,6 +18,7 @@
 )]
 
 mod actors;
+mod adapters;
 mod architecture;
 mod chat;
 mod cli;

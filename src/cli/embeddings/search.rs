@@ -17,6 +17,7 @@ pub(super) const HELP: &str = "\
 Several snapshots are searched side by side, each with the text embedded in its own space:
 
   promptgate embeddings search docs@1,docs@2 \"refund after 30 days\"
+  promptgate embeddings search docs@1 --adapter adapter-4f2a91 \"refund after 30 days\"
 
 While a collection is migrated, its bare name is served as the migration says: candidates are found in the
 old version and ranked by the new one. `docs@production` and `docs@1` are searched as they are.";
@@ -34,6 +35,9 @@ pub(crate) struct SearchArguments {
     /// How many items of each.
     #[arg(short, long, default_value_t = 10)]
     k: usize,
+    /// Ask the model that this adapter maps from, and carry the vector over: `adapter-4f2a91`.
+    #[arg(long, value_name = "ADAPTER")]
+    adapter: Option<String>,
     /// Look at every item, also where there is an index.
     #[arg(long)]
     exact: bool,
@@ -48,7 +52,7 @@ pub(super) async fn run(
     let admin = Admin::reach(common, environment)?;
     let body = json!({
         "snapshots": arguments.snapshots, "text": arguments.text, "k": arguments.k,
-        "is_exact": arguments.exact,
+        "is_exact": arguments.exact, "adapter": arguments.adapter,
     });
     let path = "/api/embeddings/search";
     let answer = admin.send(Method::POST, path, Some(&body)).await;
@@ -87,10 +91,13 @@ fn way_in_words(way: &Value) -> String {
 
 fn told(found: &Value) -> String {
     let text = |value: &Value| clean(value.as_str().unwrap_or_default());
+    let through = at(found, "adapter").as_str();
+    let through = through.map(|adapter| format!(" through {}", clean(adapter)));
     let mut out = format!(
-        "{}  {}  {}\n",
+        "{}  {}{}  {}\n",
         text(at(found, "snapshot")),
         text(at(found, "model")),
+        through.unwrap_or_default(),
         how(found),
     );
     out.push_str(&way_in_words(at(found, "way")));

@@ -187,11 +187,7 @@ impl Labels {
     /// How many queries lose all their relevant answers, and how many gain some.
     fn fates(&self, k: usize, pairs: Pairs) -> [Figure; 2] {
         [
-            (
-                "label.lost",
-                "lose all relevant in",
-                pairs.regressed,
-            ),
+            ("label.lost", "lose all relevant in", pairs.regressed),
             ("label.gained", "gain a relevant in", pairs.improved),
         ]
         .map(|(id, what, count)| Figure {

@@ -53,7 +53,7 @@ impl Snapshots {
     pub(super) fn seal_new(&self, of: &Migration) -> Result<(Manifest, Manifest), Error> {
         let base = self.base(of)?;
         let items = self.items_in_new(of, &base)?;
-        let prepared = self.reckon(of, items, base.precision)?;
+        let prepared = self.reckon_texts(of, items, base.precision)?;
         let plan = prepared.plan;
         if 0 < plan.to_send {
             let (missing, total) = (plan.to_send, plan.unique);

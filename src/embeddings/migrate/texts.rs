@@ -94,7 +94,7 @@ impl Snapshots {
     }
 
     /// Reckons what is missing of `items`. Blocks.
-    pub(super) fn reckon(
+    pub(super) fn reckon_texts(
         &self,
         migration: &Migration,
         items: Vec<NewItem>,
@@ -130,7 +130,7 @@ impl Snapshots {
     pub(super) fn outlook(&self, migration: &Migration) -> Result<(Outlook, Prepared), Error> {
         let base = self.base(migration)?;
         let items = self.items_in_new(migration, &base)?;
-        let prepared = self.reckon(migration, items, base.precision)?;
+        let prepared = self.reckon_texts(migration, items, base.precision)?;
         let plan = &prepared.plan;
         let outlook = Outlook {
             base: base.name(),
@@ -240,7 +240,7 @@ impl Filling {
         let (room, migration) = (Arc::clone(&self.room), self.migration.clone());
         let prepared = blocking(move || {
             let precision = room.base(&migration)?.precision;
-            let prepared = room.reckon(&migration, items, precision)?;
+            let prepared = room.reckon_texts(&migration, items, precision)?;
             let reckoned = prepared.plan.pico_usd.unwrap_or_default();
             if !prepared.missing.is_empty() {
                 room.count(&migration.id, |meter| {

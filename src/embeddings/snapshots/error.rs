@@ -106,6 +106,14 @@ pub enum Error {
         /// The model.
         model: String,
     },
+    /// A snapshot has no texts that could be embedded again.
+    #[error(
+        "`{name}` keeps only the hashes of its texts, so that nothing can be embedded again from it"
+    )]
+    TextsNotKept {
+        /// The snapshot.
+        name: String,
+    },
     /// A text has nothing in it.
     #[error("item `{id}` has no text")]
     EmptyText {
@@ -294,6 +302,7 @@ impl Error {
             Self::DraftIncomplete { .. } => "draft_incomplete",
             Self::NothingToResume { .. } => "nothing_to_resume",
             Self::NoPrice { .. } => "price_unknown",
+            Self::TextsNotKept { .. } => "texts_not_kept",
             Self::EmptyText { .. } => "text_empty",
             Self::TooLong { .. } => "text_too_long",
             Self::Budget { .. } => "budget_exceeded",
@@ -358,6 +367,9 @@ impl Error {
             Self::NothingToResume { .. } => "say which corpus: `--from FILE`",
             Self::NoPrice { .. } => {
                 "add `[[prices.override]]` to promptgate.toml, or leave `--max-cost` out"
+            }
+            Self::TextsNotKept { .. } => {
+                "plan it from the corpus: `promptgate embeddings snapshot create … --from FILE --dry-run`"
             }
             Self::EmptyText { .. } => "give it a text, leave it out, or say `--skip-empty`",
             Self::TooLong { .. } => {

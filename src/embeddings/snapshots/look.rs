@@ -2,9 +2,10 @@
 
 use crate::embeddings::ask::Asker;
 use crate::embeddings::migrate::{Looking, Migration, Way};
-use crate::embeddings::rows::Rows as _;
+use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::search::{Answer, Chosen, Metric, Searcher, Why};
-use crate::embeddings::snapshots::{Error, Snapshots, blocking, check_native};
+use crate::embeddings::snapshots::adapting::{Question, kept};
+use crate::embeddings::snapshots::{Error, Snapshots, blocking};
 use crate::embeddings::space::{SettingChange, Side, Space};
 use crate::embeddings::vault::{Manifest, Snapshot};
 use crate::{domain::Cost, embeddings};
@@ -31,6 +32,8 @@ pub struct SearchWish {
     pub vector: Option<Vec<f32>>,
     /// The space of that vector: its id, or a snapshot's name.
     pub space: Option<String>,
+    /// An adapter: the text is embedded in the space that it maps from, and carried to the snapshots.
+    pub adapter: Option<String>,
     /// How many results; 10 when nothing is said.
     pub k: Option<usize>,
     /// Whether every row is looked at, also where there is an index.
@@ -46,6 +49,8 @@ pub struct SearchResult {
     pub space: String,
     /// Its model.
     pub model: String,
+    /// The adapter that carried the text there, as it was named.
+    pub adapter: Option<String>,
     /// What embedding the text cost.
     pub cost: Cost,
     /// How many items the snapshot has.
@@ -94,6 +99,7 @@ impl Snapshots {
         });
         let manifests = manifests.await?;
         self.check_space(&wish, &manifests).await?;
+        let bridge = self.bridge(&wish, &manifests).await?;
         // A text is asked for once in each space, however many snapshots share it.
         let mut asked: HashMap<String, Vec<f32>> = HashMap::new();
         let mut found = Vec::new();
@@ -102,7 +108,9 @@ impl Snapshots {
             let vector = match (&wish.vector, asked.get(&manifest.space_id.0)) {
                 (Some(vector), _) | (None, Some(vector)) => vector.clone(),
                 (None, None) => {
-                    let (vector, paid) = self.embed_query(&manifest, wish.text.as_deref()).await?;
+                    let (vector, paid) = self
+                        .embed_query(&manifest, wish.text.as_deref(), bridge.as_ref())
+                        .await?;
                     cost = paid;
                     asked.insert(manifest.space_id.0.clone(), vector.clone());
                     vector
@@ -122,6 +130,7 @@ impl Snapshots {
                 None => self.search_one(&manifest, vector, k, wish.is_exact).await?,
             };
             one.cost = cost;
+            one.adapter.clone_from(&wish.adapter);
             found.push(one);
         }
         Ok(found)
@@ -141,9 +150,10 @@ impl Snapshots {
     }
 
     async fn embed_query(
-        &self,
+        self: &Arc<Self>,
         manifest: &Manifest,
         text: Option<&str>,
+        bridge: Option<&Question>,
     ) -> Result<(Vec<f32>, Cost), Error> {
         let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
             return Err(Error::invalid(
@@ -152,16 +162,41 @@ impl Snapshots {
                 None,
             ));
         };
-        check_native(manifest)?;
+        let (room, of) = (Arc::clone(self), manifest.clone());
+        let question = match bridge {
+            Some(bridge) => bridge,
+            None => &blocking(move || room.question(&of)).await?,
+        };
         let asker = Asker::new(
             Arc::clone(&self.proxy),
-            manifest.space.clone(),
+            question.space.clone(),
             manifest.name(),
         );
         let embedded = asker.ask(Side::Query, &[text]).await;
         let embedded = embedded.map_err(|failure| Box::new(failure.error))?;
         let vector = embedded.vectors.into_iter().next().unwrap_or_default();
+        let row = Matrix::new(vector.len(), vector).unwrap_or_default();
+        let vector = question.carried(&manifest.name(), row)?.into_values();
         Ok((vector, embedded.cost))
+    }
+
+    /// How the text comes to all snapshots, where an adapter is to carry it.
+    async fn bridge(
+        self: &Arc<Self>,
+        wish: &SearchWish,
+        manifests: &[Manifest],
+    ) -> Result<Option<Question>, Error> {
+        let Some(name) = wish.adapter.clone() else {
+            return Ok(None);
+        };
+        if wish.vector.is_some() {
+            let hint = "an adapter carries texts";
+            let problem = "is said beside `vector`";
+            return Err(Error::invalid("adapter", problem, Some(hint)));
+        }
+        let room = Arc::clone(self);
+        let found = blocking(move || room.shelf.find(&name).map_err(kept)).await?;
+        Question::through(found, manifests).map(Some)
     }
 
     async fn search_one(
@@ -188,6 +223,7 @@ impl Snapshots {
                 snapshot: manifest.name(),
                 space: manifest.space_id.0,
                 model: manifest.space.model,
+                adapter: None,
                 cost: Cost::default(),
                 items: manifest.items,
                 chosen: found.chosen,

@@ -1,11 +1,15 @@
 //! Snapshots as people make and use them: drafts of texts become snapshots by asking for what is missing,
 //! names lead to them, and texts are embedded or looked for under them.
 
+mod adapting;
 mod alike;
+mod applying;
 pub(in crate::embeddings) mod comparison;
 pub(in crate::embeddings) mod draft;
 mod error;
 mod export;
+mod following;
+mod ground;
 mod import;
 mod import_check;
 mod import_error;
@@ -13,6 +17,7 @@ mod indexing;
 pub(in crate::embeddings) mod job;
 mod limits;
 mod look;
+mod migration;
 mod named;
 mod noise;
 mod patience;
@@ -24,11 +29,14 @@ mod row;
 mod tending;
 pub(in crate::embeddings) mod wish;
 
+pub use adapting::{AdaptWish, Adapted, Judged};
 pub use alike::{AlikeItems, AlikeWish};
-pub use comparison::{CompareWish, Comparing, QuerySourceWish};
+pub use applying::ApplyWish;
+pub use comparison::{CompareWish, QuerySourceWish};
 pub use draft::{DraftHead, Drafts, SourceText, Taken};
 pub use error::{Error, Told};
 pub use export::Exporting;
+pub use following::Following;
 pub use import::{BegunImport, ImportWish, Imported, Like};
 pub use import_error::ImportError;
 pub use indexing::{BuiltIndex, IndexWish};
@@ -36,6 +44,7 @@ pub use job::{Made, Progress, RunOptions, Stage};
 pub use limits::{Limits, LimitsWish};
 pub(in crate::embeddings) use look::shown;
 pub use look::{Hit, SearchResult, SearchWish};
+pub use migration::{MigrationPlan, MigrationWish, Size};
 pub use named::{NamedFailure, embedding_name};
 pub use plan::Plan;
 pub use row::VectorRow;
@@ -43,6 +52,7 @@ pub use wish::{SnapshotWish, SpaceWish};
 
 use crate::domain::Clock;
 use crate::embeddings;
+use crate::embeddings::adapters::Shelf;
 use crate::embeddings::declared::{CurrentDeclared, Declared};
 use crate::embeddings::migrate::Migrations;
 use crate::embeddings::name::{SnapshotName, check_collection};
@@ -77,6 +87,7 @@ pub struct Snapshots {
     pub(in crate::embeddings) proxy: Arc<Proxy>,
     pub(in crate::embeddings) declared: Arc<CurrentDeclared>,
     drafts: Drafts,
+    shelf: Shelf,
     imports: Imports,
     indexes: Indexes,
     queries: UsedQueries,
@@ -143,6 +154,7 @@ impl Snapshots {
             vault,
             proxy,
             declared,
+            shelf: Shelf::new(config.dir.join("adapters")),
             drafts: Drafts::new(config.dir.join("drafts")),
             imports: Imports::new(config.dir.join("imports")),
             indexes: Indexes::new(config.dir.join("indexes")),

@@ -60,6 +60,9 @@ pub(in crate::embeddings) struct Prepared {
     pub(in crate::embeddings) price: Option<Arc<PriceRow>>,
 }
 
+/// A plan, the texts it is about, how they are asked for, and the price it was reckoned by.
+type Reckoned = (Plan, Vec<Missing>, Limits, Option<Arc<PriceRow>>);
+
 /// How the model of a space is asked.
 pub(in crate::embeddings) struct Way {
     /// The model with the provider that it is asked of: what is simulated today is another space than what
@@ -91,11 +94,28 @@ impl Snapshots {
         head: &DraftHead,
         limits: LimitsWish,
     ) -> Result<Prepared, Error> {
-        let way = self.way(&head.space.model, self.clock.now())?;
         let items = self.items(head)?;
-        let missing = self.missing(head, &items)?;
+        let (plan, missing, limits, price) = self.reckon(head, &items, limits)?;
+        Ok(Prepared {
+            items,
+            missing,
+            plan,
+            limits,
+            price,
+        })
+    }
+
+    /// Reckons what it takes to have the vectors of items in the space of a draft. Blocks.
+    pub(super) fn reckon(
+        &self,
+        head: &DraftHead,
+        items: &[NewItem],
+        limits: LimitsWish,
+    ) -> Result<Reckoned, Error> {
+        let way = self.way(&head.space.model, self.clock.now())?;
+        let missing = self.missing(head, items)?;
         let limits = limits.or(self.limits).of(&way.kind);
-        let truncated = truncated(&head.space, &items)?;
+        let truncated = truncated(&head.space, items)?;
         let unique: HashSet<&VectorKey> = items.iter().map(|item| &item.key).collect();
         let tokens = missing.iter().map(|text| text.tokens).sum();
         let pico_usd = way.price.as_deref().and_then(|row| price_of(row, tokens));
@@ -110,13 +130,7 @@ impl Snapshots {
             requests: count(batches(&missing, limits).len()),
             truncated,
         };
-        Ok(Prepared {
-            items,
-            missing,
-            plan,
-            limits,
-            price: way.price,
-        })
+        Ok((plan, missing, limits, way.price))
     }
 
     /// The items of the draft, after those of the snapshot it goes on from that it does not replace.

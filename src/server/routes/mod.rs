@@ -1,5 +1,6 @@
 //! The handlers, one file per noun.
 
+pub(crate) mod adapters;
 pub(crate) mod audit;
 pub(crate) mod calls;
 pub(crate) mod chat;
