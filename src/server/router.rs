@@ -3,9 +3,9 @@
 use crate::server::error::ApiError;
 use crate::server::layers::Door;
 use crate::server::routes::{
-    audit, calls, chat, comparisons, drift, embeddings, evals, health, history, indexes, keys,
-    messages, models, porting, prompts, raw, releases, responses, schedules, snapshots, sync,
-    usage,
+    adapters, audit, calls, chat, comparisons, drift, embeddings, evals, health, history, indexes,
+    keys, messages, migrations, models, porting, prompts, raw, releases, responses, schedules,
+    snapshots, sync, usage,
 };
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;
@@ -148,6 +148,18 @@ fn embeddings_api() -> Router<AdminState> {
         .route("/drift/{name}", get(drift::status).delete(drift::stop))
         .route("/drift/{name}/run", post(drift::run))
         .route("/drift/{name}/accept", post(drift::accept))
+        .route("/migrations", get(migrations::list).post(migrations::start))
+        .route("/migrations/status", get(migrations::status))
+        .route("/migrations/steps", post(migrations::step))
+        .route("/migrations/follow", post(migrations::follow))
+        .route("/plan", post(adapters::plan))
+        .route("/adapters", get(adapters::list).post(adapters::fit))
+        .route(
+            "/adapters/{id}",
+            get(adapters::show).delete(adapters::remove),
+        )
+        .route("/adapters/{id}/eval", post(adapters::eval))
+        .route("/adapters/{id}/apply", post(adapters::apply))
 }
 
 fn probes<S>() -> Router<S>
