@@ -3,7 +3,7 @@
 use crate::domain::TokenUsage;
 use crate::wire::conversation::{
     Cache, Choice, Collector, Delta, Dialect, Event, Fallback, Form, Media, Message, ModelTraits,
-    Part, Reasoning, Reply, Request, Role, Sampling, StopReason, Tool, ToolChoice, ToolCall,
+    Part, Reasoning, Reply, Request, Role, Sampling, StopReason, Tool, ToolCall, ToolChoice,
     ToolKind, ToolResult,
 };
 use crate::wire::messages::{
@@ -150,7 +150,10 @@ fn messages() -> impl Strategy<Value = Vec<Message>> {
     let model = prop::collection::vec(prop_oneof![text_part(), call(), thoughts()], 1..4);
     let turn = (user, model).prop_map(|((mut results, parts), model)| {
         results.extend(parts);
-        [message(Role::User, results), message(Role::Assistant, model)]
+        [
+            message(Role::User, results),
+            message(Role::Assistant, model),
+        ]
     });
     let plain = text().prop_map(|text| {
         let part = Part::Text {
@@ -308,7 +311,9 @@ fn events_of(part: usize, content: &Part) -> Vec<Event> {
     match &mut beginning {
         Part::Text { text, .. } => pieces(text, Delta::Text),
         Part::ToolCall(call) => pieces(&mut call.arguments, Delta::Arguments),
-        Part::Reasoning { texts, signature, .. } => {
+        Part::Reasoning {
+            texts, signature, ..
+        } => {
             for mut text in texts.drain(..) {
                 pieces(&mut text, |added| Delta::Reasoning { text: 0, added });
             }

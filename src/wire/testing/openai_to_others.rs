@@ -164,12 +164,16 @@ fn forms_and_efforts_are_sent_or_named() {
         &json!({"response_format": {"type": "json_object"}}),
         [
             Named("response_format"),
-            Sent("/generationConfig/responseMimeType", json!("application/json")),
+            Sent(
+                "/generationConfig/responseMimeType",
+                json!("application/json"),
+            ),
             Named("response_format"),
         ],
     );
     let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
-    let described = json!({"type": "object", "properties": {"a": {"type": "string"}}, "description": "d"});
+    let described =
+        json!({"type": "object", "properties": {"a": {"type": "string"}}, "description": "d"});
     assert_becomes(
         &json!({"response_format": {"type": "json_schema", "json_schema": {"name": "n", "description": "d", "strict": true, "schema": schema}}}),
         [
@@ -185,7 +189,10 @@ fn forms_and_efforts_are_sent_or_named() {
         &json!({"reasoning_effort": "high"}),
         [
             Sent("/output_config/effort", json!("high")),
-            Sent("/generationConfig/thinkingConfig/thinkingLevel", json!("HIGH")),
+            Sent(
+                "/generationConfig/thinkingConfig/thinkingLevel",
+                json!("HIGH"),
+            ),
             Sent("/outputConfig/effort", json!("high")),
         ],
     );
@@ -201,7 +208,10 @@ fn forms_and_efforts_are_sent_or_named() {
         &json!({"reasoning_effort": "minimal"}),
         [
             Named("reasoning_effort"),
-            Sent("/generationConfig/thinkingConfig/thinkingLevel", json!("MINIMAL")),
+            Sent(
+                "/generationConfig/thinkingConfig/thinkingLevel",
+                json!("MINIMAL"),
+            ),
             Named("reasoning_effort"),
         ],
     );
@@ -403,11 +413,7 @@ fn what_nobody_has_is_named_and_what_is_ours_is_not() {
     );
     assert_becomes(
         &json!({"metadata": {"a": "b"}}),
-        [
-            Silent,
-            Silent,
-            Sent("/requestMetadata", json!({"a": "b"})),
-        ],
+        [Silent, Silent, Sent("/requestMetadata", json!({"a": "b"}))],
     );
     assert_becomes(
         &json!({"user": "u"}),
