@@ -31,6 +31,10 @@ mod tree;
 mod turns;
 
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
+mod identity;
+#[cfg(test)]
 pub(crate) mod testing;
 
 pub use dialect::{Asked, Dialect};
