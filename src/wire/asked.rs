@@ -2,6 +2,7 @@
 
 use crate::wire::conversation::{Losses, Sampling, Unsupported};
 use crate::wire::names::{Names, Setting};
+use crate::wire::openai::shared::SHARED_FIELDS;
 use serde_json::{Value, json};
 
 /// Refuses the ways of choosing tokens that neither Anthropic nor Bedrock has; zeros ask for nothing.
@@ -39,4 +40,15 @@ pub(super) fn input_schema(parameters: Option<&Value>) -> Value {
         }
         Some(_) | None => json!({"type": "object", "properties": {}}),
     }
+}
+
+/// Refuses a field that has no place; what only says how `OpenAI` shall cache is worth a warning.
+pub(super) fn refuse_field(key: &str, losses: &mut Losses) -> Result<(), Unsupported> {
+    if SHARED_FIELDS.contains(&key) {
+        losses.warn(format!(
+            "`{key}` is left out: the provider decides by itself what it caches"
+        ));
+        return Ok(());
+    }
+    losses.refuse(key, "it has no such setting")
 }

@@ -1,6 +1,6 @@
 //! A request for Bedrock. The model, and whether a stream is wanted, stand in the address.
 
-use crate::wire::asked::{input_schema, refuse_sampling};
+use crate::wire::asked::{input_schema, refuse_field, refuse_sampling};
 use crate::wire::conversation::{
     Dialect, Form, Losses, ModelTraits, Reasoning, Request, Tool, ToolChoice, ToolKind,
     Unsupported, Written, path_of_message,
@@ -385,7 +385,7 @@ impl<'a> Writer<'a> {
                     self.more = std::mem::take(&mut self.more).with_all(fields);
                 }
                 (own, _) if is_own || OWN_FIELDS.contains(&own) => body.put(key, value.clone()),
-                _ => self.losses.refuse(key, "it has no such setting")?,
+                _ => refuse_field(key, &mut self.losses)?,
             }
         }
         let more = std::mem::take(&mut self.more);

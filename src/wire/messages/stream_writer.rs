@@ -2,7 +2,7 @@
 //! interleaved, the later one waits until the earlier one has ended.
 
 use crate::domain::TokenUsage;
-use crate::wire::conversation::{Delta, Dialect, Event, Fallback, Part, StopReason};
+use crate::wire::conversation::{Delta, Dialect, Event, Fallback, Part, StopReason, ToolKind};
 use crate::wire::messages::block::{thoughts, tool_use};
 use crate::wire::messages::fault::{event, event_of_fault};
 use crate::wire::messages::reply::{block_of, citation_of, id_of, proof_of, text_or_null};
@@ -200,8 +200,8 @@ struct Open {
     part: usize,
     index: u64,
     kind: Kind,
-    /// The proof so far: it is said at the end, and at once.
-    signature: String,
+    /// What is said at the end, and at once: the proof of thoughts, the text of a call.
+    said: String,
     /// Which text of the thoughts is being said, once one is.
     text: Option<usize>,
 }
@@ -213,6 +213,8 @@ enum Kind {
     /// Hidden thoughts: all of them is the proof.
     Hidden,
     Tool,
+    /// A call with a bare text, which becomes JSON when it is whole.
+    TextTool,
     /// A block that came whole, or what only this dialect has.
     Other,
 }
@@ -341,7 +343,7 @@ impl Blocks {
             part,
             index,
             kind,
-            signature: String::new(),
+            said: String::new(),
             text: None,
         });
         for delta in deltas_of(content) {
@@ -375,12 +377,17 @@ impl Blocks {
             return;
         };
         if open.kind == Kind::Hidden {
-            let block = thoughts(&[], &open.signature, true);
+            let block = thoughts(&[], &open.said, true);
             self.whole(&block.into(), out);
             return;
         }
-        if open.kind == Kind::Thoughts && !open.signature.is_empty() {
-            let delta = Object::of_type("signature_delta").with("signature", open.signature);
+        if open.kind == Kind::TextTool {
+            let input = Json::arguments_or_text(&open.said).to_text();
+            let delta = Object::of_type("input_json_delta").with("partial_json", input);
+            out.push(block_delta(open.index, delta));
+        }
+        if open.kind == Kind::Thoughts && !open.said.is_empty() {
+            let delta = Object::of_type("signature_delta").with("signature", open.said);
             out.push(block_delta(open.index, delta));
         }
         out.push(block_stop(open.index));
@@ -409,8 +416,9 @@ impl Blocks {
                 let gap = if is_next { "\n\n" } else { "" };
                 Object::of_type("thinking_delta").with("thinking", format!("{gap}{added}"))
             }
-            (Delta::Signature(added), Kind::Thoughts | Kind::Hidden) => {
-                open.signature.push_str(added);
+            (Delta::Signature(added), Kind::Thoughts | Kind::Hidden)
+            | (Delta::Arguments(added), Kind::TextTool) => {
+                open.said.push_str(added);
                 return;
             }
             (Delta::Arguments(added), Kind::Tool | Kind::Other) => {
@@ -429,7 +437,10 @@ const fn kind_of(content: &Part) -> Kind {
             is_redacted: true, ..
         } => Kind::Hidden,
         Part::Reasoning { .. } => Kind::Thoughts,
-        Part::ToolCall(_) => Kind::Tool,
+        Part::ToolCall(call) => match call.kind {
+            ToolKind::Function => Kind::Tool,
+            ToolKind::Custom => Kind::TextTool,
+        },
         _ => Kind::Other,
     }
 }

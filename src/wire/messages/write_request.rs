@@ -1,6 +1,6 @@
 //! A request for Anthropic.
 
-use crate::wire::asked::{input_schema, refuse_sampling};
+use crate::wire::asked::{input_schema, refuse_field, refuse_sampling};
 use crate::wire::conversation::{
     Dialect, Form, Losses, ModelTraits, Reasoning, Request, Tool, ToolChoice, ToolKind,
     Unsupported, Written, path_of_message,
@@ -359,7 +359,7 @@ impl<'a> Writer<'a> {
                     body.put("metadata", metadata);
                 }
                 (true, _) => body.put(key, value.clone()),
-                (false, _) => self.losses.refuse(key, "it has no such setting")?,
+                (false, _) => refuse_field(key, &mut self.losses)?,
             }
         }
         Ok(body)

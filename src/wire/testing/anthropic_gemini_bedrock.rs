@@ -3,7 +3,7 @@
 use crate::wire::conversation::{
     Collector, Dialect, Event, Fallback, ModelTraits, Part, Reply, Request, Unsupported, Written,
 };
-use crate::wire::{converse, gemini, messages};
+use crate::wire::{Error, chat, converse, gemini, messages, responses};
 use bytes::Bytes;
 use proptest::prelude::{any, prop, proptest};
 use std::fmt::Write as _;
@@ -32,9 +32,8 @@ fn read(path: &Path) -> Bytes {
     std::fs::read(path).unwrap().into()
 }
 
-/// Compares `text` with the snapshot beside `path`.
-fn compare(path: &Path, text: &str) {
-    let name = path.file_name().unwrap().to_str().unwrap();
+/// Compares `text` with the snapshot `name` beside `path`.
+fn compare(path: &Path, name: &str, text: &str) {
     insta::with_settings!({snapshot_path => path.parent().unwrap(), prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!(name, text);
     });
@@ -79,33 +78,67 @@ fn told(out: &mut String, written: &Written) {
     for warning in &written.warnings {
         writeln!(out, "warning: {warning}").unwrap();
     }
-    writeln!(out, "{}\n", pretty(&written.body)).unwrap();
+    writeln!(out, "{}", pretty(&written.body)).unwrap();
+}
+
+type ReadRequest = fn(&Bytes) -> Result<Request, Error>;
+const CLIENTS: [(&str, ReadRequest); 3] = [
+    ("chat", chat::read_request),
+    ("responses", responses::read_request),
+    ("messages", messages::read_request),
+];
+
+/// Returns a request as it is sent; refused, also as it is without what cannot be sent.
+fn sent(
+    strict: Result<Written, Unsupported>,
+    dropping: impl FnOnce() -> Result<Written, Unsupported>,
+) -> String {
+    let mut out = String::new();
+    match strict {
+        Ok(written) => told(&mut out, &written),
+        Err(refused) => {
+            writeln!(out, "refused: {refused}").unwrap();
+            match dropping() {
+                Ok(written) => told(&mut out, &written),
+                Err(refused) => writeln!(out, "refused: {refused}").unwrap(),
+            }
+        }
+    }
+    out
 }
 
 #[test]
 fn requests_become_those_of_every_provider() {
-    for path in files("messages.request.json") {
-        let mut request = messages::read_request(&read(&path)).unwrap();
-        let mut out = String::new();
-        for (name, write, write_dropping) in TARGETS {
-            if name == "converse" {
-                request.model = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0".to_owned();
-            }
-            writeln!(out, "== {name}").unwrap();
-            match write(&request, &traits()) {
-                Ok(written) => told(&mut out, &written),
-                Err(unsupported) => {
-                    writeln!(out, "refused: {unsupported}\n-- without").unwrap();
-                    told(&mut out, &write_dropping(&request, &traits()).unwrap());
+    for (from, read_request) in CLIENTS {
+        for path in files(&format!("{from}.request.json")) {
+            let mut request = read_request(&read(&path)).unwrap();
+            for (to, write, write_dropping) in TARGETS {
+                if to == "converse" {
+                    request.model = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0".to_owned();
                 }
+                let text = sent(write(&request, &traits()), || {
+                    write_dropping(&request, &traits())
+                });
+                compare(&path, &format!("{from}.request.to.{to}"), &text);
             }
         }
-        compare(&path, &out);
+    }
+    for path in files("messages.request.json") {
+        let request = messages::read_request(&read(&path)).unwrap();
+        let target = chat::Target::default();
+        let text = sent(chat::write_request(&request, &target), || {
+            chat::write_request_dropping(&request, &target)
+        });
+        compare(&path, "messages.request.to.chat", &text);
+        let text = sent(responses::write_request(&request), || {
+            responses::write_request_dropping(&request)
+        });
+        compare(&path, "messages.request.to.responses", &text);
     }
 }
 
 /// Whole answers: dialect, file, reader.
-type ReadReply = fn(&Bytes) -> Result<Reply, crate::wire::Error>;
+type ReadReply = fn(&Bytes) -> Result<Reply, Error>;
 const REPLIES: [(&str, ReadReply); 3] = [
     ("messages.reply.json", messages::read_reply),
     ("gemini.reply.json", gemini::read_reply),
@@ -117,29 +150,54 @@ const ORIGIN: converse::Origin<'_> = converse::Origin {
     model: "anthropic.claude",
 };
 
-fn read_converse(body: &Bytes) -> Result<Reply, crate::wire::Error> {
+fn read_converse(body: &Bytes) -> Result<Reply, Error> {
     converse::read_reply(body, &ORIGIN)
 }
 
+/// What is understood of an answer.
+fn understood(reply: &Reply) -> String {
+    let mut out = String::new();
+    for choice in &reply.choices {
+        writeln!(out, "stop: {:?}", choice.stop).unwrap();
+        for part in &choice.parts {
+            writeln!(out, "{part:?}").unwrap();
+        }
+        if let Some(log_probs) = &choice.log_probs {
+            writeln!(out, "log probs: {log_probs}").unwrap();
+        }
+    }
+    writeln!(out, "usage: {:?}", reply.usage).unwrap();
+    let rest: Vec<&String> = reply.rest.keys().collect();
+    writeln!(out, "rest: {rest:?}").unwrap();
+    out
+}
+
 #[test]
-fn answers_become_anthropics() {
+fn answers_become_those_of_every_dialect() {
     for (name, read_reply) in REPLIES {
+        let from = name.trim_end_matches(".json");
         for path in files(name) {
             let reply = read_reply(&read(&path)).unwrap();
-            let mut out = String::new();
-            writeln!(out, "stop: {:?}", reply.choices[0].stop).unwrap();
-            writeln!(out, "usage: {:?}", reply.usage).unwrap();
-            writeln!(out, "rest: {:?}", reply.rest.keys().collect::<Vec<_>>()).unwrap();
-            for part in &reply.choices[0].parts {
-                writeln!(out, "{part:?}").unwrap();
-            }
-            if let Some(log_probs) = &reply.choices[0].log_probs {
-                writeln!(out, "log probs: {log_probs}").unwrap();
-            }
-            writeln!(out, "\n== messages").unwrap();
+            compare(&path, from, &understood(&reply));
             let body = messages::write_reply(&reply, &FALLBACK);
-            writeln!(out, "{}", pretty(&body)).unwrap();
-            compare(&path, &out);
+            compare(&path, &format!("{from}.to.messages"), &pretty(&body));
+            let body = chat::write_reply(&reply, &FALLBACK);
+            compare(&path, &format!("{from}.to.chat"), &pretty(&body));
+            let body = responses::write_reply(&reply, &responses::Echo::default(), &FALLBACK);
+            compare(&path, &format!("{from}.to.responses"), &pretty(&body));
+        }
+    }
+    let read: [(&str, ReadReply); 2] = [
+        ("chat.reply", chat::read_reply),
+        ("responses.reply", responses::read_reply),
+    ];
+    for (from, read_reply) in read {
+        for path in files(&format!("{from}.json")) {
+            let text = match read_reply(&self::read(&path)) {
+                Ok(reply) => pretty(&messages::write_reply(&reply, &FALLBACK)),
+                Err(error) => error.to_string(),
+            };
+            compare(&path, &format!("{from}.to.messages"), &text);
         }
     }
 }
@@ -203,19 +261,71 @@ fn written(dialect: Dialect, events: &[Event]) -> Vec<u8> {
 }
 
 #[test]
-fn streams_become_anthropics() {
+fn streams_become_those_of_every_dialect() {
     for (name, dialect) in STREAMS {
+        let from = name.trim_end_matches(".sse").trim_end_matches(".bin");
         for path in files(name) {
             let events = events(dialect, [&*read(&path)]);
-            let mut out = String::new();
-            for event in &events {
-                writeln!(out, "{event:?}").unwrap();
-            }
+            let told: Vec<String> = events.iter().map(|event| format!("{event:?}")).collect();
+            compare(&path, from, &told.join("\n"));
             let stream = written(dialect, &events);
-            writeln!(out, "\n== messages\n{}", String::from_utf8_lossy(&stream)).unwrap();
-            compare(&path, &out);
+            compare(
+                &path,
+                &format!("{from}.to.messages"),
+                &String::from_utf8_lossy(&stream),
+            );
+            let mut chunks = Vec::new();
+            let mut writer = chat::StreamWriter::new(dialect, true, &FALLBACK);
+            for event in &events {
+                writer.write(event, &mut chunks);
+            }
+            let stream = chunks.concat();
+            compare(
+                &path,
+                &format!("{from}.to.chat"),
+                &String::from_utf8_lossy(&stream),
+            );
+            let mut chunks = Vec::new();
+            let mut writer =
+                responses::StreamWriter::new(dialect, responses::Echo::default(), &FALLBACK);
+            for event in &events {
+                writer.write(event, &mut chunks);
+            }
+            let stream = chunks.concat();
+            compare(
+                &path,
+                &format!("{from}.to.responses"),
+                &String::from_utf8_lossy(&stream),
+            );
         }
     }
+    for from in ["chat", "responses"] {
+        for path in files(&format!("{from}.stream.sse")) {
+            let (dialect, events) = openai_events(from, &read(&path));
+            let stream = written(dialect, &events);
+            assert_valid(&stream, &path.display().to_string());
+            compare(
+                &path,
+                &format!("{from}.stream.to.messages"),
+                &String::from_utf8_lossy(&stream),
+            );
+        }
+    }
+}
+
+/// The events of a stream in one of `OpenAI`'s dialects.
+fn openai_events(from: &str, stream: &Bytes) -> (Dialect, Vec<Event>) {
+    let mut out = Vec::new();
+    if from == "chat" {
+        let mut reader = chat::StreamReader::default();
+        reader.push(stream.clone(), &mut out);
+        reader.finish(&mut out);
+        return (Dialect::Chat, out);
+    }
+    let mut reader = responses::StreamReader::default();
+    reader.push(stream.clone(), &mut out);
+    reader.finish(&mut out);
+    (Dialect::Responses, out)
 }
 
 /// What the official SDKs take for granted: one block after the other, numbered without gaps, and every event in its
