@@ -2,7 +2,6 @@
 
 use crate::wire::conversation::{Losses, Sampling, Unsupported};
 use crate::wire::names::{Names, Setting};
-use crate::wire::openai::shared::SHARED_FIELDS;
 use serde_json::{Value, json};
 
 /// Refuses the ways of choosing tokens that neither Anthropic nor Bedrock has; zeros ask for nothing.
@@ -42,13 +41,15 @@ pub(super) fn input_schema(parameters: Option<&Value>) -> Value {
     }
 }
 
-/// Refuses a field that has no place; what only says how `OpenAI` shall cache is worth a warning.
+/// Refuses a field that has no place. What only says how `OpenAI` shall cache, or whom it shall watch, asks for nothing
+/// that an answer would show: it is worth a warning.
 pub(super) fn refuse_field(key: &str, losses: &mut Losses) -> Result<(), Unsupported> {
-    if SHARED_FIELDS.contains(&key) {
-        losses.warn(format!(
+    match key {
+        "prompt_cache_key" | "prompt_cache_retention" => losses.warn(format!(
             "`{key}` is left out: the provider decides by itself what it caches"
-        ));
-        return Ok(());
+        )),
+        "safety_identifier" => losses.warn("`safety_identifier` is left out: only OpenAI wants it"),
+        _ => losses.refuse(key, "it has no such setting")?,
     }
-    losses.refuse(key, "it has no such setting")
+    Ok(())
 }

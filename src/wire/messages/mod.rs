@@ -10,6 +10,7 @@ mod read_block;
 mod read_request;
 mod reply;
 mod stop;
+mod stream_blocks;
 mod stream_reader;
 mod stream_writer;
 mod usage;

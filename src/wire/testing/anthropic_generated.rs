@@ -414,7 +414,7 @@ proptest! {
             writer.write(event, &mut chunks);
         }
         let stream = Bytes::from(chunks.concat());
-        super::anthropic_gemini_bedrock::assert_valid(&stream, "generated");
+        super::provider_streams::assert_valid(&stream, "generated");
         let mut reader = StreamReader::default();
         let mut again = Vec::new();
         reader.push(&stream, &mut again);
