@@ -53,3 +53,19 @@ pub(super) fn refuse_field(key: &str, losses: &mut Losses) -> Result<(), Unsuppo
     }
     Ok(())
 }
+
+/// Refuses a tool that only its own dialect has; where it is a field of the tool that nobody else knows, `name` is that
+/// field.
+pub(super) fn refuse_tool(
+    place: usize,
+    name: &str,
+    losses: &mut Losses,
+) -> Result<(), Unsupported> {
+    if name.starts_with("tools[") {
+        return losses.refuse(name, "it has no such setting");
+    }
+    losses.refuse(
+        format!("tools[{place}]"),
+        format!("it has no tool `{name}`"),
+    )
+}

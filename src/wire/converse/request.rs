@@ -1,11 +1,12 @@
 //! A request for Bedrock. The model, and whether a stream is wanted, stand in the address.
 
-use crate::wire::asked::{input_schema, refuse_field, refuse_sampling};
+use crate::wire::asked::{input_schema, refuse_field, refuse_sampling, refuse_tool};
 use crate::wire::conversation::{
     Dialect, Form, Losses, ModelTraits, Reasoning, Request, Tool, ToolChoice, ToolKind,
     Unsupported, Written, path_of_message,
 };
 use crate::wire::converse::block::{Blocks, cache_point};
+use crate::wire::messages::understood_tool;
 use crate::wire::names::{Names, Setting};
 use crate::wire::tree::Object;
 use crate::wire::turns::{Side, Turns};
@@ -223,9 +224,13 @@ impl<'a> Writer<'a> {
                 out.push(Object::default().with_all(tool));
                 Ok(())
             }
-            Tool::Foreign { name, .. } => self
-                .losses
-                .refuse(refused, format!("it has no tool `{name}`")),
+            Tool::Foreign { name, value } => {
+                refuse_tool(place, name, &mut self.losses)?;
+                match understood_tool(self.request, value) {
+                    Some(tool) => self.tool(place, &tool, out),
+                    None => Ok(()),
+                }
+            }
             Tool::Custom { .. } => self
                 .losses
                 .refuse(refused, "its tools take JSON, no bare text"),

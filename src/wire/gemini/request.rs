@@ -1,11 +1,12 @@
 //! A request for Gemini. The model and whether a stream is wanted stand in the address.
 
-use crate::wire::asked::refuse_field;
+use crate::wire::asked::{refuse_field, refuse_tool};
 use crate::wire::conversation::{
     Form, Losses, ModelTraits, Part, Reasoning, Request, Tool, ToolChoice, ToolKind, Unsupported,
     Written, path_of_message, path_of_part,
 };
 use crate::wire::gemini::contents::{Contents, warn_of_cache};
+use crate::wire::messages::understood_tool;
 use crate::wire::names::{Names, Setting};
 use crate::wire::tree::{Json, Object};
 use crate::wire::turns::{Side, Turns};
@@ -150,10 +151,12 @@ impl Writer<'_> {
                     .refuse(name, "its tools take JSON, no bare text")?;
                 Ok(None)
             }
-            Tool::Foreign { name: kind, .. } => {
-                self.losses
-                    .refuse(name, format!("it has no tool `{kind}`"))?;
-                Ok(None)
+            Tool::Foreign { name: kind, value } => {
+                refuse_tool(place, kind, &mut self.losses)?;
+                match understood_tool(self.request, value) {
+                    Some(tool) => self.tool(place, &tool),
+                    None => Ok(None),
+                }
             }
         }
     }

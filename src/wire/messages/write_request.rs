@@ -1,6 +1,6 @@
 //! A request for Anthropic.
 
-use crate::wire::asked::{input_schema, refuse_field, refuse_sampling};
+use crate::wire::asked::{input_schema, refuse_field, refuse_sampling, refuse_tool};
 use crate::wire::conversation::{
     Dialect, Form, Losses, ModelTraits, Reasoning, Request, Tool, ToolChoice, ToolKind,
     Unsupported, Written, path_of_message,
@@ -171,8 +171,7 @@ impl<'a> Writer<'a> {
             }
             Tool::Foreign { value, .. } if self.is_own() => Ok(Some(value.clone().into())),
             Tool::Foreign { name, .. } => {
-                let reason = format!("it has no tool `{name}`");
-                self.losses.refuse(format!("tools[{place}]"), reason)?;
+                refuse_tool(place, name, &mut self.losses)?;
                 Ok(None)
             }
             Tool::Custom { .. } => {
