@@ -12,13 +12,17 @@ const FALLBACK: Fallback<'_> = Fallback {
     created: 1_750_000_000,
 };
 
+const MARKING: responses::Target = responses::Target {
+    has_breakpoints: true,
+};
+
 /// A provider that takes everything.
 const LENIENT: chat::Target = chat::Target {
     token_limit: "max_tokens",
     thoughts: chat::Thoughts::Details,
     has_developer_role: false,
     has_top_k: true,
-    has_cache_marks: true,
+    cache_marks: chat::CacheMarks::CacheControl,
     has_thought_signatures: true,
 };
 
@@ -78,8 +82,8 @@ fn to_chat(request: &Request, target: &chat::Target) -> String {
 
 fn to_responses(request: &Request) -> String {
     written(
-        responses::write_request(request),
-        responses::write_request_dropping(request),
+        responses::write_request(request, &MARKING),
+        responses::write_request_dropping(request, &MARKING),
     )
 }
 

@@ -19,13 +19,17 @@ const FALLBACK: Fallback<'_> = Fallback {
     created: 1_760_000_000,
 };
 
+const MARKING: responses::Target = responses::Target {
+    has_breakpoints: true,
+};
+
 /// A provider that takes everything that chat completions can say.
 const TARGET: chat::Target = chat::Target {
     token_limit: "max_completion_tokens",
     thoughts: chat::Thoughts::Details,
     has_developer_role: true,
     has_top_k: true,
-    has_cache_marks: true,
+    cache_marks: chat::CacheMarks::CacheControl,
     has_thought_signatures: true,
 };
 
@@ -81,7 +85,7 @@ fn expected(request: &Request, to: Dialect) -> Request {
 fn again(request: &Request, to: Dialect) -> Option<Request> {
     let written = match to {
         Dialect::Chat => chat::write_request(request, &TARGET),
-        _ => responses::write_request(request),
+        _ => responses::write_request(request, &MARKING),
     };
     let body = written.ok()?.body;
     let mut read = match to {
@@ -175,7 +179,7 @@ fn read_all(bytes: &Bytes) {
         if let Ok(request) = request {
             let _ = chat::write_request(&request, &TARGET);
             chat::write_request_dropping(&request, &chat::Target::default()).unwrap();
-            responses::write_request_dropping(&request).unwrap();
+            responses::write_request_dropping(&request, &MARKING).unwrap();
         }
     }
     let echo = responses::Echo::read(bytes).unwrap_or_default();
@@ -368,7 +372,7 @@ fn what_is_foreign_stays_in_its_dialect() {
         let request = read(&body).unwrap();
         let written = match request.dialect {
             Dialect::Chat => chat::write_request(&request, &TARGET),
-            _ => responses::write_request(&request),
+            _ => responses::write_request(&request, &MARKING),
         };
         let mut again = read(&written.unwrap().body).unwrap();
         let mut expected = expected(&request, request.dialect);

@@ -3,8 +3,9 @@
 use crate::wire::Error;
 use crate::wire::chat::read_message::read_messages;
 use crate::wire::conversation::{
-    Dialect, Fields, Form, Reasoning, Request, Sampling, Tool, ToolChoice, ToolKind,
+    Dialect, Fields, Form, Reasoning, Request, Sampling, Tool, ToolChoice, ToolKind, wrong_type,
 };
+use crate::wire::openai::MAX_MESSAGES;
 use crate::wire::openai::shared::{cache_of, flat_format, has_only};
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -25,6 +26,12 @@ pub fn read_request(body: &Bytes) -> Result<Request, Error> {
     let messages = fields
         .array("messages")?
         .ok_or_else(|| Error::missing("messages"))?;
+    if MAX_MESSAGES < messages.len() {
+        return Err(Error::TooManyMessages {
+            count: messages.len(),
+            limit: MAX_MESSAGES,
+        });
+    }
     let mut request = Request {
         dialect: Dialect::Chat,
         model,
@@ -81,14 +88,15 @@ pub(in crate::wire) fn read_metadata(
     fields: &mut Fields,
 ) -> Result<BTreeMap<String, String>, Error> {
     let mut metadata = BTreeMap::new();
-    let Some(mut given) = fields.object("metadata")? else {
+    let Some(given) = fields.object("metadata")? else {
         return Ok(metadata);
     };
-    let keys: Vec<String> = given.clone().into_rest().keys().cloned().collect();
-    for key in keys {
-        if let Some(text) = given.string(&key)? {
-            metadata.insert(key, text);
-        }
+    let here = given.here().to_owned();
+    for (key, value) in given.into_rest() {
+        match value {
+            Value::String(text) => metadata.insert(key, text),
+            other => return Err(wrong_type(format!("{here}.{key}"), "a string", &other)),
+        };
     }
     Ok(metadata)
 }
@@ -119,9 +127,7 @@ fn read_stop(fields: &mut Fields) -> Result<Vec<String>, Error> {
     let texts = fields.array("stop")?.unwrap_or_default();
     let texts = texts.into_iter().map(|(path, text)| match text {
         Value::String(text) => Ok(text),
-        other => Err(crate::wire::conversation::wrong_type(
-            path, "a string", &other,
-        )),
+        other => Err(wrong_type(path, "a string", &other)),
     });
     texts.collect()
 }

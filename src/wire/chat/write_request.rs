@@ -2,9 +2,12 @@
 
 use crate::wire::chat::write_message::write_messages;
 use crate::wire::conversation::{
-    Dialect, Form, Losses, Reasoning, Request, Tool, ToolChoice, ToolKind, Unsupported, Written,
+    Cache, Dialect, Form, Losses, Reasoning, Request, Tool, ToolChoice, ToolKind, Unsupported,
+    Written,
 };
-use crate::wire::openai::shared::{SHARED_FIELDS, cache_to, effort_of_budget, nested_format, put};
+use crate::wire::openai::shared::{
+    BREAKPOINT, SHARED_FIELDS, breakpoint_to, cache_to, effort_of_budget, nested_format, put,
+};
 use serde_json::{Map, Value, json};
 
 /// In what a provider that speaks chat completions differs from the others.
@@ -18,8 +21,8 @@ pub struct Target {
     pub has_developer_role: bool,
     /// Whether there is `top_k`.
     pub has_top_k: bool,
-    /// Whether `cache_control` is understood.
-    pub has_cache_marks: bool,
+    /// How a part is marked up to which the provider shall keep what it has read.
+    pub cache_marks: CacheMarks,
     /// Whether calls carry the proof of a thought (Gemini's `extra_content`).
     pub has_thought_signatures: bool,
 }
@@ -35,6 +38,41 @@ pub enum Thoughts {
     Details,
 }
 
+/// How a part is marked up to which the provider shall keep what it has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CacheMarks {
+    /// Not at all: the provider decides by itself. A mark is left out with a warning.
+    #[default]
+    None,
+    /// By Anthropic's `cache_control`, as OpenRouter and others understand it.
+    CacheControl,
+    /// By `OpenAI`'s `prompt_cache_breakpoint`, which its models understand from `gpt-5.6` on.
+    Breakpoint,
+}
+
+impl CacheMarks {
+    /// Marks a part, or warns that it cannot be marked.
+    pub(in crate::wire) fn mark(
+        self,
+        part: &mut Map<String, Value>,
+        cache: Option<&Cache>,
+        losses: &mut Losses,
+    ) {
+        let Some(cache) = cache else {
+            return;
+        };
+        match self {
+            Self::None => losses.warn(CACHE_MARK_LEFT_OUT),
+            Self::CacheControl => {
+                part.insert("cache_control".to_owned(), cache_to(cache));
+            }
+            Self::Breakpoint => {
+                part.insert(BREAKPOINT.to_owned(), breakpoint_to(cache, losses));
+            }
+        }
+    }
+}
+
 impl Default for Target {
     /// `OpenAI` itself.
     fn default() -> Self {
@@ -43,7 +81,7 @@ impl Default for Target {
             thoughts: Thoughts::Nowhere,
             has_developer_role: true,
             has_top_k: false,
-            has_cache_marks: false,
+            cache_marks: CacheMarks::None,
             has_thought_signatures: false,
         }
     }
@@ -163,13 +201,12 @@ impl Writer<'_> {
         ]
         .into_iter()
         .collect();
-        match cache {
-            Some(cache) if self.target.has_cache_marks => {
-                insert(&mut fields, "cache_control", Some(cache_to(cache)));
-            }
-            Some(_) => self.losses.warn(CACHE_MARK_LEFT_OUT),
-            None => {}
-        }
+        let marks = match self.target.cache_marks {
+            CacheMarks::CacheControl => CacheMarks::CacheControl,
+            // Tools cannot be marked otherwise.
+            CacheMarks::None | CacheMarks::Breakpoint => CacheMarks::None,
+        };
+        marks.mark(&mut fields, cache, &mut self.losses);
         Ok(Some(Value::Object(fields)))
     }
 

@@ -6,6 +6,7 @@ use crate::wire::conversation::{
     Dialect, Fields, Form, Message, Reasoning, Request, Role, Sampling, Tool, ToolChoice, ToolKind,
     numbered, wrong_type,
 };
+use crate::wire::openai::MAX_MESSAGES;
 use crate::wire::openai::shared::{flat_format, has_only, tell_results};
 use crate::wire::responses::input::read_items;
 use crate::wire::responses::item::plain;
@@ -89,6 +90,12 @@ fn read_messages(fields: &mut Fields) -> Result<Vec<Message>, Error> {
     match fields.take("input") {
         None => return Err(Error::missing("input")),
         Some(Value::String(text)) => messages.push(said(Role::User, text)),
+        Some(Value::Array(items)) if MAX_MESSAGES < items.len() => {
+            return Err(Error::InvalidValue {
+                param: "input".to_owned(),
+                problem: "has more than 4096 items",
+            });
+        }
         Some(Value::Array(items)) => read_items(numbered("input", items), &mut messages)?,
         Some(other) => {
             let expected = "a string or an array";
