@@ -233,6 +233,9 @@ impl StreamWriter {
 fn known_code(code: &str) -> &str {
     match code {
         "invalid_prompt"
+        | "data_residency_mismatch"
+        | "bio_policy"
+        | "misalignment_policy_violation"
         | "vector_store_timeout"
         | "invalid_image"
         | "invalid_image_format"
