@@ -78,7 +78,7 @@ fn is_known(kind: &str, value: &Value) -> bool {
         "function_call" => &["type", "id", "status", "call_id", "name", "arguments"],
         "custom_tool_call" => &["type", "id", "status", "call_id", "name", "input"],
         "function_call_output" | "custom_tool_call_output" => {
-            &["type", "id", "status", "call_id", "output"]
+            &["type", "id", "status", "call_id", "name", "output"]
         }
         _ => return false,
     };
@@ -160,10 +160,11 @@ fn read_call(mut fields: Fields, kind: ToolKind) -> Result<Item, Error> {
 
 fn read_output(mut fields: Fields, kind: ToolKind) -> Result<Item, Error> {
     let call_id = fields.required_string("call_id")?;
+    let name = fields.string("name")?;
     let (parts, is_plain) = read_content(&mut fields, "output")?;
     Ok(Item::Result(ToolResult {
         call_id,
-        name: None,
+        name,
         parts,
         is_error: None,
         is_plain,

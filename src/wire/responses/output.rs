@@ -243,12 +243,12 @@ impl Writer<'_> {
                 source: Media::Inline { data, .. },
                 format,
                 ..
-            } if !format.is_empty() => {
+            } if self.is_own() && !format.is_empty() => {
                 let audio = json!({"data": data, "format": format});
                 Ok(Some(json!({"type": "input_audio", "input_audio": audio})))
             }
             _ => {
-                let reason = "sounds are taken as data in a known format only";
+                let reason = "messages hold texts, pictures and documents";
                 self.losses.refuse_at(|| spot.name(), reason)?;
                 Ok(None)
             }
