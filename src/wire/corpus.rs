@@ -2,7 +2,7 @@
 //! a snapshot of each translation beside it.
 
 use crate::wire::conversation::{Dialect, Event, Fallback, Reply, Request, Unsupported, Written};
-use crate::wire::{chat, responses};
+use crate::wire::{Error, chat, responses};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -107,9 +107,11 @@ fn requests_are_translated() {
     }
 }
 
+type ReadReply = fn(&Bytes) -> Result<Reply, Error>;
+
 #[test]
 fn answers_are_translated() {
-    let read: [(&str, fn(&Bytes) -> Result<Reply, crate::wire::Error>); 2] = [
+    let read: [(&str, ReadReply); 2] = [
         ("chat", chat::read_reply),
         ("responses", responses::read_reply),
     ];

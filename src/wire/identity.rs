@@ -175,19 +175,17 @@ fn corpus() -> Vec<(String, Vec<u8>)> {
 
 /// Reads bytes as everything that they could be, and writes what was read as everything.
 fn read_all(bytes: &Bytes) {
-    for request in [chat::read_request(bytes), responses::read_request(bytes)] {
-        if let Ok(request) = request {
-            let _ = chat::write_request(&request, &TARGET);
-            chat::write_request_dropping(&request, &chat::Target::default()).unwrap();
-            responses::write_request_dropping(&request, &MARKING).unwrap();
-        }
+    let requests = [chat::read_request(bytes), responses::read_request(bytes)];
+    for request in requests.into_iter().flatten() {
+        let _ = chat::write_request(&request, &TARGET);
+        chat::write_request_dropping(&request, &chat::Target::default()).unwrap();
+        responses::write_request_dropping(&request, &MARKING).unwrap();
     }
     let echo = responses::Echo::read(bytes).unwrap_or_default();
-    for reply in [chat::read_reply(bytes), responses::read_reply(bytes)] {
-        if let Ok(reply) = reply {
-            let _ = chat::write_reply(&reply, &FALLBACK);
-            let _ = responses::write_reply(&reply, &echo, &FALLBACK);
-        }
+    let replies = [chat::read_reply(bytes), responses::read_reply(bytes)];
+    for reply in replies.into_iter().flatten() {
+        let _ = chat::write_reply(&reply, &FALLBACK);
+        let _ = responses::write_reply(&reply, &echo, &FALLBACK);
     }
     let mut events = Vec::new();
     let mut reader = chat::StreamReader::default();

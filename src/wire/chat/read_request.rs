@@ -257,78 +257,81 @@ mod tests {
         read_request(&body).unwrap_err().to_string()
     }
 
+    /// Bodies, and what is said of them.
+    const BAD: &[(&str, &str)] = &[
+        (r#"[1]"#, "the body must be a JSON object, but is an array"),
+        (r#"{"messages":[]}"#, "`model` is missing"),
+        (r#"{"model":"m"}"#, "`messages` is missing"),
+        (
+            r#"{"model":"m","messages":{}}"#,
+            "`messages` must be an array, but is an object",
+        ),
+        (
+            r#"{"model":"m","messages":["x"]}"#,
+            "`messages[0]` must be an object, but is a string",
+        ),
+        (
+            r#"{"model":"m","messages":[{"content":"x"}]}"#,
+            "`messages[0].role` is missing",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"boss"}]}"#,
+            "`messages[0].role` is none of `system`, `developer`, `user`, `assistant` and `tool`",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"user","content":7}]}"#,
+            "`messages[0].content` must be a string or an array, but is a number",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"user","content":[{"text":"x"}]}]}"#,
+            "`messages[0].content[0].type` is missing",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text"}]}]}"#,
+            "`messages[0].content[0].text` is missing",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]}"#,
+            "`messages[0].content[0].image_url.url` is missing",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{}}]}]}"#,
+            "`messages[0].content[0].file.file_data` is missing",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"tool","content":"x"}]}"#,
+            "`messages[0].tool_call_id` is missing",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f"}}]}]}"#,
+            "`messages[0].tool_calls[0].id` is missing",
+        ),
+        (
+            r#"{"model":"m","messages":[],"tools":[{"type":"function","function":{}}]}"#,
+            "`tools[0].function.name` is missing",
+        ),
+        (
+            r#"{"model":"m","messages":[],"temperature":"hot"}"#,
+            "`temperature` must be a number, but is a string",
+        ),
+        (
+            r#"{"model":"m","messages":[],"stop":["a",1]}"#,
+            "`stop[1]` must be a string, but is a number",
+        ),
+        (
+            r#"{"model":"m","messages":[],"metadata":{"a":1}}"#,
+            "`metadata.a` must be a string, but is a number",
+        ),
+        (
+            r#"{"model":"m","messages":[],"stream_options":{"include_usage":1}}"#,
+            "`stream_options.include_usage` must be a boolean, but is a number",
+        ),
+    ];
+
     #[test]
     fn bad_requests_are_told_by_the_path() {
-        for (body, expected) in [
-            (r#"[1]"#, "the body must be a JSON object, but is an array"),
-            (r#"{"messages":[]}"#, "`model` is missing"),
-            (r#"{"model":"m"}"#, "`messages` is missing"),
-            (
-                r#"{"model":"m","messages":{}}"#,
-                "`messages` must be an array, but is an object",
-            ),
-            (
-                r#"{"model":"m","messages":["x"]}"#,
-                "`messages[0]` must be an object, but is a string",
-            ),
-            (
-                r#"{"model":"m","messages":[{"content":"x"}]}"#,
-                "`messages[0].role` is missing",
-            ),
-            (
-                r#"{"model":"m","messages":[{"role":"boss"}]}"#,
-                "`messages[0].role` is none of `system`, `developer`, `user`, `assistant` and `tool`",
-            ),
-            (
-                r#"{"model":"m","messages":[{"role":"user","content":7}]}"#,
-                "`messages[0].content` must be a string or an array, but is a number",
-            ),
-            (
-                r#"{"model":"m","messages":[{"role":"user","content":[{"text":"x"}]}]}"#,
-                "`messages[0].content[0].type` is missing",
-            ),
-            (
-                r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text"}]}]}"#,
-                "`messages[0].content[0].text` is missing",
-            ),
-            (
-                r#"{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]}"#,
-                "`messages[0].content[0].image_url.url` is missing",
-            ),
-            (
-                r#"{"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{}}]}]}"#,
-                "`messages[0].content[0].file.file_data` is missing",
-            ),
-            (
-                r#"{"model":"m","messages":[{"role":"tool","content":"x"}]}"#,
-                "`messages[0].tool_call_id` is missing",
-            ),
-            (
-                r#"{"model":"m","messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f"}}]}]}"#,
-                "`messages[0].tool_calls[0].id` is missing",
-            ),
-            (
-                r#"{"model":"m","messages":[],"tools":[{"type":"function","function":{}}]}"#,
-                "`tools[0].function.name` is missing",
-            ),
-            (
-                r#"{"model":"m","messages":[],"temperature":"hot"}"#,
-                "`temperature` must be a number, but is a string",
-            ),
-            (
-                r#"{"model":"m","messages":[],"stop":["a",1]}"#,
-                "`stop[1]` must be a string, but is a number",
-            ),
-            (
-                r#"{"model":"m","messages":[],"metadata":{"a":1}}"#,
-                "`metadata.a` must be a string, but is a number",
-            ),
-            (
-                r#"{"model":"m","messages":[],"stream_options":{"include_usage":1}}"#,
-                "`stream_options.include_usage` must be a boolean, but is a number",
-            ),
-        ] {
-            assert_eq!(error(body), expected, "{body}");
+        for (body, expected) in BAD {
+            assert_eq!(error(body), *expected, "{body}");
         }
         let many = format!(r#"{{"model":"m","messages":[{}{{}}]}}"#, "{},".repeat(4096));
         assert!(error(&many).contains("at most 4096"));
