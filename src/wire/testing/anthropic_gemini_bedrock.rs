@@ -128,8 +128,9 @@ fn requests_become_those_of_every_provider() {
             chat::write_request_dropping(&request, &target)
         });
         compare(&path, "messages.request.to.chat", &text);
-        let text = sent(responses::write_request(&request), || {
-            responses::write_request_dropping(&request)
+        let target = responses::Target::default();
+        let text = sent(responses::write_request(&request, &target), || {
+            responses::write_request_dropping(&request, &target)
         });
         compare(&path, "messages.request.to.responses", &text);
     }
