@@ -1,6 +1,6 @@
 //! What several providers want, or do not take, alike.
 
-use crate::wire::conversation::{Losses, Sampling, Unsupported};
+use crate::wire::conversation::{Cache, Losses, Sampling, Unsupported};
 use crate::wire::names::{Names, Setting};
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ pub(super) fn input_schema(parameters: Option<&Value>) -> Value {
 /// that an answer would show: it is worth a warning.
 pub(super) fn refuse_field(key: &str, losses: &mut Losses) -> Result<(), Unsupported> {
     match key {
-        "prompt_cache_key" | "prompt_cache_retention" => losses.warn(format!(
+        key if key.starts_with("prompt_cache") => losses.warn(format!(
             "`{key}` is left out: the provider decides by itself what it caches"
         )),
         "safety_identifier" => losses.warn("`safety_identifier` is left out: only OpenAI wants it"),
@@ -68,4 +68,16 @@ pub(super) fn refuse_tool(
         format!("tools[{place}]"),
         format!("it has no tool `{name}`"),
     )
+}
+
+/// Returns for how long Anthropic and Bedrock are to keep what stands before a mark: they know five minutes and an hour,
+/// and any other time becomes the longer one.
+pub(super) fn kept_for<'a>(cache: &'a Cache, losses: &mut Losses) -> Option<&'a str> {
+    match cache.ttl.as_deref() {
+        Some(ttl) if !matches!(ttl, "5m" | "1h") => {
+            losses.warn(format!("a cache for `{ttl}` is asked for as one for `1h`"));
+            Some("1h")
+        }
+        ttl => ttl,
+    }
 }

@@ -214,7 +214,8 @@ impl<'a> Writer<'a> {
                     .with("inputSchema", schema)
                     .with_some("strict", strict.filter(|strict| *strict));
                 out.push(Object::default().with("toolSpec", tool));
-                out.extend(cache.as_ref().map(cache_point));
+                let cache = cache.as_ref();
+                out.extend(cache.map(|cache| cache_point(cache, &mut self.losses)));
                 Ok(())
             }
             Tool::Foreign {

@@ -167,7 +167,9 @@ impl<'a> Writer<'a> {
                     .with_some("description", description.as_ref())
                     .with("input_schema", input_schema(parameters.as_ref()))
                     .with_some("strict", strict.filter(|strict| *strict));
-                Ok(Some(with_cache(tool, cache.as_ref()).into()))
+                Ok(Some(
+                    with_cache(tool, cache.as_ref(), &mut self.losses).into(),
+                ))
             }
             Tool::Foreign { value, .. } if self.is_own() => Ok(Some(value.clone().into())),
             Tool::Foreign { name, .. } => {
