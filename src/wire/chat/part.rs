@@ -269,7 +269,9 @@ fn known_call(fields: &Map<String, Value>) -> Option<ToolCall> {
     let known = ["id", "type", "index", "extra_content", key];
     let inner = fields.get(key)?.as_object()?;
     // Only their own dialect can say what is not known here.
-    if !has_only(fields, &known) || !has_only(inner, &["name", input]) {
+    // The SDK's helpers leave behind what they made of the arguments.
+    let known_inner = ["name", input, "parsed_arguments"];
+    if !has_only(fields, &known) || !has_only(inner, &known_inner) {
         return None;
     }
     let extra = fields.get("extra_content").filter(|extra| !extra.is_null());

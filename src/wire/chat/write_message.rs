@@ -254,6 +254,9 @@ impl MessageWriter<'_> {
             Thoughts::Nowhere => {
                 self.refuse(place, "messages have no place for earlier thoughts")?;
             }
+            Thoughts::LeftOut => self
+                .losses
+                .warn("earlier thoughts are left out: the provider does not want them back"),
             Thoughts::Field(_) if *is_redacted => {
                 self.refuse(place, "messages have no place for hidden thoughts")?;
             }

@@ -32,6 +32,8 @@ pub struct Target {
 pub enum Thoughts {
     /// Nowhere: such a request is refused.
     Nowhere,
+    /// Nowhere, and the provider says that it does not want them back: they are left out with a warning.
+    LeftOut,
     /// Into this field of the message, as text (DeepSeek's `reasoning_content`).
     Field(&'static str),
     /// Into OpenRouter's `reasoning_details`, with what proves them.
@@ -477,6 +479,12 @@ mod tests {
         assert_eq!(refused.field, "messages[0].content[0]");
         let dropped = write_request_dropping(&asked, &target(Thoughts::Nowhere)).unwrap();
         assert_eq!(dropped.warnings.len(), 1);
+        let (body, warnings) = written(&asked, &target(Thoughts::LeftOut));
+        assert_eq!(
+            body["messages"],
+            json!([{"role": "assistant", "content": "x"}])
+        );
+        assert_eq!(warnings.len(), 1);
         let (body, warnings) = written(&asked, &target(Thoughts::Field("reasoning_content")));
         assert_eq!(body["messages"][0]["reasoning_content"], "a\n\nb");
         assert_eq!(warnings.len(), 1);
