@@ -20,8 +20,10 @@ mod plan;
 mod purse;
 mod queries;
 mod query_vectors;
+mod recorded_queries;
 mod row;
 mod tending;
+mod texts;
 mod wish;
 
 pub use alike::{AlikeItems, AlikeWish};
@@ -37,6 +39,7 @@ pub use limits::{Limits, LimitsWish};
 pub use look::{Hit, SearchResult, SearchWish};
 pub use named::{NamedFailure, embedding_name};
 pub use plan::Plan;
+pub use recorded_queries::CallsWish;
 pub use row::VectorRow;
 pub use wish::{SnapshotWish, SpaceWish};
 
