@@ -1,5 +1,5 @@
 //! How long comparisons and their statistics take, and what vectors take on disk and in memory:
-//! `cargo bench --bench comparing -- [--data DIR] [--dir DIR] [--rows N] [--json] [PART]..`
+//! `cargo bench --bench comparing -- [--data DIR] [--dir DIR] [--rows N] [--json] [--stages] [PART]..`
 //!
 //! Parts are `compare` (100,000 rows of 384 beside as many of 512, 2,000 queries and 1,000 items), `rsa` (1,500
 //! items), `mmd` (windows of 1,000 and 500, 199 permutations), `vault` (writing and finding vectors of 1,536) and
@@ -18,6 +18,7 @@
     clippy::cast_precision_loss,
     reason = "figures for people, far below any limit"
 )]
+#![expect(clippy::disallowed_types, reason = "real time is what is measured")]
 
 use promptgate::domain::{Clock, Timestamp};
 use promptgate::embeddings::compare::report::{ComparisonReport, SnapshotFacts};
@@ -258,13 +259,9 @@ fn compared(
     let [a, b] = [subject(&facts_a, sides[0]), subject(&facts_b, sides[1])];
     let began = Instant::now();
     let made = compare([&a, &b], queries.as_ref(), settings, &mut |step| {
-        if std::env::var_os("STAGES").is_some() {
-            println!(
-                "# {:.2} {} {}",
-                began.elapsed().as_secs_f64(),
-                step.stage,
-                step.done
-            );
+        if std::env::args().any(|word| word == "--stages") {
+            let seconds = began.elapsed().as_secs_f64();
+            println!("# {seconds:.2} s, {} {}", step.stage, step.done);
         }
         ControlFlow::Continue(())
     });

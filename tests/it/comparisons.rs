@@ -10,8 +10,11 @@ use std::process::Output;
 const OLD: &str = "openai/text-embedding-3-small";
 const NEW: &str = "openai/text-embedding-3-large";
 
-/// A good model has a direction for each word; the old one hears only the first letters.
+/// Answers chats. A good model has a direction for each word; the old one hears only the first letters.
 fn embedder(request: &Received) -> Answer {
+    if !request.path.ends_with("/embeddings") {
+        return Answer::reply("certainly");
+    }
     let body = request.json();
     let is_good = body["model"] == "text-embedding-3-large";
     let input = &body["input"];
@@ -303,7 +306,7 @@ async fn queries_are_drawn_from_a_prompts_requests() {
         notes.contains("12 recorded calls of prompt `greet`"),
         "{notes}"
     );
-    let unknown = [&arguments[..7], &["--variable", "other"]].concat();
+    let unknown = [&arguments[..8], &["--variable", "other"]].concat();
     let nothing = gateway.run(&unknown).await;
     assert!(
         stderr(&nothing).contains("none of which asks a query"),

@@ -18,8 +18,9 @@ use crate::embeddings::snapshots::import_check::{
 };
 use crate::embeddings::snapshots::import_error::ImportError;
 use crate::embeddings::snapshots::plan::count;
+use crate::embeddings::snapshots::import_row::{Kept, text_of_kept};
 use crate::embeddings::snapshots::row::VectorRow;
-use crate::embeddings::snapshots::texts::{Place, Texts, WithText, each_line};
+use crate::embeddings::snapshots::texts::{Place, Texts, each_line};
 use crate::embeddings::snapshots::wish;
 use crate::embeddings::snapshots::{Error, SnapshotWish, Snapshots};
 use crate::embeddings::space::{Side, Space, SpaceId, TextHash, VectorKey};
@@ -131,14 +132,6 @@ struct Open {
     without_text: u64,
     known: u64,
     deviating: u64,
-}
-
-/// A row on disk.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    item: Item,
-    text_hash: [u8; 32],
-    key: [u8; 32],
 }
 
 impl Imports {
@@ -480,15 +473,6 @@ impl Open {
         });
         read.map_err(failed())
     }
-}
-
-/// The text of a row on disk.
-fn text_of_kept(line: &[u8]) -> Option<Option<String>> {
-    #[derive(Deserialize)]
-    struct OfKept {
-        item: WithText,
-    }
-    Some(serde_json::from_slice::<OfKept>(line).ok()?.item.text)
 }
 
 /// What is said decides the id: the same command begins the same import again.

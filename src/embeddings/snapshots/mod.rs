@@ -9,6 +9,7 @@ mod export;
 mod import;
 mod import_check;
 mod import_error;
+mod import_row;
 mod indexing;
 mod job;
 mod limits;
