@@ -95,7 +95,7 @@ fn narrow_exponential(x: f32) -> f32 {
     // A float this large has no digits behind the point: adding it rounds, and its last bits count.
     const ROUNDING: f32 = 12_582_912.0;
     // ln 2 in two parts, so that a product with the first is exact.
-    const LN_2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
+    const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
     let x = x.max(-87.0);
     let rounded = x * std::f32::consts::LOG2_E + ROUNDING;
     let whole = rounded - ROUNDING;

@@ -89,9 +89,9 @@ pub fn procrustes_chance(
     Some(mean(&values?)? * shrunk.min(1.0))
 }
 
-/// Returns the mean canonical correlation that chance gives, by Wachter's law (1980) of the squares of
-/// unrelated spaces with so many dimensions and rows. `None` where there are no more rows than dimensions of
-/// both.
+/// Returns the mean canonical correlation that chance gives unrelated spaces of so many dimensions and rows.
+///
+/// By Wachter's law (1980) of the squares. `None` where there are no more rows than dimensions of both.
 #[must_use]
 pub fn cca_chance(dimensions: [usize; 2], rows: usize) -> Option<f64> {
     const STEPS: u32 = 2_000;

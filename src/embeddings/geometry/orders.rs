@@ -51,18 +51,22 @@ pub fn pair_nulls(a: &Matrix, b: &Matrix, orders: usize, seed: u64) -> Option<Pa
         scores
     });
     let [cka, rsa]: [f64; 2] = observed;
+    let of = |place: usize| -> Vec<f64> {
+        let all = scores.iter().filter_map(|score| score.get(place));
+        all.copied().collect()
+    };
     Some(PairNulls {
-        cka: null(cka, scores.iter().map(|score| score[0]).collect())?,
-        rsa: null(rsa, scores.iter().map(|score| score[1]).collect())?,
+        cka: null(cka, &of(0))?,
+        rsa: null(rsa, &of(1))?,
     })
 }
 
-fn null(score: f64, values: Vec<f64>) -> Option<Null> {
+fn null(score: f64, values: &[f64]) -> Option<Null> {
     let as_high = values.iter().filter(|value| **value >= score).count();
     Some(Null {
         score: finite(score)?,
-        mean: mean(&values)?,
-        high: quantile(&values, 0.95)?,
+        mean: mean(values)?,
+        high: quantile(values, 0.95)?,
         p_value: (1 + as_high) as f64 / (1 + values.len()) as f64,
     })
 }

@@ -17,8 +17,8 @@ use crate::embeddings::snapshots::import_check::{
     Wrong, check_vector, known_hash, of_vector, stand_in,
 };
 use crate::embeddings::snapshots::import_error::ImportError;
-use crate::embeddings::snapshots::plan::count;
 use crate::embeddings::snapshots::import_row::{Kept, text_of_kept};
+use crate::embeddings::snapshots::plan::count;
 use crate::embeddings::snapshots::row::VectorRow;
 use crate::embeddings::snapshots::texts::{Place, Texts, each_line};
 use crate::embeddings::snapshots::wish;
