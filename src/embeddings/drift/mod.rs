@@ -7,9 +7,7 @@
 mod alarm;
 mod budget;
 mod detect;
-mod distinct;
 mod examples;
-mod time;
 mod words;
 
 pub mod monitor;
@@ -17,7 +15,6 @@ pub mod monitor;
 pub use alarm::{Alarm, Message, message};
 pub use budget::{Budget, Standing};
 pub use detect::{FEWEST, Finding, Kind, Region, examine, permutations_for};
-pub use distinct::{Distinct, LiveText};
 pub use examples::{Group, KnownTopic, Told, groups};
 pub use words::telling_words;
 

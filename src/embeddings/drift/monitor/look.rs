@@ -1,15 +1,17 @@
 //! A look at a window: embed it, hold it against the reference, count what came of it.
 
 use crate::domain::sha256_hex;
+use crate::embeddings::distinct::LiveText;
 use crate::embeddings::drift::monitor::kept::{Look, Monitor};
 use crate::embeddings::drift::monitor::{Drift, Status, found, not_yet, sources};
 use crate::embeddings::drift::{
-    Alarm, FEWEST, Finding, Group, LiveText, Message, Standing, Told, examine, groups, message,
-    permutations_for, time,
+    Alarm, FEWEST, Finding, Group, Message, Standing, Told, examine, groups, message,
+    permutations_for,
 };
 use crate::embeddings::geometry::two_sample::MOST_WINDOW;
 use crate::embeddings::snapshots::{Error, Snapshots, SourceText, SpaceWish, blocking};
 use crate::embeddings::space::Space;
+use crate::embeddings::time::in_words;
 use crate::embeddings::{Matrix, Rows as _};
 use crate::providers;
 use std::collections::HashSet;
@@ -122,7 +124,7 @@ impl Drift {
         let standing = monitor.budget.count(seen.finding.p_value <= alpha);
         let text = message(&Message {
             subject: &monitor.settings.prompt,
-            since: &time::in_words(seen.since_ms),
+            since: &in_words(seen.since_ms),
             finding: &seen.finding,
             groups: &seen.groups,
             alarms_per_month: monitor.budget.alarms_per_month(),
@@ -309,7 +311,7 @@ fn ready(monitor: &Monitor, texts: &[LiveText], now: i64) -> Result<(), Error> {
     let problem = format!(
         "{} distinct texts came since {}, and a look takes {FEWEST}",
         texts.len(),
-        time::in_words(monitor.read_until_ms)
+        in_words(monitor.read_until_ms)
     );
     let hint = "wait for more calls, or read more of them (`--sample`)";
     Err(not_yet(&monitor.settings.name, problem, hint))

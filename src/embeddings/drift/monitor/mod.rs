@@ -8,13 +8,15 @@ mod inputs;
 mod kept;
 mod look;
 
-pub use kept::{Book, Input, Look, Monitor, Settings};
+pub use kept::{Book, Look, Monitor, Settings};
 
 use crate::domain::{Clock, PicoDollars};
+use crate::embeddings::distinct::LiveText;
 use crate::embeddings::drift::monitor::inputs::Period;
-use crate::embeddings::drift::{Alarm, Budget, FEWEST, LiveText};
+use crate::embeddings::drift::{Alarm, Budget, FEWEST};
 use crate::embeddings::geometry::two_sample::MOST_WINDOW;
 use crate::embeddings::name::check_collection;
+use crate::embeddings::recorded::Input;
 use crate::embeddings::snapshots::{
     Error, Made, RunOptions, SnapshotWish, Snapshots, SourceText, SpaceWish, blocking,
 };
