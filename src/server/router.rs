@@ -3,8 +3,8 @@
 use crate::server::error::ApiError;
 use crate::server::layers::Door;
 use crate::server::routes::{
-    audit, calls, chat, comparisons, drift, embeddings, evals, health, history, indexes, keys,
-    models, porting, prompts, releases, schedules, snapshots, sync, usage,
+    audit, calls, canaries, chat, comparisons, drift, embeddings, evals, health, history, indexes,
+    keys, models, porting, prompts, releases, schedules, snapshots, sync, usage,
 };
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;
@@ -130,6 +130,13 @@ fn embeddings_api() -> Router<AdminState> {
         .route("/drift/{name}", get(drift::status).delete(drift::stop))
         .route("/drift/{name}/run", post(drift::run))
         .route("/drift/{name}/accept", post(drift::accept))
+        .route("/canaries", get(canaries::list).post(canaries::start))
+        .route(
+            "/canaries/{name}",
+            get(canaries::status).delete(canaries::stop),
+        )
+        .route("/canaries/{name}/check", post(canaries::check))
+        .route("/canaries/{name}/accept", post(canaries::accept))
 }
 
 fn probes<S>() -> Router<S>

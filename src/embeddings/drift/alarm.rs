@@ -47,6 +47,9 @@ pub struct Alarm {
     pub reference: String,
     /// Whether somebody accepted it as normal.
     pub is_accepted: bool,
+    /// Whether it must still be sent to whom it is for.
+    #[serde(default)]
+    pub is_unsent: bool,
 }
 
 /// Returns the message of an alarm, on a few lines.

@@ -6,12 +6,15 @@
 
 mod alarm;
 mod budget;
+mod busy;
 mod detect;
 mod distinct;
 mod examples;
 mod time;
+mod webhook;
 mod words;
 
+pub mod canary;
 pub mod monitor;
 
 pub use alarm::{Alarm, Message, message};

@@ -40,6 +40,8 @@ pub use plan::Plan;
 pub use row::VectorRow;
 pub use wish::{SnapshotWish, SpaceWish};
 
+pub(in crate::embeddings) use noise::stays;
+
 use crate::domain::Clock;
 use crate::embeddings;
 use crate::embeddings::declared::{CurrentDeclared, Declared};

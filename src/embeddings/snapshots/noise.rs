@@ -98,8 +98,13 @@ fn draw(snapshot: &Snapshot, manifest: &Manifest, texts: usize) -> Result<Drawn,
     Ok(drawn)
 }
 
-/// Returns the mean share of the nearest rows that stays, and the share of texts whose nearest stays.
-fn stays(snapshot: &Snapshot, rows: &[usize], again: &[Vec<f32>]) -> Result<(f64, f64), Error> {
+/// Returns the mean share of the nearest rows that stays, and the share of texts whose nearest stays, when the
+/// rows of a snapshot are looked for with vectors that were made of them again.
+pub(in crate::embeddings) fn stays(
+    snapshot: &Snapshot,
+    rows: &[usize],
+    again: &[Vec<f32>],
+) -> Result<(f64, f64), Error> {
     let dimensions = snapshot.dimensions();
     let mut kept = vec![0.0; rows.len() * dimensions];
     for (row, into) in rows.iter().zip(kept.chunks_mut(dimensions.max(1))) {

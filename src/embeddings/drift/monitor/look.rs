@@ -11,7 +11,6 @@ use crate::embeddings::geometry::two_sample::MOST_WINDOW;
 use crate::embeddings::snapshots::{Error, Snapshots, SourceText, SpaceWish, blocking};
 use crate::embeddings::space::Space;
 use crate::embeddings::{Matrix, Rows as _};
-use crate::providers;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -58,37 +57,14 @@ impl Drift {
             })
         });
         let noted = noted.await;
-        let alarm = looked?;
+        looked?;
         noted?;
-        if let Some((alarm, webhook)) = alarm {
-            tracing::warn!(
-                monitor = name,
-                window = alarm.window,
-                p = alarm.finding.p_value,
-                "traffic drifts"
-            );
-            self.tell(alarm, webhook);
-        }
+        self.send_unsent().await;
         let (room, of) = (Arc::clone(self), name.to_owned());
         blocking(move || room.status(&of)).await
     }
 
-    /// Sends an alarm to whom it is for, on the app's tracker.
-    fn tell(self: &Arc<Self>, alarm: Alarm, webhook: Option<String>) {
-        let Some(webhook) = webhook else { return };
-        let room = Arc::clone(self);
-        let recorder = &self.proxy.recorder;
-        let task = async move {
-            if let Err(problem) =
-                providers::send_text(&webhook, &alarm.text, &room.environment).await
-            {
-                tracing::error!(webhook, problem, "an alarm of drift cannot be sent");
-            }
-        };
-        recorder.tasks.spawn_on(task, &recorder.runtime);
-    }
-
-    async fn look(self: &Arc<Self>, name: &str) -> Result<Option<(Alarm, Option<String>)>, Error> {
+    async fn look(self: &Arc<Self>, name: &str) -> Result<(), Error> {
         let (room, of, now) = (Arc::clone(self), name.to_owned(), self.now_ms());
         let (monitor, texts) = blocking(move || {
             let monitor = found(&mut room.all()?, &of)?.clone();
@@ -112,7 +88,7 @@ impl Drift {
         window: &str,
         texts: &[LiveText],
         now: i64,
-    ) -> Result<Option<(Alarm, Option<String>)>, Error> {
+    ) -> Result<(), Error> {
         let name = monitor.settings.name.clone();
         let alpha = monitor
             .budget
@@ -143,14 +119,17 @@ impl Drift {
             text,
         };
         let alarm = (standing == Standing::Alarm).then(|| alarm_of(&monitor, &look));
-        let webhook = monitor.settings.webhook.clone();
+        if alarm.is_some() {
+            let p = look.finding.p_value;
+            tracing::warn!(monitor = name, window, p, "traffic drifts");
+        }
         monitor.looks += 1;
         monitor.read_until_ms = now;
         monitor.last = Some(look);
         let mut kept = HashSet::new();
         self.change(|book| {
             *found(book, &name)? = monitor;
-            book.alarms.extend(alarm.clone());
+            book.alarms.extend(alarm);
             kept = book
                 .alarms
                 .iter()
@@ -159,7 +138,7 @@ impl Drift {
             Ok(())
         })?;
         self.forget_windows(&name, &kept);
-        Ok(alarm.map(|alarm| (alarm, webhook)))
+        Ok(())
     }
 
     /// Removes windows that are neither new nor an alarm's; their vectors go when garbage is collected.
@@ -296,6 +275,7 @@ fn alarm_of(monitor: &Monitor, look: &Look) -> Alarm {
         window: look.window.clone(),
         reference: monitor.reference.clone(),
         is_accepted: false,
+        is_unsent: monitor.settings.webhook.is_some(),
     }
 }
 

@@ -3,15 +3,17 @@
 //! Windows and references are snapshots, so that a text is embedded once, what was seen can be looked at
 //! later, and asking has its pace, its budget and its records. A window is never read twice.
 
-mod alert;
 mod inputs;
 mod kept;
 mod look;
+mod send;
 
 pub use kept::{Book, Input, Look, Monitor, Settings};
 
 use crate::domain::{Clock, PicoDollars};
+use crate::embeddings::drift::busy::{Busy, Place};
 use crate::embeddings::drift::monitor::inputs::Period;
+use crate::embeddings::drift::webhook::{self, Sender};
 use crate::embeddings::drift::{Alarm, Budget, FEWEST, LiveText};
 use crate::embeddings::geometry::two_sample::MOST_WINDOW;
 use crate::embeddings::name::check_collection;
@@ -22,14 +24,12 @@ use crate::proxy::Proxy;
 use crate::store::Store;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// How often monitors are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(600);
 /// After so long a window is judged though it is not full, in milliseconds.
 const LONGEST_WAIT_MS: i64 = 24 * 3_600_000;
 /// How long the reference reaches back when nothing is said, in milliseconds.
@@ -82,23 +82,10 @@ pub struct Status {
 pub struct Drift {
     snapshots: Arc<Snapshots>,
     store: Arc<Store>,
-    proxy: Arc<Proxy>,
     clock: Clock,
-    environment: BTreeMap<String, String>,
+    sender: Sender,
     book: Mutex<()>,
-    busy: Mutex<HashSet<String>>,
-}
-
-/// A monitor that is being worked on; it is free when this is dropped.
-struct Place {
-    room: Arc<Drift>,
-    name: String,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.room.busy().remove(&self.name);
-    }
+    busy: Busy,
 }
 
 impl Drift {
@@ -106,22 +93,17 @@ impl Drift {
     #[must_use]
     pub fn new(
         snapshots: Arc<Snapshots>,
-        proxy: Arc<Proxy>,
+        proxy: &Proxy,
         environment: BTreeMap<String, String>,
     ) -> Self {
         Self {
             snapshots,
             store: Arc::clone(&proxy.recorder.store),
             clock: proxy.recorder.clock,
-            proxy,
-            environment,
+            sender: Sender::new(&proxy.recorder, environment),
             book: Mutex::default(),
-            busy: Mutex::default(),
+            busy: Busy::default(),
         }
-    }
-
-    fn busy(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now_ms(&self) -> i64 {
@@ -167,7 +149,7 @@ impl Drift {
     /// # Errors
     ///
     /// `NoMonitor`, `NotYet` while it is at work; as [`Drift::all`].
-    pub fn stop(self: &Arc<Self>, name: &str) -> Result<Monitor, Error> {
+    pub fn stop(&self, name: &str) -> Result<Monitor, Error> {
         let _place = self.claim(name)?;
         self.change(|book| {
             found(book, name)?;
@@ -176,18 +158,9 @@ impl Drift {
     }
 
     /// Takes a monitor for oneself: nobody looks twice at one window.
-    fn claim(self: &Arc<Self>, name: &str) -> Result<Place, Error> {
-        if !self.busy().insert(name.to_owned()) {
-            return Err(not_yet(
-                name,
-                "it is at work",
-                "ask again when that is done",
-            ));
-        }
-        Ok(Place {
-            room: Arc::clone(self),
-            name: name.to_owned(),
-        })
+    fn claim(&self, name: &str) -> Result<Place, Error> {
+        let taken = || not_yet(name, "it is at work", "ask again when that is done");
+        self.busy.claim(name).ok_or_else(taken)
     }
 
     /// Begins a monitor: freezes its reference, which is embedded as far as it was not before.
@@ -326,13 +299,15 @@ impl Drift {
         }
     }
 
-    /// Looks at every monitor that is due, until `stopping`.
-    pub async fn watch(self: Arc<Self>, stopping: CancellationToken) {
+    /// Looks at every monitor that is due, each `every`, until `stopping`; alarms that could not be sent are sent
+    /// again.
+    pub async fn watch(self: Arc<Self>, every: Duration, stopping: CancellationToken) {
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
-                () = sleep(LOOK_EVERY) => {}
+                () = sleep(every) => {}
             }
+            self.send_unsent().await;
             for name in self.due().await {
                 if stopping.is_cancelled() {
                     return;
@@ -453,5 +428,5 @@ fn check(wish: &MonitorWish) -> Result<(), Error> {
             Some(hint),
         ));
     }
-    wish.webhook.as_deref().map_or(Ok(()), alert::check)
+    wish.webhook.as_deref().map_or(Ok(()), webhook::check)
 }
