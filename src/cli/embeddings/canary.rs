@@ -202,8 +202,8 @@ fn older(answer: &Value, snapshot: &str) -> String {
         return String::new();
     }
     format!(
-        "  warning: the vectors of `{snapshot}` differ from today's by {}, more than rounds differ among themselves: the model changed \
-         since; queries no longer fit, and a new snapshot under a space with another `revision` would\n",
+        "  warning: `{snapshot}` was made by another model than answers now: its vectors differ by {}, more than the rounds do. Queries do not \
+         fit it any more; make a new snapshot in a space with another `revision`\n",
         small(at(answer, "from_snapshot")),
     )
 }
@@ -274,8 +274,13 @@ fn alarms(answer: &Value, out: &mut String) {
     for alarm in at(answer, "alarms").as_array().into_iter().flatten() {
         let is_closed = at(alarm, "is_closed").as_bool() == Some(true);
         let state = if is_closed { "closed" } else { "open" };
+        let told = told(alarm);
+        // What is over is told by its first line.
+        let lines = if is_closed { 1 } else { usize::MAX };
         let _ = writeln!(out, "alarm ({state}):");
-        out.push_str(&told(alarm));
+        for line in told.lines().take(lines) {
+            let _ = writeln!(out, "{line}");
+        }
     }
 }
 

@@ -63,6 +63,8 @@ pub(crate) struct StartArguments {
     text: TextArguments,
     #[command(flatten)]
     against: AgainstArguments,
+    #[command(flatten)]
+    searched: SearchedArguments,
     /// How many distinct texts make a window (default: 500).
     #[arg(long, value_name = "N")]
     window: Option<usize>,
@@ -109,6 +111,17 @@ struct AgainstArguments {
     since: Option<String>,
 }
 
+/// Where texts are looked for as queries.
+#[derive(Debug, Args)]
+struct SearchedArguments {
+    /// Look for the texts in this snapshot too: do they find less near answers than before?
+    #[arg(long, value_name = "SNAPSHOT")]
+    search_in: Option<String>,
+    /// A best answer below this cosine is far (default: what one in ten of the reference was below).
+    #[arg(long, value_name = "COSINE", requires = "search_in")]
+    threshold: Option<f64>,
+}
+
 impl StartArguments {
     fn wish(&self) -> Result<Value, Failure> {
         let input = match (&self.text.variable, self.text.messages) {
@@ -129,6 +142,8 @@ impl StartArguments {
             "alarms_per_month": self.budget_alarms,
             "max_cost": self.max_cost,
             "webhook": self.webhook,
+            "search_in": self.searched.search_in,
+            "threshold": self.searched.threshold,
         }))
     }
 }
@@ -290,7 +305,11 @@ fn explained(answer: &Value) -> String {
     for (name, value) in [
         ("shift (kernel test), p", number(at(finding, "p_shift"), 4)),
         ("novelty (rank sum), p", number(at(finding, "p_novelty"), 4)),
-        ("both (Holm), p", number(at(finding, "p_value"), 4)),
+        (
+            "retrieval (rank sum), p",
+            number(at(at(finding, "retrieval"), "p_value"), 4),
+        ),
+        ("all (Holm), p", number(at(finding, "p_value"), 4)),
         ("level of this look", number(at(last, "alpha"), 4)),
         ("AUC", number(at(finding, "auc"), 3)),
         (

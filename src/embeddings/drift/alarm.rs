@@ -2,6 +2,7 @@
 
 use crate::embeddings::drift::detect::{Finding, Kind, Region};
 use crate::embeddings::drift::examples::Group;
+use crate::embeddings::drift::retrieval::Retrieval;
 use crate::stats::Estimate;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -95,6 +96,9 @@ pub fn message(told: &Message<'_>) -> String {
             let _ = writeln!(out, "Nearest known topic: {words} (cos {similarity:.2}).");
         }
     }
+    if let Some(retrieval) = &finding.retrieval {
+        out.push_str(&searches(retrieval));
+    }
     let _ = writeln!(
         out,
         "p = {}, AUC {:.2}, centroid moved by {} standard deviations; budget: {} expected false alarms a month.",
@@ -109,6 +113,32 @@ pub fn message(told: &Message<'_>) -> String {
         out,
         "Look: `promptgate embeddings drift explain {0}`. Accept as normal: `promptgate embeddings drift accept {0}`.",
         told.monitor
+    );
+    out
+}
+
+/// What becomes of searches, in a line.
+fn searches(retrieval: &Retrieval) -> String {
+    let below = percent(retrieval.below);
+    let mut out = format!(
+        "Retrieval: {below} find nothing nearer than {:.2} in `{}` ({} before)",
+        retrieval.threshold,
+        retrieval.snapshot,
+        share(retrieval.before),
+    );
+    if let Some((new, rest)) = retrieval.new_and_rest {
+        let _ = write!(
+            out,
+            "; {} of what is new, {} of the rest",
+            share(new),
+            share(rest)
+        );
+    }
+    let (now, before) = retrieval.never_found;
+    let _ = writeln!(
+        out,
+        ". {now} of {} items are found by none of {} queries ({before} before).",
+        retrieval.items, retrieval.queries
     );
     out
 }

@@ -10,6 +10,7 @@ mod busy;
 mod detect;
 mod distinct;
 mod examples;
+mod retrieval;
 mod time;
 mod webhook;
 mod words;
@@ -22,6 +23,7 @@ pub use budget::{Budget, Standing};
 pub use detect::{FEWEST, Finding, Kind, Region, examine, permutations_for};
 pub use distinct::{Distinct, LiveText};
 pub use examples::{Group, KnownTopic, Told, groups};
+pub use retrieval::Retrieval;
 pub use words::telling_words;
 
 use detect::picked;

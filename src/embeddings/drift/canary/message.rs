@@ -4,6 +4,9 @@ use crate::embeddings::drift::canary::kept::{Canary, Check, Measured};
 use crate::embeddings::drift::time::in_words;
 use std::fmt::Write as _;
 
+/// So much of the ten nearest must stay for two sets of vectors to be one for every search.
+const SAME: f64 = 0.98;
+
 /// How much of what was found stays: the share of the ten nearest of these texts in their snapshot, and of the
 /// nearest ones.
 pub(super) type Stays = (f64, f64);
@@ -27,6 +30,14 @@ pub(super) fn changed(canary: &Canary, check: &Check, stays: Option<Stays>) -> S
             percent(ten),
             percent(first),
         );
+    }
+    if stays.is_some_and(|(ten, _)| SAME <= ten) {
+        let _ = write!(
+            out,
+            "What is found stays: the numbers changed, and hardly their meaning. Take as normal: `promptgate embeddings canary accept {name}` \
+             (`--also` where the provider answers from machines that are not alike).",
+        );
+        return out;
     }
     let _ = writeln!(
         out,

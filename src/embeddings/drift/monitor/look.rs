@@ -2,6 +2,7 @@
 
 use crate::domain::sha256_hex;
 use crate::embeddings::drift::monitor::kept::{Look, Monitor};
+use crate::embeddings::drift::monitor::searched::Queries;
 use crate::embeddings::drift::monitor::{Drift, Status, found, not_yet, sources};
 use crate::embeddings::drift::{
     Alarm, FEWEST, Finding, Group, LiveText, Message, Standing, Told, examine, groups, message,
@@ -20,9 +21,9 @@ const OTHERS: usize = 5;
 const WINDOWS: usize = 10;
 
 /// A snapshot in memory, at most [`MOST_WINDOW`] rows of it, without those that are no vectors.
-struct Loaded {
+pub(super) struct Loaded {
     rows: Matrix,
-    texts: Vec<String>,
+    pub(super) texts: Vec<String>,
     times: Vec<i64>,
 }
 
@@ -77,15 +78,16 @@ impl Drift {
             .snapshot(&monitor.settings, "window", sources(&texts))
             .await?;
         let window = made.snapshot.ok_or(Error::Stopping)?.name();
+        let queries = self.queries(&monitor, &window).await?;
         let (room, of) = (Arc::clone(self), window);
-        blocking(move || room.judge(monitor, &of, &texts, now)).await
+        blocking(move || room.judge(monitor, (&of, queries), &texts, now)).await
     }
 
     /// Holds the window against the reference and keeps what came of it. Blocks.
     fn judge(
         &self,
         mut monitor: Monitor,
-        window: &str,
+        (window, queries): (&str, Option<Queries>),
         texts: &[LiveText],
         now: i64,
     ) -> Result<(), Error> {
@@ -94,7 +96,7 @@ impl Drift {
             .budget
             .spend(now)
             .ok_or_else(|| too_early(&monitor, now))?;
-        let seen = self.see(&monitor, window, alpha)?;
+        let seen = self.see(&monitor, (window, queries), alpha)?;
         let standing = monitor.budget.count(seen.finding.p_value <= alpha);
         let text = message(&Message {
             subject: &monitor.settings.prompt,
@@ -160,7 +162,12 @@ impl Drift {
         self.snapshots.forget_names();
     }
 
-    fn see(&self, monitor: &Monitor, window: &str, alpha: f64) -> Result<Seen, Error> {
+    fn see(
+        &self,
+        monitor: &Monitor,
+        (window, queries): (&str, Option<Queries>),
+        alpha: f64,
+    ) -> Result<Seen, Error> {
         let reference = load(&self.snapshots, &monitor.reference)?;
         let current = load(&self.snapshots, window)?;
         let seed = monitor.looks;
@@ -180,6 +187,8 @@ impl Drift {
             .map(|region| region.others.clone())
             .unwrap_or_default();
         let told = |loaded| Told::from(loaded);
+        let retrieval = queries.map(|queries| self.searched(monitor, &queries, &new));
+        let finding = finding.with(retrieval.transpose()?.flatten());
         let groups = groups(told(&reference), told(&current), &new, seed);
         let times = new.iter().filter_map(|row| current.times.get(*row));
         let since_ms = times.min().or_else(|| current.times.iter().min());
@@ -321,7 +330,7 @@ pub(super) fn wish_of(space: &Space) -> SpaceWish {
     }
 }
 
-fn load(room: &Snapshots, name: &str) -> Result<Loaded, Error> {
+pub(super) fn load(room: &Snapshots, name: &str) -> Result<Loaded, Error> {
     let manifest = room.manifest(name)?;
     let snapshot = room.vault().open_snapshot(&manifest.id)?;
     let all = snapshot.load()?;

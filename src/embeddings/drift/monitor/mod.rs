@@ -6,6 +6,7 @@
 mod inputs;
 mod kept;
 mod look;
+mod searched;
 mod send;
 
 pub use kept::{Book, Input, Look, Monitor, Settings};
@@ -63,6 +64,10 @@ pub struct MonitorWish {
     pub max_cost: Option<PicoDollars>,
     /// Where alarms are sent: `env:NAME` or `file:PATH` with a URL.
     pub webhook: Option<String>,
+    /// A snapshot that texts are looked for in, as queries: what becomes of searches?
+    pub search_in: Option<String>,
+    /// The cosine below which a best answer is far.
+    pub threshold: Option<f64>,
 }
 
 /// A monitor and how it stands.
@@ -180,6 +185,7 @@ impl Drift {
         self.check_free(&wish.name).await?;
         let (given, since) = (wish.reference.clone(), wish.since_ms);
         let mut settings = settings_of(wish);
+        self.check_searched(&mut settings).await?;
         let reference = match given {
             Some(reference) => self.given(&reference, &mut settings).await?,
             None => {
@@ -395,6 +401,8 @@ fn settings_of(wish: MonitorWish) -> Settings {
         sample: wish.sample.unwrap_or(1.0),
         max_cost: wish.max_cost,
         webhook: wish.webhook,
+        search_in: wish.search_in,
+        threshold: wish.threshold,
     }
 }
 
@@ -425,6 +433,14 @@ fn check(wish: &MonitorWish) -> Result<(), Error> {
         return Err(Error::invalid(
             "model",
             "is said beside `reference`",
+            Some(hint),
+        ));
+    }
+    if wish.threshold.is_some() && wish.search_in.is_none() {
+        let hint = "say in which snapshot: `--search-in`";
+        return Err(Error::invalid(
+            "threshold",
+            "is said without one to search",
             Some(hint),
         ));
     }
