@@ -130,6 +130,7 @@ fn embeddings_api() -> Router<AdminState> {
         .route("/drift/{name}", get(drift::status).delete(drift::stop))
         .route("/drift/{name}/run", post(drift::run))
         .route("/drift/{name}/accept", post(drift::accept))
+        .route("/documents-drift", post(drift::documents))
         .route("/canaries", get(canaries::list).post(canaries::start))
         .route(
             "/canaries/{name}",

@@ -1,4 +1,4 @@
-//! `promptgate embeddings drift start|run|status|explain|accept|stop`.
+//! `promptgate embeddings drift start|run|status|explain|accept|documents|stop`.
 
 use crate::app::Environment;
 use crate::cli::Common;
@@ -36,6 +36,8 @@ pub(crate) enum DriftCommand {
     Explain(NamedArguments),
     /// Take the newest window as normal: it joins the reference.
     Accept(NamedArguments),
+    /// Hold the new items of a snapshot against those of one before: are they about something else?
+    Documents(DocumentsArguments),
     /// End a monitor; its snapshots and alarms stay.
     Stop(NamedArguments),
 }
@@ -50,6 +52,14 @@ pub(crate) struct NamedArguments {
 pub(crate) struct StatusArguments {
     /// The monitor; all when none is named.
     name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DocumentsArguments {
+    /// The snapshot of before: `docs@1`.
+    before: String,
+    /// The one of after, in the same space: `docs@2`.
+    after: String,
 }
 
 #[derive(Debug, Args)]
@@ -165,6 +175,11 @@ pub(super) async fn run(
         }
         DriftCommand::Explain(of) => (Method::GET, path(&of.name, ""), None, explained),
         DriftCommand::Accept(of) => (Method::POST, path(&of.name, "/accept"), None, accepted),
+        DriftCommand::Documents(of) => {
+            let path = "/api/embeddings/documents-drift".to_owned();
+            let body = json!({"before": of.before, "after": of.after});
+            (Method::POST, path, Some(body), documents)
+        }
         DriftCommand::Stop(of) => (Method::DELETE, path(&of.name, ""), None, stopped),
     };
     let admin = Admin::reach(common, environment)?;
@@ -319,21 +334,34 @@ fn explained(answer: &Value) -> String {
     ] {
         let _ = writeln!(out, "  {name:<24} {value}");
     }
-    for group in at(last, "groups").as_array().into_iter().flatten() {
+    listed_groups(last, &mut out);
+    out
+}
+
+fn documents(answer: &Value) -> String {
+    let mut out = told(answer);
+    if at(answer, "is_drift").as_bool() == Some(true) {
+        listed_groups(answer, &mut out);
+    }
+    out
+}
+
+/// Groups of new texts, and those that are new by the other measure.
+fn listed_groups(seen: &Value, out: &mut String) {
+    for group in at(seen, "groups").as_array().into_iter().flatten() {
         let words = list(at(group, "words")).join(", ");
         let _ = writeln!(out, "\n{} texts: {words}", at(group, "texts"));
         for example in list(at(group, "examples")) {
             let _ = writeln!(out, "  {example}");
         }
     }
-    let others = list(at(last, "others"));
+    let others = list(at(seen, "others"));
     if !others.is_empty() {
         out.push_str("\nnew by the other measure:\n");
         for example in others {
             let _ = writeln!(out, "  {example}");
         }
     }
-    out
 }
 
 fn accepted(answer: &Value) -> String {

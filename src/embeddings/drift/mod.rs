@@ -18,7 +18,7 @@ mod words;
 pub mod canary;
 pub mod monitor;
 
-pub use alarm::{Alarm, Message, message};
+pub use alarm::{Alarm, Message, documents_message, message};
 pub use budget::{Budget, Standing};
 pub use detect::{FEWEST, Finding, Kind, Region, examine, permutations_for};
 pub use distinct::{Distinct, LiveText};

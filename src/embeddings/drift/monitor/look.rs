@@ -11,6 +11,7 @@ use crate::embeddings::drift::{
 use crate::embeddings::geometry::two_sample::MOST_WINDOW;
 use crate::embeddings::snapshots::{Error, Snapshots, SourceText, SpaceWish, blocking};
 use crate::embeddings::space::Space;
+use crate::embeddings::vault::Snapshot;
 use crate::embeddings::{Matrix, Rows as _};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ const WINDOWS: usize = 10;
 
 /// A snapshot in memory, at most [`MOST_WINDOW`] rows of it, without those that are no vectors.
 pub(super) struct Loaded {
-    rows: Matrix,
+    pub(super) rows: Matrix,
     pub(super) texts: Vec<String>,
     times: Vec<i64>,
 }
@@ -333,8 +334,18 @@ pub(super) fn wish_of(space: &Space) -> SpaceWish {
 pub(super) fn load(room: &Snapshots, name: &str) -> Result<Loaded, Error> {
     let manifest = room.manifest(name)?;
     let snapshot = room.vault().open_snapshot(&manifest.id)?;
+    load_some(&snapshot, |_| true)
+}
+
+/// Loads the rows that are wanted.
+pub(super) fn load_some(
+    snapshot: &Snapshot,
+    is_wanted: impl Fn(usize) -> bool,
+) -> Result<Loaded, Error> {
     let all = snapshot.load()?;
-    let mut which: Vec<usize> = (0..all.len()).filter(|row| is_vector(&all, *row)).collect();
+    let mut which: Vec<usize> = (0..all.len())
+        .filter(|row| is_wanted(*row) && is_vector(&all, *row))
+        .collect();
     if MOST_WINDOW < which.len() {
         which
             .sort_by_cached_key(|row| sha256_hex(snapshot.id(*row).unwrap_or_default().as_bytes()));

@@ -3,12 +3,14 @@
 //! Windows and references are snapshots, so that a text is embedded once, what was seen can be looked at
 //! later, and asking has its pace, its budget and its records. A window is never read twice.
 
+mod documents;
 mod inputs;
 mod kept;
 mod look;
 mod searched;
 mod send;
 
+pub use documents::{Documents, DocumentsWish};
 pub use kept::{Book, Input, Look, Monitor, Settings};
 
 use crate::domain::{Clock, PicoDollars};
