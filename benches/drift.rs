@@ -37,7 +37,11 @@ fn main() {
         .filter_map(|word| word.parse().ok())
         .collect();
     let given = |place: usize, usual: usize| arguments.get(place).copied().unwrap_or(usual);
-    let (windows, streams, threads) = (given(0, 2_000), given(1, 60), given(2, 2));
+    let (windows, streams, threads) = (
+        given(0, 2_000).max(1),
+        given(1, 60).max(1),
+        given(2, 2).max(1),
+    );
     levels(windows, threads);
     for every in [1, 6, 24] {
         months(streams, every, threads);
