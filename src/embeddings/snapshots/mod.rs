@@ -54,6 +54,8 @@ pub use recorded_queries::CallsWish;
 pub use row::VectorRow;
 pub use wish::{SnapshotWish, SpaceWish};
 
+pub(in crate::embeddings) use noise::stays;
+
 use crate::domain::Clock;
 use crate::embeddings;
 use crate::embeddings::adapters::Shelf;

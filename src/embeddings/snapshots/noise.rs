@@ -102,7 +102,7 @@ fn draw(snapshot: &Snapshot, manifest: &Manifest, texts: usize) -> Result<Drawn,
 }
 
 /// Returns the share of the nearest rows that stays, text by text, and the share of texts whose nearest stays.
-fn stays(
+pub(in crate::embeddings) fn stays(
     snapshot: &Snapshot,
     rows: &[usize],
     again: &[Vec<f32>],

@@ -35,6 +35,12 @@ pub struct Settings {
     pub max_cost: Option<PicoDollars>,
     /// Where alarms are sent: `env:NAME` or `file:PATH` with a URL.
     pub webhook: Option<String>,
+    /// The snapshot that texts are looked for in, as queries.
+    #[serde(default)]
+    pub search_in: Option<String>,
+    /// The cosine below which a best answer is far; drawn from the reference when none is said.
+    #[serde(default)]
+    pub threshold: Option<f64>,
 }
 
 /// A look at a window, as it is kept.
