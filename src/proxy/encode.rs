@@ -8,16 +8,21 @@ use crate::proxy::call::Call;
 use crate::proxy::routing::PlannedAttempt;
 use crate::wire::chat::{self, Thoughts};
 use crate::wire::conversation::{ModelTraits, Request, Written};
-use crate::wire::json::{Change, to_json};
+use crate::wire::json::{Change, RawObject, to_json};
 use crate::wire::openai::{self, Asked};
 use crate::wire::translate::{self, Target};
 use bytes::Bytes;
 
-/// Returns the dialect in which `endpoint` is asked: the client's, where it speaks that.
+/// Returns the dialect in which `endpoint` is asked: the client's, where it speaks that. A provider whose
+/// own dialect is another than `OpenAI`'s is asked in its own, since what it offers beside that knows less.
 pub(crate) fn dialect_for(call: &Call, model: &str, endpoint: &Endpoint) -> Dialect {
     let spoken = endpoint.dialects(call.operation, model);
-    let own = spoken.contains(&call.dialect).then_some(call.dialect);
-    own.or_else(|| spoken.first().copied()).unwrap_or_default()
+    let best = spoken.first().copied().unwrap_or_default();
+    let is_of_its_own = !matches!(best, Dialect::Chat | Dialect::Responses);
+    if is_of_its_own || !spoken.contains(&call.dialect) {
+        return best;
+    }
+    call.dialect
 }
 
 /// Returns the body that asks `endpoint` for the call in `dialect`, and what had to be left out.
@@ -35,16 +40,30 @@ pub(crate) fn body_for(
         body,
         warnings: Vec::new(),
     };
-    if let Some(conversation) = &call.conversation {
+    let mut asked = if let Some(conversation) = &call.conversation {
         let mut request = conversation.as_ref().clone();
-        return written(&mut request, dialect, planned, endpoint);
-    }
-    if dialect != call.dialect {
+        written(&mut request, dialect, planned, endpoint)?
+    } else if dialect == call.dialect {
+        as_it_is(own_body(call, &planned.model, Some(endpoint)))
+    } else {
         let body = own_body(call, &planned.model, None);
         let mut request = translate::read_request(call.dialect, &body)?;
-        return written(&mut request, dialect, planned, endpoint);
+        written(&mut request, dialect, planned, endpoint)?
+    };
+    if let Some(version) = endpoint.anthropic_version().filter(|_| dialect == Dialect::Messages) {
+        asked.body = at_vertex(&asked.body, version);
     }
-    Ok(as_it_is(own_body(call, &planned.model, Some(endpoint))))
+    Ok(asked)
+}
+
+/// Anthropic's messages at Vertex AI: the model stands in the path, the version in the body.
+fn at_vertex(body: &Bytes, version: &str) -> Bytes {
+    let Ok(mut object) = RawObject::parse(body) else {
+        return body.clone();
+    };
+    object.remove("model");
+    object.set("anthropic_version", to_json(version));
+    object.to_bytes()
 }
 
 /// The call's body in the client's own dialect; `endpoint` where it goes out like that.
@@ -87,7 +106,9 @@ fn written(
 /// In what a provider of chat completions differs from `OpenAI`.
 fn chat_target(preset: Preset) -> chat::Target {
     let thoughts = match preset {
-        Preset::DeepSeek | Preset::Vllm | Preset::LlamaCpp => Thoughts::Field("reasoning_content"),
+        Preset::DeepSeek | Preset::Vllm | Preset::LlamaCpp | Preset::Simulated => {
+            Thoughts::Field("reasoning_content")
+        }
         Preset::OpenRouter => Thoughts::Details,
         _ => Thoughts::Nowhere,
     };
@@ -97,9 +118,14 @@ fn chat_target(preset: Preset) -> chat::Target {
         has_developer_role: matches!(preset, Preset::OpenAi | Preset::AzureOpenAi),
         has_top_k: matches!(
             preset,
-            Preset::Together | Preset::OpenRouter | Preset::Vllm | Preset::LlamaCpp
+            Preset::Together
+                | Preset::Fireworks
+                | Preset::OpenRouter
+                | Preset::Vllm
+                | Preset::LlamaCpp
+                | Preset::Simulated
         ),
-        has_cache_marks: preset == Preset::OpenRouter,
+        has_cache_marks: matches!(preset, Preset::OpenRouter | Preset::Simulated),
         has_thought_signatures: preset == Preset::Gemini,
     }
 }
