@@ -3,11 +3,11 @@
 
 use super::sigv4::{Canonical, Scope, authorization};
 use super::{AwsKeys, AwsSettings};
+use crate::domain::Dialect;
 use crate::domain::{Operation, Secret};
 use crate::providers::loopback_tests::outgoing;
 use crate::providers::testing::{Asked, Server, http};
 use crate::providers::{Config, Error, ErrorKind, Preset, Providers, Reply};
-use crate::domain::Dialect;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;

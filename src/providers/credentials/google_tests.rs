@@ -3,11 +3,11 @@
 
 use super::GoogleSettings;
 use super::aws_tests::{json_answer, variables};
+use crate::domain::Dialect;
 use crate::domain::Secret;
 use crate::providers::loopback_tests::outgoing;
 use crate::providers::testing::{Server, http};
 use crate::providers::{Config, ErrorKind, Outgoing, Preset, Providers};
-use crate::domain::Dialect;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
