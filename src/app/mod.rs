@@ -148,9 +148,8 @@ impl App {
         let stopping = CancellationToken::new();
         let upstreams = Some(Arc::clone(&proxy.upstreams));
         let ledger = Arc::new(Ledger::new(Arc::clone(&store), upstreams, clock));
-        let evals = Runs::new(ledger, Arc::clone(&proxy), stopping.clone())
-            .with_config(config.runs.clone());
-        let evals = Arc::new(evals);
+        let evals = Runs::new(ledger, Arc::clone(&proxy), stopping.clone());
+        let evals = Arc::new(evals.with_config(config.runs.clone()));
         let schedules = Scheduler::new(
             schedule::Config {
                 evals: config.evals.clone(),
@@ -161,8 +160,7 @@ impl App {
             Arc::clone(&proxy),
             clock,
         );
-        let (embeddings, drift, canaries) =
-            embeddings(&config, &store, &proxy, declared, &stopping)?;
+        let vectors = vectors(&config, &store, &proxy, declared, &stopping)?;
         Ok(Self {
             config,
             store,
@@ -173,9 +171,9 @@ impl App {
             token,
             evals,
             schedules: Arc::new(schedules),
-            embeddings,
-            drift,
-            canaries,
+            embeddings: vectors.snapshots,
+            drift: vectors.drift,
+            canaries: vectors.canaries,
             tasks,
             stopping,
             cut,
@@ -236,14 +234,21 @@ impl App {
     }
 }
 
+/// The room of embeddings, and what watches it.
+struct Vectors {
+    snapshots: Arc<Snapshots>,
+    drift: Arc<Drift>,
+    canaries: Arc<Canaries>,
+}
+
 /// Opens the room of embeddings.
-fn embeddings(
+fn vectors(
     config: &Config,
     store: &Arc<Store>,
     proxy: &Arc<Proxy>,
     declared: Declared,
     stopping: &CancellationToken,
-) -> Result<(Arc<Snapshots>, Arc<Drift>, Arc<Canaries>), Error> {
+) -> Result<Vectors, Error> {
     let environment = config.origin.environment.variables().clone();
     let dir = config.store.dir.join("embeddings");
     let vault = Arc::new(Vault::open(&dir, Arc::clone(store))?);
@@ -259,5 +264,9 @@ fn embeddings(
     let room = Arc::new(room);
     let drift = Drift::new(Arc::clone(&room), proxy, environment.clone());
     let canaries = Canaries::new(Arc::clone(&room), Arc::clone(proxy), canaries, environment);
-    Ok((room, Arc::new(drift), Arc::new(canaries)))
+    Ok(Vectors {
+        snapshots: room,
+        drift: Arc::new(drift),
+        canaries: Arc::new(canaries),
+    })
 }

@@ -57,6 +57,8 @@ pub(crate) struct Sending<'a> {
     pub(crate) upstreams: &'a Upstreams,
     pub(crate) call: &'a Call,
     pub(crate) id: CallId,
+    /// The client's body.
+    pub(crate) request: &'a Bytes,
     pub(crate) trace: Option<&'a TraceContext>,
     pub(crate) started: Instant,
     /// The same, by the clock.
@@ -176,9 +178,11 @@ async fn attempt(
     {
         return embedding::attempt(sending, planned, (dialect, endpoint), tries).await;
     }
-    let price = sending.upstreams.price(planned, model, sending.now);
-    let longest = price.and_then(|row| row.max_output);
-    let asked = encode::body_for(call, dialect, planned, (endpoint, longest))?;
+    let longest = || {
+        let price = sending.upstreams.price(planned, model, sending.now);
+        price.and_then(|row| row.max_output)
+    };
+    let asked = encode::body_for(call, dialect, planned, (endpoint, &longest))?;
     let outgoing = Outgoing {
         operation: call.operation,
         dialect,
@@ -192,33 +196,25 @@ async fn attempt(
         deadlines: None,
     };
     let sent = sending.started.elapsed();
-    let reply = sending
-        .upstreams
-        .providers
-        .send(&planned.provider, &outgoing)
-        .await;
+    let providers = &sending.upstreams.providers;
+    let reply = providers.send(&planned.provider, &outgoing).await;
     let reply =
         reply.map_err(|error| Error::from_provider(error, dialect, &sending.upstreams.secrets))?;
     let head = sending.started.elapsed();
-    let mut content_type = reply.content_type;
-    let client = sending.client();
+    let id = reply.request_id.as_deref().unwrap_or_default();
     let content = match reply.body {
         ReplyBody::Whole(body) if dialect == call.dialect => whole(call, dialect, planned, body)?,
-        ReplyBody::Whole(body) => {
-            "application/json".clone_into(&mut content_type);
-            let id = reply.request_id.as_deref().unwrap_or_default();
-            translated((dialect, id), &client, planned, &body)?
-        }
+        ReplyBody::Whole(body) => translated((dialect, id), &sending.client(), planned, &body)?,
         ReplyBody::Stream(stream) => {
-            "text/event-stream".clone_into(&mut content_type);
-            let origin = Origin {
-                id: reply.request_id.as_deref().unwrap_or_default(),
-                model: &planned.model,
-            };
-            let reader = AnswerStream::new((dialect, &origin), client, !call.client_wants_usage);
+            let reader = sending.reader(dialect, &Origin { id, model });
             let limit = endpoint.deadlines().first_byte;
             open(sending, (planned, dialect), reader, stream, limit).await?
         }
+    };
+    let content_type = match &content {
+        _ if dialect == call.dialect => reply.content_type,
+        Reply::Whole { .. } => "application/json".to_owned(),
+        Reply::Stream(_) => "text/event-stream".to_owned(),
     };
     Ok(Success {
         attempt: planned.clone(),
@@ -232,11 +228,19 @@ async fn attempt(
 }
 
 impl Sending<'_> {
+    /// Returns the reader of a stream in `dialect` for the client.
+    fn reader(&self, dialect: Dialect, origin: &Origin<'_>) -> AnswerStream {
+        if dialect.is_chat() && self.call.dialect.is_chat() {
+            return AnswerStream::of_chat(!self.call.client_wants_usage);
+        }
+        AnswerStream::new((dialect, origin), self.client())
+    }
+
     /// Whom the answer is for.
     fn client(&self) -> Client {
         Client {
             dialect: self.call.dialect,
-            request: self.call.body.to_bytes(),
+            request: self.request.clone(),
             id: self.id.0.simple().to_string(),
             created: self.now.unix_seconds(),
             wants_usage: self.call.client_wants_usage,

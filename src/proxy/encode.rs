@@ -36,7 +36,7 @@ pub(crate) fn body_for(
     call: &Call,
     dialect: Dialect,
     planned: &PlannedAttempt,
-    (endpoint, longest_answer): (&Endpoint, Option<u64>),
+    (endpoint, longest_answer): (&Endpoint, &dyn Fn() -> Option<u64>),
 ) -> Result<Written, Error> {
     let as_it_is = |body| Written {
         body,
@@ -95,7 +95,7 @@ fn written(
     request: &mut Request,
     dialect: Dialect,
     planned: &PlannedAttempt,
-    (endpoint, longest_answer): (&Endpoint, Option<u64>),
+    (endpoint, longest_answer): (&Endpoint, &dyn Fn() -> Option<u64>),
 ) -> Result<Written, Error> {
     request.model.clone_from(&planned.model);
     request.stream_usage |= request.stream && endpoint.takes_stream_options();
@@ -106,7 +106,7 @@ fn written(
         responses: responses::Target {
             has_breakpoints: takes_breakpoints(&planned.model),
         },
-        traits: traits_of(&planned.model, longest_answer),
+        traits: traits_of(&planned.model, longest_answer()),
     };
     Ok(translate::write_request(request, &target)?)
 }
@@ -161,7 +161,8 @@ fn chat_target(preset: Preset, model: &str) -> chat::Target {
             Thoughts::Field("reasoning_content")
         }
         Preset::OpenRouter => Thoughts::Details,
-        _ => Thoughts::Nowhere,
+        // They think anew; sending thoughts back is an error at most of them.
+        _ => Thoughts::LeftOut,
     };
     chat::Target {
         token_limit: token_limit_field(preset),

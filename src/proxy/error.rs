@@ -98,6 +98,12 @@ pub enum Error {
     /// The provider that the model is routed to cannot be told a part of the request.
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
+    /// A raw request names no model, and no provider speaks as `OpenAI` does.
+    #[error("no configured provider has `{path}`")]
+    NoProvider {
+        /// The path.
+        path: String,
+    },
     /// The answer that a request goes on from is not there, or not for this caller.
     #[error("response `{id}` is not kept here")]
     PreviousNotFound {
@@ -194,6 +200,7 @@ impl Error {
             Self::ModelForbidden { .. } => "model_forbidden",
             Self::Provider { error, .. } => error.kind(),
             Self::Unsupported(_) => "unsupported_parameter",
+            Self::NoProvider { .. } => "provider_not_found",
             Self::PreviousNotFound { .. } => "previous_response_not_found",
             Self::PreviousTooLong { .. } => "previous_response_too_long",
             Self::NoContent { .. } => "upstream_timeout",
@@ -219,6 +226,7 @@ impl Error {
             | Self::ModelNotFound { .. }
             | Self::ModelForbidden { .. }
             | Self::Unsupported(_)
+            | Self::NoProvider { .. }
             | Self::PreviousNotFound { .. }
             | Self::PreviousTooLong { .. } => Blame::Client,
             Self::Prompt(error) => error.blame(),
@@ -236,20 +244,6 @@ impl Error {
         match self {
             Self::Request(error) => error.hint(),
             Self::Prompt(error) => error.hint(),
-            Self::PromptReferenceConflict { .. } => {
-                Some("name the prompt once, or everywhere alike".to_owned())
-            }
-            Self::PromptVariableConflict { .. } => {
-                Some("send each variable once, in `prompt.variables`".to_owned())
-            }
-            Self::MediaInvalid { .. } => Some(
-                "send an `https:` or `data:` URL in `image_url`, `file_url` or `file_data`"
-                    .to_owned(),
-            ),
-            Self::MediaTooLarge { .. } => Some("send its URL in place of its content".to_owned()),
-            Self::MissingModel { .. } => Some(
-                "set `model:` in the prompt's front matter or `model` in the request".to_owned(),
-            ),
             Self::ParameterLocked { parameter, .. } => Some(format!(
                 "leave `{parameter}` out; the prompt's file decides it"
             )),
@@ -263,38 +257,47 @@ impl Error {
                 "write it as `provider/model`; near: {}",
                 near.join(", ")
             )),
-            Self::ModelNotFound { .. } => Some(
+            Self::Provider { error, .. } => error.hint(),
+            Self::Record(error) => error.hint(),
+            other => other.plain_hint().map(str::to_owned),
+        }
+    }
+
+    /// What to do where that is always the same.
+    const fn plain_hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::PromptReferenceConflict { .. } => "name the prompt once, or everywhere alike",
+            Self::PromptVariableConflict { .. } => "send each variable once, in `prompt.variables`",
+            Self::MediaInvalid { .. } => {
+                "send an `https:` or `data:` URL in `image_url`, `file_url` or `file_data`"
+            }
+            Self::MediaTooLarge { .. } => "send its URL in place of its content",
+            Self::MissingModel { .. } => {
+                "set `model:` in the prompt's front matter or `model` in the request"
+            }
+            Self::ModelNotFound { .. } => {
                 "write it as `provider/model`, or route it in `[models]` of promptgate.toml; \
                  GET /v1/models lists what there is"
-                    .to_owned(),
-            ),
-            Self::ModelForbidden { .. } => {
-                Some("ask for a key with a wider `--model` scope".to_owned())
             }
-            Self::Provider { error, .. } => error.hint(),
-            Self::Unsupported(_) => Some(
+            Self::ModelForbidden { .. } => "ask for a key with a wider `--model` scope",
+            Self::Unsupported(_) => {
                 "leave it out, ask a model whose provider has it, or set `drop_unsupported = true` for \
                  the provider in promptgate.toml: it is then left out with a warning"
-                    .to_owned(),
-            ),
-            Self::PreviousNotFound { .. } => Some(
+            }
+            Self::NoProvider { .. } => {
+                "set `OPENAI_API_KEY`, name a model in the body, or write the provider in front: \
+                 `/PROVIDER/v1/...`"
+            }
+            Self::PreviousNotFound { .. } => {
                 "answers are kept for the key that asked, unless it said `\"store\": false`; send the \
                  conversation's items in `input`"
-                    .to_owned(),
-            ),
-            Self::PreviousTooLong { .. } => {
-                Some("send the items that still matter in `input`".to_owned())
             }
-            Self::OutputInvalid { .. } => Some(
+            Self::PreviousTooLong { .. } => "send the items that still matter in `input`",
+            Self::OutputInvalid { .. } => {
                 "the answer is in the record; without `promptgate.enforce_output` it is handed over with a warning"
-                    .to_owned(),
-            ),
-            Self::NoContent { .. }
-            | Self::InvalidAnswer { .. }
-            | Self::NotReproducible { .. }
-            | Self::ShuttingDown => None,
-            Self::Record(error) => error.hint(),
-        }
+            }
+            _ => return None,
+        })
     }
 
     /// Returns the request's field that is at fault.
@@ -318,6 +321,7 @@ impl Error {
             Self::Provider { fault, .. } => fault.as_ref().and_then(|fault| fault.param.clone()),
             Self::NoContent { .. }
             | Self::InvalidAnswer { .. }
+            | Self::NoProvider { .. }
             | Self::OutputInvalid { .. }
             | Self::Record(_)
             | Self::NotReproducible { .. }

@@ -248,6 +248,7 @@ impl Proxy {
             upstreams: &upstreams,
             call: &call,
             id: arrival.id,
+            request: &arrival.body,
             trace: arrival.trace.as_ref(),
             started: arrival.started,
             now: self.recorder.clock.now(),

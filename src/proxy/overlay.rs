@@ -29,7 +29,8 @@ pub(crate) fn from_prompt(
     let variables = naming::plain_variables(variables)?;
     let mut body = request.object;
     request.foreign.strip(&mut body);
-    let said = read(request.dialect, &body, &model)?;
+    let mut said = read(request.dialect, &body, &model)?;
+    let yielded = yield_limit(prompt, &mut said);
     refuse_locked(prompt, &said, request.model.as_deref())?;
     let (variables, history) = bind(bundle, variables, said.messages.clone());
     let input = RenderInput {
@@ -54,6 +55,7 @@ pub(crate) fn from_prompt(
     let counted = own.into_iter().chain(request.messages);
     let mut warnings = rendered.warnings;
     warnings.extend(unsaid);
+    warnings.extend(yielded);
     let model_asked = request.model.unwrap_or_default();
     Ok(Call {
         dialect: request.dialect,
@@ -199,6 +201,20 @@ fn text_of(message: &Message) -> Option<String> {
     texts
         .filter(|texts| !texts.is_empty())
         .map(|texts| texts.join("\n"))
+}
+
+/// Anthropic's clients cannot leave `max_tokens` out; a prompt that decides it itself wins. Returns a
+/// warning.
+fn yield_limit(prompt: &ResolvedPrompt, said: &mut Request) -> Option<String> {
+    let decides =
+        |parameter: &String| parameters::spellings(parameter).any(|it| it == "max_tokens");
+    if said.dialect != Dialect::Messages || !prompt.bundle.locked().iter().any(decides) {
+        return None;
+    }
+    let limit = said.sampling.max_output_tokens.take()?;
+    Some(format!(
+        "the prompt decides `max_tokens` itself; {limit} is not used"
+    ))
 }
 
 fn refuse_locked(

@@ -134,13 +134,9 @@ fn plan_of(
     let provider = match (&passing.provider, model) {
         (None, Some(model)) => return upstreams.routes.plan(caller, model),
         (Some(provider), _) => provider.clone(),
-        (None, None) => upstreams
-            .speaks_openai()
-            .ok_or_else(|| Error::ModelNotFound {
-                model: String::new(),
-                owner: Some("openai".to_owned()),
-                near: Vec::new(),
-            })?,
+        (None, None) => upstreams.speaks_openai().ok_or_else(|| Error::NoProvider {
+            path: path(&passing.path_and_query).to_owned(),
+        })?,
     };
     if upstreams.providers.get(&provider).is_none() {
         return Err(Error::ModelNotFound {

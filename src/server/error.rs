@@ -190,7 +190,9 @@ fn status_of(error: &proxy::Error) -> StatusCode {
         | proxy::Error::ParameterLocked { .. }
         | proxy::Error::Unsupported(_)
         | proxy::Error::PreviousTooLong { .. } => StatusCode::BAD_REQUEST,
-        proxy::Error::PreviousNotFound { .. } => StatusCode::NOT_FOUND,
+        proxy::Error::PreviousNotFound { .. } | proxy::Error::NoProvider { .. } => {
+            StatusCode::NOT_FOUND
+        }
         proxy::Error::MediaTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         proxy::Error::ModelNotFound { .. } => StatusCode::NOT_FOUND,
         proxy::Error::ModelForbidden { .. } => StatusCode::FORBIDDEN,

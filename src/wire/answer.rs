@@ -47,16 +47,17 @@ enum Output {
 }
 
 impl AnswerStream {
-    /// Returns a reader at the start of a stream in `dialect` for `client`.
+    /// Returns a reader of chat completions for a client of chat completions; `strips_usage` when usage was
+    /// asked of the provider and not by the client.
     #[must_use]
-    pub fn new(
-        (dialect, origin): (Dialect, &Origin<'_>),
-        client: Client,
-        strips_usage: bool,
-    ) -> Self {
-        if dialect.is_chat() && client.dialect.is_chat() {
-            return Self::Chat(Box::new(ChatStream::new(strips_usage)));
-        }
+    pub fn of_chat(strips_usage: bool) -> Self {
+        Self::Chat(Box::new(ChatStream::new(strips_usage)))
+    }
+
+    /// Returns a reader at the start of a stream in `dialect` for `client`, who speaks another, or one that
+    /// is not that of chat completions.
+    #[must_use]
+    pub fn new((dialect, origin): (Dialect, &Origin<'_>), client: Client) -> Self {
         let output = if dialect == client.dialect {
             Output::Same(sse::Decoder::default())
         } else {

@@ -354,23 +354,33 @@ impl Error {
     /// Returns what to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Room(error) => return error.hint(),
-            Self::Vault(error) => return error.hint(),
-            Self::Proxy(error) => return error.hint(),
-            Self::Migrate(error) => return error.hint(),
-            Self::Import(error) => error.hint(),
-            Self::Invalid { hint, .. } => return hint.clone(),
+        match self {
+            Self::Room(error) => error.hint(),
+            Self::Vault(error) => error.hint(),
+            Self::Proxy(error) => error.hint(),
+            Self::Migrate(error) => error.hint(),
+            Self::Invalid { hint, .. } => hint.clone(),
             Self::NotDeclared { kind, name, hint } => {
-                return hint.clone().or_else(|| {
-                    Some(format!("declare it in embeddings.toml: `[{kind}s.{name}]`"))
-                });
+                let usual = || format!("declare it in embeddings.toml: `[{kind}s.{name}]`");
+                hint.clone().or_else(|| Some(usual()))
             }
-            Self::NoModel { collection } => {
-                return Some(format!(
-                    "say `--model openai/text-embedding-3-small`, or declare `[collections.{collection}]` with a `space` in embeddings.toml"
-                ));
+            Self::NoModel { collection } => Some(format!(
+                "say `--model openai/text-embedding-3-small`, or declare `[collections.{collection}]` with a `space` in embeddings.toml"
+            )),
+            Self::Told(told) => told.hint.clone(),
+            Self::NoMonitor { choices, .. } | Self::NoCanary { choices, .. }
+                if !choices.is_empty() =>
+            {
+                Some(format!("there are: {}", choices.join(", ")))
             }
+            other => other.plain_hint().map(str::to_owned),
+        }
+    }
+
+    /// What to do where that is always the same.
+    fn plain_hint(&self) -> Option<&str> {
+        Some(match self {
+            Self::Import(error) => error.hint(),
             Self::PipelineMismatch { .. } => {
                 "make a new snapshot of the whole corpus, or add with the same chunker"
             }
@@ -402,23 +412,16 @@ impl Error {
             Self::TokensWithPrefix { .. } => "send texts in place of tokens",
             Self::Forbidden { .. } => "ask for a key with a wider `--model` scope",
             Self::IndexBusy => "try again when it is done",
-            Self::Told(told) => return told.hint.clone(),
-            Self::NoMonitor { choices, .. } if choices.is_empty() => {
+            Self::NoMonitor { .. } => {
                 "begin one: `promptgate embeddings drift start NAME --prompt PROMPT --model MODEL`"
             }
-            Self::NoCanary { choices, .. } if choices.is_empty() => {
+            Self::NoCanary { .. } => {
                 "begin one: `promptgate embeddings canary start NAME --snapshot SNAPSHOT`"
-            }
-            Self::NoMonitor { choices, .. } | Self::NoCanary { choices, .. } => {
-                return Some(format!("there are: {}", choices.join(", ")));
             }
             Self::CanaryBusy { .. } => "ask again when that is done",
             Self::NotYet { hint, .. } => hint,
-            Self::Io { .. } | Self::Kept { .. } | Self::Late { .. } | Self::Stopping => {
-                return None;
-            }
-        };
-        Some(hint.to_owned())
+            _ => return None,
+        })
     }
 
     /// Returns the request's field that is at fault.

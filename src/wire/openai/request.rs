@@ -96,7 +96,7 @@ impl ChatRequest {
         match (noted, object.get_some(input)) {
             (Some(items), _) => messages.extend(items),
             (None, Some(raw)) => {
-                messages.extend(split_array(raw).unwrap_or_else(|| vec![raw.clone()]))
+                messages.extend(split_array(raw).unwrap_or_else(|| vec![raw.clone()]));
             }
             (None, None) => {}
         }

@@ -73,7 +73,7 @@ impl Canaries {
             .await?;
         let (room, now) = (Arc::clone(self), self.now_ms());
         blocking(move || {
-            let from_snapshot = room.from_snapshot(&manifest, &texts, &asked.rounds)?;
+            let from_snapshot = room.distance_of(&manifest, &texts, &asked.rounds)?;
             let sound = manifest
                 .noise
                 .as_ref()
@@ -111,7 +111,7 @@ impl Canaries {
 
     /// Returns how far the vectors that a snapshot keeps are from those of a round, beyond what its precision
     /// loses. Blocks.
-    fn from_snapshot(
+    fn distance_of(
         &self,
         manifest: &Manifest,
         texts: &Texts,

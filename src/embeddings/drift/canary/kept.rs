@@ -250,15 +250,15 @@ impl Files {
         let bytes: Vec<u8> = values.flat_map(|value| value.to_le_bytes()).collect();
         let sha256 = sha256_hex(&bytes);
         let path = self.path(&sha256);
-        fs::create_dir_all(&self.dir).map_err(|error| io("make", &self.dir, error))?;
-        write_durably(&path, &bytes).map_err(|error| io("write", &path, error))?;
+        fs::create_dir_all(&self.dir).map_err(|error| io("make", &self.dir, &error))?;
+        write_durably(&path, &bytes).map_err(|error| io("write", &path, &error))?;
         Ok(sha256)
     }
 
     /// Reads rounds. Blocks.
     pub(super) fn read(&self, measured: &Measured) -> Result<Vec<Matrix>, Error> {
         let path = self.path(&measured.sha256);
-        let bytes = fs::read(&path).map_err(|error| io("read", &path, error))?;
+        let bytes = fs::read(&path).map_err(|error| io("read", &path, &error))?;
         let broken = || Error::Kept {
             problem: format!("`{}` is damaged; begin the canary again", path.display()),
         };
@@ -295,14 +295,14 @@ impl Files {
         };
         for path in files.flatten().map(|entry| entry.path()) {
             if !used.contains(&path) {
-                fs::remove_file(&path).map_err(|error| io("remove", &path, error))?;
+                fs::remove_file(&path).map_err(|error| io("remove", &path, &error))?;
             }
         }
         Ok(())
     }
 }
 
-fn io(what: &str, path: &Path, error: std::io::Error) -> Error {
+fn io(what: &str, path: &Path, error: &std::io::Error) -> Error {
     Error::Kept {
         problem: format!("cannot {what} `{}`: {error}", path.display()),
     }

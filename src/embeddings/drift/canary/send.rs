@@ -40,10 +40,10 @@ impl Canaries {
         let room = Arc::clone(self);
         let noted = blocking(move || {
             room.change(|all| {
-                for alarm in &mut all.alarms {
-                    if (alarm.at_ms, &alarm.canary) == (parcel.at_ms, &parcel.name) {
-                        alarm.is_unsent = false;
-                    }
+                let mut alarms = all.alarms.iter_mut();
+                let sent = (parcel.at_ms, &parcel.name);
+                if let Some(alarm) = alarms.find(|it| (it.at_ms, &it.canary) == sent) {
+                    alarm.is_unsent = false;
                 }
                 Ok(())
             })

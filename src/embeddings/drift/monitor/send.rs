@@ -40,10 +40,10 @@ impl Drift {
         let room = Arc::clone(self);
         let noted = blocking(move || {
             room.change(|book| {
-                for alarm in &mut book.alarms {
-                    if (alarm.at_ms, &alarm.monitor) == (parcel.at_ms, &parcel.name) {
-                        alarm.is_unsent = false;
-                    }
+                let mut alarms = book.alarms.iter_mut();
+                let sent = (parcel.at_ms, &parcel.name);
+                if let Some(alarm) = alarms.find(|it| (it.at_ms, &it.monitor) == sent) {
+                    alarm.is_unsent = false;
                 }
                 Ok(())
             })
