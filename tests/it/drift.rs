@@ -402,6 +402,11 @@ async fn a_canary_sees_by_itself_that_a_model_changed_under_its_name() {
 
     IS_OTHER.store(true, Ordering::SeqCst);
     came_to(&gateway, "changed").await;
+    accepted_as_normal(&gateway).await;
+}
+
+/// What the model says now is taken as normal, and the canary ends.
+async fn accepted_as_normal(gateway: &TestGateway) {
     let accepted = stdout(
         &gateway
             .run(&["embeddings", "canary", "accept", "small"])

@@ -24,6 +24,7 @@ mod chat;
 mod cli;
 mod comparisons;
 mod crash;
+mod dialects;
 mod diff;
 mod drift;
 mod embeddings;

@@ -93,13 +93,13 @@ fn mixes(context: &Context<'_>, evidence: &Evidence, is_by_queries: bool) -> [Mi
         },
         Mix {
             id: "cross.mixed_a",
-            title: "A's vectors, index half A, half B",
+            title: "A's vectors, mixed index",
             lists: mixed_a,
             own: a_in_a,
         },
         Mix {
             id: "cross.mixed_b",
-            title: "B's vectors, index half A, half B",
+            title: "B's vectors, mixed index",
             lists: mixed_b,
             own: b_in_b,
         },

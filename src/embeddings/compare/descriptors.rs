@@ -149,19 +149,19 @@ fn likeness(folds: &[Moments], n: usize) -> Vec<Figure> {
         cka(folds, &all, n),
         described(
             "procrustes",
-            "Procrustes similarity: how well one lies on the other once moved, turned and scaled",
+            "Procrustes similarity",
             all.procrustes_similarity(),
             n,
         ),
         described(
             "ridge.a_to_b",
-            "Share of B's variance that a linear map from A explains, held out",
+            "Variance of B that a map of A explains",
             ridge.map(|both| both[0]),
             n,
         ),
         described(
             "ridge.b_to_a",
-            "Share of A's variance that a linear map from B explains, held out",
+            "Variance of A that a map of B explains",
             ridge.map(|both| both[1]),
             n,
         ),
@@ -191,7 +191,7 @@ fn shape_figures(shapes: [&Shape; 2], n: usize) -> Vec<Figure> {
         ),
         sided(
             "participation_ratio",
-            "Directions that carry the variance (participation ratio)",
+            "Effective dimensions (participation ratio)",
             shapes.map(ratio),
             n,
         ),
@@ -227,7 +227,7 @@ fn rsa(sample: &Sample, nulls: Option<&PairNulls>) -> Option<Figure> {
     };
     described(
         "rsa",
-        "Rank correlation of all pairs' distances (RSA)",
+        "Rank correlation of distances (RSA)",
         nulls.map_or_else(again, |nulls| Some(nulls.rsa.score)),
         sample.units.len(),
     )
@@ -264,7 +264,7 @@ fn nearness(
         ),
         sided(
             "hub_skew",
-            "Skewness of how often an item is a neighbour (hubs), in a sample",
+            "Hubs: skewness of being a neighbour",
             skews,
             sample.units.len(),
         ),

@@ -152,7 +152,7 @@ impl Labels {
                 }));
             }
         }
-        figures.extend(self.fates(k, pairs));
+        figures.extend(self.fates(pairs));
         figures
     }
 
@@ -185,19 +185,15 @@ impl Labels {
     }
 
     /// How many queries lose all their relevant answers, and how many gain some.
-    fn fates(&self, k: usize, pairs: Pairs) -> [Figure; 2] {
+    fn fates(&self, pairs: Pairs) -> [Figure; 2] {
         [
-            ("label.lost", "lose all relevant in", pairs.regressed),
-            ("label.gained", "gain a relevant in", pairs.improved),
+            ("label.lost", "lose all relevant answers", pairs.regressed),
+            ("label.gained", "gain a relevant answer", pairs.improved),
         ]
         .map(|(id, what, count)| Figure {
             estimate: exactly(count as f64),
             n: self.judged.len(),
-            ..figure(
-                id,
-                format!("Queries that {what} the first {k}"),
-                FigureGroup::Labels,
-            )
+            ..figure(id, format!("Queries that {what}"), FigureGroup::Labels)
         })
     }
 }
