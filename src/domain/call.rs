@@ -41,6 +41,8 @@ pub enum Operation {
     Chat,
     /// Embedding of texts.
     Embeddings,
+    /// A raw request: any path of a provider's API.
+    Raw,
 }
 
 /// How a call ended. Exactly one per call.
@@ -137,6 +139,9 @@ pub struct CallIntent {
     /// The dialect that the client asked in, and `request` is written in.
     #[serde(default, skip_serializing_if = "Dialect::is_chat")]
     pub dialect: Dialect,
+    /// The method and the path of a raw request, without its query.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// The caller's key; `None` on an open loopback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyId>,

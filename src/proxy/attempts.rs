@@ -3,12 +3,12 @@
 //! A stream counts as a success when its first *content* has come: a 200 and lifecycle events prove
 //! nothing, and until then another attempt is invisible to the client.
 
-use crate::domain::{Attempt, CallId, Dialect, Timestamp, TraceContext};
+use crate::domain::{Attempt, CallId, Dialect, Operation, Timestamp, TraceContext};
 use crate::providers::{ByteStream, Outgoing, ReplyBody};
 use crate::proxy::call::Call;
 use crate::proxy::recording::Recording;
 use crate::proxy::routing::{Plan, PlannedAttempt, RetryPolicy};
-use crate::proxy::{Error, Upstreams, encode};
+use crate::proxy::{Error, Upstreams, embedding, encode};
 use crate::wire::answer::{AnswerStream, facts_of};
 use crate::wire::openai::{self, ReplyFacts};
 use crate::wire::translate::{self, Client};
@@ -138,6 +138,16 @@ fn describe(planned: &PlannedAttempt, began: Instant, result: &Result<Success, E
         Some(Error::Provider { error, .. }) => error.status(),
         Some(_) => None,
     };
+    described(planned, began, status, error)
+}
+
+/// What is recorded of a try.
+pub(crate) fn described(
+    planned: &PlannedAttempt,
+    began: Instant,
+    status: Option<u16>,
+    error: Option<&Error>,
+) -> Attempt {
     Attempt {
         provider: planned.provider.clone(),
         model: planned.model.clone(),
@@ -160,10 +170,17 @@ async fn attempt(
         return Err(invalid(planned, "there is no such provider".to_owned()));
     };
     let dialect = encode::dialect_for(call, &planned.model, endpoint);
+    let model = &planned.model;
+    if call.operation == Operation::Embeddings
+        && !embedding::goes_as_it_is(call, dialect, endpoint, model)
+    {
+        return embedding::attempt(sending, planned, (dialect, endpoint), tries).await;
+    }
     let asked = encode::body_for(call, dialect, planned, endpoint)?;
     let outgoing = Outgoing {
         operation: call.operation,
         dialect,
+        headers: call.headers.clone(),
         model: planned.model.clone(),
         body: asked.body,
         stream: call.stream,
@@ -307,7 +324,7 @@ async fn open(
     }
 }
 
-fn invalid(planned: &PlannedAttempt, problem: String) -> Error {
+pub(crate) fn invalid(planned: &PlannedAttempt, problem: String) -> Error {
     Error::InvalidAnswer {
         provider: planned.provider.clone(),
         problem,

@@ -11,6 +11,7 @@ use crate::wire::json::RawObject;
 use crate::wire::conversation::Request;
 use crate::wire::openai::{ChatRequest, EmbeddingsRequest};
 use bytes::Bytes;
+use http::HeaderMap;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub struct Arrival {
     pub run: Option<RunRef>,
     /// What the headers say of a prompt.
     pub headers: PromptHeaders,
+    /// What the client said in headers that belong to a provider's dialect (`anthropic-beta`).
+    pub dialect_headers: HeaderMap,
     /// The body as it came.
     pub body: Bytes,
 }
@@ -52,6 +55,7 @@ impl Arrival {
             tags: Vec::new(),
             run: None,
             headers: PromptHeaders::default(),
+            dialect_headers: HeaderMap::new(),
             body: body.clone(),
         }
     }
@@ -62,6 +66,8 @@ impl Arrival {
 pub(crate) struct Call {
     /// What kind of call.
     pub operation: Operation,
+    /// The method and the path of a raw request.
+    pub path: Option<String>,
     /// The dialect in which the client asks and is answered.
     pub dialect: Dialect,
     /// What is asked, where it is more than the body says: a prompt under a request of another dialect
@@ -99,11 +105,46 @@ pub(crate) struct Call {
     pub user: Option<String>,
     /// The session.
     pub session: Option<String>,
+    /// What the client said in headers that belong to a provider's dialect.
+    pub headers: HeaderMap,
     /// What should be known but stops nothing.
     pub warnings: Vec<String>,
 }
 
 impl Call {
+    /// Returns a call of which nothing is known but what kind it is and for which model.
+    pub(crate) fn bare(
+        operation: Operation,
+        model_asked: String,
+        model: String,
+        stream: bool,
+    ) -> Self {
+        Self {
+            operation,
+            path: None,
+            dialect: Dialect::Chat,
+            conversation: None,
+            prompt: None,
+            bundle: None,
+            release: None,
+            shadow_of: None,
+            embedding: None,
+            rendered_hash: None,
+            model_asked,
+            model,
+            body: RawObject::default(),
+            lays_out_messages: false,
+            token_limit: None,
+            messages: [].into(),
+            stream,
+            client_wants_usage: false,
+            user: None,
+            session: None,
+            headers: HeaderMap::new(),
+            warnings: Vec::new(),
+        }
+    }
+
     /// Returns the messages that are sent instead of the body's.
     pub(crate) fn laid_out(&self) -> Option<&[Bytes]> {
         self.lays_out_messages.then_some(&*self.messages)
@@ -121,53 +162,27 @@ pub(crate) fn plain(request: ChatRequest, arrival: &Arrival) -> Result<Call, Err
         .clone()
         .ok_or_else(|| wire::Error::missing("model"))?;
     request.required_messages()?;
+    let session = arrival.session.clone().or(request.session);
     Ok(Call {
-        operation: Operation::Chat,
         dialect: request.dialect,
-        conversation: None,
-        prompt: None,
-        bundle: None,
-        release: None,
-        shadow_of: None,
-        embedding: None,
-        rendered_hash: None,
-        model_asked: model.clone(),
-        model,
         body: request.object,
-        lays_out_messages: false,
-        token_limit: None,
         messages: request.messages.into(),
-        stream: request.stream,
         client_wants_usage: request.client_wants_usage,
         user: request.user,
-        session: arrival.session.clone().or(request.session),
-        warnings: Vec::new(),
+        session,
+        headers: arrival.dialect_headers.clone(),
+        ..Call::bare(Operation::Chat, model.clone(), model, request.stream)
     })
 }
 
 /// Returns the call of an embeddings request.
 pub(crate) fn embeddings(request: EmbeddingsRequest, arrival: &Arrival) -> Call {
     Call {
-        operation: Operation::Embeddings,
-        dialect: Dialect::Chat,
-        conversation: None,
-        prompt: None,
-        bundle: None,
-        release: None,
-        shadow_of: None,
-        embedding: None,
-        rendered_hash: None,
-        model_asked: request.model.clone(),
-        model: request.model,
         body: request.object,
-        lays_out_messages: false,
-        token_limit: None,
         messages: [request.input].into(),
-        stream: false,
-        client_wants_usage: false,
         user: request.user,
         session: arrival.session.clone(),
-        warnings: Vec::new(),
+        ..Call::bare(Operation::Embeddings, request.model.clone(), request.model, false)
     }
 }
 
@@ -199,27 +214,21 @@ pub(crate) fn from_prompt(
     let mut body = request.object;
     request.foreign.strip(&mut body);
     let token_limit = parameters::apply(&prompt.stamp.key, bundle, &mut body);
+    let model_asked = request.model.unwrap_or_default();
     Ok(Call {
-        operation: Operation::Chat,
-        dialect: Dialect::Chat,
-        conversation: None,
         prompt: Some(prompt.stamp.clone()),
         bundle: Some(Arc::clone(&prompt.bundle)),
-        release: None,
-        shadow_of: None,
-        embedding: None,
         rendered_hash: Some(rendered_hash),
-        model_asked: request.model.unwrap_or_default(),
-        model,
         body,
         lays_out_messages: true,
         token_limit,
         messages: messages.into(),
-        stream: request.stream,
         client_wants_usage: request.client_wants_usage,
         user: request.user,
         session: arrival.session.clone().or(request.session),
+        headers: arrival.dialect_headers.clone(),
         warnings: rendered.warnings,
+        ..Call::bare(Operation::Chat, model_asked, model, request.stream)
     })
 }
 

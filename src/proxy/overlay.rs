@@ -39,32 +39,34 @@ pub(crate) fn from_prompt(
     let rendered = bundle.render(&input)?;
     let (own, hash) = call::lay_out(&rendered, &[]);
     let base = settings(prompt, &own, &model)?;
+    // They are those of chat completions: no other dialect has a place for them.
+    let unsaid: Vec<String> = base
+        .rest
+        .keys()
+        .map(|name| format!("the prompt's setting `{name}` is for chat completions, and is left out"))
+        .collect();
     let conversation = Request {
         messages: interleaved(&rendered, &base.messages, history),
         ..laid_over(base, said)
     };
     let counted = own.into_iter().chain(request.messages);
+    let mut warnings = rendered.warnings;
+    warnings.extend(unsaid);
+    let model_asked = request.model.unwrap_or_default();
     Ok(Call {
-        operation: Operation::Chat,
         dialect: request.dialect,
         conversation: Some(Arc::new(conversation)),
         prompt: Some(prompt.stamp.clone()),
         bundle: Some(Arc::clone(&prompt.bundle)),
-        release: None,
-        shadow_of: None,
-        embedding: None,
         rendered_hash: Some(hash),
-        model_asked: request.model.unwrap_or_default(),
-        model,
         body,
-        lays_out_messages: false,
-        token_limit: None,
         messages: counted.collect(),
-        stream: request.stream,
         client_wants_usage: request.client_wants_usage,
         user: request.user,
         session: arrival.session.clone().or(request.session),
-        warnings: rendered.warnings,
+        headers: arrival.dialect_headers.clone(),
+        warnings,
+        ..Call::bare(Operation::Chat, model_asked, model, request.stream)
     })
 }
 
@@ -122,12 +124,6 @@ fn laid_over(base: Request, said: Request) -> Request {
     } else {
         said.tools
     };
-    let mut rest = said.rest;
-    // Settings of the prompt that have no place in a conversation are those of chat completions: only
-    // there can they be said.
-    if said.dialect == Dialect::Chat {
-        rest.extend(base.rest);
-    }
     Request {
         messages: Vec::new(),
         tools,
@@ -137,7 +133,6 @@ fn laid_over(base: Request, said: Request) -> Request {
         sampling: sampled(base.sampling, said.sampling),
         reasoning: said.reasoning.or(base.reasoning),
         service_tier: said.service_tier.or(base.service_tier),
-        rest,
         ..said
     }
 }

@@ -167,6 +167,7 @@ impl Recorder {
             started: self.clock.now(),
             operation: call.operation,
             dialect: call.dialect,
+            path: call.path.clone(),
             key: caller.key.clone(),
             caller: caller.name.clone(),
             prompt: call.prompt.clone(),
@@ -259,6 +260,7 @@ impl Recorder {
         }
         let model = &open.attempt.model;
         let input = match open.intent.operation {
+            Operation::Raw => return None,
             Operation::Chat => self.tokens.count_messages(model, &open.messages),
             Operation::Embeddings => open
                 .messages

@@ -4,7 +4,7 @@
 
 use crate::domain::Timestamp;
 use crate::metering::{PriceRow, Prices};
-use crate::providers::Providers;
+use crate::providers::{Preset, Providers};
 use crate::proxy::routing::{PlannedAttempt, Routes};
 use crate::safety::Secrets;
 use arc_swap::ArcSwap;
@@ -27,6 +27,18 @@ pub struct Upstreams {
 }
 
 impl Upstreams {
+    /// Returns the provider that is asked for what names no model: the one called `openai`, else the first
+    /// that speaks as `OpenAI` does.
+    pub(crate) fn speaks_openai(&self) -> Option<String> {
+        let speaks = |name: &&str| {
+            let endpoint = self.providers.get(name);
+            endpoint.is_some_and(|it| matches!(it.preset(), Preset::OpenAi | Preset::AzureOpenAi))
+        };
+        let named = self.providers.names().find(|name| *name == "openai");
+        let named = named.or_else(|| self.providers.names().find(speaks));
+        named.map(str::to_owned)
+    }
+
     /// Returns the price of what was used: of the model that the provider names, else of the one
     /// asked for; under the provider's own name, else under that of its kind.
     pub(crate) fn price(

@@ -4,14 +4,14 @@ use crate::server::error::ApiError;
 use crate::server::layers::Door;
 use crate::server::routes::{
     audit, calls, chat, comparisons, drift, embeddings, evals, health, history, indexes, keys,
-    messages, models, porting, prompts, releases, responses, schedules, snapshots, sync, usage,
+    messages, models, porting, prompts, raw, releases, responses, schedules, snapshots, sync, usage,
 };
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;
 use axum::extract::Request;
 use axum::handler::Handler;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{delete, get, post, put};
+use axum::routing::{any, delete, get, post, put};
 use http::StatusCode;
 use std::sync::Arc;
 
@@ -38,7 +38,13 @@ pub fn data(state: DataState) -> Router {
 
 /// The calls that cost money, with no more state than they use: it is cloned for each.
 fn paid_calls(state: &DataState) -> Router<DataState> {
+    let raw = raw::OPENAI_PATHS.into_iter();
+    let raw = raw.fold(Router::new(), |router, path| {
+        router.route(path, any(raw::of_openai))
+    });
     Router::new()
+        .merge(raw)
+        .route("/{provider}/{*rest}", any(raw::of_provider))
         .route("/v1/chat/completions", post(chat::create))
         .route("/v1/responses", post(responses::create))
         .route(
@@ -155,6 +161,11 @@ where
 }
 
 async fn not_found(request: Request) -> ApiError {
+    no_route(&request)
+}
+
+/// 404 for a path that leads nowhere.
+pub(crate) fn no_route(request: &Request) -> ApiError {
     let path: String = request.uri().path().chars().take(200).collect();
     ApiError::not_found(
         "not_found",

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 const OPERATIONS: [(Operation, &str); 2] = [
     (Operation::Chat, "chat"),
     (Operation::Embeddings, "embeddings"),
+    (Operation::Raw, "raw"),
 ];
 
 const STATES: [(CallState, &str); 6] = [

@@ -255,6 +255,7 @@ const fn operation_name(operation: Operation) -> &'static str {
     match operation {
         Operation::Chat => "chat",
         Operation::Embeddings => "embeddings",
+        Operation::Raw => "raw",
     }
 }
 
@@ -328,6 +329,7 @@ pub(super) mod tests {
             started: Timestamp(1_700_000_000_000_000),
             operation: Operation::Chat,
             dialect: crate::domain::Dialect::Chat,
+            path: None,
             key: None,
             caller: "app".to_owned(),
             prompt: Some(PromptStamp {

@@ -32,6 +32,8 @@ mod tree;
 mod turns;
 
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 pub(crate) mod testing;
 
 pub use error::Error;

@@ -85,8 +85,20 @@ pub(crate) fn arrival(id: RequestId, headers: &HeaderMap, body: &Bytes) -> Arriv
             .map(str::to_owned)
             .collect(),
         run: None,
+        dialect_headers: dialect_headers(headers),
         body: body.clone(),
     }
+}
+
+/// Those that belong to a provider's dialect; most requests have none.
+fn dialect_headers(headers: &HeaderMap) -> HeaderMap {
+    let belongs = |name: &HeaderName| {
+        name.as_str().starts_with("anthropic-") || name.as_str().starts_with("openai-")
+    };
+    let found = headers.iter().filter(|(name, _)| belongs(name));
+    found
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// Returns the HTTP form of an answer.

@@ -15,6 +15,7 @@ pub(crate) mod messages;
 pub(crate) mod models;
 pub(crate) mod porting;
 pub(crate) mod prompts;
+pub(crate) mod raw;
 pub(crate) mod releases;
 pub(crate) mod responses;
 pub(crate) mod schedules;

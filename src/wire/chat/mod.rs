@@ -18,9 +18,6 @@ mod write_message;
 mod write_reply;
 mod write_request;
 
-#[cfg(test)]
-mod tests;
-
 pub use read_reply::read_reply;
 pub use read_request::read_request;
 pub use stream_reader::StreamReader;
