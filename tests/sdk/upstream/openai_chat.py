@@ -51,7 +51,7 @@ def check(body):
             continue
         asked.results = []
         if role == "assistant":
-            only(message, "role content name tool_calls refusal audio function_call", where)
+            only(message, "role content name tool_calls refusal audio function_call annotations", where)
             open_calls = assistant(message, where, asked)
             continue
         need(role in ("system", "developer", "user"), f"{where}: no role {role!r}")
