@@ -22,12 +22,12 @@ class ChatSuite(Suite):
         return [{"role": "user", "content": content}]
 
     def create(self, provider, scenario, *parts, **request):
-        request.setdefault("messages", self.messages(scenario, *parts))
+        request["messages"] = request.get("messages") or self.messages(scenario, *parts)
         return self.openai.chat.completions.create(model=MODELS[provider], **request)
 
     def streamed(self, provider, scenario, **request):
         """The completion that the SDK's helper puts together from a stream."""
-        request.setdefault("messages", self.messages(scenario))
+        request["messages"] = request.get("messages") or self.messages(scenario)
         with self.openai.chat.completions.stream(model=MODELS[provider], **request) as stream:
             for _ in stream:
                 pass
@@ -277,8 +277,10 @@ class Chat(ChatSuite):
 
     @feature("stop at the most tokens")
     def length(self, provider):
-        choice = self.both(provider, "long", max_completion_tokens=16)
+        choice = self.create(provider, "long", max_completion_tokens=16).choices[0]
         self.assertEqual((choice.finish_reason, choice.message.content), ("length", "As long as it may be"))
+        with self.assertRaises(openai.LengthFinishReasonError):
+            self.streamed(provider, "long", max_completion_tokens=16)
 
     @feature("max_completion_tokens")
     def limit(self, provider):

@@ -73,7 +73,7 @@ class Embeddings(Suite):
             # What the provider itself refuses, it refuses in its own words.
             if provider != "chat":
                 raise
-            self.assertIn("texts", str(error))
+            self.assertIn("no empty texts", str(error))
 
 
 class NoEmbeddings(Suite):

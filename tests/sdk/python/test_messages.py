@@ -22,13 +22,13 @@ class MessagesSuite(Suite):
         return [{"role": "user", "content": [*parts, {"type": "text", "text": text}] if parts else text}]
 
     def create(self, provider, scenario, *parts, **request):
-        request.setdefault("messages", self.messages(scenario, *parts))
+        request["messages"] = request.get("messages") or self.messages(scenario, *parts)
         request.setdefault("max_tokens", 4000)
         return self.anthropic.messages.create(model=MODELS[provider], **request)
 
     def streamed(self, provider, scenario, *parts, **request):
         """The message that the SDK's helper puts together from a stream."""
-        request.setdefault("messages", self.messages(scenario, *parts))
+        request["messages"] = request.get("messages") or self.messages(scenario, *parts)
         request.setdefault("max_tokens", 4000)
         with self.anthropic.messages.stream(model=MODELS[provider], **request) as stream:
             for _ in stream:
@@ -245,6 +245,13 @@ class Messages(MessagesSuite):
         )
         self.assertGreater(counted.input_tokens, 10)
 
+    @feature("version and beta features that the client names", of=("anthropic",))
+    def version(self, provider):
+        self.create(provider, "text", extra_headers={"anthropic-beta": "a-beta-2026-01-01"})
+        headers = self.seen()["headers"]
+        self.assertEqual(headers["anthropic-version"], self.anthropic.default_headers["anthropic-version"])
+        self.assertEqual(headers["anthropic-beta"], "a-beta-2026-01-01")
+
     @feature("error in a stream")
     def broken(self, provider):
         return self.breaks(provider, "error-in-stream")
@@ -278,6 +285,8 @@ def setting(name, where, value=None, field=None, **request):
 
 
 NO = None
+#: The version of the API that still had these settings.
+OLDER = {"anthropic-version": "2023-06-01"}
 SETTINGS = {
     "limit": setting(
         "max_tokens",
@@ -288,11 +297,11 @@ SETTINGS = {
     "temperature": setting(
         "temperature",
         paths("temperature", "temperature", "temperature", "generationConfig.temperature", "inferenceConfig.temperature"),
-        0.5, field="temperature", extra_body={"temperature": 0.5},
+        0.5, field="temperature", extra_body={"temperature": 0.5}, extra_headers=OLDER,
     ),
     "top_k": setting(
         "top_k", paths(NO, NO, "top_k", "generationConfig.topK", "additionalModelRequestFields.top_k"), 5,
-        field="top_k", extra_body={"top_k": 5},
+        field="top_k", extra_body={"top_k": 5}, extra_headers=OLDER,
     ),
     "user": setting(
         "metadata.user_id", paths("user", "user", "metadata.user_id", NO, NO), "u-1", metadata={"user_id": "u-1"}

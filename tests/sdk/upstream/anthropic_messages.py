@@ -9,7 +9,7 @@ from scenarios import STOP_WORD, USAGE
 KEYS = (
     "model messages max_tokens system tools tool_choice temperature top_p top_k stop_sequences stream "
     "metadata service_tier thinking output_config cache_control container context_management "
-    "mcp_servers inference_geo"
+    "mcp_servers inference_geo diagnostics speed"
 )
 ERROR_TYPES = {
     400: "invalid_request_error",
@@ -27,11 +27,15 @@ SIGNATURE = "c2lnbmF0dXJl"
 def authenticate(headers):
     need(headers.get("x-api-key") == "upstream-anthropic", "401 invalid x-api-key")
     need("authorization" not in headers, "401 two credentials")
-    need(headers.get("anthropic-version") == "2023-06-01", "anthropic-version: header is required")
+    version = headers.get("anthropic-version")
+    need(version in ("2023-06-01", "2026-10-21"), f"anthropic-version: {version!r} is not a valid version")
+    return version
 
 
-def check(body):
+def check(body, version):
     only(body, KEYS, "request")
+    gone = {"temperature", "top_p", "top_k"} & set(body) if version == "2026-10-21" else None
+    need(not gone, f"{gone}: removed in API version 2026-10-21")
     asked = Asked(model=field(body, "model", str, "request"), stream=body.get("stream", False))
     limit = field(body, "max_tokens", int, "request")
     need(0 < limit <= 128_000, "max_tokens: out of range")

@@ -171,7 +171,7 @@ def usage():
         "prompt_tokens": USAGE.input,
         "completion_tokens": USAGE.output,
         "total_tokens": USAGE.input + USAGE.output,
-        "prompt_tokens_details": {"cached_tokens": USAGE.cached, "audio_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": USAGE.cached, "cache_write_tokens": 0, "audio_tokens": 0},
         "completion_tokens_details": {
             "reasoning_tokens": USAGE.thought,
             "audio_tokens": 0,
@@ -291,7 +291,7 @@ def embed(body):
     given = body.get("input")
     inputs = [given] if isinstance(given, str) else given
     need(isinstance(inputs, list) and 0 < len(inputs) <= 2048, "input: between 1 and 2048 texts")
-    need(all(isinstance(each, str) and each for each in inputs), "input: no empty texts")
+    need(all(isinstance(each, str) and each for each in inputs), "input: no empty texts here, and no tokens")
     length = number(body, "dimensions", 1, 3072) or 16
     data = []
     for index, text in enumerate(inputs):

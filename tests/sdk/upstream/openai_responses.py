@@ -125,8 +125,6 @@ def settings(body, asked):
     top = number(body, "top_logprobs", 0, 20)
     if "message.output_text.logprobs" in included:
         asked.log_probs = top or 0
-    for key, tool_place in (("tool_choice", None), ("tools", None)):
-        need(key not in body or body[key] is not None, f"{key}: null")
     reasoning = body.get("reasoning")
     if reasoning is not None:
         only(reasoning, "effort summary generate_summary", "reasoning")
@@ -134,6 +132,8 @@ def settings(body, asked):
         need(reasoning.get("summary") in (None, "auto", "concise", "detailed"), "bad reasoning.summary")
     for place, each in enumerate(body.get("tools", [])):
         where = f"tools[{place}]"
+        if each.get("type") == "web_search":
+            continue
         only(each, "type name description parameters strict", where)
         need(each.get("type") == "function", f"{where}: type is missing")
         tool(each.get("name"), each.get("description"), each.get("parameters"), where)
@@ -196,7 +196,7 @@ def head(asked, status, output, used=None, incomplete=None, error=None):
 def usage():
     return {
         "input_tokens": USAGE.input,
-        "input_tokens_details": {"cached_tokens": USAGE.cached},
+        "input_tokens_details": {"cached_tokens": USAGE.cached, "cache_write_tokens": 0},
         "output_tokens": USAGE.output,
         "output_tokens_details": {"reasoning_tokens": USAGE.thought},
         "total_tokens": USAGE.input + USAGE.output,

@@ -50,8 +50,8 @@ def dialect_of(path, headers, target, raw):
             return Dialect("responses", openai_responses, openai_responses.check)
         return Dialect("chat", openai_chat, openai_chat.check)
     if path == "/v1/messages":
-        anthropic_messages.authenticate(headers)
-        return Dialect("messages", anthropic_messages, anthropic_messages.check)
+        version = anthropic_messages.authenticate(headers)
+        return Dialect("messages", anthropic_messages, lambda body: anthropic_messages.check(body, version))
     if found := GEMINI.fullmatch(path):
         gemini.authenticate(headers)
         model, verb = urllib.parse.unquote(found[1]), found[2]
@@ -180,7 +180,8 @@ def body_text(body):
     given = body.get("input") or body.get("inputText") or body.get("texts")
     if "requests" in body:
         given = body["requests"][0]["content"]["parts"][0]["text"]
-    return given[0] if isinstance(given, list) else given or ""
+    given = given[0] if isinstance(given, list) and given else given
+    return given if isinstance(given, str) else ""
 
 
 def main():
