@@ -1,11 +1,9 @@
 //! From what was written (file, environment, command line) to a checked config.
 
 use crate::app::Error;
-use crate::app::file::{
-    DurabilityName, File, LogFormatName, OnFullName, PriceTable, ProviderTable,
-};
+use crate::app::file::{DurabilityName, File, LogFormatName, OnFullName, PriceTable, parse_file};
 use crate::app::origin::{DEFAULT_FILE, Environment, Origin, Overrides};
-use crate::app::{declarations, evals, source};
+use crate::app::{declarations, evals, provider, source};
 use crate::domain::{Durability, Secret, nearest_names};
 use crate::embeddings::snapshots::LimitsWish;
 use crate::evals::run;
@@ -130,7 +128,7 @@ fn read_file(path: &Path) -> Result<File, Error> {
         path: path.to_owned(),
         problem: error.to_string(),
     })?;
-    toml::from_str(&text).map_err(|error| Error::ConfigSyntax {
+    parse_file(&text).map_err(|error| Error::ConfigSyntax {
         path: path.to_owned(),
         suggestion: suggestion(error.message()),
         problem: error.to_string().trim_end().to_owned(),
@@ -151,7 +149,7 @@ fn check(file: &File, origin: Origin) -> Result<Config, Error> {
     let (overrides, environment) = (&origin.overrides, &origin.environment);
     let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
     let store = store_config(file, overrides);
-    let providers = providers(file, environment)?;
+    let providers = provider::all(file, environment)?;
     let only_simulated = providers
         .iter()
         .all(|provider| provider.preset.facts().is_local);
@@ -266,92 +264,6 @@ fn store_config(file: &File, overrides: &Overrides) -> store::Config {
     config
 }
 
-/// Providers of the file, then those that the environment has a key for, then `simulated`.
-fn providers(file: &File, environment: &Environment) -> Result<Vec<providers::Config>, Error> {
-    let mut found = Vec::new();
-    for (name, table) in &file.providers {
-        found.push(provider(name, table, environment)?);
-    }
-    for preset in providers::Preset::ALL {
-        let facts = preset.facts();
-        if found.iter().any(|config| config.name == facts.name) {
-            continue;
-        }
-        let has_key = facts
-            .key_variables
-            .iter()
-            .any(|name| environment.get(name).is_some());
-        let has_url = facts.base_url.is_some()
-            || facts
-                .base_url_variable
-                .is_some_and(|name| environment.get(name).is_some());
-        let is_here = preset == providers::Preset::Simulated || (facts.is_local && has_url);
-        if is_here || (has_key && has_url) {
-            found.push(provider(
-                facts.name,
-                &ProviderTable::default(),
-                environment,
-            )?);
-        }
-    }
-    Ok(found)
-}
-
-fn provider(
-    name: &str,
-    table: &ProviderTable,
-    environment: &Environment,
-) -> Result<providers::Config, Error> {
-    let key = |field: &str| format!("providers.{name}.{field}");
-    let preset_name = table.preset.as_deref().unwrap_or(name);
-    let preset: providers::Preset = preset_name.parse().map_err(|error| Error::ConfigValue {
-        key: key("preset"),
-        problem: format!("{error}"),
-        hint: Some("set `preset = \"openai\"` for any OpenAI-compatible server".to_owned()),
-    })?;
-    let facts = preset.facts();
-    let api_key = match &table.api_key {
-        Some(reference) => Some(secret(&key("api_key"), reference, environment)?),
-        None => facts
-            .key_variables
-            .iter()
-            .find_map(|name| environment.get(name))
-            .map(Secret::new),
-    };
-    let mut headers = Vec::new();
-    for (header, reference) in &table.headers {
-        headers.push((
-            header.clone(),
-            text_or_secret(&key("headers"), reference, environment)?,
-        ));
-    }
-    let variable = facts
-        .base_url_variable
-        .and_then(|name| environment.get(name));
-    let mut config = providers::Config::new(name, preset);
-    config.base_url = table
-        .base_url
-        .clone()
-        .or_else(|| variable.map(str::to_owned));
-    config.api_key = api_key;
-    config.headers = headers;
-    config.api_version.clone_from(&table.api_version);
-    config.stream_usage = table.stream_usage;
-    if let Some(size) = table.max_response {
-        config.max_response_bytes = size.0;
-    }
-    let deadlines = &table.deadlines;
-    for (given, wanted) in [
-        (deadlines.connect, &mut config.deadlines.connect),
-        (deadlines.first_byte, &mut config.deadlines.first_byte),
-        (deadlines.idle, &mut config.deadlines.idle),
-        (deadlines.total, &mut config.deadlines.total),
-    ] {
-        *wanted = given.map_or(*wanted, |span| span.0);
-    }
-    Ok(config)
-}
-
 /// Resolves `env:NAME`, `file:PATH`, `os.environ/NAME`, which stands at `key`.
 ///
 /// # Errors
@@ -391,7 +303,11 @@ pub fn secret(key: &str, reference: &str, environment: &Environment) -> Result<S
 }
 
 /// A header's value: a reference, or plain text.
-fn text_or_secret(key: &str, value: &str, environment: &Environment) -> Result<Secret, Error> {
+pub(super) fn text_or_secret(
+    key: &str,
+    value: &str,
+    environment: &Environment,
+) -> Result<Secret, Error> {
     let is_reference = ["env:", "file:", "os.environ/"]
         .iter()
         .any(|start| value.starts_with(start));

@@ -68,6 +68,9 @@ impl Declarations {
             Ok(declared) => {
                 let collections = declared.collections.len();
                 self.embeddings.declared().replace(declared);
+                if let Err(error) = self.embeddings.settle_overrides() {
+                    tracing::error!(%error, "an override of a label could not be settled");
+                }
                 self.embeddings.forget_names();
                 tracing::info!(collections, "embeddings.toml read");
             }

@@ -16,6 +16,15 @@ pub fn parse_toml(text: &str) -> Result<serde_json::Value, String> {
     parsed.map_err(|error| error.to_string().trim_end().to_owned())
 }
 
+/// Parses a config, as it is written.
+///
+/// # Errors
+///
+/// What is not well formed, or has no such key.
+pub(crate) fn parse_file(text: &str) -> Result<File, toml::de::Error> {
+    toml::from_str(text)
+}
+
 /// The whole file. Every table may be left out.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -140,6 +149,20 @@ pub(crate) struct ProviderTable {
     pub(crate) base_url: Option<String>,
     pub(crate) api_key: Option<String>,
     pub(crate) api_version: Option<String>,
+    /// What it speaks, its best first.
+    pub(crate) dialects: Vec<String>,
+    /// Bedrock's region, Vertex AI's location.
+    #[serde(alias = "location")]
+    pub(crate) region: Option<String>,
+    /// Vertex AI's project.
+    pub(crate) project: Option<String>,
+    /// A profile in the files that Amazon's tools share.
+    pub(crate) profile: Option<String>,
+    pub(crate) access_key_id: Option<String>,
+    pub(crate) secret_access_key: Option<String>,
+    pub(crate) session_token: Option<String>,
+    /// A file of Google's credentials.
+    pub(crate) credentials: Option<String>,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) stream_usage: Option<bool>,
     pub(crate) drop_unsupported: bool,

@@ -8,6 +8,7 @@ mod evals;
 mod file;
 mod origin;
 mod pricing;
+mod provider;
 mod rendezvous;
 mod run;
 mod source;
@@ -29,6 +30,7 @@ use crate::app::archive::Archive;
 use crate::domain::{Clock, Secret};
 use crate::embeddings::declared::{CurrentDeclared, Declared};
 use crate::embeddings::drift::monitor::Drift;
+use crate::embeddings::migrate::Migrations;
 use crate::embeddings::snapshots::{self, Snapshots};
 use crate::embeddings::vault::Vault;
 use crate::evals::ledger::Ledger;
@@ -245,13 +247,9 @@ fn embeddings(
         limits: config.embedding_limits,
     };
     let declared = Arc::new(CurrentDeclared::new(declared));
-    let room = Snapshots::new(
-        &config,
-        vault,
-        Arc::clone(proxy),
-        declared,
-        stopping.clone(),
-    );
+    let migrations = Migrations::open(Arc::clone(store), &declared)?;
+    let (of, stopping) = (Arc::clone(proxy), stopping.clone());
+    let room = Snapshots::new(&config, vault, of, declared, migrations, stopping);
     let room = Arc::new(room);
     let drift = Drift::new(Arc::clone(&room), Arc::clone(proxy), environment);
     Ok((room, Arc::new(drift)))

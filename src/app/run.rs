@@ -171,6 +171,7 @@ impl App {
         let (tasks, stopping) = (self.tasks.clone(), self.stopping.clone());
         self.tasks
             .spawn(async move { schedules.run(tasks, stopping).await });
+        self.embeddings.go_on_migrating();
         let (drift, stopping) = (Arc::clone(&self.drift), self.stopping.clone());
         self.tasks.spawn(async move { drift.watch(stopping).await });
     }

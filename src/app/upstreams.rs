@@ -70,6 +70,8 @@ fn secrets_of(config: &Config) -> Vec<Secret> {
     let mut known = Vec::new();
     for provider in &config.providers {
         known.extend(provider.api_key.clone());
+        known.extend(provider.aws.secrets());
+        known.extend(provider.google.secrets());
         known.extend(provider.headers.iter().map(|(_, value)| value.clone()));
     }
     if let prompts::Origin::Fetched { remote, .. } = &config.prompts.origin {

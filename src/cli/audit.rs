@@ -23,7 +23,8 @@ pub(crate) struct List {
     /// About this prompt.
     #[arg(long, value_name = "PROMPT")]
     prompt: Option<String>,
-    /// Of this kind: `prompts_loaded`, `prompts_refused`, `label_moved`, `override_set`, `override_ended`, `key_created`,
+    /// Of this kind: `prompts_loaded`, `prompts_refused`, `label_moved`, `override_set`, `override_ended`,
+    /// `migration_moved`, `key_created`,
     /// `key_revoked`.
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
@@ -106,8 +107,35 @@ fn what(event: &Value) -> String {
             text(event, "to"),
             text(event, "end").replace('_', " ")
         ),
+        Some("migration_moved") => migrated(event),
         _ => format!("{} {}", text(event, "key"), text(event, "name")),
     }
+}
+
+fn migrated(event: &Value) -> String {
+    let (to, paused) = (text(event, "to"), at(event, "paused").as_bool());
+    let moved = match (paused, at(event, "from").as_str()) {
+        (Some(true), _) => format!("{to} paused"),
+        (Some(false), _) => format!("{to} goes on"),
+        (None, Some(from)) if from == to => to,
+        (None, Some(from)) => format!("{from} -> {to}"),
+        (None, None) => format!("begun with {to}"),
+    };
+    let mut said = format!("{}: {moved}", text(event, "collection"));
+    if let Some(serving) = at(event, "serving").as_str() {
+        let _ = write!(said, ", {serving} is served");
+    }
+    if at(event, "forced") == true {
+        said.push_str(", though gates were not met");
+    }
+    if at(event, "both") == true {
+        said.push_str(", both versions are written");
+    }
+    if let Some(by) = at(event, "by").as_str() {
+        let _ = write!(said, ", by {by}");
+    }
+    let _ = write!(said, " ({})", text(event, "migration"));
+    said
 }
 
 fn loaded(event: &Value) -> String {

@@ -111,6 +111,33 @@ pub enum Audited {
         /// How it ended.
         end: OverrideEnd,
     },
+    /// A migration of a collection to another embedding version went on, or back.
+    MigrationMoved {
+        /// The collection.
+        collection: String,
+        /// The migration.
+        migration: String,
+        /// Its state before; `None` at its beginning.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
+        /// Its state now.
+        to: String,
+        /// Who did it, as they call themselves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// What is served under the label `production` now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        serving: Option<String>,
+        /// Whether gates were overridden.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        forced: bool,
+        /// Whether it was a pause, or the end of one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        paused: Option<bool>,
+        /// Whether both versions are written after it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        both: bool,
+    },
     /// A key was made.
     KeyCreated {
         /// The key.
@@ -129,12 +156,13 @@ pub enum Audited {
 
 impl Audited {
     /// The name of every kind, as in JSON.
-    pub const KINDS: [&'static str; 7] = [
+    pub const KINDS: [&'static str; 8] = [
         "prompts_loaded",
         "prompts_refused",
         "label_moved",
         "override_set",
         "override_ended",
+        "migration_moved",
         "key_created",
         "key_revoked",
     ];
@@ -148,6 +176,7 @@ impl Audited {
             Self::LabelMoved { .. } => "label_moved",
             Self::OverrideSet { .. } => "override_set",
             Self::OverrideEnded { .. } => "override_ended",
+            Self::MigrationMoved { .. } => "migration_moved",
             Self::KeyCreated { .. } => "key_created",
             Self::KeyRevoked { .. } => "key_revoked",
         }
@@ -173,7 +202,9 @@ impl Audited {
             Self::OverrideSet { prompt: named, .. } | Self::OverrideEnded { prompt: named, .. } => {
                 named == prompt
             }
-            Self::KeyCreated { .. } | Self::KeyRevoked { .. } => false,
+            Self::MigrationMoved { .. } | Self::KeyCreated { .. } | Self::KeyRevoked { .. } => {
+                false
+            }
         }
     }
 }

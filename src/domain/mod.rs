@@ -33,7 +33,7 @@ pub use call::{
     Durability, Operation, PromptStamp, TraceContext,
 };
 pub use caller::{Caller, KeyId, matches_glob};
-pub use dialect::Dialect;
+pub use dialect::{Dialect, UnknownDialect};
 pub use embedding::EmbeddingStamp;
 pub use hash::sha256_hex;
 pub use money::{Cost, CostQuality, PicoDollars};

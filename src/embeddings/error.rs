@@ -1,6 +1,7 @@
 //! What can go wrong with embeddings, and whose fault it is.
 
 use crate::domain::Blame;
+use crate::embeddings::adapters::AdapterError;
 use crate::embeddings::compare::CompareError;
 use crate::embeddings::space::SettingChange;
 use crate::embeddings::vault::VaultError;
@@ -45,6 +46,9 @@ pub enum Error {
     /// Where vectors are kept, something failed.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// An adapter cannot be made or used.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
     /// A search cannot be done.
     #[error(transparent)]
     Search(#[from] crate::embeddings::search::Error),
@@ -71,6 +75,7 @@ impl Error {
             Self::SpaceMismatch { .. } => "embedding_space_mismatch",
             Self::NoSuchRow { .. } => "internal_error",
             Self::Vault(error) => error.kind(),
+            Self::Adapter(error) => error.kind(),
             Self::Search(error) => error.kind(),
             Self::Exchange(error) => error.kind(),
         }
@@ -86,6 +91,7 @@ impl Error {
             | Self::SpaceMismatch { .. } => Blame::Client,
             Self::NoSuchRow { .. } => Blame::Gateway,
             Self::Vault(error) => error.blame(),
+            Self::Adapter(error) => error.blame(),
             Self::Search(error) => error.blame(),
             Self::Exchange(error) => error.blame(),
         }
@@ -108,6 +114,7 @@ impl Error {
             ),
             Self::NoSuchRow { .. } => None,
             Self::Vault(error) => error.hint(),
+            Self::Adapter(error) => error.hint(),
             Self::Search(error) => error.hint(),
             Self::Exchange(error) => error.hint(),
         }

@@ -4,6 +4,7 @@
 //! A vector means something only beside vectors of the same space, so everything here carries the space
 //! it belongs to, and nothing compares across two of them without saying how.
 
+pub mod adapters;
 pub mod alike;
 pub mod ask;
 pub mod chunk;
@@ -16,6 +17,7 @@ pub mod exchange;
 mod files;
 pub mod geometry;
 pub mod item;
+pub mod migrate;
 pub mod name;
 pub mod pipeline;
 pub mod ranking;

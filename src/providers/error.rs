@@ -2,8 +2,11 @@
 
 use crate::domain;
 use crate::domain::Blame;
+use crate::domain::Dialect;
 use crate::providers::client::{DialTimeout, Failure};
+use crate::providers::credentials::Fault;
 use crate::providers::retry_after;
+use crate::wire::rpc_status;
 use bytes::Bytes;
 use http::header::{AsHeaderName, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, StatusCode};
@@ -35,6 +38,8 @@ pub enum ErrorKind {
     Config,
     /// No provider has that name.
     UnknownProvider,
+    /// There are no credentials to ask with, or they could not be had.
+    Credentials,
     /// There was no connection: refused, unreachable, or the name does not resolve.
     Connect,
     /// The connection stands, but TLS does not: a wrong or expired certificate, say.
@@ -66,6 +71,7 @@ impl ErrorKind {
         match self {
             Self::Config => "provider_config",
             Self::UnknownProvider => "unknown_provider",
+            Self::Credentials => "provider_credentials",
             Self::Connect => "provider_unreachable",
             Self::Tls => "provider_tls",
             Self::Timeout(Clock::Connect) => "provider_connect_timeout",
@@ -94,7 +100,9 @@ impl ErrorKind {
             | Self::Overloaded
             | Self::ServerError
             | Self::InvalidResponse => true,
-            Self::Config
+            // What failed is believed for a moment, so the same again fails the same.
+            Self::Credentials
+            | Self::Config
             | Self::UnknownProvider
             | Self::Tls
             | Self::Timeout(Clock::Total)
@@ -116,6 +124,8 @@ pub struct Error {
     message: String,
     /// Boxed with the rest that only an answered request has: errors travel in `Result`s.
     answer: Option<Box<Answer>>,
+    /// What to do, where the kind alone does not say it.
+    hint: Option<Box<str>>,
     sent: bool,
 }
 
@@ -126,6 +136,8 @@ struct Answer {
     retry_after: Option<Duration>,
     request_id: Option<String>,
     content_type: String,
+    dialect: Dialect,
+    error_type: Option<String>,
     body: Bytes,
 }
 
@@ -137,7 +149,16 @@ impl Error {
             provider: provider.to_owned(),
             message: message.into(),
             answer: None,
+            hint: None,
             sent: false,
+        }
+    }
+
+    /// Returns the error for credentials that cannot be had.
+    pub(super) fn credentials(provider: &str, fault: Fault) -> Self {
+        Self {
+            hint: Some(fault.hint.into()),
+            ..Self::unsent(ErrorKind::Credentials, provider, fault.message)
         }
     }
 
@@ -180,11 +201,16 @@ impl Error {
         body: Bytes,
         now: domain::Timestamp,
     ) -> Self {
+        let error_type = error_type(headers);
+        let kind = kind_of(status, error_type.as_deref(), &body);
+        let wait = retry_after::wait(headers, now);
         let answer = Answer {
             status: status.as_u16(),
-            retry_after: retry_after::wait(headers, now),
+            retry_after: wait.or_else(|| rpc_status::retry_delay(&body)),
             request_id: request_id(headers),
             content_type: text(headers, CONTENT_TYPE).unwrap_or_default().to_owned(),
+            dialect: Dialect::Chat,
+            error_type,
             body,
         };
         let message = if status.is_redirection() {
@@ -193,9 +219,17 @@ impl Error {
             format!("answered {status}")
         };
         Self {
-            answer: Some(Box::new(answer.clone())),
-            ..Self::sent(kind_of(status, &answer.body), provider, message)
+            answer: Some(Box::new(answer)),
+            ..Self::sent(kind, provider, message)
         }
+    }
+
+    /// Returns the error with the dialect that its body is written in.
+    pub(super) fn in_dialect(mut self, dialect: Dialect) -> Self {
+        if let Some(answer) = &mut self.answer {
+            answer.dialect = dialect;
+        }
+        self
     }
 
     /// Returns the error for a request or a body that broke off; `limit` is that of connecting.
@@ -265,7 +299,9 @@ impl Error {
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self.kind {
-            ErrorKind::Config | ErrorKind::UnknownProvider => Blame::Gateway,
+            ErrorKind::Config | ErrorKind::UnknownProvider | ErrorKind::Credentials => {
+                Blame::Gateway
+            }
             ErrorKind::Rejected if matches!(self.status(), Some(401 | 403)) => Blame::Gateway,
             ErrorKind::Rejected => Blame::Client,
             ErrorKind::Connect
@@ -285,6 +321,9 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let provider = &self.provider;
+        if let Some(hint) = &self.hint {
+            return Some(hint.to_string());
+        }
         match self.kind {
             ErrorKind::Rejected if matches!(self.status(), Some(401 | 403)) => {
                 Some(format!("check the key of provider `{provider}`"))
@@ -304,6 +343,7 @@ impl Error {
             )),
             ErrorKind::Config
             | ErrorKind::UnknownProvider
+            | ErrorKind::Credentials
             | ErrorKind::Timeout(_)
             | ErrorKind::Reset
             | ErrorKind::Rejected
@@ -328,6 +368,7 @@ impl Error {
             ErrorKind::Rejected => matches!(self.status(), Some(401 | 403 | 404)),
             ErrorKind::Config
             | ErrorKind::UnknownProvider
+            | ErrorKind::Credentials
             | ErrorKind::Connect
             | ErrorKind::Tls
             | ErrorKind::Timeout(Clock::Connect | Clock::FirstByte | Clock::Idle)
@@ -345,6 +386,11 @@ impl Error {
     #[must_use]
     pub const fn was_sent(&self) -> bool {
         self.sent
+    }
+
+    /// Returns what happened, to be said after the provider's name.
+    pub(super) fn message(&self) -> &str {
+        &self.message
     }
 
     /// Returns the provider's name in the config.
@@ -369,6 +415,19 @@ impl Error {
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.answer.as_ref()?.request_id.as_deref()
+    }
+
+    /// Returns the dialect that the body is written in, when there was an answer.
+    #[must_use]
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.answer.as_ref().map(|answer| answer.dialect)
+    }
+
+    /// Returns the kind of fault that the head of the answer names (`ThrottlingException`), as Amazon's
+    /// services do.
+    #[must_use]
+    pub fn header_error_type(&self) -> Option<&str> {
+        self.answer.as_ref()?.error_type.as_deref()
     }
 
     /// Returns the media type of the body, empty when there is none.
@@ -418,7 +477,26 @@ pub(super) fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str>
     headers.get(name)?.to_str().ok()
 }
 
-fn kind_of(status: StatusCode, body: &[u8]) -> ErrorKind {
+/// Returns the name in Amazon's header: `Name:http://…`, or `namespace#Name`.
+fn error_type(headers: &HeaderMap) -> Option<String> {
+    let value = text(headers, HeaderName::from_static("x-amzn-errortype"))?;
+    let name = value.split(':').next()?.rsplit('#').next()?.trim();
+    (!name.is_empty()).then(|| name.chars().take(200).collect())
+}
+
+fn kind_of(status: StatusCode, error_type: Option<&str>, body: &[u8]) -> ErrorKind {
+    // Amazon's names say more than its statuses.
+    match error_type {
+        Some("ThrottlingException") => return ErrorKind::RateLimited,
+        Some("ServiceQuotaExceededException") => return ErrorKind::QuotaExhausted,
+        Some("ModelNotReadyException" | "ServiceUnavailableException") => {
+            return ErrorKind::Overloaded;
+        }
+        Some("ModelErrorException" | "ModelTimeoutException" | "InternalServerException") => {
+            return ErrorKind::ServerError;
+        }
+        _ => {}
+    }
     match status.as_u16() {
         402 => ErrorKind::QuotaExhausted,
         429 if is_out_of_quota(body) => ErrorKind::QuotaExhausted,
@@ -476,7 +554,8 @@ fn inside<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Opt
 #[cfg(test)]
 mod tests {
     use super::{Clock, Error, ErrorKind};
-    use crate::domain::{Blame, Timestamp};
+    use crate::domain::Dialect;
+    use crate::domain::{Blame, Dialect, Timestamp};
     use bytes::Bytes;
     use http::{HeaderMap, StatusCode};
     use std::time::Duration;
@@ -537,6 +616,52 @@ mod tests {
             assert_eq!(error.status(), Some(status));
             assert!(error.was_sent());
         }
+    }
+
+    #[test]
+    fn amazons_names_say_more_than_its_statuses() {
+        for (status, name, kind, retry) in [
+            (429, "ThrottlingException", ErrorKind::RateLimited, true),
+            (429, "ModelNotReadyException", ErrorKind::Overloaded, true),
+            (424, "ModelErrorException", ErrorKind::ServerError, true),
+            (408, "ModelTimeoutException", ErrorKind::ServerError, true),
+            (400, "ValidationException", ErrorKind::Rejected, false),
+            (
+                400,
+                "ServiceQuotaExceededException",
+                ErrorKind::QuotaExhausted,
+                false,
+            ),
+            (
+                403,
+                "com.amazon.coral.service#ExpiredTokenException",
+                ErrorKind::Rejected,
+                false,
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            let value = format!("{name}:http://internal.amazon.com/coral/x/");
+            headers.insert("x-amzn-errortype", value.parse().unwrap());
+            let status = StatusCode::from_u16(status).unwrap();
+            let error = Error::from_answer("p", status, &headers, Bytes::new(), Timestamp(0))
+                .in_dialect(Dialect::Converse);
+            assert_eq!(
+                (error.error_kind(), error.is_retryable()),
+                (kind, retry),
+                "{name}"
+            );
+            assert_eq!(error.header_error_type(), name.rsplit('#').next());
+            assert_eq!(error.dialect(), Some(Dialect::Converse));
+        }
+    }
+
+    #[test]
+    fn a_wait_in_the_body_counts_when_the_head_has_none() {
+        let body = r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","details":[
+            {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"7s"}]}}"#;
+        let error = answered(429, body);
+        assert_eq!(error.error_kind(), ErrorKind::RateLimited);
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
     }
 
     #[test]

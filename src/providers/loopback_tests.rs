@@ -1,11 +1,13 @@
 //! The providers against a real socket: statuses, clocks, faults, and what goes over the wire.
 
+use crate::domain::Dialect;
 use crate::domain::{CallId, Operation, Secret};
 use crate::providers::{
     ByteStream, Clock, Config, Deadlines, Error, ErrorKind, Outgoing, Preset, Providers, Reply,
     ReplyBody,
 };
 use bytes::Bytes;
+use http::HeaderMap;
 use std::future::Future;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -66,6 +68,8 @@ fn config(url: &str) -> Config {
 pub(super) fn outgoing(stream: bool) -> Outgoing {
     Outgoing {
         operation: Operation::Chat,
+        dialect: Dialect::Chat,
+        headers: HeaderMap::new(),
         model: "m".to_owned(),
         body: Bytes::from_static(b"{\"model\":\"m\"}"),
         stream,

@@ -5,29 +5,39 @@
 //! [`ByteStream`] closes its connection when it is dropped, which is how a call is cancelled.
 
 mod client;
+mod credentials;
 mod endpoint;
 mod error;
+mod headers;
 #[cfg(test)]
 mod loopback_tests;
+mod pass;
 mod post;
 mod preset;
+mod receive;
 mod retry_after;
 mod simulated;
 mod stream;
+#[cfg(test)]
+mod testing;
+mod urls;
 mod webhook;
 
 pub use client::install_tls;
+pub use credentials::{AwsKeys, AwsSettings, GoogleSettings};
 pub use endpoint::Endpoint;
 pub use error::{Clock, Error, ErrorKind};
+pub use pass::{Passed, PassedReply};
 pub use post::post_json;
-pub use preset::{AuthStyle, Facts, Preset, UnknownPreset};
+pub use preset::{AuthStyle, Cloud, Facts, Preset, UnknownPreset};
 pub use stream::ByteStream;
 pub use webhook::send_text;
 
+use crate::domain::Dialect;
 use crate::domain::{CallId, Operation, Secret, TraceContext};
 use bytes::Bytes;
 use client::Clients;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -41,10 +51,20 @@ pub struct Config {
     pub name: String,
     /// Whose API it is.
     pub preset: Preset,
-    /// The URL that `/chat/completions` is appended to; `None` for the preset's.
+    /// The URL that paths like `/chat/completions` are appended to; `None` for the preset's.
     pub base_url: Option<String>,
-    /// The key; `None` sends none.
+    /// The region (Bedrock) or location (Vertex AI); other presets have none.
+    pub region: Option<String>,
+    /// The project of Vertex AI; other presets have none.
+    pub project: Option<String>,
+    /// What it speaks in conversations, its best first; empty for the preset's.
+    pub dialects: Vec<Dialect>,
+    /// The key; `None` sends none, or what a cloud's credentials lead to.
     pub api_key: Option<Secret>,
+    /// Where Bedrock's credentials come from when there is no key.
+    pub aws: AwsSettings,
+    /// Where Vertex AI's credentials come from when there is no key.
+    pub google: GoogleSettings,
     /// Further headers of every request.
     pub headers: Vec<(String, Secret)>,
     /// How long to wait for what.
@@ -65,7 +85,12 @@ impl Config {
             name: name.into(),
             preset,
             base_url: None,
+            region: None,
+            project: None,
+            dialects: Vec::new(),
             api_key: None,
+            aws: AwsSettings::default(),
+            google: GoogleSettings::default(),
             headers: Vec::new(),
             deadlines: Deadlines::default(),
             api_version: None,
@@ -102,14 +127,18 @@ impl Default for Deadlines {
 /// A request as it goes to a provider.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
-    /// What kind of call, which decides the path.
+    /// What kind of call. With the dialect, the model and whether it is a stream it decides the path.
     pub operation: Operation,
-    /// The model, where it belongs in the path (Azure) or scripts the answer (`simulated`). The
-    /// one in the body is the caller's business.
+    /// What the body is written in: one of [`Endpoint::dialects`].
+    pub dialect: Dialect,
+    /// The model, where it belongs in the path (Azure, Gemini, Bedrock) or scripts the answer
+    /// (`simulated`). The one in the body is the caller's business.
     pub model: String,
-    /// The body, JSON in `OpenAI`'s shape.
+    /// What the client said in headers; what does not belong to the dialect stays behind.
+    pub headers: HeaderMap,
+    /// The body, JSON in the dialect.
     pub body: Bytes,
-    /// Whether the body asks for a stream.
+    /// Whether a stream is asked for.
     pub stream: bool,
     /// The call.
     pub call_id: CallId,
@@ -131,8 +160,11 @@ pub struct Reply {
     pub content_type: String,
     /// The provider's own request id.
     pub request_id: Option<String>,
-    /// The provider's `x-ratelimit-*` headers.
+    /// The provider's `x-ratelimit-*` and `anthropic-ratelimit-*` headers.
     pub rate_limits: Vec<(HeaderName, HeaderValue)>,
+    /// How many tokens the request had, where the head says so: Bedrock's embedding models do not say
+    /// it in the body.
+    pub input_tokens: Option<u64>,
     /// Where the time went.
     pub times: ReplyTimes,
     /// The body.
@@ -151,7 +183,7 @@ pub struct ReplyTimes {
 pub enum ReplyBody {
     /// All of it: no stream was asked for, or the provider did not send one.
     Whole(Bytes),
-    /// Server-sent events, as they come.
+    /// Server-sent events, or Amazon's binary ones, as they come.
     Stream(ByteStream),
 }
 
@@ -207,11 +239,29 @@ impl Providers {
     ///
     /// Dropping the future closes the connection. The provider may have seen the request.
     pub async fn send(&self, provider: &str, outgoing: &Outgoing) -> Result<Reply, Error> {
-        let Some(endpoint) = self.endpoints.get(provider) else {
+        self.known(provider)?.send(outgoing).await
+    }
+
+    /// Sends a raw request with the provider's credentials, and returns when the head of the answer has
+    /// come.
+    ///
+    /// # Errors
+    ///
+    /// As [`Providers::send`], but an answer is a success here whatever its status says, unless it leads
+    /// elsewhere.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Providers::send`].
+    pub async fn pass(&self, provider: &str, passed: &Passed) -> Result<PassedReply, Error> {
+        self.known(provider)?.pass(passed).await
+    }
+
+    fn known(&self, provider: &str) -> Result<&Endpoint, Error> {
+        self.endpoints.get(provider).ok_or_else(|| {
             let names: Vec<String> = self.names().map(|name| format!("`{name}`")).collect();
             let message = format!("is not configured; there are {}", names.join(", "));
-            return Err(Error::unsent(ErrorKind::UnknownProvider, provider, message));
-        };
-        endpoint.send(outgoing).await
+            Error::unsent(ErrorKind::UnknownProvider, provider, message)
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! One JSON document to a service that is no provider: a webhook. No key goes with it.
 
 use crate::providers::client::{Clients, Settings};
-use crate::providers::endpoint::is_loopback;
+use crate::providers::urls::is_loopback;
 use crate::providers::{Clock, Error, ErrorKind};
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};

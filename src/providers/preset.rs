@@ -1,8 +1,8 @@
-//! What is known about each provider: where it lives, how it is asked, and where it differs.
-//!
-//! All presets speak `OpenAI`'s API; Anthropic and Gemini by the compatible endpoints that they
-//! publish beside their own.
+//! What is known about each provider: where it lives, what it speaks, how it is asked, and where it
+//! differs.
 
+use crate::domain::Dialect;
+use crate::domain::Operation;
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,18 +13,28 @@ pub enum Preset {
     OpenAi,
     /// Azure `OpenAI`: the model is a deployment in the path, the key a header of its own.
     AzureOpenAi,
-    /// Anthropic's `OpenAI`-compatible endpoint.
+    /// Anthropic: messages, and the `OpenAI`-compatible endpoint beside them.
     Anthropic,
-    /// Google's `OpenAI`-compatible endpoint of the Gemini API.
+    /// Google's Gemini API: its own, and the `OpenAI`-compatible endpoint beside it.
     Gemini,
+    /// Google's Vertex AI: Gemini and Claude, below a project and a location.
+    Vertex,
+    /// Amazon's Bedrock.
+    Bedrock,
     /// Mistral.
     Mistral,
+    /// Cohere's `OpenAI`-compatible endpoint.
+    Cohere,
     /// Groq.
     Groq,
     /// DeepSeek.
     DeepSeek,
+    /// xAI.
+    Xai,
     /// Together AI.
     Together,
+    /// Fireworks AI.
+    Fireworks,
     /// OpenRouter.
     OpenRouter,
     /// A local Ollama.
@@ -44,6 +54,19 @@ pub enum AuthStyle {
     Bearer,
     /// `api-key: KEY`.
     ApiKeyHeader,
+    /// `x-api-key: KEY` for messages, as a bearer for the compatible endpoint.
+    Anthropic,
+    /// `x-goog-api-key: KEY` for Gemini's own API, as a bearer for the compatible endpoint.
+    Google,
+}
+
+/// Who proves who asks, where that is more than a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cloud {
+    /// Amazon: requests are signed.
+    Aws,
+    /// Google: requests carry a token for an hour.
+    Google,
 }
 
 /// The facts of a preset.
@@ -61,6 +84,12 @@ pub struct Facts {
     pub base_url_variable: Option<&'static str>,
     /// How the key is shown.
     pub auth: AuthStyle,
+    /// Whose credentials prove who asks when there is no key; `None` where there is only the key.
+    pub cloud: Option<Cloud>,
+    /// What it speaks in conversations, its best first.
+    pub dialects: &'static [Dialect],
+    /// What it speaks for embeddings, its best first; empty where it has none.
+    pub embeddings: &'static [Dialect],
     /// Whether `stream_options.include_usage` is understood. Where it is not, usage comes anyway.
     pub stream_usage: bool,
     /// Whether dropping a stream stops the billing. Where it does not, the whole answer is billed.
@@ -69,17 +98,33 @@ pub struct Facts {
     pub is_local: bool,
 }
 
+impl Facts {
+    /// Returns what it speaks for `operation`, its best first.
+    #[must_use]
+    pub const fn dialects(&self, operation: Operation) -> &'static [Dialect] {
+        match operation {
+            Operation::Chat | Operation::Raw => self.dialects,
+            Operation::Embeddings => self.embeddings,
+        }
+    }
+}
+
 impl Preset {
     /// Every preset, in the order in which lists show them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::OpenAi,
         Self::AzureOpenAi,
         Self::Anthropic,
         Self::Gemini,
+        Self::Vertex,
+        Self::Bedrock,
         Self::Mistral,
+        Self::Cohere,
         Self::Groq,
         Self::DeepSeek,
+        Self::Xai,
         Self::Together,
+        Self::Fireworks,
         Self::OpenRouter,
         Self::Ollama,
         Self::Vllm,
@@ -91,6 +136,31 @@ impl Preset {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.facts().name
+    }
+
+    /// Returns what a config may say that it speaks.
+    #[must_use]
+    pub const fn may_speak(self) -> &'static [Dialect] {
+        match self {
+            Self::Anthropic => &[Dialect::Messages, Dialect::Chat],
+            Self::Gemini => &[Dialect::Gemini, Dialect::Chat],
+            Self::Vertex => &[Dialect::Gemini, Dialect::Messages, Dialect::Chat],
+            Self::Bedrock => &[Dialect::Converse, Dialect::Chat],
+            Self::AzureOpenAi => &[Dialect::Chat, Dialect::Responses],
+            Self::Simulated => &[Dialect::Chat],
+            Self::OpenAi
+            | Self::Mistral
+            | Self::Cohere
+            | Self::Groq
+            | Self::DeepSeek
+            | Self::Xai
+            | Self::Together
+            | Self::Fireworks
+            | Self::OpenRouter
+            | Self::Ollama
+            | Self::Vllm
+            | Self::LlamaCpp => &[Dialect::Chat, Dialect::Responses, Dialect::Messages],
+        }
     }
 
     /// Returns what is known about the provider.
@@ -105,11 +175,15 @@ impl Preset {
                 base_url: None,
                 base_url_variable: Some("AZURE_OPENAI_ENDPOINT"),
                 auth: AuthStyle::ApiKeyHeader,
+                dialects: &[Dialect::Chat, Dialect::Responses],
                 ..hosted("azure_openai", "", &["AZURE_OPENAI_API_KEY"], "")
             },
             Self::Anthropic => ANTHROPIC,
             Self::Gemini => GEMINI,
+            Self::Vertex => VERTEX,
+            Self::Bedrock => BEDROCK,
             Self::Mistral => MISTRAL,
+            Self::Cohere => COHERE,
             Self::Groq => Facts {
                 cancel_stops_billing: false,
                 ..hosted(
@@ -120,7 +194,9 @@ impl Preset {
                 )
             },
             Self::DeepSeek => DEEPSEEK,
+            Self::Xai => XAI,
             Self::Together => TOGETHER,
+            Self::Fireworks => FIREWORKS,
             Self::OpenRouter => OPENROUTER,
             Self::Ollama => local(
                 "ollama",
@@ -148,16 +224,22 @@ impl Preset {
     }
 }
 
-const OPENAI: Facts = hosted(
-    "openai",
-    "https://api.openai.com/v1",
-    &["OPENAI_API_KEY"],
-    "OPENAI_BASE_URL",
-);
+const OPENAI: Facts = Facts {
+    dialects: &[Dialect::Chat, Dialect::Responses],
+    ..hosted(
+        "openai",
+        "https://api.openai.com/v1",
+        &["OPENAI_API_KEY"],
+        "OPENAI_BASE_URL",
+    )
+};
 
 const ANTHROPIC: Facts = Facts {
     // Anthropic's own SDKs take the URL without the version.
     default_path: "/v1",
+    auth: AuthStyle::Anthropic,
+    dialects: &[Dialect::Messages, Dialect::Chat],
+    embeddings: &[],
     ..hosted(
         "anthropic",
         "https://api.anthropic.com/v1",
@@ -167,13 +249,40 @@ const ANTHROPIC: Facts = Facts {
 };
 
 const GEMINI: Facts = Facts {
-    default_path: "/v1beta/openai",
+    default_path: "/v1beta",
+    auth: AuthStyle::Google,
+    dialects: &[Dialect::Gemini, Dialect::Chat],
+    embeddings: &[Dialect::Gemini, Dialect::Chat],
     cancel_stops_billing: false,
     ..hosted(
         "gemini",
-        "https://generativelanguage.googleapis.com/v1beta/openai",
+        "https://generativelanguage.googleapis.com/v1beta",
         &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
         "GEMINI_BASE_URL",
+    )
+};
+
+const VERTEX: Facts = Facts {
+    base_url: None,
+    default_path: "/v1",
+    cloud: Some(Cloud::Google),
+    dialects: &[Dialect::Gemini, Dialect::Messages],
+    embeddings: &[Dialect::Gemini],
+    cancel_stops_billing: false,
+    ..hosted("vertex", "", &[], "GOOGLE_VERTEX_BASE_URL")
+};
+
+const BEDROCK: Facts = Facts {
+    base_url: None,
+    cloud: Some(Cloud::Aws),
+    dialects: &[Dialect::Converse],
+    embeddings: &[Dialect::Converse],
+    cancel_stops_billing: false,
+    ..hosted(
+        "bedrock",
+        "",
+        &["AWS_BEARER_TOKEN_BEDROCK"],
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
     )
 };
 
@@ -193,6 +302,30 @@ const DEEPSEEK: Facts = hosted(
     "https://api.deepseek.com/v1",
     &["DEEPSEEK_API_KEY"],
     "DEEPSEEK_BASE_URL",
+);
+
+const COHERE: Facts = hosted(
+    "cohere",
+    "https://api.cohere.ai/compatibility/v1",
+    &["COHERE_API_KEY", "CO_API_KEY"],
+    "COHERE_BASE_URL",
+);
+
+const XAI: Facts = Facts {
+    dialects: &[Dialect::Chat, Dialect::Responses],
+    ..hosted(
+        "xai",
+        "https://api.x.ai/v1",
+        &["XAI_API_KEY"],
+        "XAI_BASE_URL",
+    )
+};
+
+const FIREWORKS: Facts = hosted(
+    "fireworks",
+    "https://api.fireworks.ai/inference/v1",
+    &["FIREWORKS_API_KEY"],
+    "FIREWORKS_BASE_URL",
 );
 
 const TOGETHER: Facts = hosted(
@@ -226,6 +359,9 @@ const fn hosted(
         key_variables,
         base_url_variable: Some(base_url_variable),
         auth: AuthStyle::Bearer,
+        cloud: None,
+        dialects: &[Dialect::Chat],
+        embeddings: &[Dialect::Chat],
         stream_usage: true,
         cancel_stops_billing: true,
         is_local: false,
@@ -299,21 +435,29 @@ mod tests {
     }
 
     #[test]
-    fn every_hosted_provider_has_a_key_and_only_azure_lacks_a_url() {
+    fn every_hosted_provider_has_a_key_or_a_cloud_and_few_lack_a_url() {
         for preset in Preset::ALL {
             let facts = preset.facts();
             assert_eq!(
                 facts.base_url.is_none(),
                 matches!(
                     preset,
-                    Preset::AzureOpenAi | Preset::LlamaCpp | Preset::Simulated
+                    Preset::AzureOpenAi
+                        | Preset::Vertex
+                        | Preset::Bedrock
+                        | Preset::LlamaCpp
+                        | Preset::Simulated
                 ),
                 "{preset}"
             );
             assert!(
-                facts.is_local || !facts.key_variables.is_empty(),
+                facts.is_local || !facts.key_variables.is_empty() || facts.cloud.is_some(),
                 "{preset}"
             );
+            assert!(!facts.dialects.is_empty(), "{preset}");
+            for dialect in facts.dialects.iter().chain(facts.embeddings) {
+                assert!(preset.may_speak().contains(dialect), "{preset} {dialect:?}");
+            }
             if let (Some(url), false) = (facts.base_url, facts.is_local) {
                 assert!(url.starts_with("https://"), "{preset}");
             }

@@ -20,7 +20,7 @@ pub(super) fn wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 
 /// Returns when the limit resets that is used up; when none says so, the nearest reset.
 fn reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    const LIMITS: [(&str, &str); 5] = [
+    const LIMITS: [(&str, &str); 7] = [
         (
             "x-ratelimit-reset-requests",
             "x-ratelimit-remaining-requests",
@@ -34,6 +34,14 @@ fn reset(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
         (
             "anthropic-ratelimit-tokens-reset",
             "anthropic-ratelimit-tokens-remaining",
+        ),
+        (
+            "anthropic-ratelimit-input-tokens-reset",
+            "anthropic-ratelimit-input-tokens-remaining",
+        ),
+        (
+            "anthropic-ratelimit-output-tokens-reset",
+            "anthropic-ratelimit-output-tokens-remaining",
         ),
     ];
     let mut used_up = None;

@@ -11,7 +11,7 @@ use crate::proxy::routing::{Plan, PlannedAttempt, RetryPolicy};
 use crate::proxy::{Error, Upstreams, embedding, encode};
 use crate::wire::answer::{AnswerStream, facts_of};
 use crate::wire::openai::{self, ReplyFacts};
-use crate::wire::translate::{self, Client};
+use crate::wire::translate::{self, Client, Origin};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{HeaderName, HeaderValue};
@@ -195,8 +195,8 @@ async fn attempt(
         .providers
         .send(&planned.provider, &outgoing)
         .await;
-    let reply = reply
-        .map_err(|error| Error::from_provider(error, dialect, &sending.upstreams.secrets))?;
+    let reply =
+        reply.map_err(|error| Error::from_provider(error, dialect, &sending.upstreams.secrets))?;
     let head = sending.started.elapsed();
     let mut content_type = reply.content_type;
     let client = sending.client();
@@ -204,11 +204,16 @@ async fn attempt(
         ReplyBody::Whole(body) if dialect == call.dialect => whole(call, dialect, planned, body)?,
         ReplyBody::Whole(body) => {
             "application/json".clone_into(&mut content_type);
-            translated(dialect, &client, planned, &body)?
+            let id = reply.request_id.as_deref().unwrap_or_default();
+            translated((dialect, id), &client, planned, &body)?
         }
         ReplyBody::Stream(stream) => {
             "text/event-stream".clone_into(&mut content_type);
-            let reader = AnswerStream::new(dialect, client, !call.client_wants_usage);
+            let origin = Origin {
+                id: reply.request_id.as_deref().unwrap_or_default(),
+                model: &planned.model,
+            };
+            let reader = AnswerStream::new((dialect, &origin), client, !call.client_wants_usage);
             let limit = endpoint.deadlines().first_byte;
             open(sending, (planned, dialect), reader, stream, limit).await?
         }
@@ -261,12 +266,16 @@ fn whole(
 
 /// Writes a whole answer in the client's dialect.
 fn translated(
-    dialect: Dialect,
+    (dialect, id): (Dialect, &str),
     client: &Client,
     planned: &PlannedAttempt,
     body: &Bytes,
 ) -> Result<Reply, Error> {
-    let reply = translate::read_reply(dialect, body);
+    let origin = Origin {
+        id,
+        model: &planned.model,
+    };
+    let reply = translate::read_answer(dialect, body, &origin);
     let reply = reply.map_err(|error| invalid(planned, error.to_string()))?;
     Ok(Reply::Whole {
         body: translate::write_reply(&reply, client),

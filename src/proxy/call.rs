@@ -1,14 +1,16 @@
 //! From what a client sent to what a provider gets: the prompt is named, rendered, and laid under
 //! the client's own messages and parameters. Bytes the prompt does not touch are never re-written.
 
-use crate::domain::{CallId, Dialect, Operation, PromptStamp, ReleaseDecision, RunRef, TraceContext};
+use crate::domain::{
+    CallId, Dialect, Operation, PromptStamp, ReleaseDecision, RunRef, TraceContext,
+};
 use crate::prompts::{Bundle, RenderInput, Rendered, RenderedMessage, ResolvedPrompt};
 use crate::proxy::naming::{self, Naming, PromptHeaders, Variables, names_prompt};
 use crate::proxy::space::Under;
 use crate::proxy::{Error, overlay, parameters};
 use crate::wire;
-use crate::wire::json::RawObject;
 use crate::wire::conversation::Request;
+use crate::wire::json::RawObject;
 use crate::wire::openai::{ChatRequest, EmbeddingsRequest};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -182,7 +184,12 @@ pub(crate) fn embeddings(request: EmbeddingsRequest, arrival: &Arrival) -> Call 
         messages: [request.input].into(),
         user: request.user,
         session: arrival.session.clone(),
-        ..Call::bare(Operation::Embeddings, request.model.clone(), request.model, false)
+        ..Call::bare(
+            Operation::Embeddings,
+            request.model.clone(),
+            request.model,
+            false,
+        )
     }
 }
 

@@ -91,7 +91,8 @@ fn count(call: &Call) -> usize {
 }
 
 fn is_number(raw: &Bytes) -> bool {
-    raw.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-')
+    raw.first()
+        .is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-')
 }
 
 /// Asks for the vectors of a call, in as many requests as it takes.

@@ -108,14 +108,18 @@ fn chat_target(preset: Preset) -> chat::Target {
 /// most others know nothing else.
 const fn token_limit_field(preset: Preset) -> &'static str {
     match preset {
-        Preset::OpenAi | Preset::AzureOpenAi | Preset::Groq | Preset::OpenRouter => {
+        Preset::OpenAi | Preset::AzureOpenAi | Preset::Groq | Preset::Xai | Preset::OpenRouter => {
             "max_completion_tokens"
         }
         Preset::Anthropic
         | Preset::Gemini
+        | Preset::Vertex
+        | Preset::Bedrock
         | Preset::Mistral
+        | Preset::Cohere
         | Preset::DeepSeek
         | Preset::Together
+        | Preset::Fireworks
         | Preset::Ollama
         | Preset::Vllm
         | Preset::LlamaCpp

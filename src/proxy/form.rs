@@ -42,7 +42,10 @@ impl Form {
 /// The first fault among the choices that say something; a refusal or a tool call promises no form.
 fn fault(bundle: &Bundle, dialect: Dialect, body: &Bytes) -> Option<String> {
     let reply = translate::read_reply(dialect, body).ok()?;
-    let texts = reply.choices.iter().filter_map(|choice| text(&choice.parts));
+    let texts = reply
+        .choices
+        .iter()
+        .filter_map(|choice| text(&choice.parts));
     texts.filter_map(|text| bundle.answer_fault(&text)).next()
 }
 

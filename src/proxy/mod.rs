@@ -44,8 +44,8 @@ pub use stream::RecordedStream;
 pub use upstreams::{CurrentUpstreams, Upstreams};
 
 use crate::domain::{
-    BodyFormat, CallState, Caller, Cost, Dialect, Durability, EmbeddingStamp, Operation, PromptReference,
-    PromptStamp, ReleaseDecision, TokenUsage,
+    BodyFormat, CallState, Caller, Cost, Dialect, Durability, EmbeddingStamp, Operation,
+    PromptReference, PromptStamp, ReleaseDecision, TokenUsage,
 };
 use crate::prompts::{Prompts, Released, StickyKeys};
 use crate::proxy::attempts::{Reply, Sending, Success};
@@ -322,7 +322,8 @@ fn whole_text(dialect: Dialect, facts: &ReplyFacts, body: &Bytes) -> String {
         return String::new();
     }
     if !dialect.is_chat() {
-        return translate::read_reply(dialect, body).map_or_else(|_| String::new(), |it| said_in(&it));
+        return translate::read_reply(dialect, body)
+            .map_or_else(|_| String::new(), |it| said_in(&it));
     }
     let answer: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let choices = answer.get("choices").and_then(serde_json::Value::as_array);

@@ -43,7 +43,9 @@ pub(crate) fn from_prompt(
     let unsaid: Vec<String> = base
         .rest
         .keys()
-        .map(|name| format!("the prompt's setting `{name}` is for chat completions, and is left out"))
+        .map(|name| {
+            format!("the prompt's setting `{name}` is for chat completions, and is left out")
+        })
         .collect();
     let conversation = Request {
         messages: interleaved(&rendered, &base.messages, history),
@@ -171,7 +173,9 @@ fn bind(
     if open.is_empty() {
         return (variables, history);
     }
-    let last = history.iter().rposition(|message| message.role == Role::User);
+    let last = history
+        .iter()
+        .rposition(|message| message.role == Role::User);
     let text = last.and_then(|index| history.get(index)).and_then(text_of);
     if let (Some(index), Some(text)) = (last, text) {
         for variable in open {

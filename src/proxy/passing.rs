@@ -13,7 +13,7 @@ use crate::wire::answer::facts_of;
 use crate::wire::conversation::{Collector, Event};
 use crate::wire::json::RawObject;
 use crate::wire::openai::{ProviderFault, ReplyFacts, read_usage};
-use crate::wire::translate::EventReader;
+use crate::wire::translate::{EventReader, Origin};
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use http::{HeaderMap, Method};
@@ -75,13 +75,16 @@ impl Proxy {
         let object = RawObject::parse(&arrival.body).ok();
         let asked = object.as_ref().and_then(|body| body.get_str("model"));
         let asked = asked.map(std::borrow::Cow::into_owned);
-        let plan = plan_of(&upstreams, caller, &passing, asked.as_deref()).map_err(Failure::early)?;
+        let plan =
+            plan_of(&upstreams, caller, &passing, asked.as_deref()).map_err(Failure::early)?;
         let call = call_of(&plan, &passing, object.as_ref(), asked.unwrap_or_default());
         let recorded = Arrival {
             body: recordable(&arrival.body, &passing, object.is_some()),
             ..arrival.clone()
         };
-        let begun = self.recorder.begin(caller, &call, &plan, &recorded, &upstreams);
+        let begun = self
+            .recorder
+            .begin(caller, &call, &plan, &recorded, &upstreams);
         let mut recording = begun.await.map_err(Failure::early)?;
         let passed = Passed {
             method: passing.method,
@@ -94,10 +97,12 @@ impl Proxy {
         };
         let sent = arrival.started.elapsed();
         let began = Instant::now();
-        let reply = upstreams.providers.pass(&plan.first.provider, &passed).await;
-        let attempt = |status, error: Option<&Error>| {
-            attempts::described(&plan.first, began, status, error)
-        };
+        let reply = upstreams
+            .providers
+            .pass(&plan.first.provider, &passed)
+            .await;
+        let attempt =
+            |status, error: Option<&Error>| attempts::described(&plan.first, began, status, error);
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) => {
@@ -129,11 +134,13 @@ fn plan_of(
     let provider = match (&passing.provider, model) {
         (None, Some(model)) => return upstreams.routes.plan(caller, model),
         (Some(provider), _) => provider.clone(),
-        (None, None) => upstreams.speaks_openai().ok_or_else(|| Error::ModelNotFound {
-            model: String::new(),
-            owner: Some("openai".to_owned()),
-            near: Vec::new(),
-        })?,
+        (None, None) => upstreams
+            .speaks_openai()
+            .ok_or_else(|| Error::ModelNotFound {
+                model: String::new(),
+                owner: Some("openai".to_owned()),
+                near: Vec::new(),
+            })?,
     };
     if upstreams.providers.get(&provider).is_none() {
         return Err(Error::ModelNotFound {
@@ -146,8 +153,8 @@ fn plan_of(
     let model = model.strip_prefix(&format!("{provider}/")).unwrap_or(model);
     // Without a model, only a key may that may use all of the provider's.
     let name = format!("{provider}/{model}");
-    let is_allowed = caller.may_use_model(&name)
-        || (!model.is_empty() && caller.may_use_model(model));
+    let is_allowed =
+        caller.may_use_model(&name) || (!model.is_empty() && caller.may_use_model(model));
     if !is_allowed {
         return Err(Error::ModelForbidden { model: name });
     }
@@ -163,9 +170,15 @@ fn plan_of(
 }
 
 fn call_of(plan: &Plan, passing: &Passing, object: Option<&RawObject>, model: String) -> Call {
-    let is_stream = object.and_then(|body| body.get_bool("stream")).unwrap_or(false);
+    let is_stream = object
+        .and_then(|body| body.get_bool("stream"))
+        .unwrap_or(false);
     Call {
-        path: Some(format!("{} {}", passing.method, path(&passing.path_and_query))),
+        path: Some(format!(
+            "{} {}",
+            passing.method,
+            path(&passing.path_and_query)
+        )),
         ..Call::bare(Operation::Raw, model, plan.first.model.clone(), is_stream)
     }
 }
@@ -265,7 +278,8 @@ impl PassedStream {
                 is_text: kind.contains("json") || kind.starts_with("text/"),
                 is_stream,
                 kept: BytesMut::new(),
-                reader: reader.map(|it| (EventReader::new(it), Collector::new(it))),
+                reader: reader
+                    .map(|it| (EventReader::new(it, &Origin::default()), Collector::new(it))),
             },
             status: reply.status,
             bytes_sent: 0,
@@ -343,7 +357,9 @@ impl Reading {
         let Ok(object) = RawObject::parse(kept) else {
             return ReplyFacts::default();
         };
-        let usage = object.get_some("usage").or_else(|| object.get_some("usageMetadata"));
+        let usage = object
+            .get_some("usage")
+            .or_else(|| object.get_some("usageMetadata"));
         let usage = usage.and_then(|usage| std::str::from_utf8(usage).ok());
         ReplyFacts {
             id: object.get_str("id").map(Into::into),
@@ -414,7 +430,10 @@ mod tests {
     fn paths_tell_what_the_answer_is_written_in() {
         for (path, wanted) in [
             ("/v1/chat/completions?a=b", Some(Dialect::Chat)),
-            ("/models/g:streamGenerateContent?alt=sse", Some(Dialect::Gemini)),
+            (
+                "/models/g:streamGenerateContent?alt=sse",
+                Some(Dialect::Gemini),
+            ),
             ("/model/x/converse-stream", Some(Dialect::Converse)),
             ("/v1/files", None),
         ] {

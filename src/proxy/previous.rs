@@ -125,7 +125,10 @@ struct Turn {
 
 fn turn(record: &CallRecord) -> Option<Turn> {
     let request = RawObject::parse(&record.intent.request).ok()?;
-    let mut items = request.get_some("input").map(items_of_input).unwrap_or_default();
+    let mut items = request
+        .get_some("input")
+        .map(items_of_input)
+        .unwrap_or_default();
     let output = field(&record.outcome.as_ref()?.output, "output")?;
     items.extend(split_array(&output)?);
     Some(Turn {

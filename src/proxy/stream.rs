@@ -1,8 +1,8 @@
 //! A stream on its way to the client: passes the provider's bytes on, joins what came together, and
 //! writes the record before the client sees the end.
 
-use crate::providers::ByteStream;
 use crate::domain::{BodyFormat, CallState, Dialect};
+use crate::providers::ByteStream;
 use crate::proxy::attempts::OpenStream;
 use crate::proxy::recording::{Ending, Recording};
 use crate::proxy::{AnswerFacts, Error, Upstreams};
@@ -103,7 +103,8 @@ impl RecordedStream {
                     self.reader.push(chunk, &mut self.out);
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    let error = Error::from_provider(error, Dialect::default(), &self.upstreams.secrets);
+                    let error =
+                        Error::from_provider(error, Dialect::default(), &self.upstreams.secrets);
                     return Poll::Ready(Taken::End(Some(error)));
                 }
                 Poll::Ready(None) => {

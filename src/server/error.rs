@@ -1,7 +1,7 @@
 //! The one place where errors meet HTTP.
 
 use crate::domain::Blame;
-use crate::embeddings::{self, snapshots, vault::VaultError};
+use crate::embeddings::{self, migrate::MigrateError, snapshots, vault::VaultError};
 use crate::evals::run;
 use crate::providers::ErrorKind;
 use crate::proxy::{self, AnswerFacts, Failure};
@@ -248,7 +248,9 @@ fn status_of_provider(error: &providers::Error) -> StatusCode {
         | ErrorKind::Reset
         | ErrorKind::ServerError
         | ErrorKind::InvalidResponse
-        | ErrorKind::TooLarge => StatusCode::BAD_GATEWAY,
+        | ErrorKind::TooLarge
+        // As a key that is refused.
+        | ErrorKind::Credentials => StatusCode::BAD_GATEWAY,
         ErrorKind::Config | ErrorKind::UnknownProvider => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -319,10 +321,16 @@ impl From<snapshots::Error> for ApiError {
             | Error::NoModel { .. }
             | Error::NoPrice { .. }
             | Error::EmptyText { .. }
+            | Error::TextsNotKept { .. }
             | Error::TooLong { .. }
             | Error::SideMissing { .. }
             | Error::DimensionsConflict { .. }
             | Error::TokensWithPrefix { .. } => StatusCode::BAD_REQUEST,
+            Error::Migrate(MigrateError::NotFound { .. }) => StatusCode::NOT_FOUND,
+            Error::Migrate(MigrateError::SameSpace { .. } | MigrateError::NoTexts { .. }) => {
+                StatusCode::BAD_REQUEST
+            }
+            Error::Migrate(_) => StatusCode::CONFLICT,
             Error::Forbidden { .. } => StatusCode::FORBIDDEN,
             Error::NotDeclared { .. }
             | Error::NoMonitor { .. }
@@ -340,6 +348,7 @@ impl From<snapshots::Error> for ApiError {
                 StatusCode::TOO_MANY_REQUESTS
             }
             Error::Told(_) => StatusCode::BAD_GATEWAY,
+            Error::Late { .. } => StatusCode::GATEWAY_TIMEOUT,
             Error::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Error::Io { .. } | Error::Kept { .. } => return Self::internal(&describe(&error)),
         };
@@ -354,6 +363,12 @@ impl From<embeddings::Error> for ApiError {
     fn from(error: embeddings::Error) -> Self {
         let status = match error {
             embeddings::Error::Vault(error) => return error.into(),
+            embeddings::Error::Adapter(ref error) => match (error.kind(), error.blame()) {
+                (_, Blame::Provider | Blame::Gateway) => return Self::internal(&describe(error)),
+                ("adapter_not_found", _) => StatusCode::NOT_FOUND,
+                ("invalid_request", _) => StatusCode::BAD_REQUEST,
+                (_, Blame::Client) => StatusCode::CONFLICT,
+            },
             embeddings::Error::SpaceMismatch { .. } => StatusCode::CONFLICT,
             embeddings::Error::InvalidName { .. }
             | embeddings::Error::InvalidSelector { .. }

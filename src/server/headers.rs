@@ -18,7 +18,9 @@ pub(crate) fn current_request_id() -> Option<String> {
 
 /// Returns the dialect in which the client being served hears of errors.
 pub(crate) fn current_dialect() -> Dialect {
-    CURRENT.try_with(|(_, dialect)| *dialect).unwrap_or_default()
+    CURRENT
+        .try_with(|(_, dialect)| *dialect)
+        .unwrap_or_default()
 }
 
 /// Runs `future` as the service of request `id`, whose client speaks `dialect`.

@@ -3,8 +3,9 @@
 use crate::server::error::ApiError;
 use crate::server::layers::Door;
 use crate::server::routes::{
-    audit, calls, chat, comparisons, drift, embeddings, evals, health, history, indexes, keys,
-    messages, models, porting, prompts, raw, releases, responses, schedules, snapshots, sync, usage,
+    adapters, audit, calls, chat, comparisons, drift, embeddings, evals, health, history, indexes,
+    keys, messages, migrations, models, porting, prompts, raw, releases, responses, schedules,
+    snapshots, sync, usage,
 };
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;
@@ -51,7 +52,10 @@ fn paid_calls(state: &DataState) -> Router<DataState> {
             "/v1/responses/{id}",
             get(responses::show).delete(responses::delete),
         )
-        .route("/v1/responses/{id}/input_items", get(responses::input_items))
+        .route(
+            "/v1/responses/{id}/input_items",
+            get(responses::input_items),
+        )
         .route("/v1/messages", post(messages::create))
         .route("/v1/messages/count_tokens", post(messages::count_tokens))
         .route("/v1/embeddings", post(embeddings::create))
@@ -144,6 +148,18 @@ fn embeddings_api() -> Router<AdminState> {
         .route("/drift/{name}", get(drift::status).delete(drift::stop))
         .route("/drift/{name}/run", post(drift::run))
         .route("/drift/{name}/accept", post(drift::accept))
+        .route("/migrations", get(migrations::list).post(migrations::start))
+        .route("/migrations/status", get(migrations::status))
+        .route("/migrations/steps", post(migrations::step))
+        .route("/migrations/follow", post(migrations::follow))
+        .route("/plan", post(adapters::plan))
+        .route("/adapters", get(adapters::list).post(adapters::fit))
+        .route(
+            "/adapters/{id}",
+            get(adapters::show).delete(adapters::remove),
+        )
+        .route("/adapters/{id}/eval", post(adapters::eval))
+        .route("/adapters/{id}/apply", post(adapters::apply))
 }
 
 fn probes<S>() -> Router<S>
@@ -170,7 +186,9 @@ pub(crate) fn no_route(request: &Request) -> ApiError {
     ApiError::not_found(
         "not_found",
         format!("there is no route `{} {path}`", request.method()),
-        Some("applications call /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings, /v1/models or /v1/prompts"),
+        Some(
+            "applications call /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings, /v1/models or /v1/prompts",
+        ),
     )
 }
 

@@ -344,6 +344,7 @@ const fn event_kind(event: &AuditEvent) -> Kind {
         Audited::LabelMoved { .. }
         | Audited::OverrideSet { .. }
         | Audited::OverrideEnded { .. }
+        | Audited::MigrationMoved { .. }
         | Audited::KeyCreated { .. }
         | Audited::KeyRevoked { .. } => Kind::Audited,
     }

@@ -10,7 +10,7 @@ use crate::telemetry::histogram::Histogram;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-const OPERATIONS: [(Operation, &str); 2] = [
+const OPERATIONS: [(Operation, &str); 3] = [
     (Operation::Chat, "chat"),
     (Operation::Embeddings, "embeddings"),
     (Operation::Raw, "raw"),

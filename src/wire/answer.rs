@@ -5,7 +5,7 @@ use crate::domain::Dialect;
 use crate::wire::conversation::{Collector, Event, Reply, StopReason, said_in};
 use crate::wire::openai::{ChatStream, ErrorEnvelope, ProviderFault, ReplyFacts};
 use crate::wire::sse;
-use crate::wire::translate::{self, Client, EventReader, EventWriter};
+use crate::wire::translate::{self, Client, EventReader, EventWriter, Origin};
 use bytes::Bytes;
 use serde_json::value::to_raw_value;
 
@@ -49,7 +49,11 @@ enum Output {
 impl AnswerStream {
     /// Returns a reader at the start of a stream in `dialect` for `client`.
     #[must_use]
-    pub fn new(dialect: Dialect, client: Client, strips_usage: bool) -> Self {
+    pub fn new(
+        (dialect, origin): (Dialect, &Origin<'_>),
+        client: Client,
+        strips_usage: bool,
+    ) -> Self {
         if dialect.is_chat() && client.dialect.is_chat() {
             return Self::Chat(Box::new(ChatStream::new(strips_usage)));
         }
@@ -59,7 +63,7 @@ impl AnswerStream {
             Output::Other(Box::new(EventWriter::new(dialect, &client)))
         };
         Self::Other(Box::new(OtherStream {
-            reader: EventReader::new(dialect),
+            reader: EventReader::new(dialect, origin),
             client,
             output,
             collector: Collector::new(dialect),
@@ -175,7 +179,9 @@ impl AnswerStream {
     pub fn error_event(&self, error: &ErrorEnvelope<'_>) -> Bytes {
         match self {
             Self::Chat(_) => error.to_event(),
-            Self::Other(stream) => translate::error_event(stream.client.dialect, error, stream.passed),
+            Self::Other(stream) => {
+                translate::error_event(stream.client.dialect, error, stream.passed)
+            }
         }
     }
 }

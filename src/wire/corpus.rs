@@ -57,10 +57,7 @@ fn pretty(body: &[u8]) -> String {
 }
 
 /// Returns a request as it was written, and what was lost; refused, also as it is with losses allowed.
-fn written(
-    strict: Result<Written, Unsupported>,
-    dropping: Result<Written, Unsupported>,
-) -> String {
+fn written(strict: Result<Written, Unsupported>, dropping: Result<Written, Unsupported>) -> String {
     let (refused, written) = match strict {
         Ok(written) => (None, written),
         Err(unsupported) => (Some(unsupported), dropping.unwrap()),
@@ -96,7 +93,11 @@ fn requests_are_translated() {
     for (case, body) in cases("responses.request.json") {
         let request = responses::read_request(&body).unwrap();
         let openai = chat::Target::default();
-        check(&case, "responses.request.to.chat", &to_chat(&request, &openai));
+        check(
+            &case,
+            "responses.request.to.chat",
+            &to_chat(&request, &openai),
+        );
         let same = to_responses(&request);
         check(&case, "responses.request.to.responses", &same);
     }
@@ -104,8 +105,10 @@ fn requests_are_translated() {
 
 #[test]
 fn answers_are_translated() {
-    let read: [(&str, fn(&Bytes) -> Result<Reply, crate::wire::Error>); 2] =
-        [("chat", chat::read_reply), ("responses", responses::read_reply)];
+    let read: [(&str, fn(&Bytes) -> Result<Reply, crate::wire::Error>); 2] = [
+        ("chat", chat::read_reply),
+        ("responses", responses::read_reply),
+    ];
     for (from, read) in read {
         for (case, body) in cases(&format!("{from}.reply.json")) {
             let (chat, response) = match read(&body) {
@@ -169,7 +172,14 @@ fn shortened(stream: &str) -> String {
             return line.to_owned();
         };
         if let Some(response) = event.get_mut("response").and_then(Value::as_object_mut) {
-            let said = ["id", "created_at", "status", "error", "incomplete_details", "model"];
+            let said = [
+                "id",
+                "created_at",
+                "status",
+                "error",
+                "incomplete_details",
+                "model",
+            ];
             let more = ["output", "usage", "service_tier"];
             response.retain(|key, _| said.contains(&key.as_str()) || more.contains(&key.as_str()));
         }

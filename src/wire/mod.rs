@@ -4,8 +4,8 @@
 //! fields ([`json::RawObject`]), each a slice of the bytes that came in, and a stream's bytes pass
 //! through as they are while [`openai::ChatStream`] reads along.
 
-pub mod chat;
 pub mod answer;
+pub mod chat;
 pub mod conversation;
 pub mod converse;
 pub mod escape;
@@ -16,6 +16,7 @@ pub mod openai;
 pub mod page;
 pub mod plain;
 pub mod responses;
+pub mod rpc_status;
 pub mod sarif;
 pub mod sse;
 pub mod translate;
@@ -33,6 +34,8 @@ mod turns;
 
 #[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod identity;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -10,6 +10,8 @@ use crate::wire::{Error, chat, converse, gemini, messages, responses};
 use bytes::Bytes;
 use serde_json::json;
 
+pub use crate::wire::converse::Origin;
+
 /// Whom an answer is for.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -93,14 +95,23 @@ pub fn write_request(request: &Request, target: &Target) -> Result<Written, Unsu
 /// # Errors
 ///
 /// `upstream_invalid` when it is none.
-pub fn read_reply(dialect: Dialect, body: &Bytes) -> Result<Reply, Error> {
+pub fn read_answer(dialect: Dialect, body: &Bytes, origin: &Origin<'_>) -> Result<Reply, Error> {
     match dialect {
         Dialect::Chat => chat::read_reply(body),
         Dialect::Responses => responses::read_reply(body),
         Dialect::Messages => messages::read_reply(body),
         Dialect::Gemini => gemini::read_reply(body),
-        Dialect::Converse => converse::read_reply(body),
+        Dialect::Converse => converse::read_reply(body, origin),
     }
+}
+
+/// Reads a whole answer that says itself whose it is, as all do that clients get.
+///
+/// # Errors
+///
+/// `upstream_invalid` when it is none.
+pub fn read_reply(dialect: Dialect, body: &Bytes) -> Result<Reply, Error> {
+    read_answer(dialect, body, &Origin::default())
 }
 
 /// Writes a whole answer for a client.
@@ -133,9 +144,7 @@ pub fn read_fault(
     body: &[u8],
 ) -> ProviderFault {
     match dialect {
-        Dialect::Chat | Dialect::Responses => {
-            ProviderFault::read(status, Some(content_type), body)
-        }
+        Dialect::Chat | Dialect::Responses => ProviderFault::read(status, Some(content_type), body),
         Dialect::Messages => messages::read_fault(status, Some(content_type), body),
         Dialect::Gemini => gemini::read_fault(status, Some(content_type), body),
         Dialect::Converse => converse::read_fault(status, None, Some(content_type), body),
@@ -147,9 +156,7 @@ pub fn read_fault(
 pub fn write_fault(dialect: Dialect, status: u16, error: &ErrorEnvelope<'_>) -> Bytes {
     match dialect {
         Dialect::Messages => messages::write_fault(status, error),
-        Dialect::Chat | Dialect::Responses | Dialect::Gemini | Dialect::Converse => {
-            error.to_body()
-        }
+        Dialect::Chat | Dialect::Responses | Dialect::Gemini | Dialect::Converse => error.to_body(),
     }
 }
 
@@ -212,13 +219,13 @@ pub enum EventReader {
 impl EventReader {
     /// Returns a reader at the start of a stream.
     #[must_use]
-    pub fn new(dialect: Dialect) -> Self {
+    pub fn new(dialect: Dialect, origin: &Origin<'_>) -> Self {
         match dialect {
             Dialect::Chat => Self::Chat(Box::default()),
             Dialect::Responses => Self::Responses(Box::default()),
             Dialect::Messages => Self::Messages(Box::default()),
             Dialect::Gemini => Self::Gemini(Box::default()),
-            Dialect::Converse => Self::Converse(Box::default()),
+            Dialect::Converse => Self::Converse(Box::new(converse::StreamReader::new(origin))),
         }
     }
 
@@ -288,9 +295,9 @@ impl EventWriter {
                 let writer = responses::StreamWriter::new(from, client.echo(), &fallback);
                 Self::Responses(Box::new(writer))
             }
-            Dialect::Messages => Self::Messages(Box::new(
-                messages::StreamWriter::new(from, &fallback),
-            )),
+            Dialect::Messages => {
+                Self::Messages(Box::new(messages::StreamWriter::new(from, &fallback)))
+            }
             Dialect::Chat | Dialect::Gemini | Dialect::Converse => Self::Chat(Box::new(
                 chat::StreamWriter::new(from, client.wants_usage, &fallback),
             )),

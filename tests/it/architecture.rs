@@ -22,7 +22,7 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Each outside thing has one room. hyper is two things: a server and a client.
-const OWNERS: [(&str, &str); 38] = [
+const OWNERS: [(&str, &str); 39] = [
     ("axum", "server"),
     ("tower", "server"),
     ("tower_http", "server"),
@@ -34,6 +34,7 @@ const OWNERS: [(&str, &str); 38] = [
     ("tower_service", "providers"),
     ("reqwest", "providers"),
     ("rustls", "providers"),
+    ("ring", "providers"),
     ("sled", "store"),
     ("rustix", "store"),
     ("hnsw_rs", "embeddings"),

@@ -11,9 +11,9 @@ use std::fs;
 use std::process::Output;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-const MODEL: &str = "openai/text-embedding-3-small";
+pub(crate) const MODEL: &str = "openai/text-embedding-3-small";
 
-fn inputs(request: &Received) -> Vec<String> {
+pub(crate) fn inputs(request: &Received) -> Vec<String> {
     let body = request.json();
     let one = body["input"].as_str().map(|text| vec![text.to_owned()]);
     one.unwrap_or_else(|| {
@@ -34,7 +34,7 @@ fn vector(text: &str, model: &str, dimensions: usize) -> Vec<f32> {
 }
 
 /// Embeds like a provider: in the encoding and of the length that is asked for, a token a word.
-fn embedder(request: &Received) -> Answer {
+pub(crate) fn embedder(request: &Received) -> Answer {
     let body = request.json();
     let model = body["model"].as_str().unwrap().to_owned();
     let dimensions = body["dimensions"].as_u64().unwrap_or(8);
@@ -65,7 +65,7 @@ fn embedder(request: &Received) -> Answer {
 }
 
 /// How often each text was embedded: only what was answered is paid.
-fn paid(provider: &FakeProvider) -> BTreeMap<String, usize> {
+pub(crate) fn paid(provider: &FakeProvider) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for request in provider.journal().iter().filter(|request| request.answered) {
         for text in inputs(request) {
@@ -83,7 +83,7 @@ fn is_paid_once(provider: &FakeProvider, texts: usize) {
 }
 
 /// A corpus of `count` different texts, of which each in `changed` is another than it was.
-fn corpus(gateway: &TestGateway, count: usize, changed: &[usize]) {
+pub(crate) fn corpus(gateway: &TestGateway, count: usize, changed: &[usize]) {
     let mut text = String::new();
     for n in 0..count {
         let word = if changed.contains(&n) {
@@ -108,19 +108,32 @@ const CREATE: [&str; 7] = [
     "--model",
 ];
 
-fn create<'a>(more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn create<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&CREATE[..], &[MODEL], more].concat()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-async fn started(setup: impl FnOnce(Setup) -> Setup) -> (FakeProvider, TestGateway) {
+pub(crate) async fn started(setup: impl FnOnce(Setup) -> Setup) -> (FakeProvider, TestGateway) {
     let provider = FakeProvider::start().await;
     provider.always(embedder);
     let gateway = setup(Setup::of(&provider)).start().await;
     (provider, gateway)
+}
+
+/// Lets the label `production` of `docs` lead to a snapshot.
+pub(crate) async fn declare(gateway: &TestGateway, number: u32) {
+    let text = format!("[collections.docs]\nlabels.production = {number}\n");
+    fs::write(gateway.path().join("embeddings.toml"), text).unwrap();
+    gateway.hang_up();
+    eventually("the declaration", async || {
+        let declared = gateway.admin().get("/api/embeddings/declared").await.json();
+        let found = &declared["collections"]["docs"]["labels"]["production"]["number"];
+        (*found == number).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -211,7 +224,7 @@ async fn only_what_changed_is_embedded_again() {
 }
 
 /// Answers the first `answers` requests and leaves the others without an answer.
-fn answer_first(provider: &FakeProvider, answers: usize) {
+pub(crate) fn answer_first(provider: &FakeProvider, answers: usize) {
     let asked = AtomicUsize::new(0);
     provider.always(move |request| {
         if asked.fetch_add(1, Ordering::SeqCst) < answers {

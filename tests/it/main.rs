@@ -18,6 +18,7 @@
 )]
 
 mod actors;
+mod adapters;
 mod architecture;
 mod chat;
 mod cli;
@@ -38,6 +39,7 @@ mod limits;
 mod lint;
 mod meaning;
 mod memory;
+mod migrations;
 mod naming;
 mod numbers;
 mod odd_upstreams;

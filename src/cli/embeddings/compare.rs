@@ -2,10 +2,10 @@
 
 use crate::app::Environment;
 use crate::cli::Common;
+use crate::cli::embeddings::progress::follow;
 use crate::cli::evals::dollars;
-use crate::cli::output::{self, Failure, at};
+use crate::cli::output::{self, Failure};
 use crate::cli::paint::{Paint, Style};
-use crate::cli::progress::ProgressLine;
 use crate::cli::reach::Admin;
 use crate::domain::PicoDollars;
 use crate::embeddings::compare::report::ComparisonReport;
@@ -13,8 +13,7 @@ use crate::embeddings::compare::{exit_code, judge_set};
 use crate::embeddings::render::{self, Role, junit, markdown, page, terminal};
 use crate::embeddings::snapshots::{CompareWish, QuerySourceWish};
 use clap::{Args, ValueEnum};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -134,7 +133,8 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let wish = json!(arguments.wish()?);
     let admin = Admin::reach(common, environment)?;
-    let report = follow(&admin, &wish).await;
+    let path = "/api/embeddings/compare";
+    let report = follow::<ComparisonReport>(&admin, path, &wish, "report").await;
     admin.close().await?;
     let report = report?;
     arguments.files.write(&report)?;
@@ -179,7 +179,7 @@ impl CompareArguments {
     }
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
+pub(super) fn read(path: &Path) -> Result<String, Failure> {
     let unreadable = |error| Failure::new(format!("cannot read `{}`: {error}", path.display()));
     fs::read_to_string(path).map_err(unreadable)
 }
@@ -200,61 +200,6 @@ impl FileArguments {
             }
         }
         Ok(())
-    }
-}
-
-/// A line of the server's answer.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Line {
-    Progress { progress: Value },
-    Ended { report: Box<ComparisonReport> },
-    Error { error: Value },
-}
-
-async fn follow(admin: &Admin, wish: &Value) -> Result<ComparisonReport, Failure> {
-    let mut end: Option<Result<ComparisonReport, Failure>> = None;
-    let mut shown = ProgressLine::of_stderr();
-    let mut on_line = |text: &[u8]| match serde_json::from_slice(text) {
-        Ok(Line::Progress { progress }) => shown.show(&in_words(&progress)),
-        Ok(Line::Ended { report }) => {
-            shown.clear();
-            end = Some(Ok(*report));
-        }
-        Ok(Line::Error { error }) => {
-            shown.clear();
-            let text = |key: &str| at(&error, key).as_str().map(str::to_owned);
-            let message = text("message").unwrap_or_else(|| error.to_string());
-            end = Some(Err(Failure::new(message).with_hint(text("hint"))));
-        }
-        Err(error) => {
-            shown.clear();
-            let message = format!("the server's answer cannot be read: {error}");
-            end = Some(Err(Failure::new(message)));
-        }
-    };
-    admin
-        .lines("/api/embeddings/compare", wish, &mut on_line)
-        .await?;
-    end.unwrap_or_else(|| Err(Failure::new("the answer broke off")))
-}
-
-/// What is being done.
-fn in_words(progress: &Value) -> String {
-    let stage = at(progress, "stage").as_str().unwrap_or_default();
-    let words = match stage {
-        "queries" => "embedding queries",
-        "alignment" => "looking at every vector",
-        "neighbours" => "finding neighbours",
-        "labels" => "judging answers",
-        "geometry" => "measuring shapes",
-        "clusters" => "finding clusters",
-        _ => "writing the report",
-    };
-    let count = |key: &str| at(progress, key).as_u64().unwrap_or(0);
-    match count("total") {
-        0 | 1 => words.to_owned(),
-        total => format!("{words}: {} of {total}", count("done")),
     }
 }
 

@@ -180,6 +180,9 @@ pub(super) async fn run(
     let Some(snapshot) = &made.snapshot else {
         return Ok(());
     };
+    if let Some(migration) = &made.migration {
+        output::say(&format!("{migration}\n"));
+    }
     if !made.is_new {
         output::say(&format!(
             "nothing has changed: this is {}\n",

@@ -212,6 +212,9 @@ pub(super) async fn run(
         return output::put(&format!("{}\n", json!(imported)));
     }
     output::say(&in_words(&imported));
+    if let Some(migration) = &imported.migration {
+        output::say(&format!("{migration}\n"));
+    }
     output::put(&describe(&json!(imported.snapshot)))
 }
 

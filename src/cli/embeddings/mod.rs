@@ -1,5 +1,6 @@
 //! `promptgate embeddings …`: corpora are read from files here, snapshots are made behind the admin plane.
 
+mod adapter;
 mod arguments;
 mod compare;
 mod create;
@@ -8,6 +9,8 @@ mod export;
 mod import;
 mod index;
 mod list;
+mod migrate;
+mod plan;
 mod progress;
 mod search;
 mod tend;
@@ -36,6 +39,15 @@ pub(crate) enum EmbeddingsCommand {
     /// Compare two snapshots: what changes for whom, how sure that is, and what follows.
     #[command(after_help = compare::HELP)]
     Compare(Box<compare::CompareArguments>),
+    /// Bring a collection to another embedding version while it is searched.
+    #[command(subcommand, after_help = migrate::HELP)]
+    Migrate(migrate::MigrateCommand),
+    /// Price a move to another model before anything is paid.
+    #[command(after_help = plan::HELP)]
+    Plan(Box<plan::PlanArguments>),
+    /// Fit and use maps between the vectors of two models.
+    #[command(subcommand)]
+    Adapter(adapter::AdapterCommand),
     /// Watch the traffic of prompts: is what is asked now another than what was asked before?
     #[command(subcommand)]
     Drift(drift::DriftCommand),
@@ -91,6 +103,9 @@ pub(crate) async fn run(
         EmbeddingsCommand::Compare(arguments) => {
             compare::run(&arguments, common, environment).await
         }
+        EmbeddingsCommand::Migrate(command) => migrate::run(command, common, environment).await,
+        EmbeddingsCommand::Plan(arguments) => plan::run(&arguments, common, environment).await,
+        EmbeddingsCommand::Adapter(command) => adapter::run(&command, common, environment).await,
         EmbeddingsCommand::Drift(command) => drift::run(command, common, environment).await,
         EmbeddingsCommand::Snapshot(command) => match command {
             SnapshotCommand::Create(arguments) => {

@@ -1,9 +1,14 @@
-//! How far a snapshot is, in a line.
+//! How far a snapshot is, in a line, and work that is followed to its end.
 
 use crate::cli::embeddings::thousands;
 use crate::cli::evals::span;
+use crate::cli::output::{Failure, at};
+use crate::cli::progress::ProgressLine;
+use crate::cli::reach::Admin;
 use crate::domain::PicoDollars;
 use crate::embeddings::snapshots::{Plan, Progress, Stage};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::fmt::Write as _;
 
 /// How many characters the bar has.
@@ -86,6 +91,59 @@ pub(crate) fn plan_in_words(plan: &Plan) -> String {
         (None, _) => text.push_str("price unknown"),
     }
     text
+}
+
+/// Has something done that is told by lines, shows how far it is, and returns what the last line has under
+/// `name`.
+pub(super) async fn follow<T: DeserializeOwned + Send>(
+    admin: &Admin,
+    path: &str,
+    wish: &Value,
+    name: &str,
+) -> Result<T, Failure> {
+    let mut end: Option<Result<T, Failure>> = None;
+    let mut shown = ProgressLine::of_stderr();
+    let unreadable = |error| Failure::new(format!("the server's answer cannot be read: {error}"));
+    let mut on_line = |text: &[u8]| {
+        let line: Value = serde_json::from_slice(text).unwrap_or_default();
+        if at(&line, "type") == "progress" {
+            shown.show(&step_in_words(at(&line, "progress")));
+            return;
+        }
+        shown.clear();
+        let error = at(&line, "error");
+        end = Some(if error.is_null() {
+            T::deserialize(at(&line, name)).map_err(unreadable)
+        } else {
+            let text = |key: &str| at(error, key).as_str().map(str::to_owned);
+            let message = text("message").unwrap_or_else(|| error.to_string());
+            Err(Failure::new(message).with_hint(text("hint")))
+        });
+    };
+    admin.lines(path, wish, &mut on_line).await?;
+    end.unwrap_or_else(|| Err(Failure::new("the answer broke off")))
+}
+
+/// What is being done.
+fn step_in_words(progress: &Value) -> String {
+    let stage = at(progress, "stage").as_str().unwrap_or_default();
+    let words = match stage {
+        "queries" => "embedding queries",
+        "alignment" => "looking at every vector",
+        "neighbours" => "finding neighbours",
+        "labels" => "judging answers",
+        "geometry" => "measuring shapes",
+        "clusters" => "finding clusters",
+        "fitting" => "fitting maps",
+        "judging" => "judging the map",
+        "learning" => "fitting on fewer pairs",
+        _ => "writing the report",
+    };
+    let count = |key: &str| at(progress, key).as_u64().unwrap_or(0);
+    match count("total") {
+        0 | 1 => words.to_owned(),
+        total => format!("{words}: {} of {total}", count("done")),
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::app::Environment;
 use crate::cli::Common;
 use crate::cli::output::{self, Failure, at, clean};
 use crate::cli::reach::Admin;
+use crate::domain::PicoDollars;
 use crate::embeddings::search::index::{LEAST_ROWS, RECALL_OF};
 use crate::embeddings::search::{Chosen, Why};
 use clap::Args;
@@ -15,7 +16,11 @@ use std::fmt::Write as _;
 pub(super) const HELP: &str = "\
 Several snapshots are searched side by side, each with the text embedded in its own space:
 
-  promptgate embeddings search docs@1,docs@2 \"refund after 30 days\"";
+  promptgate embeddings search docs@1,docs@2 \"refund after 30 days\"
+  promptgate embeddings search docs@1 --adapter adapter-4f2a91 \"refund after 30 days\"
+
+While a collection is migrated, its bare name is served as the migration says: candidates are found in the
+old version and ranked by the new one. `docs@production` and `docs@1` are searched as they are.";
 
 /// How much of a text is shown, in characters.
 const SHOWN: usize = 90;
@@ -30,6 +35,9 @@ pub(crate) struct SearchArguments {
     /// How many items of each.
     #[arg(short, long, default_value_t = 10)]
     k: usize,
+    /// Ask the model that this adapter maps from, and carry the vector over: `adapter-4f2a91`.
+    #[arg(long, value_name = "ADAPTER")]
+    adapter: Option<String>,
     /// Look at every item, also where there is an index.
     #[arg(long)]
     exact: bool,
@@ -44,7 +52,7 @@ pub(super) async fn run(
     let admin = Admin::reach(common, environment)?;
     let body = json!({
         "snapshots": arguments.snapshots, "text": arguments.text, "k": arguments.k,
-        "is_exact": arguments.exact,
+        "is_exact": arguments.exact, "adapter": arguments.adapter,
     });
     let path = "/api/embeddings/search";
     let answer = admin.send(Method::POST, path, Some(&body)).await;
@@ -58,14 +66,41 @@ pub(super) async fn run(
     output::put(&told.join("\n"))
 }
 
+/// In which way a migration served it; empty where none did.
+fn way_in_words(way: &Value) -> String {
+    let text = |key: &str| clean(at(way, key).as_str().unwrap_or_default());
+    let from = text("recalled_from");
+    match at(way, "kind").as_str() {
+        Some("cascade") => {
+            let cost = PicoDollars(at(way, "pico_usd").as_u64().unwrap_or(0));
+            format!(
+                "cascade: {} candidates of {from}, {} embedded for this search, {}\n",
+                at(way, "candidates"),
+                at(way, "embedded"),
+                cost.to_short()
+            )
+        }
+        Some(_) => {
+            let problem = at(at(way, "problem"), "message").as_str().map(clean);
+            let problem = problem.map(|problem| format!(", because {problem}"));
+            format!("recall: ranked by {from}{}\n", problem.unwrap_or_default())
+        }
+        None => String::new(),
+    }
+}
+
 fn told(found: &Value) -> String {
     let text = |value: &Value| clean(value.as_str().unwrap_or_default());
+    let through = at(found, "adapter").as_str();
+    let through = through.map(|adapter| format!(" through {}", clean(adapter)));
     let mut out = format!(
-        "{}  {}  {}\n",
+        "{}  {}{}  {}\n",
         text(at(found, "snapshot")),
         text(at(found, "model")),
+        through.unwrap_or_default(),
         how(found),
     );
+    out.push_str(&way_in_words(at(found, "way")));
     let results = at(found, "results").as_array().cloned().unwrap_or_default();
     let ids: Vec<String> = results.iter().map(|hit| text(at(hit, "id"))).collect();
     let width = ids.iter().map(|id| id.chars().count()).max().unwrap_or(0);

@@ -52,7 +52,7 @@ fn likeness(context: &Context<'_>, items: &[usize]) -> Result<Option<Figure>, Er
         n: cosines.len(),
         ..figure(
             "cross.cosine",
-            "Mean cosine of an item's vector in A and in B",
+            "Mean cosine of an item's two vectors",
             FigureGroup::Cross,
         )
     }))
@@ -81,25 +81,25 @@ fn mixes(context: &Context<'_>, evidence: &Evidence, is_by_queries: bool) -> [Mi
     [
         Mix {
             id: "cross.b_in_a",
-            title: "B's vectors asked of A's index",
+            title: "B's vectors, A's index",
             lists: b_in_a,
             own: a_in_a.clone(),
         },
         Mix {
             id: "cross.a_in_b",
-            title: "A's vectors asked of B's index",
+            title: "A's vectors, B's index",
             lists: a_in_b,
             own: b_in_b.clone(),
         },
         Mix {
             id: "cross.mixed_a",
-            title: "A's vectors asked of an index that is half A, half B",
+            title: "A's vectors, index half A, half B",
             lists: mixed_a,
             own: a_in_a,
         },
         Mix {
             id: "cross.mixed_b",
-            title: "B's vectors asked of an index that is half A, half B",
+            title: "B's vectors, index half A, half B",
             lists: mixed_b,
             own: b_in_b,
         },
@@ -131,7 +131,7 @@ fn overlap(context: &Context<'_>, mix: &Mix, is_by_queries: bool) -> Option<Figu
         n: shares.len(),
         ..figure(
             format!("{}.overlap@{k}", mix.id),
-            format!("{}: share of its own first {k}", mix.title),
+            format!("{}: own first {k}", mix.title),
             FigureGroup::Cross,
         )
     })
@@ -160,7 +160,7 @@ fn retained(context: &Context<'_>, mix: &Mix, labels: &Labels) -> Option<Figure>
         n: own.len(),
         ..figure(
             format!("{}.ndcg@{k}", mix.id),
-            format!("{}: share of nDCG@{k} that is kept", mix.title),
+            format!("{}: nDCG@{k} kept", mix.title),
             FigureGroup::Cross,
         )
     })

@@ -70,13 +70,6 @@ impl Asked {
     fn choices(self, context: &Context<'_>) -> usize {
         context.aligned.count + usize::from(self == Self::Queries)
     }
-
-    const fn whose(self) -> &'static str {
-        match self {
-            Self::Queries => "answers to queries",
-            Self::Items => "neighbours of items",
-        }
-    }
 }
 
 /// Returns the figures of change; none without questions. Items are drawn from those compared, queries from
@@ -134,10 +127,7 @@ fn overlaps_at(
 ) -> Vec<Figure> {
     let by_chance = chance(length, asked.choices(context));
     let made = with(asked, &format!("overlap@{length}"), overlap, n, |figure| {
-        figure.title = format!(
-            "Share of the first {length} {} that both have",
-            asked.whose()
-        );
+        figure.title = format!("Share of the first {length} in both");
         figure.chance = by_chance;
     });
     let is_headline = length == context.k();
@@ -183,7 +173,7 @@ fn corrected(
         Some(estimate),
         n,
         |figure| {
-            figure.title = format!("The same for {k}, without what chance gives");
+            figure.title = format!("The same for {k}, beyond chance");
             figure.chance = Some(0.0);
         },
     )
@@ -192,7 +182,7 @@ fn corrected(
 fn tau(changes: &Changes, asked: Asked) -> Option<Figure> {
     let mut made = figure(
         format!("{}.tau", asked.prefix()),
-        "Kendall's tau over what either side found",
+        "Kendall's tau over what either found",
         asked.group(),
     );
     made.estimate = exactly(mean(&changes.tau)?);
@@ -212,7 +202,7 @@ fn gap(changes: &Changes, asked: Asked, k: usize, spread: Option<Interval>) -> O
     let sides = [side(0)?, side(1)?];
     let mut made = figure(
         format!("{}.gap", asked.prefix()),
-        format!("Score of the first answer above the {k}th: change from A to B"),
+        format!("Lead of the first answer over the {k}th"),
         asked.group(),
     );
     made.estimate = exactly(sides[1] - sides[0]);

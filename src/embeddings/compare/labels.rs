@@ -187,12 +187,8 @@ impl Labels {
     /// How many queries lose all their relevant answers, and how many gain some.
     fn fates(&self, k: usize, pairs: Pairs) -> [Figure; 2] {
         [
-            (
-                "label.lost",
-                "lose every relevant answer from",
-                pairs.regressed,
-            ),
-            ("label.gained", "gain a relevant answer in", pairs.improved),
+            ("label.lost", "lose all relevant in", pairs.regressed),
+            ("label.gained", "gain a relevant in", pairs.improved),
         ]
         .map(|(id, what, count)| Figure {
             estimate: exactly(count as f64),
@@ -216,7 +212,7 @@ fn name(measure: usize, k: usize) -> (String, String) {
         ),
         HIT => (
             format!("hit@{k}"),
-            format!("Queries with a relevant answer in the first {k}"),
+            format!("Queries answered in the first {k}"),
         ),
         _ => ("map".to_owned(), "Mean average precision".to_owned()),
     }

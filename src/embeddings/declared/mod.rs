@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What is declared.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -61,25 +61,68 @@ impl fmt::Display for Problem {
 }
 
 /// What is declared now.
+///
+/// Labels may be overridden: then they lead elsewhere than the file says, until it says the same.
 #[derive(Debug, Default)]
-pub struct CurrentDeclared(ArcSwap<Declared>);
+pub struct CurrentDeclared {
+    written: ArcSwap<Declared>,
+    in_force: ArcSwap<Declared>,
+    overrides: Mutex<BTreeMap<(String, String), Selector>>,
+}
 
 impl CurrentDeclared {
     /// Begins with `declared`.
     #[must_use]
     pub fn new(declared: Declared) -> Self {
-        Self(ArcSwap::from_pointee(declared))
+        let current = Self::default();
+        current.replace(declared);
+        current
     }
 
-    /// Returns what is declared now.
+    /// Returns what is in force now: what the file says, with the overrides of its labels.
     #[must_use]
     pub fn get(&self) -> Arc<Declared> {
-        self.0.load_full()
+        self.in_force.load_full()
+    }
+
+    /// Returns what the file says.
+    #[must_use]
+    pub fn written(&self) -> Arc<Declared> {
+        self.written.load_full()
     }
 
     /// Puts another declaration in force.
     pub fn replace(&self, declared: Declared) {
-        self.0.store(Arc::new(declared));
+        let overrides = self.overrides();
+        self.written.store(Arc::new(declared));
+        self.lay_over(&overrides);
+    }
+
+    /// Lets a label lead elsewhere than the file says; `None` lets it lead there again.
+    pub fn override_label(&self, collection: &str, label: &str, to: Option<Selector>) {
+        let mut overrides = self.overrides();
+        let place = (collection.to_owned(), label.to_owned());
+        match to {
+            Some(to) => overrides.insert(place, to),
+            None => overrides.remove(&place),
+        };
+        self.lay_over(&overrides);
+    }
+
+    fn overrides(&self) -> MutexGuard<'_, BTreeMap<(String, String), Selector>> {
+        self.overrides
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lay_over(&self, overrides: &BTreeMap<(String, String), Selector>) {
+        let mut declared = Declared::clone(&self.written.load());
+        for ((collection, label), to) in overrides {
+            let found = declared.collections.entry(collection.clone());
+            let labels = &mut found.or_default().labels;
+            labels.insert(label.clone(), to.clone());
+        }
+        self.in_force.store(Arc::new(declared));
     }
 }
 

@@ -38,6 +38,25 @@ pub struct LinearMap {
     lambda: Option<f64>,
 }
 
+/// A map in its parts, as files keep them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MapParts {
+    /// How it was fitted.
+    pub kind: MapKind,
+    /// Row by row: a row for each dimension it maps from.
+    pub matrix: Vec<f32>,
+    /// The mean it maps from.
+    pub from_mean: Vec<f32>,
+    /// The mean it maps to.
+    pub to_mean: Vec<f32>,
+    /// Whether the matrix's values are of 16 bits.
+    pub is_half: bool,
+    /// Whether it gives rows of length 1.
+    pub is_renormalised: bool,
+    /// The penalty of a ridge.
+    pub lambda: Option<f64>,
+}
+
 /// What a fit found, before it is rounded.
 #[derive(Debug, Clone)]
 pub(super) struct Fitted {
@@ -78,6 +97,53 @@ pub struct InvalidMap {
 }
 
 impl LinearMap {
+    /// Puts a map together.
+    ///
+    /// # Errors
+    ///
+    /// When the parts do not fit each other.
+    pub fn from_parts(parts: MapParts) -> Result<Self, InvalidMap> {
+        let (from, to) = (parts.from_mean.len(), parts.to_mean.len());
+        if from == 0 || to == 0 || from.checked_mul(to) != Some(parts.matrix.len()) {
+            let found = parts.matrix.len();
+            return Err(InvalidMap { from, to, found });
+        }
+        Ok(Self {
+            kind: parts.kind,
+            offset: offset(&parts.matrix, &parts.from_mean, &parts.to_mean),
+            matrix: parts.matrix,
+            from_mean: parts.from_mean,
+            to_mean: parts.to_mean,
+            is_half: parts.is_half,
+            is_renormalised: parts.is_renormalised,
+            lambda: parts.lambda,
+        })
+    }
+
+    /// Returns the coefficients, row by row: a row for each dimension it maps from.
+    #[must_use]
+    pub fn matrix(&self) -> &[f32] {
+        &self.matrix
+    }
+
+    /// Returns the mean it maps from.
+    #[must_use]
+    pub fn from_mean(&self) -> &[f32] {
+        &self.from_mean
+    }
+
+    /// Returns the mean it maps to.
+    #[must_use]
+    pub fn to_mean(&self) -> &[f32] {
+        &self.to_mean
+    }
+
+    /// Returns whether the coefficients are of 16 bits.
+    #[must_use]
+    pub const fn is_half(&self) -> bool {
+        self.is_half
+    }
+
     /// Returns how the map was fitted.
     #[must_use]
     pub const fn kind(&self) -> MapKind {
@@ -127,7 +193,8 @@ impl LinearMap {
             .then(|| Self::assemble(self, matrix))
     }
 
-    /// Returns the rows, mapped. `None` when they are not of the dimensions it maps from.
+    /// Returns the rows, mapped; a zero row has no direction, and stays one. `None` when they are not of the
+    /// dimensions it maps from.
     #[must_use]
     pub fn apply(&self, rows: &Matrix) -> Option<Matrix> {
         if rows.dimensions() != self.from_dimensions() {
@@ -144,7 +211,11 @@ impl LinearMap {
             Par::Seq,
         );
         leave_wide_vectors();
-        for row in mapped.chunks_exact_mut(size) {
+        let given = rows.values().chunks_exact(self.from_dimensions());
+        for (row, given) in mapped.chunks_exact_mut(size).zip(given) {
+            if given.iter().all(|value| *value == 0.0) {
+                continue;
+            }
             for (value, offset) in row.iter_mut().zip(&self.offset) {
                 *value += offset;
             }
@@ -227,14 +298,8 @@ impl TryFrom<Stored> for LinearMap {
                 (values.collect(), true)
             }
         };
-        let (from, to) = (stored.from_mean.len(), stored.to_mean.len());
-        if from == 0 || to == 0 || from.checked_mul(to) != Some(matrix.len()) {
-            let found = matrix.len();
-            return Err(InvalidMap { from, to, found });
-        }
-        Ok(Self {
+        Self::from_parts(MapParts {
             kind: stored.kind,
-            offset: offset(&matrix, &stored.from_mean, &stored.to_mean),
             matrix,
             from_mean: stored.from_mean,
             to_mean: stored.to_mean,

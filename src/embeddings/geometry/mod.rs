@@ -25,7 +25,7 @@ pub use clusters::{Clusters, kmeans, usual_clusters};
 pub use fit::{
     Direction, centred_procrustes, low_rank, procrustes, ridge, ridge_held_out, ridge_r2_held_out,
 };
-pub use map::{InvalidMap, LinearMap, MapKind};
+pub use map::{InvalidMap, LinearMap, MapKind, MapParts};
 pub use moments::Moments;
 pub use neighbours::{InDegrees, TwoNearest, in_degrees, two_nearest};
 pub use null::{Null, permutation_null};

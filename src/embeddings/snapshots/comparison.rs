@@ -12,6 +12,7 @@ use crate::embeddings::compare::{
 };
 use crate::embeddings::item::Span;
 use crate::embeddings::rows::Rows as _;
+use crate::embeddings::snapshots::following::{Following, tell};
 use crate::embeddings::snapshots::purse::Purse;
 use crate::embeddings::snapshots::query_vectors::Asking;
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
@@ -19,9 +20,8 @@ use crate::embeddings::space::TextHash;
 use crate::embeddings::vault::{Manifest, Snapshot};
 use crate::stats::{Estimate, Interval, Random};
 use serde::{Deserialize, Serialize};
-use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
 /// The most queries and the most items that may be looked at.
@@ -74,15 +74,6 @@ pub struct CompareWish {
     pub gates: Vec<String>,
 }
 
-/// A comparison under way.
-#[derive(Debug, Clone)]
-pub struct Comparing {
-    /// How far it is; when nobody holds it any more, the comparison stops.
-    pub progress: watch::Receiver<Step>,
-    /// What came of it, once it has ended.
-    pub end: Arc<OnceLock<Result<ComparisonReport, Error>>>,
-}
-
 /// Two opened snapshots.
 struct Opened {
     manifests: [Manifest; 2],
@@ -95,7 +86,10 @@ impl Snapshots {
     /// # Errors
     ///
     /// `Invalid`; those of names, gates, queries, labels and the vault.
-    pub async fn compare(self: &Arc<Self>, wish: CompareWish) -> Result<Comparing, Error> {
+    pub async fn compare(
+        self: &Arc<Self>,
+        wish: CompareWish,
+    ) -> Result<Following<ComparisonReport>, Error> {
         let settings = wish.settings()?;
         let queries = wish.queries()?;
         let room = Arc::clone(self);
@@ -117,20 +111,11 @@ impl Snapshots {
             done: 0,
             total: queries.len(),
         };
-        let (sender, progress) = watch::channel(begin);
-        let end = Arc::new(OnceLock::new());
-        let (room, told) = (Arc::clone(self), Arc::clone(&end));
-        // Who follows looks for the end when the progress is closed: it must be there by then.
-        let open = sender.clone();
-        let task = async move {
-            let made = Box::pin(room.carry_out(&wish, settings, queries, opened, sender)).await;
-            // Nobody else sets it.
-            let _ = told.set(made);
-            drop(open);
-        };
-        let recorder = &self.proxy.recorder;
-        recorder.tasks.spawn_on(task, &recorder.runtime);
-        Ok(Comparing { progress, end })
+        let room = Arc::clone(self);
+        Ok(self.follow(begin, |sender| async move {
+            room.carry_out(&wish, settings, queries, opened, sender)
+                .await
+        }))
     }
 
     async fn carry_out(
@@ -234,7 +219,11 @@ impl CompareWish {
 }
 
 /// Draws texts of items, which become queries that their own items do not answer.
-fn draw_texts(snapshot: &Snapshot, count: usize, seed: u64) -> Result<Vec<Query>, Error> {
+pub(in crate::embeddings) fn draw_texts(
+    snapshot: &Snapshot,
+    count: usize,
+    seed: u64,
+) -> Result<Vec<Query>, Error> {
     let mut random = Random::from_seed(seed);
     let mut rows: Vec<usize> = (0..snapshot.len()).collect();
     for place in 0..count.min(rows.len()) {
@@ -284,13 +273,7 @@ impl Opened {
         let [manifest_a, manifest_b] = &self.manifests;
         let a = subject(held_a, manifest_a, snapshot_a, &text_a);
         let b = subject(held_b, manifest_b, snapshot_b, &text_b);
-        let mut progress = |step: Step| {
-            sender.send_replace(step);
-            if sender.is_closed() {
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        };
+        let mut progress = |step: Step| tell(sender, step);
         Ok(compare([&a, &b], queries, settings, &mut progress)?)
     }
 
@@ -364,13 +347,13 @@ fn facts(manifest: &Manifest, snapshot: &Snapshot) -> SnapshotFacts {
     }
 }
 
-fn sent_hashes(snapshot: &Snapshot) -> Vec<TextHash> {
+pub(super) fn sent_hashes(snapshot: &Snapshot) -> Vec<TextHash> {
     let hashes = (0..snapshot.len()).map(|row| snapshot.text_hash(row));
     hashes.collect::<Option<_>>().unwrap_or_default()
 }
 
 /// Empty when an item came without a text: nothing is known of its own text then.
-fn own_hashes(snapshot: &Snapshot) -> Result<Vec<TextHash>, Error> {
+pub(super) fn own_hashes(snapshot: &Snapshot) -> Result<Vec<TextHash>, Error> {
     let mut hashes = Vec::with_capacity(snapshot.len());
     for row in 0..snapshot.len() {
         let Some(hash) = snapshot.canonical_hash(row)? else {

@@ -2,6 +2,7 @@
 
 use crate::domain::{Blame, PicoDollars};
 use crate::embeddings;
+use crate::embeddings::migrate::MigrateError;
 use crate::embeddings::snapshots::import_error::ImportError;
 use crate::embeddings::space::SettingChange;
 use crate::embeddings::vault::VaultError;
@@ -9,6 +10,7 @@ use crate::proxy;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Why something about snapshots cannot be done.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +24,9 @@ pub enum Error {
     /// A call could not be made, or has no answer.
     #[error(transparent)]
     Proxy(#[from] Box<proxy::Error>),
+    /// A migration does not go on.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
     /// Vectors from elsewhere are not taken.
     #[error(transparent)]
     Import(#[from] ImportError),
@@ -100,6 +105,14 @@ pub enum Error {
     NoPrice {
         /// The model.
         model: String,
+    },
+    /// A snapshot has no texts that could be embedded again.
+    #[error(
+        "`{name}` keeps only the hashes of its texts, so that nothing can be embedded again from it"
+    )]
+    TextsNotKept {
+        /// The snapshot.
+        name: String,
     },
     /// A text has nothing in it.
     #[error("item `{id}` has no text")]
@@ -211,6 +224,12 @@ pub enum Error {
     /// What a snapshot that was made for somebody else ended with.
     #[error("texts could not be embedded: {}", .0.message)]
     Told(Told),
+    /// An answer took too long.
+    #[error("the new version did not answer within {} s", waited.as_secs())]
+    Late {
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// The process stops.
     #[error("the gateway is stopping")]
     Stopping,
@@ -272,6 +291,7 @@ impl Error {
             Self::Vault(error) => error.kind(),
             Self::Proxy(error) => error.kind(),
             Self::Import(error) => error.kind(),
+            Self::Migrate(error) => error.kind(),
             Self::Invalid { .. } | Self::TokensWithPrefix { .. } => "invalid_request",
             Self::NotDeclared { .. } => "embedding_not_declared",
             Self::NoModel { .. } => "missing_model",
@@ -282,6 +302,7 @@ impl Error {
             Self::DraftIncomplete { .. } => "draft_incomplete",
             Self::NothingToResume { .. } => "nothing_to_resume",
             Self::NoPrice { .. } => "price_unknown",
+            Self::TextsNotKept { .. } => "texts_not_kept",
             Self::EmptyText { .. } => "text_empty",
             Self::TooLong { .. } => "text_too_long",
             Self::Budget { .. } => "budget_exceeded",
@@ -295,6 +316,7 @@ impl Error {
             Self::Kept { .. } => "drift_state",
             Self::NoMonitor { .. } => "monitor_not_found",
             Self::NotYet { .. } => "drift_not_yet",
+            Self::Late { .. } => "timeout",
             Self::Stopping => "shutting_down",
         }
     }
@@ -306,6 +328,8 @@ impl Error {
             Self::Room(error) => error.blame(),
             Self::Vault(error) => error.blame(),
             Self::Proxy(error) => error.blame(),
+            Self::Migrate(error) => error.blame(),
+            Self::Late { .. } => Blame::Provider,
             Self::Io { .. } | Self::Kept { .. } | Self::Stopping => Blame::Gateway,
             _ => Blame::Client,
         }
@@ -318,6 +342,7 @@ impl Error {
             Self::Room(error) => return error.hint(),
             Self::Vault(error) => return error.hint(),
             Self::Proxy(error) => return error.hint(),
+            Self::Migrate(error) => return error.hint(),
             Self::Import(error) => error.hint(),
             Self::Invalid { hint, .. } => return hint.clone(),
             Self::NotDeclared { kind, name, hint } => {
@@ -343,6 +368,9 @@ impl Error {
             Self::NoPrice { .. } => {
                 "add `[[prices.override]]` to promptgate.toml, or leave `--max-cost` out"
             }
+            Self::TextsNotKept { .. } => {
+                "plan it from the corpus: `promptgate embeddings snapshot create … --from FILE --dry-run`"
+            }
             Self::EmptyText { .. } => "give it a text, leave it out, or say `--skip-empty`",
             Self::TooLong { .. } => {
                 "cut the corpus: `--chunker tokens --size 512`, or leave these out"
@@ -366,7 +394,9 @@ impl Error {
                 return Some(format!("there are: {}", choices.join(", ")));
             }
             Self::NotYet { hint, .. } => hint,
-            Self::Io { .. } | Self::Kept { .. } | Self::Stopping => return None,
+            Self::Io { .. } | Self::Kept { .. } | Self::Late { .. } | Self::Stopping => {
+                return None;
+            }
         };
         Some(hint.to_owned())
     }

@@ -87,6 +87,9 @@ pub struct Imported {
     pub known: u64,
     /// How many of those differ from the one that is kept.
     pub deviating: u64,
+    /// What it means for a migration of the collection that is under way, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration: Option<String>,
 }
 
 /// The imports of a process. Everything here blocks.
@@ -399,6 +402,7 @@ impl Snapshots {
             without_text: open.without_text,
             known: open.known,
             deviating: open.deviating,
+            migration: None,
         })
     }
 }

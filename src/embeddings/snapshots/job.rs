@@ -83,15 +83,19 @@ pub struct Made {
     pub is_new: bool,
     /// What it took.
     pub plan: Plan,
+    /// What it means for a migration of the collection that is under way, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration: Option<String>,
 }
 
 /// One that is under way.
-pub(super) struct Job {
-    pub(super) room: Arc<Snapshots>,
-    pub(super) head: DraftHead,
-    pub(super) options: RunOptions,
-    pub(super) progress: watch::Sender<Progress>,
-    pub(super) cancel: CancellationToken,
+pub(in crate::embeddings) struct Job {
+    pub(in crate::embeddings) room: Arc<Snapshots>,
+    pub(in crate::embeddings) head: DraftHead,
+    pub(in crate::embeddings) options: RunOptions,
+    pub(in crate::embeddings) purse: Arc<Purse>,
+    pub(in crate::embeddings) progress: watch::Sender<Progress>,
+    pub(in crate::embeddings) cancel: CancellationToken,
 }
 
 /// What the requests of a job share.
@@ -101,7 +105,7 @@ struct Work<'a> {
     space_id: SpaceId,
     asker: Asker,
     pace: Arc<Pace>,
-    purse: Purse,
+    purse: Arc<Purse>,
     began: Instant,
     /// Set when nothing more is to be begun: what is under way may finish.
     stop: CancellationToken,
@@ -129,6 +133,7 @@ impl Job {
                 snapshot: None,
                 is_new: false,
                 plan,
+                migration: None,
             });
         }
         let is_bounded = self.options.max_cost.is_some() && 0 < plan.to_send;
@@ -139,11 +144,13 @@ impl Job {
         let models = self.embed(&prepared).await?;
         let (manifest, is_new) = self.seal(prepared, models).await?;
         let manifest = self.noise(manifest).await?;
+        let migration = self.room.note_sealed(&manifest).await?;
         self.remove_draft().await?;
         Ok(Made {
             snapshot: Some(manifest),
             is_new,
             plan,
+            migration,
         })
     }
 
@@ -157,7 +164,10 @@ impl Job {
     }
 
     /// Asks for what is missing; returns how the provider calls its model.
-    async fn embed(&self, prepared: &Arc<Prepared>) -> Result<BTreeSet<String>, Error> {
+    pub(in crate::embeddings) async fn embed(
+        &self,
+        prepared: &Arc<Prepared>,
+    ) -> Result<BTreeSet<String>, Error> {
         self.stage(Stage::Embedding);
         let name = format!("{}@{}", self.head.collection, self.head.id);
         let proxy = Arc::clone(&self.room.proxy);
@@ -168,7 +178,7 @@ impl Job {
             space_id: self.head.space.id(),
             asker: Asker::new(proxy, self.head.space.clone(), name),
             pace: Paces::new(concurrency, Duration::ZERO, HashMap::new()).of(""),
-            purse: Purse::new(self.options.max_cost),
+            purse: Arc::clone(&self.purse),
             began: Instant::now(),
             stop: self.cancel.child_token(),
             models: Mutex::default(),

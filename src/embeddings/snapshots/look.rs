@@ -1,11 +1,13 @@
 //! Searching snapshots: each in its own space, and never with a vector of another.
 
 use crate::embeddings::ask::Asker;
-use crate::embeddings::rows::Rows as _;
-use crate::embeddings::search::{Chosen, Metric, Searcher, Why};
-use crate::embeddings::snapshots::{Error, Snapshots, blocking, check_native};
+use crate::embeddings::migrate::{Looking, Migration, Way};
+use crate::embeddings::rows::{Matrix, Rows as _};
+use crate::embeddings::search::{Answer, Chosen, Metric, Searcher, Why};
+use crate::embeddings::snapshots::adapting::{Question, kept};
+use crate::embeddings::snapshots::{Error, Snapshots, blocking};
 use crate::embeddings::space::{SettingChange, Side, Space};
-use crate::embeddings::vault::Manifest;
+use crate::embeddings::vault::{Manifest, Snapshot};
 use crate::{domain::Cost, embeddings};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -30,6 +32,8 @@ pub struct SearchWish {
     pub vector: Option<Vec<f32>>,
     /// The space of that vector: its id, or a snapshot's name.
     pub space: Option<String>,
+    /// An adapter: the text is embedded in the space that it maps from, and carried to the snapshots.
+    pub adapter: Option<String>,
     /// How many results; 10 when nothing is said.
     pub k: Option<usize>,
     /// Whether every row is looked at, also where there is an index.
@@ -45,6 +49,8 @@ pub struct SearchResult {
     pub space: String,
     /// Its model.
     pub model: String,
+    /// The adapter that carried the text there, as it was named.
+    pub adapter: Option<String>,
     /// What embedding the text cost.
     pub cost: Cost,
     /// How many items the snapshot has.
@@ -53,6 +59,9 @@ pub struct SearchResult {
     pub chosen: Chosen,
     /// The nearest items, the nearest first.
     pub results: Vec<Hit>,
+    /// In which way a migration of the collection served it; only under the collection's bare name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub way: Option<Way>,
 }
 
 /// An item that was found.
@@ -90,31 +99,61 @@ impl Snapshots {
         });
         let manifests = manifests.await?;
         self.check_space(&wish, &manifests).await?;
+        let bridge = self.bridge(&wish, &manifests).await?;
         // A text is asked for once in each space, however many snapshots share it.
         let mut asked: HashMap<String, Vec<f32>> = HashMap::new();
         let mut found = Vec::new();
-        for manifest in manifests {
+        for (name, manifest) in wish.snapshots.iter().zip(manifests) {
             let mut cost = Cost::default();
             let vector = match (&wish.vector, asked.get(&manifest.space_id.0)) {
                 (Some(vector), _) | (None, Some(vector)) => vector.clone(),
                 (None, None) => {
-                    let (vector, paid) = self.embed_query(&manifest, wish.text.as_deref()).await?;
+                    let (vector, paid) = self
+                        .embed_query(&manifest, wish.text.as_deref(), bridge.as_ref())
+                        .await?;
                     cost = paid;
                     asked.insert(manifest.space_id.0.clone(), vector.clone());
                     vector
                 }
             };
-            let mut one = self.search_one(&manifest, vector, k, wish.is_exact).await?;
+            let mut one = match self.migration_of(name, &wish, &manifest) {
+                Some(migration) => {
+                    let looking = Looking {
+                        text: wish.text.clone().unwrap_or_default(),
+                        vector,
+                        k,
+                        is_exact: wish.is_exact,
+                    };
+                    self.search_migrating(&migration, &manifest, looking)
+                        .await?
+                }
+                None => self.search_one(&manifest, vector, k, wish.is_exact).await?,
+            };
             one.cost = cost;
+            one.adapter.clone_from(&wish.adapter);
             found.push(one);
         }
         Ok(found)
     }
 
-    async fn embed_query(
+    /// Under its bare name a collection is served as its migration says; whoever names a snapshot means it.
+    fn migration_of(
         &self,
+        name: &str,
+        wish: &SearchWish,
+        manifest: &Manifest,
+    ) -> Option<Migration> {
+        if name.contains('@') || wish.text.is_none() {
+            return None;
+        }
+        self.serving_migration(manifest)
+    }
+
+    async fn embed_query(
+        self: &Arc<Self>,
         manifest: &Manifest,
         text: Option<&str>,
+        bridge: Option<&Question>,
     ) -> Result<(Vec<f32>, Cost), Error> {
         let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
             return Err(Error::invalid(
@@ -123,16 +162,41 @@ impl Snapshots {
                 None,
             ));
         };
-        check_native(manifest)?;
+        let (room, of) = (Arc::clone(self), manifest.clone());
+        let question = match bridge {
+            Some(bridge) => bridge,
+            None => &blocking(move || room.question(&of)).await?,
+        };
         let asker = Asker::new(
             Arc::clone(&self.proxy),
-            manifest.space.clone(),
+            question.space.clone(),
             manifest.name(),
         );
         let embedded = asker.ask(Side::Query, &[text]).await;
         let embedded = embedded.map_err(|failure| Box::new(failure.error))?;
         let vector = embedded.vectors.into_iter().next().unwrap_or_default();
+        let row = Matrix::new(vector.len(), vector).unwrap_or_default();
+        let vector = question.carried(&manifest.name(), row)?.into_values();
         Ok((vector, embedded.cost))
+    }
+
+    /// How the text comes to all snapshots, where an adapter is to carry it.
+    async fn bridge(
+        self: &Arc<Self>,
+        wish: &SearchWish,
+        manifests: &[Manifest],
+    ) -> Result<Option<Question>, Error> {
+        let Some(name) = wish.adapter.clone() else {
+            return Ok(None);
+        };
+        if wish.vector.is_some() {
+            let hint = "an adapter carries texts";
+            let problem = "is said beside `vector`";
+            return Err(Error::invalid("adapter", problem, Some(hint)));
+        }
+        let room = Arc::clone(self);
+        let found = blocking(move || room.shelf.find(&name).map_err(kept)).await?;
+        Question::through(found, manifests).map(Some)
     }
 
     async fn search_one(
@@ -145,47 +209,62 @@ impl Snapshots {
         let (room, manifest) = (Arc::clone(self), manifest.clone());
         blocking(move || {
             let snapshot = room.vault.open_snapshot(&manifest.id)?;
-            let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-            let mut results = Vec::new();
-            if vector.len() != snapshot.dimensions() {
-                let (length, has) = (vector.len(), snapshot.dimensions());
-                let problem = format!(
-                    "has {length} dimensions, and `{}` has {has}",
-                    manifest.name()
-                );
-                return Err(Error::invalid("vector", problem, None));
-            }
-            let index = (!is_exact).then(|| room.indexes.get(&snapshot)).flatten();
-            let searcher = Searcher {
-                base: &snapshot,
-                index: index.as_deref(),
-                metric: Metric::Cosine,
-                threads,
-            };
-            let found = searcher.search(&vector, k, None)?;
+            let found = room.find(&snapshot, &vector, k, is_exact)?;
+            let mut results = Vec::with_capacity(found.neighbours.len());
             for neighbour in found.neighbours {
                 let text = snapshot.text(neighbour.row)?;
                 results.push(Hit {
                     id: snapshot.id(neighbour.row).unwrap_or_default().to_owned(),
                     score: neighbour.score,
-                    text: text.map(|text| text.chars().take(SHOWN).collect()),
+                    text: text.as_deref().map(shown),
                 });
             }
             Ok(SearchResult {
                 snapshot: manifest.name(),
                 space: manifest.space_id.0,
                 model: manifest.space.model,
+                adapter: None,
                 cost: Cost::default(),
                 items: manifest.items,
-                chosen: if is_exact {
-                    Chosen::Exact(Why::Asked)
-                } else {
-                    found.chosen
-                },
+                chosen: found.chosen,
                 results,
+                way: None,
             })
         })
         .await
+    }
+
+    /// Finds the nearest rows of a snapshot, by its index where there is one. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when the vector is of other dimensions; those of the vault.
+    pub(in crate::embeddings) fn find(
+        &self,
+        snapshot: &Snapshot,
+        vector: &[f32],
+        k: usize,
+        is_exact: bool,
+    ) -> Result<Answer, Error> {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        if vector.len() != snapshot.dimensions() {
+            let (length, has) = (vector.len(), snapshot.dimensions());
+            let name = snapshot.manifest().name();
+            let problem = format!("has {length} dimensions, and `{name}` has {has}");
+            return Err(Error::invalid("vector", problem, None));
+        }
+        let index = (!is_exact).then(|| self.indexes.get(snapshot)).flatten();
+        let searcher = Searcher {
+            base: snapshot,
+            index: index.as_deref(),
+            metric: Metric::Cosine,
+            threads,
+        };
+        let mut found = searcher.search(vector, k, None)?;
+        if is_exact {
+            found.chosen = Chosen::Exact(Why::Asked);
+        }
+        Ok(found)
     }
 
     /// A vector says of which space it is, and is refused by every other.
@@ -238,6 +317,11 @@ impl Snapshots {
         let found = all.into_iter().find(|found| found.space_id.0 == name);
         Ok(found.map(|found| found.space))
     }
+}
+
+/// The beginning of a text.
+pub(in crate::embeddings) fn shown(text: &str) -> String {
+    text.chars().take(SHOWN).collect()
 }
 
 /// Says that two spaces are not one, and in what they differ as far as that is known.

@@ -1,40 +1,50 @@
 //! Snapshots as people make and use them: drafts of texts become snapshots by asking for what is missing,
 //! names lead to them, and texts are embedded or looked for under them.
 
+mod adapting;
 mod alike;
-mod comparison;
-mod draft;
+mod applying;
+pub(in crate::embeddings) mod comparison;
+pub(in crate::embeddings) mod draft;
 mod error;
 mod export;
+mod following;
+mod ground;
 mod import;
 mod import_check;
 mod import_error;
 mod indexing;
-mod job;
+pub(in crate::embeddings) mod job;
 mod limits;
 mod look;
+mod migration;
 mod named;
 mod noise;
 mod patience;
-mod plan;
-mod purse;
+pub(in crate::embeddings) mod plan;
+pub(in crate::embeddings) mod purse;
 mod queries;
 mod query_vectors;
 mod row;
 mod tending;
-mod wish;
+pub(in crate::embeddings) mod wish;
 
+pub use adapting::{AdaptWish, Adapted, Judged};
 pub use alike::{AlikeItems, AlikeWish};
-pub use comparison::{CompareWish, Comparing, QuerySourceWish};
+pub use applying::ApplyWish;
+pub use comparison::{CompareWish, QuerySourceWish};
 pub use draft::{DraftHead, Drafts, SourceText, Taken};
 pub use error::{Error, Told};
 pub use export::Exporting;
+pub use following::Following;
 pub use import::{BegunImport, ImportWish, Imported, Like};
 pub use import_error::ImportError;
 pub use indexing::{BuiltIndex, IndexWish};
 pub use job::{Made, Progress, RunOptions, Stage};
 pub use limits::{Limits, LimitsWish};
+pub(in crate::embeddings) use look::shown;
 pub use look::{Hit, SearchResult, SearchWish};
+pub use migration::{MigrationPlan, MigrationWish, Size};
 pub use named::{NamedFailure, embedding_name};
 pub use plan::Plan;
 pub use row::VectorRow;
@@ -42,12 +52,15 @@ pub use wish::{SnapshotWish, SpaceWish};
 
 use crate::domain::Clock;
 use crate::embeddings;
+use crate::embeddings::adapters::Shelf;
 use crate::embeddings::declared::{CurrentDeclared, Declared};
+use crate::embeddings::migrate::Migrations;
 use crate::embeddings::name::{SnapshotName, check_collection};
 use crate::embeddings::snapshots::import::Imports;
 use crate::embeddings::snapshots::indexing::Indexes;
 use crate::embeddings::snapshots::job::Job;
 use crate::embeddings::snapshots::named::Named;
+use crate::embeddings::snapshots::purse::Purse;
 use crate::embeddings::snapshots::queries::UsedQueries;
 use crate::embeddings::vault::{Manifest, TextStorage, Vault, VaultError};
 use crate::proxy::Proxy;
@@ -70,18 +83,20 @@ pub struct Config {
 /// All snapshots of a process.
 #[derive(Debug)]
 pub struct Snapshots {
-    vault: Arc<Vault>,
-    proxy: Arc<Proxy>,
-    declared: Arc<CurrentDeclared>,
+    pub(in crate::embeddings) vault: Arc<Vault>,
+    pub(in crate::embeddings) proxy: Arc<Proxy>,
+    pub(in crate::embeddings) declared: Arc<CurrentDeclared>,
     drafts: Drafts,
+    shelf: Shelf,
     imports: Imports,
     indexes: Indexes,
     queries: UsedQueries,
-    limits: LimitsWish,
-    clock: Clock,
-    shutdown: CancellationToken,
+    pub(in crate::embeddings) limits: LimitsWish,
+    pub(in crate::embeddings) clock: Clock,
+    pub(in crate::embeddings) shutdown: CancellationToken,
     active: Mutex<HashMap<String, Watched>>,
     names: Mutex<HashMap<String, Arc<Named>>>,
+    pub(in crate::embeddings) migrations: Migrations,
 }
 
 /// A draft that is being made into a snapshot.
@@ -130,13 +145,16 @@ impl Snapshots {
         vault: Arc<Vault>,
         proxy: Arc<Proxy>,
         declared: Arc<CurrentDeclared>,
+        migrations: Migrations,
         shutdown: CancellationToken,
     ) -> Self {
         Self {
+            migrations,
             clock: proxy.recorder.clock,
             vault,
             proxy,
             declared,
+            shelf: Shelf::new(config.dir.join("adapters")),
             drafts: Drafts::new(config.dir.join("drafts")),
             imports: Imports::new(config.dir.join("imports")),
             indexes: Indexes::new(config.dir.join("indexes")),
@@ -211,6 +229,15 @@ impl Snapshots {
         Ok(self.vault.list(Some(collection))?.pop())
     }
 
+    /// Returns the snapshot whose settings the next one has when nothing is said: the newest, and while the
+    /// collection is migrated the one that is served. Blocks.
+    fn followed(&self, collection: &str) -> Result<Option<Manifest>, Error> {
+        if self.migrations.is_held(collection) {
+            return self.manifest(collection).map(Some);
+        }
+        self.newest(collection)
+    }
+
     /// Begins a draft, or begins it again. Blocks.
     ///
     /// # Errors
@@ -222,7 +249,7 @@ impl Snapshots {
         let declared = self.declared.get();
         let onto = wish.onto.as_deref().map(|name| self.manifest(name));
         let onto = onto.transpose()?;
-        let newest = self.newest(&wish.collection)?;
+        let newest = self.followed(&wish.collection)?;
         let before = onto.as_ref().or(newest.as_ref());
         let mut space = wish::space(wish, &declared, before)?;
         let pipeline = wish::pipeline(wish, &declared, before)?;
@@ -308,6 +335,7 @@ impl Snapshots {
         let job = Job {
             room: Arc::clone(self),
             head,
+            purse: Arc::new(Purse::new(options.max_cost)),
             options,
             progress: sender,
             cancel: watched.cancel.clone(),
@@ -389,7 +417,7 @@ fn with_labels(error: VaultError, declared: &Declared) -> VaultError {
 }
 
 /// Vectors that an adapter made are no model's: texts embedded beside them would be of another space.
-fn check_native(manifest: &Manifest) -> Result<(), Error> {
+pub(in crate::embeddings) fn check_native(manifest: &Manifest) -> Result<(), Error> {
     if manifest.space.adapter.is_none() {
         return Ok(());
     }

@@ -43,37 +43,40 @@ pub struct Plan {
 
 /// A text that has no vector yet.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Missing {
+pub(in crate::embeddings) struct Missing {
     /// Its place among the items.
-    pub(super) item: usize,
+    pub(in crate::embeddings) item: usize,
     /// Its tokens, prefix included.
-    pub(super) tokens: u64,
+    pub(in crate::embeddings) tokens: u64,
 }
 
 /// Everything that was found out before.
 #[derive(Debug)]
-pub(super) struct Prepared {
-    pub(super) items: Vec<NewItem>,
-    pub(super) missing: Vec<Missing>,
-    pub(super) plan: Plan,
-    pub(super) limits: Limits,
-    pub(super) price: Option<Arc<PriceRow>>,
+pub(in crate::embeddings) struct Prepared {
+    pub(in crate::embeddings) items: Vec<NewItem>,
+    pub(in crate::embeddings) missing: Vec<Missing>,
+    pub(in crate::embeddings) plan: Plan,
+    pub(in crate::embeddings) limits: Limits,
+    pub(in crate::embeddings) price: Option<Arc<PriceRow>>,
 }
 
+/// A plan, the texts it is about, how they are asked for, and the price it was reckoned by.
+type Reckoned = (Plan, Vec<Missing>, Limits, Option<Arc<PriceRow>>);
+
 /// How the model of a space is asked.
-pub(super) struct Way {
+pub(in crate::embeddings) struct Way {
     /// The model with the provider that it is asked of: what is simulated today is another space than what
     /// its owner answers tomorrow.
-    pub(super) model: String,
+    pub(in crate::embeddings) model: String,
     /// Under which name limits know the provider.
-    pub(super) kind: String,
+    pub(in crate::embeddings) kind: String,
     /// What its tokens cost.
-    pub(super) price: Option<Arc<PriceRow>>,
+    pub(in crate::embeddings) price: Option<Arc<PriceRow>>,
 }
 
 impl Snapshots {
     /// Finds the provider of a model and its price.
-    pub(super) fn way(&self, model: &str, at: Timestamp) -> Result<Way, Error> {
+    pub(in crate::embeddings) fn way(&self, model: &str, at: Timestamp) -> Result<Way, Error> {
         let upstreams = self.proxy.upstreams.get();
         let planned: Result<CallPlan, _> = upstreams.routes.plan(&Caller::local(), model);
         let first = planned.map_err(Box::new)?.first;
@@ -86,12 +89,33 @@ impl Snapshots {
     }
 
     /// Reads a draft and reckons what it takes. Blocks.
-    pub(super) fn prepare(&self, head: &DraftHead, limits: LimitsWish) -> Result<Prepared, Error> {
-        let way = self.way(&head.space.model, self.clock.now())?;
+    pub(in crate::embeddings) fn prepare(
+        &self,
+        head: &DraftHead,
+        limits: LimitsWish,
+    ) -> Result<Prepared, Error> {
         let items = self.items(head)?;
-        let missing = self.missing(head, &items)?;
+        let (plan, missing, limits, price) = self.reckon(head, &items, limits)?;
+        Ok(Prepared {
+            items,
+            missing,
+            plan,
+            limits,
+            price,
+        })
+    }
+
+    /// Reckons what it takes to have the vectors of items in the space of a draft. Blocks.
+    pub(super) fn reckon(
+        &self,
+        head: &DraftHead,
+        items: &[NewItem],
+        limits: LimitsWish,
+    ) -> Result<Reckoned, Error> {
+        let way = self.way(&head.space.model, self.clock.now())?;
+        let missing = self.missing(head, items)?;
         let limits = limits.or(self.limits).of(&way.kind);
-        let truncated = truncated(&head.space, &items)?;
+        let truncated = truncated(&head.space, items)?;
         let unique: HashSet<&VectorKey> = items.iter().map(|item| &item.key).collect();
         let tokens = missing.iter().map(|text| text.tokens).sum();
         let pico_usd = way.price.as_deref().and_then(|row| price_of(row, tokens));
@@ -106,13 +130,7 @@ impl Snapshots {
             requests: count(batches(&missing, limits).len()),
             truncated,
         };
-        Ok(Prepared {
-            items,
-            missing,
-            plan,
-            limits,
-            price: way.price,
-        })
+        Ok((plan, missing, limits, way.price))
     }
 
     /// The items of the draft, after those of the snapshot it goes on from that it does not replace.
@@ -157,7 +175,10 @@ impl Snapshots {
     }
 
     /// Returns the keys of a draft's own items.
-    pub(super) fn draft_keys(&self, head: &DraftHead) -> Result<Vec<VectorKey>, Error> {
+    pub(in crate::embeddings) fn draft_keys(
+        &self,
+        head: &DraftHead,
+    ) -> Result<Vec<VectorKey>, Error> {
         let id = head.space.id();
         let items = self.drafts.items(head)?.into_iter();
         Ok(items
@@ -166,7 +187,11 @@ impl Snapshots {
     }
 
     /// The first item of each text that has no vector.
-    fn missing(&self, head: &DraftHead, items: &[NewItem]) -> Result<Vec<Missing>, Error> {
+    pub(in crate::embeddings) fn missing(
+        &self,
+        head: &DraftHead,
+        items: &[NewItem],
+    ) -> Result<Vec<Missing>, Error> {
         let mut seen = HashSet::with_capacity(items.len());
         let first: Vec<usize> = items
             .iter()
@@ -199,7 +224,7 @@ impl Snapshots {
 }
 
 /// Returns what tokens cost, in whole pico-dollars.
-pub(super) fn price_of(row: &PriceRow, tokens: u64) -> Option<PicoDollars> {
+pub(in crate::embeddings) fn price_of(row: &PriceRow, tokens: u64) -> Option<PicoDollars> {
     let usage = TokenUsage {
         input: tokens,
         ..TokenUsage::default()
@@ -207,7 +232,8 @@ pub(super) fn price_of(row: &PriceRow, tokens: u64) -> Option<PicoDollars> {
     metering::cost(&usage, row, CostQuality::Estimated).pico_usd
 }
 
-fn keyed(space: &Space, id: &SpaceId, item: Item) -> NewItem {
+/// Returns an item with the hash of what is sent for it, and the key of its vector.
+pub(in crate::embeddings) fn keyed(space: &Space, id: &SpaceId, item: Item) -> NewItem {
     let text = item.text.as_deref().unwrap_or_default();
     let text_hash = TextHash::of(&space.sent_text(Side::Document, text));
     NewItem {
@@ -217,6 +243,7 @@ fn keyed(space: &Space, id: &SpaceId, item: Item) -> NewItem {
     }
 }
 
+/// Returns how many tokens are sent for a text of a document, as counted here.
 fn tokens_of(space: &Space, text: &str) -> u64 {
     let sent = space.sent_text(Side::Document, text);
     Tokens.count_text(&space.model, &sent)
@@ -227,7 +254,10 @@ fn tokens_of(space: &Space, text: &str) -> u64 {
 /// # Errors
 ///
 /// `TooLong` when its provider refuses such texts: better said before anything is paid.
-fn truncated(space: &Space, items: &[NewItem]) -> Result<Option<u64>, Error> {
+pub(in crate::embeddings) fn truncated(
+    space: &Space,
+    items: &[NewItem],
+) -> Result<Option<u64>, Error> {
     let known = longest_text(&space.model);
     let Some(limit) = space.max_tokens.or(known.map(|known| known.tokens)) else {
         return Ok(None);
@@ -255,7 +285,7 @@ fn truncated(space: &Space, items: &[NewItem]) -> Result<Option<u64>, Error> {
 }
 
 /// Returns the places of the texts that are asked together, in their order.
-pub(super) fn batches(missing: &[Missing], limits: Limits) -> Vec<Range<usize>> {
+pub(in crate::embeddings) fn batches(missing: &[Missing], limits: Limits) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut start = 0;
     while start < missing.len() {
@@ -271,7 +301,7 @@ pub(super) fn batches(missing: &[Missing], limits: Limits) -> Vec<Range<usize>> 
     found
 }
 
-pub(super) fn count(number: usize) -> u64 {
+pub(in crate::embeddings) fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 

@@ -7,14 +7,14 @@ use tokio::sync::Notify;
 
 /// The money of a snapshot.
 #[derive(Debug)]
-pub(super) struct Purse {
-    limit: Option<u64>,
+pub(in crate::embeddings) struct Purse {
     state: Mutex<State>,
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    limit: Option<u64>,
     spent: u64,
     reserved: u64,
     /// By how much requests cost more than was reckoned, at most, in thousandths.
@@ -25,7 +25,7 @@ struct State {
 
 /// Money that is held for a request under way. Dropped without being settled, it is given back.
 #[derive(Debug)]
-pub(super) struct Reservation<'a> {
+pub(in crate::embeddings) struct Reservation<'a> {
     purse: &'a Purse,
     reckoned: u64,
     held: u64,
@@ -33,15 +33,32 @@ pub(super) struct Reservation<'a> {
 
 /// The limit would be passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Exceeded;
+pub(in crate::embeddings) struct Exceeded;
 
 impl Purse {
-    pub(super) fn new(limit: Option<PicoDollars>) -> Self {
+    pub(in crate::embeddings) fn new(limit: Option<PicoDollars>) -> Self {
+        Self::with_spent(limit, PicoDollars::default())
+    }
+
+    /// A purse out of which something was paid before.
+    pub(in crate::embeddings) fn with_spent(
+        limit: Option<PicoDollars>,
+        spent: PicoDollars,
+    ) -> Self {
         Self {
-            limit: limit.map(|limit| limit.0),
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                limit: limit.map(|limit| limit.0),
+                spent: spent.0,
+                ..State::default()
+            }),
             changed: Notify::new(),
         }
+    }
+
+    /// Sets another limit, for what is reserved from now on.
+    pub(in crate::embeddings) fn set_limit(&self, limit: Option<PicoDollars>) {
+        self.lock().limit = limit.map(|limit| limit.0);
+        self.changed.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -54,7 +71,10 @@ impl Purse {
     /// # Cancel safety
     ///
     /// May be dropped at any time.
-    pub(super) async fn reserve(&self, reckoned: u64) -> Result<Reservation<'_>, Exceeded> {
+    pub(in crate::embeddings) async fn reserve(
+        &self,
+        reckoned: u64,
+    ) -> Result<Reservation<'_>, Exceeded> {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -71,7 +91,7 @@ impl Purse {
         let mut state = self.lock();
         let above = reckoned.saturating_mul(state.above).div_ceil(1_000);
         let held = reckoned.saturating_add(above);
-        let free = self.limit.map_or(u64::MAX, |limit| {
+        let free = state.limit.map_or(u64::MAX, |limit| {
             limit.saturating_sub(state.spent.saturating_add(state.reserved))
         });
         if held <= free {
@@ -86,7 +106,7 @@ impl Purse {
     }
 
     /// Returns what was spent, and how many requests have no known cost.
-    pub(super) fn spent(&self) -> (PicoDollars, u64) {
+    pub(in crate::embeddings) fn spent(&self) -> (PicoDollars, u64) {
         let state = self.lock();
         (PicoDollars(state.spent), state.unknown)
     }
@@ -94,7 +114,7 @@ impl Purse {
 
 impl Reservation<'_> {
     /// Counts what the request did cost; where that is not known, what it was reckoned to.
-    pub(super) fn settle(self, cost: &Cost) {
+    pub(in crate::embeddings) fn settle(self, cost: &Cost) {
         let mut state = self.purse.lock();
         let amount = cost.pico_usd.map(|amount| amount.0);
         state.unknown += u64::from(amount.is_none());

@@ -2,16 +2,16 @@
 //! asked for like a snapshot's texts, patiently and within a limit of cost, and kept.
 
 use crate::domain::PicoDollars;
-use crate::embeddings;
 use crate::embeddings::ask::{Asker, Embedded};
-use crate::embeddings::compare::{CompareError, Query, Step};
-use crate::embeddings::rows::Matrix;
+use crate::embeddings::compare::{Query, Step};
+use crate::embeddings::rows::{Matrix, Rows as _};
+use crate::embeddings::snapshots::following::stopped;
 use crate::embeddings::snapshots::limits::Limits;
 use crate::embeddings::snapshots::patience::{Impatient, Patience};
 use crate::embeddings::snapshots::plan::{Missing, batches, count, price_of};
 use crate::embeddings::snapshots::purse::Purse;
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
-use crate::embeddings::space::{Side, TextHash, VectorKey};
+use crate::embeddings::space::{Side, Space, SpaceId, TextHash, VectorKey};
 use crate::embeddings::vault::{Manifest, Precision};
 use crate::metering::{PriceRow, Tokens};
 use crate::proxy::{Pace, Paces};
@@ -42,7 +42,7 @@ pub(super) struct Asking<'a> {
 struct Asked<'a> {
     room: &'a Arc<Snapshots>,
     asking: &'a Asking<'a>,
-    manifest: &'a Manifest,
+    space_id: SpaceId,
     texts: &'a [&'a str],
     keys: &'a [VectorKey],
     missing: &'a [Missing],
@@ -69,7 +69,8 @@ impl Asking<'_> {
 }
 
 impl Snapshots {
-    /// Returns the vectors that a snapshot's space makes of queries.
+    /// Returns the vectors of queries in a snapshot's space. Where an adapter made the snapshot, the new model
+    /// makes them; these are kept, and then carried over.
     ///
     /// # Errors
     ///
@@ -79,14 +80,16 @@ impl Snapshots {
         manifest: &Manifest,
         asking: &Asking<'_>,
     ) -> Result<Matrix, Error> {
-        let space = &manifest.space;
+        let (room, of) = (Arc::clone(self), manifest.clone());
+        let question = blocking(move || room.question(&of)).await?;
+        let (space, space_id) = (&question.space, question.space.id());
         let texts = asking.queries.iter();
         let texts: Vec<&str> = texts
             .map(|query| query.text.as_deref().unwrap_or_default())
             .collect();
         let key = |text: &&str| {
             let sent = TextHash::of(&space.sent_text(Side::Query, text));
-            VectorKey::new(space, &manifest.space_id, Side::Query, sent)
+            VectorKey::new(space, &space_id, Side::Query, sent)
         };
         let keys: Vec<VectorKey> = texts.iter().map(key).collect();
         let (room, wanted) = (Arc::clone(self), keys.clone());
@@ -111,14 +114,16 @@ impl Snapshots {
             .collect();
         asking.tell(texts.len() - missing.len());
         if !missing.is_empty() {
-            let side = self.side(manifest, asking, (&texts, &keys, &missing))?;
+            let side = self.side((space, manifest.name()), asking, (&texts, &keys, &missing))?;
             found.extend(side.ask().await?);
         }
         let rows = keys.iter().filter_map(|key| found.get(key)).flatten();
         let values: Vec<f32> = rows.copied().collect();
         let dimensions = usize::try_from(manifest.dimensions).unwrap_or(0);
-        let rows = Matrix::new(dimensions, values);
-        rows.filter(|rows| embeddings::Rows::len(rows) == keys.len())
+        let length = values.len().checked_div(keys.len()).unwrap_or(dimensions);
+        let carried = |rows: Matrix| question.carried(&manifest.name(), rows);
+        let rows = Matrix::new(length, values).map(carried).transpose()?;
+        rows.filter(|rows| rows.len() == keys.len() && rows.dimensions() == dimensions)
             .ok_or_else(|| {
                 let problem = format!(
                     "has vectors of {dimensions} dimensions, and its model makes others of queries"
@@ -129,11 +134,10 @@ impl Snapshots {
 
     fn side<'a>(
         self: &'a Arc<Self>,
-        manifest: &'a Manifest,
+        (space, snapshot): (&Space, String),
         asking: &'a Asking<'a>,
         (texts, keys, missing): (&'a [&'a str], &'a [VectorKey], &'a [Missing]),
     ) -> Result<Asked<'a>, Error> {
-        let space = &manifest.space;
         let way = self.way(&space.model, self.clock.now())?;
         if asking.max_cost.is_some() && way.price.is_none() {
             let model = space.model.clone();
@@ -144,13 +148,13 @@ impl Snapshots {
         Ok(Asked {
             room: self,
             asking,
-            manifest,
+            space_id: space.id(),
             texts,
             keys,
             missing,
             limits,
             price: way.price,
-            asker: Asker::new(Arc::clone(&self.proxy), space.clone(), manifest.name()),
+            asker: Asker::new(Arc::clone(&self.proxy), space.clone(), snapshot),
             pace: paces.of(""),
             stop: self.shutdown.child_token(),
         })
@@ -211,7 +215,7 @@ impl Asked<'_> {
         reservation.settle(&cost);
         let keys = batch.iter().filter_map(|text| self.keys.get(text.item));
         let found: Vec<(VectorKey, Vec<f32>)> = keys.copied().zip(vectors).collect();
-        let (room, space) = (Arc::clone(self.room), self.manifest.space_id.clone());
+        let (room, space) = (Arc::clone(self.room), self.space_id.clone());
         let found = blocking(move || {
             let dimensions = found.first().map_or(0, |(_, vector)| vector.len());
             let rows = found.iter().map(|(key, vector)| (*key, vector.as_slice()));
@@ -232,8 +236,4 @@ impl Asked<'_> {
             total: count(self.asking.total()),
         }
     }
-}
-
-fn stopped() -> Error {
-    embeddings::Error::from(CompareError::Stopped).into()
 }

@@ -64,8 +64,8 @@ impl Snapshots {
         Ok(self.vault.rebuild()?)
     }
 
-    /// Removes vectors that neither a snapshot nor a draft uses, nor a query of the last 30 days, and files
-    /// of imports and indexes that nothing uses. Blocks.
+    /// Removes vectors that neither a snapshot nor a draft nor a migration uses, nor a query of the last 30
+    /// days, and files of imports and indexes that nothing uses. Blocks.
     ///
     /// # Errors
     ///
@@ -75,6 +75,7 @@ impl Snapshots {
         for head in self.drafts.list()?.iter().filter(|head| head.is_complete) {
             needed.extend(self.draft_keys(head)?);
         }
+        needed.extend(self.migration_keys()?);
         let now = self.clock.now();
         needed.extend(self.queries.recent(now)?);
         let is_needed = |key: &VectorKey| needed.contains(key);

@@ -97,7 +97,7 @@ pub(super) async fn send(outgoing: &Outgoing, clocks: Clocks) -> Result<Reply, E
         fail_at_head(&options, &clocks)?;
     }
     let answer = match outgoing.operation {
-        Operation::Chat => chat::answer(&request, &options, outgoing, is_failing),
+        Operation::Chat | Operation::Raw => chat::answer(&request, &options, outgoing, is_failing),
         Operation::Embeddings => embeddings::answer(&request, &options, outgoing),
     };
     let head = clocks.started.elapsed();
@@ -127,6 +127,7 @@ pub(super) async fn send(outgoing: &Outgoing, clocks: Clocks) -> Result<Reply, E
         content_type: content_type.to_owned(),
         request_id: Some(format!("sim-{}", outgoing.call_id)),
         rate_limits: Vec::new(),
+        input_tokens: None,
         times: ReplyTimes { head },
         body,
     })

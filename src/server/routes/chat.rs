@@ -32,7 +32,11 @@ pub(crate) async fn create(
     id: RequestId,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let asked = Asked { caller, id, request };
+    let asked = Asked {
+        caller,
+        id,
+        request,
+    };
     answer(&proxy, limits, Dialect::Chat, asked).await
 }
 

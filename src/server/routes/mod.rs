@@ -1,5 +1,6 @@
 //! The handlers, one file per noun.
 
+pub(crate) mod adapters;
 pub(crate) mod audit;
 pub(crate) mod calls;
 pub(crate) mod chat;
@@ -12,6 +13,7 @@ pub(crate) mod history;
 pub(crate) mod indexes;
 pub(super) mod keys;
 pub(crate) mod messages;
+pub(crate) mod migrations;
 pub(crate) mod models;
 pub(crate) mod porting;
 pub(crate) mod prompts;

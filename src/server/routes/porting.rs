@@ -15,6 +15,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::json;
+use std::sync::Arc;
 
 /// The next rows of a file.
 #[derive(Debug, Deserialize)]
@@ -49,7 +50,9 @@ pub(crate) async fn append(State(room): Room, Path(id): Path<String>, body: Body
 
 /// Makes a snapshot of the rows that came.
 pub(crate) async fn seal(State(room): Room, Path(id): Path<String>) -> Answer {
-    let imported = blocking(room, move |room| room.seal_import(&id)).await?;
+    let imported = blocking(Arc::clone(&room), move |room| room.seal_import(&id));
+    let mut imported = imported.await?;
+    imported.migration = room.note_sealed(&imported.snapshot).await?;
     Ok(Json(json!(imported)))
 }
 

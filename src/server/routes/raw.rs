@@ -55,7 +55,14 @@ pub(crate) async fn of_provider(
         return Err(crate::server::router::no_route(&request));
     }
     let path = path_of(&request, &format!("/{provider}"));
-    pass(&proxy, limits, (caller, id), (Some(provider), path), request).await
+    pass(
+        &proxy,
+        limits,
+        (caller, id),
+        (Some(provider), path),
+        request,
+    )
+    .await
 }
 
 /// The path and query behind `prefix`.
@@ -88,8 +95,7 @@ async fn pass(
     };
     let answer = proxy.pass(&caller, &arrival, passing).await?;
     let mut response = Response::new(Body::from_stream(answer.body));
-    *response.status_mut() =
-        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     *response.headers_mut() = answer.headers;
     headers::write_facts(response.headers_mut(), &answer.facts);
     Ok(response)

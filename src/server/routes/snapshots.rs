@@ -53,7 +53,7 @@ pub(crate) struct Listing {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OfCollection {
-    collection: String,
+    pub(super) collection: String,
 }
 
 /// Between which snapshots.
@@ -110,6 +110,7 @@ pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, ApiError>
     })
 }
 
+/// What stands behind `?`.
 pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
     let rejected = |rejection: QueryRejection| {
         let text = rejection.body_text();
@@ -180,7 +181,7 @@ pub(crate) async fn show(State(room): Room, Path(name): Path<String>) -> Answer 
 
 /// Shows what embeddings.toml declares.
 pub(crate) async fn declared(State(room): Room) -> Json<Value> {
-    Json(json!(*room.declared().get()))
+    Json(json!(*room.declared().written()))
 }
 
 /// Begins a draft.

@@ -147,12 +147,63 @@ pub(super) fn take_reasoning(fields: &mut Fields) -> Vec<Part> {
         Some(Value::Array(details)) => details,
         _ => Vec::new(),
     };
-    let mut parts: Vec<Part> = details.iter().filter_map(read_detail).collect();
+    let mut parts = read_details(&details);
     if parts.is_empty() {
         let text = plain.into_iter().flatten().find(|text| !text.is_empty());
         parts.extend(text.map(|text| reasoning(vec![text], false, None, false)));
     }
     parts
+}
+
+/// Reads OpenRouter's `reasoning_details`. Those with one index are pieces of one text, as they came in a
+/// stream; those with one id are texts of the same thoughts.
+fn read_details(details: &[Value]) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut last_index = None;
+    for detail in details {
+        let index = detail.get("index").and_then(Value::as_u64);
+        let is_piece = index.is_some() && index == last_index;
+        last_index = index;
+        if let Some(part) = read_detail(detail)
+            && let Some(part) = joined(parts.last_mut(), part, is_piece)
+        {
+            parts.push(part);
+        }
+    }
+    parts
+}
+
+/// Adds `part` to the thoughts before it when it belongs to them; returns it when it does not.
+fn joined(last: Option<&mut Part>, part: Part, is_piece: bool) -> Option<Part> {
+    let (
+        Some(Part::Reasoning {
+            id,
+            texts,
+            is_summary,
+            signature: old @ None,
+            is_redacted: false,
+        }),
+        Part::Reasoning {
+            id: other,
+            texts: more,
+            is_summary: other_summary,
+            signature,
+            is_redacted: false,
+        },
+    ) = (last, &part)
+    else {
+        return Some(part);
+    };
+    let is_same = is_piece || (id.is_some() && *id == *other);
+    if !is_same || is_summary != other_summary {
+        return Some(part);
+    }
+    match (texts.last_mut(), more.as_slice()) {
+        (Some(text), [piece]) if is_piece => text.push_str(piece),
+        _ => texts.extend(more.iter().cloned()),
+    }
+    old.clone_from(signature);
+    None
 }
 
 /// Reads one of OpenRouter's `reasoning_details`.

@@ -255,6 +255,12 @@ impl Choice {
                 out,
             );
         }
+        let is_summary = text("summary").is_some();
+        let is_open = self.open.is_some_and(|(kind, _)| kind == Kind::Reasoning);
+        if is_summary && !is_open {
+            let part = self.begin(reasoning(Vec::new(), true, None, false), out);
+            self.open = Some((Kind::Reasoning, part));
+        }
         let added = text("text").or_else(|| text("summary"));
         if let Some(added) = added.filter(|_| !self.has_plain_thoughts) {
             let delta = Delta::Reasoning { text: 0, added };

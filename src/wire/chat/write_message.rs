@@ -66,7 +66,8 @@ impl MessageWriter<'_> {
             }
         }
         let is_empty = self.contents.is_empty() && self.calls.is_empty() && self.fields.is_empty();
-        if !is_empty || out.len() == before {
+        // What had parts and has none left was not worth a message.
+        if !is_empty || message.parts.is_empty() {
             out.push(self.finish(message)?);
         }
         Ok(())
@@ -150,8 +151,9 @@ impl MessageWriter<'_> {
             // It was written before.
             Part::ToolResult(_) => {}
             Part::Refusal(text) if self.role == Role::Assistant => {
-                self.fields
-                    .insert("refusal".to_owned(), text.as_str().into());
+                let before = self.fields.get("refusal").and_then(Value::as_str);
+                let whole = format!("{}{text}", before.unwrap_or_default());
+                self.fields.insert("refusal".to_owned(), whole.into());
             }
             Part::Refusal(_) => self.refuse(place, "only the model refuses")?,
             Part::Foreign { name, value } => self.foreign(name, value)?,

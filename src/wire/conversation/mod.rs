@@ -17,6 +17,9 @@ mod said;
 mod traits;
 mod written;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 pub use collect::Collector;
 pub use data_url::{data_url, media_of_url, text_url};
 pub use embedding::{Embedded, TextsToEmbed};

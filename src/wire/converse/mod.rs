@@ -13,6 +13,6 @@ mod usage;
 
 pub use embeddings::{MAX_COHERE_TEXTS, read_cohere, read_titan, write_cohere, write_titan};
 pub use fault::read_fault;
-pub use reply::read_reply;
+pub use reply::{Origin, read_reply};
 pub use request::{write_request, write_request_dropping};
 pub use stream::StreamReader;

@@ -7,12 +7,21 @@ use crate::wire::converse::usage::read_usage;
 use bytes::Bytes;
 use serde_json::Value;
 
-/// Reads an answer. It says neither its id, which stands in `x-amzn-requestid`, nor its model: both are left empty.
+/// Whose answer it is: it does not say so itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Origin<'a> {
+    /// Its id: the header `x-amzn-requestid`.
+    pub id: &'a str,
+    /// The model that was asked.
+    pub model: &'a str,
+}
+
+/// Reads an answer.
 ///
 /// # Errors
 ///
 /// `upstream_invalid` when it is none.
-pub fn read_reply(body: &Bytes) -> Result<Reply, Error> {
+pub fn read_reply(body: &Bytes, origin: &Origin<'_>) -> Result<Reply, Error> {
     let mut fields = Fields::parse_reply(body)?;
     let message = fields
         .inner("output")
@@ -36,6 +45,8 @@ pub fn read_reply(body: &Bytes) -> Result<Reply, Error> {
     }
     Ok(Reply {
         dialect: Dialect::Converse,
+        id: origin.id.to_owned(),
+        model: origin.model.to_owned(),
         choices: vec![Choice {
             parts: parts.collect(),
             stop,

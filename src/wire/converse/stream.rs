@@ -4,7 +4,7 @@ use crate::wire::Error;
 use crate::wire::conversation::{Delta, Event, Fields, Media, Part};
 use crate::wire::converse::frame::{Frame, Frames};
 use crate::wire::converse::read_block::{part_of, text, thoughts, tool_call};
-use crate::wire::converse::reply::read_stop;
+use crate::wire::converse::reply::{Origin, read_stop};
 use crate::wire::converse::usage::read_usage;
 use crate::wire::json_events::torn;
 use crate::wire::openai::ProviderFault;
@@ -16,13 +16,26 @@ use std::collections::BTreeMap;
 const MAX_BLOCKS: usize = 10_000;
 
 /// Reads a stream from bytes as they come; any cut of them gives the same events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct StreamReader {
     frames: Frames,
     state: State,
 }
 
 impl StreamReader {
+    /// Returns a reader of the answer that is `origin`'s.
+    #[must_use]
+    pub fn new(origin: &Origin<'_>) -> Self {
+        Self {
+            frames: Frames::default(),
+            state: State {
+                id: origin.id.to_owned(),
+                model: origin.model.to_owned(),
+                ..State::default()
+            },
+        }
+    }
+
     /// Takes `chunk` in and adds what it tells to `out`. A frame that is not what its checksums say is a fault, after
     /// which nothing follows.
     pub fn push(&mut self, chunk: &Bytes, out: &mut Vec<Event>) {
@@ -55,6 +68,8 @@ impl StreamReader {
 
 #[derive(Debug, Default)]
 struct State {
+    id: String,
+    model: String,
     /// The parts of open blocks by the provider's index.
     open: BTreeMap<u64, usize>,
     parts: usize,
@@ -81,8 +96,8 @@ impl State {
         fields.take("p");
         match frame.kind.as_str() {
             "messageStart" => out.push(Event::Start {
-                id: String::new(),
-                model: String::new(),
+                id: self.id.clone(),
+                model: self.model.clone(),
                 created: None,
             }),
             "contentBlockStart" => self.begin(&mut fields, out)?,

@@ -238,7 +238,7 @@ impl Blocks {
     }
 
     fn start(&mut self, part: usize, content: &Part, out: &mut Vec<Bytes>) {
-        self.cut_short(out);
+        self.cut_short(kind_of(content), out);
         if self.open.is_none() && self.waiting.is_empty() {
             self.open(part, content, out);
             return;
@@ -250,6 +250,7 @@ impl Blocks {
             deltas: Vec::new(),
             is_ended: false,
         });
+        self.let_in(out);
     }
 
     fn go_on(&mut self, part: usize, delta: &Delta, out: &mut Vec<Bytes>) {
@@ -292,11 +293,12 @@ impl Blocks {
         self.let_in(out);
     }
 
-    /// Ends an open text or thoughts for another part: what may yet come of them can stand in a block of its own. The
-    /// arguments of a tool cannot.
-    fn cut_short(&mut self, out: &mut Vec<Bytes>) {
+    /// Ends an open text, or thoughts, for a part of another kind: what may yet come of them can stand in a block of its
+    /// own. The arguments of a tool cannot, and two texts at once would be one in disorder.
+    fn cut_short(&mut self, next: Kind, out: &mut Vec<Bytes>) {
         if let Some(Open { part, kind, .. }) = self.open
             && matches!(kind, Kind::Text | Kind::Thoughts)
+            && kind != next
         {
             self.cut.insert(part, kind);
             self.close(out);
@@ -316,8 +318,8 @@ impl Blocks {
             }
             if waiting.is_ended {
                 self.close(out);
-            } else if !self.waiting.is_empty() {
-                self.cut_short(out);
+            } else if let Some(next) = self.waiting.front() {
+                self.cut_short(kind_of(&next.content), out);
             }
         }
     }
@@ -326,15 +328,7 @@ impl Blocks {
         if let Some(proof) = proof_of(content) {
             self.whole(&proof, out);
         }
-        let kind = match content {
-            Part::Text { .. } | Part::Refusal(_) | Part::Audio { .. } => Kind::Text,
-            Part::Reasoning { is_redacted, .. } => match is_redacted {
-                true => Kind::Hidden,
-                false => Kind::Thoughts,
-            },
-            Part::ToolCall(_) => Kind::Tool,
-            _ => Kind::Other,
-        };
+        let kind = kind_of(content);
         let index = self.next_index;
         if kind != Kind::Hidden {
             let Some(beginning) = self.beginning(content) else {
@@ -425,6 +419,18 @@ impl Blocks {
             _ => return,
         };
         out.push(block_delta(open.index, delta));
+    }
+}
+
+const fn kind_of(content: &Part) -> Kind {
+    match content {
+        Part::Text { .. } | Part::Refusal(_) | Part::Audio { .. } => Kind::Text,
+        Part::Reasoning {
+            is_redacted: true, ..
+        } => Kind::Hidden,
+        Part::Reasoning { .. } => Kind::Thoughts,
+        Part::ToolCall(_) => Kind::Tool,
+        _ => Kind::Other,
     }
 }
 

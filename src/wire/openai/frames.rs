@@ -62,7 +62,10 @@ fn frame_of(event: &Event) -> Option<Frame> {
         return Some(Frame::Done);
     }
     if event.name.as_deref() == Some(b"error") {
-        return Some(Frame::Fault(ProviderFault::read(200, None, data)));
+        let mut fault = ProviderFault::read(200, None, data);
+        // The type of the event, not of the error.
+        fault.kind = fault.kind.filter(|kind| kind != "error");
+        return Some(Frame::Fault(fault));
     }
     let parsed: Result<Map<String, Value>, _> = serde_json::from_slice(data);
     let Ok(object) = parsed else {
@@ -80,11 +83,15 @@ fn frame_of(event: &Event) -> Option<Frame> {
     })
 }
 
-/// Some providers answer a request for a stream with a plain JSON error.
+/// Some providers answer a request for a stream with a plain JSON error, and proxies with a page.
 fn frame_without_data(raw: &[u8]) -> Option<Frame> {
     let text = std::str::from_utf8(raw).unwrap_or_default().trim();
     if text.starts_with(':') {
         return Some(Frame::Ping);
+    }
+    if text.starts_with('<') {
+        let fault = ProviderFault::read(200, Some("text/html"), raw);
+        return Some(Frame::Fault(fault));
     }
     let is_object = text.starts_with('{');
     let fault = is_object.then(|| ProviderFault::from_json(text)).flatten();

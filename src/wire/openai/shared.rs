@@ -7,7 +7,11 @@ use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
 /// Request fields that both dialects have under the same name and that no other has.
-pub(in crate::wire) const SHARED_FIELDS: [&str; 2] = ["prompt_cache_key", "prompt_cache_retention"];
+pub(in crate::wire) const SHARED_FIELDS: [&str; 3] = [
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+];
 
 /// Where a foreign value stood, as its name tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

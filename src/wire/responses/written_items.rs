@@ -59,10 +59,14 @@ impl WrittenItems {
 
     /// Returns the items that are done, and what is there of the others.
     pub(super) fn output(&self) -> Vec<Value> {
-        let items = self.items.iter();
-        items
-            .map(|item| Value::Object(item.fields.clone()))
-            .collect()
+        let items = self.items.iter().map(|item| {
+            let mut fields = item.fields.clone();
+            if let Some(status) = fields.get_mut("status").filter(|_| !item.is_done) {
+                *status = "incomplete".into();
+            }
+            Value::Object(fields)
+        });
+        items.collect()
     }
 
     /// Begins a part.

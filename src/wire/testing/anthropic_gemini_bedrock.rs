@@ -109,8 +109,17 @@ type ReadReply = fn(&Bytes) -> Result<Reply, crate::wire::Error>;
 const REPLIES: [(&str, ReadReply); 3] = [
     ("messages.reply.json", messages::read_reply),
     ("gemini.reply.json", gemini::read_reply),
-    ("converse.reply.json", converse::read_reply),
+    ("converse.reply.json", read_converse),
 ];
+
+const ORIGIN: converse::Origin<'_> = converse::Origin {
+    id: "request-1",
+    model: "anthropic.claude",
+};
+
+fn read_converse(body: &Bytes) -> Result<Reply, crate::wire::Error> {
+    converse::read_reply(body, &ORIGIN)
+}
 
 #[test]
 fn answers_become_anthropics() {
@@ -152,7 +161,7 @@ impl Reader {
     fn new(dialect: Dialect) -> Self {
         match dialect {
             Dialect::Gemini => Self::Gemini(gemini::StreamReader::default()),
-            Dialect::Converse => Self::Converse(Box::default()),
+            Dialect::Converse => Self::Converse(Box::new(converse::StreamReader::new(&ORIGIN))),
             _ => Self::Messages(messages::StreamReader::default()),
         }
     }
@@ -211,7 +220,7 @@ fn streams_become_anthropics() {
 
 /// What the official SDKs take for granted: one block after the other, numbered without gaps, and every event in its
 /// place.
-fn assert_valid(stream: &[u8], context: &str) {
+pub(super) fn assert_valid(stream: &[u8], context: &str) {
     let text = std::str::from_utf8(stream).unwrap();
     let mut open: Option<u64> = None;
     let mut next = 0;

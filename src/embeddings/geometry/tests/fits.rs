@@ -164,6 +164,17 @@ fn near(query: &[f64], rows: &[Vec<f64>], k: usize) -> Vec<usize> {
 }
 
 #[test]
+fn a_row_without_a_direction_gets_none() {
+    let (mut rows, to) = (noise(40, 6, 1).into_values(), noise(40, 4, 2));
+    rows.truncate(39 * 6);
+    rows.extend([0.0; 6]);
+    let from = Matrix::new(6, rows).unwrap();
+    let mapped = ridge_held_out(&from, &to, 3).unwrap().apply(&from).unwrap();
+    assert_eq!(mapped.row(39), Some(&[0.0; 4][..]));
+    assert_ne!(mapped.row(38), Some(&[0.0; 4][..]));
+}
+
+#[test]
 fn a_map_is_the_same_before_and_after_it_is_stored() {
     let (from, to) = (noise(40, 6, 1), noise(40, 4, 2));
     let map = ridge_held_out(&from, &to, 3).unwrap();
