@@ -333,6 +333,18 @@ class Chat(ChatSuite):
     def torn(self, provider):
         return self.breaks(provider, "torn")
 
+    @feature("anything at a provider with `drop_unsupported`", of=("anthropic",))
+    def dropped(self, provider):
+        asked = {"seed": 7, "temperature": 1.5, "logit_bias": {"50256": -100}}
+        answer = self.openai.chat.completions.create(
+            model="lenient/claude-opus-5", messages=self.messages("text"), **asked
+        )
+        self.assertEqual(answer.choices[0].message.content, TEXT)
+        for name in asked:
+            self.assertIn(f"`{name}`", self.warnings())
+        self.assertEqual(self.sent()["temperature"], 1)
+        return ("warned", "")
+
     @feature("name of a message", field="messages")
     def named(self, provider):
         messages = [{"name": "ada", **self.messages("text")[0]}]
