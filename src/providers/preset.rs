@@ -238,7 +238,8 @@ const ANTHROPIC: Facts = Facts {
     // Anthropic's own SDKs take the URL without the version.
     default_path: "/v1",
     auth: AuthStyle::Anthropic,
-    dialects: &[Dialect::Messages, Dialect::Chat],
+    // Its compatible endpoint leaves much out without a word, so it is asked only where a config says so.
+    dialects: &[Dialect::Messages],
     embeddings: &[],
     ..hosted(
         "anthropic",
@@ -251,8 +252,9 @@ const ANTHROPIC: Facts = Facts {
 const GEMINI: Facts = Facts {
     default_path: "/v1beta",
     auth: AuthStyle::Google,
-    dialects: &[Dialect::Gemini, Dialect::Chat],
-    embeddings: &[Dialect::Gemini, Dialect::Chat],
+    // As with Anthropic.
+    dialects: &[Dialect::Gemini],
+    embeddings: &[Dialect::Gemini],
     cancel_stops_billing: false,
     ..hosted(
         "gemini",

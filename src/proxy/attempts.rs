@@ -56,6 +56,8 @@ pub(crate) struct OpenStream {
 pub(crate) struct Sending<'a> {
     pub(crate) upstreams: &'a Upstreams,
     pub(crate) call: &'a Call,
+    /// The request as it came.
+    pub(crate) asked: &'a Bytes,
     pub(crate) id: CallId,
     pub(crate) trace: Option<&'a TraceContext>,
     pub(crate) started: Instant,
@@ -235,6 +237,7 @@ impl Sending<'_> {
         Client {
             dialect: self.call.dialect,
             request: self.call.body.to_bytes(),
+            asked: self.asked.clone(),
             id: self.id.0.simple().to_string(),
             created: self.now.unix_seconds(),
             wants_usage: self.call.client_wants_usage,

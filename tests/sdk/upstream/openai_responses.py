@@ -1,8 +1,9 @@
 """OpenAI's responses."""
 
+import base64
 import json
 
-from checks import AUDIO, IMAGE, NAME, PDF, Asked, Result, field, need, number, only, strict_schema, tool
+from checks import AUDIO, DOCUMENT_TEXT, IMAGE, NAME, PDF, Asked, Result, field, need, number, only, strict_schema, tool
 from openai_chat import fault as chat_fault
 from scenarios import USAGE
 
@@ -60,16 +61,15 @@ def items(given, asked):
         else:
             need(kind == "reasoning", f"{where}: no item {kind!r}")
             only(item, "type id summary content encrypted_content status", where)
-            an_id(item, "rs", where, is_needed=True)
+            an_id(item, "rs", where)
             field(item, "summary", list, where)
             need(item.get("encrypted_content", "").startswith("gAAAA"), f"{where}: the encrypted content could not be verified")
     left = set(calls) - answered
     need(not left, f"No tool output found for function call {left}")
 
 
-def an_id(item, prefix, where, is_needed=False):
+def an_id(item, prefix, where):
     found = item.get("id")
-    need(found or not is_needed, f"{where}.id is missing")
     need(not found or found.startswith(prefix), f"Invalid '{where}.id': {found!r}. Expected an ID that begins with '{prefix}'.")
 
 
@@ -109,7 +109,9 @@ def texts(content, where, asked, kinds):
             asked.media.add("audio")
         else:
             only(part, "type file_data filename file_id file_url detail", where)
-            need(part["file_data"].startswith("data:application/pdf;base64," + PDF), f"{where}: bad file")
+            kind, _, data = part["file_data"].partition(",")
+            is_text = kind == "data:text/plain;base64" and base64.b64decode(data).decode() == DOCUMENT_TEXT
+            need(is_text or (kind == "data:application/pdf;base64" and data.startswith(PDF)), f"{where}: bad file")
             need(part.get("filename"), f"{where}: file_data wants a filename")
             asked.media.add("document")
     return "\n".join(found)
