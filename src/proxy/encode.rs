@@ -7,17 +7,31 @@ use crate::proxy::Error;
 use crate::proxy::call::Call;
 use crate::proxy::routing::PlannedAttempt;
 use crate::wire::chat::{self, Thoughts};
-use crate::wire::conversation::{ModelTraits, Request, Written};
+use crate::wire::conversation::{ModelTraits, Request, Unsupported, Written};
 use crate::wire::json::{Change, to_json};
 use crate::wire::openai::{self, Asked};
 use crate::wire::translate::{self, Target};
 use bytes::Bytes;
 
 /// Returns the dialect in which `endpoint` is asked: the client's, where it speaks that.
-pub(crate) fn dialect_for(call: &Call, model: &str, endpoint: &Endpoint) -> Dialect {
+///
+/// # Errors
+///
+/// `unsupported_parameter` when it cannot be asked for that at all.
+pub(crate) fn dialect_for(call: &Call, model: &str, endpoint: &Endpoint) -> Result<Dialect, Error> {
     let spoken = endpoint.dialects(call.operation, model);
     let own = spoken.contains(&call.dialect).then_some(call.dialect);
-    own.or_else(|| spoken.first().copied()).unwrap_or_default()
+    own.or_else(|| spoken.first().copied()).ok_or_else(|| {
+        let reason = match call.operation {
+            Operation::Embeddings => format!("`{}` makes no embeddings", endpoint.name()),
+            Operation::Chat | Operation::Raw => format!("`{}` answers nobody", endpoint.name()),
+        };
+        Error::Unsupported(Unsupported {
+            field: "model".to_owned(),
+            target: "this provider",
+            reason,
+        })
+    })
 }
 
 /// Returns the body that asks `endpoint` for the call in `dialect`, and what had to be left out.

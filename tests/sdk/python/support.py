@@ -146,6 +146,9 @@ def look_at_events(path, text):
     frames = [frame for frame in text.split("\n\n") if frame]
     datas = []
     for frame in frames:
+        if frame.startswith(":"):
+            # A comment, which keeps the connection alive.
+            continue
         lines = dict(line.split(": ", 1) for line in frame.split("\n"))
         if lines["data"] == "[DONE]":
             assert path == "/v1/chat/completions", "[DONE] in another dialect"
