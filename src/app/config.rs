@@ -62,6 +62,8 @@ pub struct Config {
     pub embeddings: PathBuf,
     /// How much is asked at once when snapshots are made.
     pub embedding_limits: LimitsWish,
+    /// How often monitors and canaries of drift are looked after.
+    pub watch_every: Duration,
 }
 
 impl Config {
@@ -85,7 +87,10 @@ impl Config {
                 }),
                 (
                     "embeddings",
-                    format!("{:?}", (&config.embeddings, config.embedding_limits)),
+                    format!(
+                        "{:?} {:?} {:?}",
+                        config.embeddings, config.embedding_limits, config.watch_every
+                    ),
                 ),
             ]
         };
@@ -195,6 +200,7 @@ fn check(file: &File, origin: Origin) -> Result<Config, Error> {
             tokens: file.embeddings.batch_tokens,
             concurrency: file.embeddings.concurrency,
         },
+        watch_every: declarations::watch_every(file)?,
         store,
         models: models(file, &providers)?,
         dropping: dropping(file),

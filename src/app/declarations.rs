@@ -1,6 +1,7 @@
 //! `embeddings.toml`: read at the start, again on SIGHUP and when it changes; a broken one leaves the last
 //! good one in force.
 
+use crate::app::file::File;
 use crate::app::origin::{Stamp, stamp_of};
 use crate::app::{App, Error, parse_toml};
 use crate::embeddings::declared::{Declared, Problem, read};
@@ -8,9 +9,28 @@ use crate::embeddings::snapshots::Snapshots;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The file that is read when none is named.
 pub(super) const DEFAULT_FILE: &str = "embeddings.toml";
+
+/// How often monitors and canaries of drift are looked after when nothing is said.
+const WATCH_EVERY: Duration = Duration::from_secs(600);
+
+/// Returns how often monitors and canaries of drift are looked after.
+pub(super) fn watch_every(file: &File) -> Result<Duration, Error> {
+    let every = file.embeddings.watch_every;
+    let every = every.map_or(WATCH_EVERY, |span| span.0);
+    let bounds = Duration::from_secs(1)..=Duration::from_secs(86_400);
+    if bounds.contains(&every) {
+        return Ok(every);
+    }
+    Err(Error::ConfigValue {
+        key: "embeddings.watch_every".to_owned(),
+        problem: "is not from one second to one day".to_owned(),
+        hint: Some("`10m` is the default".to_owned()),
+    })
+}
 
 /// Returns what a file declares; nothing when the usual file is not there.
 ///

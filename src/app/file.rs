@@ -52,6 +52,8 @@ pub(crate) struct EmbeddingsTable {
     pub(crate) batch_tokens: Option<u64>,
     /// The most requests at once.
     pub(crate) concurrency: Option<u32>,
+    /// How often monitors and canaries of drift are looked after.
+    pub(crate) watch_every: Option<Span>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -29,6 +29,7 @@ use crate::access::KeyRing;
 use crate::app::archive::Archive;
 use crate::domain::{Clock, Secret};
 use crate::embeddings::declared::{CurrentDeclared, Declared};
+use crate::embeddings::drift::canary::Canaries;
 use crate::embeddings::drift::monitor::Drift;
 use crate::embeddings::migrate::Migrations;
 use crate::embeddings::snapshots::{self, Snapshots};
@@ -68,6 +69,7 @@ pub struct App {
     schedules: Arc<Scheduler>,
     embeddings: Arc<Snapshots>,
     drift: Arc<Drift>,
+    canaries: Arc<Canaries>,
     tasks: TaskTracker,
     stopping: CancellationToken,
     cut: CancellationToken,
@@ -159,7 +161,8 @@ impl App {
             Arc::clone(&proxy),
             clock,
         );
-        let (embeddings, drift) = embeddings(&config, &store, &proxy, declared, &stopping)?;
+        let (embeddings, drift, canaries) =
+            embeddings(&config, &store, &proxy, declared, &stopping)?;
         Ok(Self {
             config,
             store,
@@ -172,6 +175,7 @@ impl App {
             schedules: Arc::new(schedules),
             embeddings,
             drift,
+            canaries,
             tasks,
             stopping,
             cut,
@@ -213,6 +217,7 @@ impl App {
             schedules: Arc::clone(&self.schedules),
             embeddings: Arc::clone(&self.embeddings),
             drift: Arc::clone(&self.drift),
+            canaries: Arc::clone(&self.canaries),
         }
     }
 
@@ -238,10 +243,11 @@ fn embeddings(
     proxy: &Arc<Proxy>,
     declared: Declared,
     stopping: &CancellationToken,
-) -> Result<(Arc<Snapshots>, Arc<Drift>), Error> {
+) -> Result<(Arc<Snapshots>, Arc<Drift>, Arc<Canaries>), Error> {
     let environment = config.origin.environment.variables().clone();
     let dir = config.store.dir.join("embeddings");
     let vault = Arc::new(Vault::open(&dir, Arc::clone(store))?);
+    let canaries = dir.join("canaries");
     let config = snapshots::Config {
         dir,
         limits: config.embedding_limits,
@@ -251,6 +257,7 @@ fn embeddings(
     let (of, stopping) = (Arc::clone(proxy), stopping.clone());
     let room = Snapshots::new(&config, vault, of, declared, migrations, stopping);
     let room = Arc::new(room);
-    let drift = Drift::new(Arc::clone(&room), Arc::clone(proxy), environment);
-    Ok((room, Arc::new(drift)))
+    let drift = Drift::new(Arc::clone(&room), proxy, environment.clone());
+    let canaries = Canaries::new(Arc::clone(&room), Arc::clone(proxy), canaries, environment);
+    Ok((room, Arc::new(drift), Arc::new(canaries)))
 }

@@ -34,7 +34,7 @@ pub(super) fn all(file: &File, environment: &Environment) -> Result<Vec<Config>,
 fn is_here(preset: Preset, environment: &Environment) -> bool {
     let facts = preset.facts();
     let is_set = |name: &&str| environment.get(name).is_some();
-    let has_key = facts.key_variables.iter().any(|name| is_set(&name));
+    let has_key = facts.key_variables.iter().any(is_set);
     let has_url =
         facts.base_url.is_some() || facts.base_url_variable.is_some_and(|name| is_set(&name));
     match preset {

@@ -173,7 +173,12 @@ impl App {
             .spawn(async move { schedules.run(tasks, stopping).await });
         self.embeddings.go_on_migrating();
         let (drift, stopping) = (Arc::clone(&self.drift), self.stopping.clone());
-        self.tasks.spawn(async move { drift.watch(stopping).await });
+        let every = self.config.watch_every;
+        self.tasks
+            .spawn(async move { drift.watch(every, stopping).await });
+        let (canaries, stopping) = (Arc::clone(&self.canaries), self.stopping.clone());
+        self.tasks
+            .spawn(async move { canaries.watch(every, stopping).await });
     }
 
     /// Serves the data plane on a thread for each core.

@@ -151,6 +151,14 @@ pub(crate) fn moment(text: &str) -> Result<i64, Failure> {
         let start = day.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| fail())?;
         return Ok(start.timestamp().as_microsecond());
     }
+    let millis = milliseconds(text).map_err(|_| fail())?;
+    let now = crate::domain::Clock::System.now();
+    Ok(now.0.saturating_sub(millis.saturating_mul(1_000)))
+}
+
+/// Reads a span of time: `15m`, `24h`, `7d`. Returns milliseconds.
+pub(crate) fn milliseconds(text: &str) -> Result<i64, String> {
+    let fail = || format!("`{text}` is no span of time like `15m`, `24h` or `7d`");
     let unit = text.chars().last().ok_or_else(fail)?;
     let seconds: i64 = match unit {
         's' => 1,
@@ -160,9 +168,7 @@ pub(crate) fn moment(text: &str) -> Result<i64, Failure> {
         _ => return Err(fail()),
     };
     let count: i64 = text.trim_end_matches(unit).parse().map_err(|_| fail())?;
-    let span = count.checked_mul(seconds * 1_000_000).ok_or_else(fail)?;
-    let now = crate::domain::Clock::System.now();
-    Ok(now.0.saturating_sub(span))
+    count.checked_mul(seconds * 1_000).ok_or_else(fail)
 }
 
 async fn print_list(admin: &Admin, list: &List, as_json: bool) -> Result<(), Failure> {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// Who asks, in records; also the tag of such calls.
-const CALLER: &str = "embeddings";
+pub(super) const CALLER: &str = "embeddings";
 
 /// Asks for the vectors of one space.
 #[derive(Debug, Clone)]

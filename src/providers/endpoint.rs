@@ -306,9 +306,9 @@ mod tests {
             ("local", chat, "m", &[Dialect::Responses, Dialect::Chat][..]),
             ("local", embeddings, "m", &[Dialect::Chat]),
             ("openai", chat, "m", &[Dialect::Chat, Dialect::Responses]),
-            ("anthropic", chat, "m", &[Dialect::Messages]),
+            ("anthropic", chat, "m", &[Dialect::Messages, Dialect::Chat]),
             ("anthropic", embeddings, "m", &[]),
-            ("gemini", embeddings, "m", &[Dialect::Gemini]),
+            ("gemini", embeddings, "m", &[Dialect::Gemini, Dialect::Chat]),
             ("vertex", chat, "claude-opus-4-1", &[Dialect::Messages]),
             ("vertex", chat, "gemini-2.5-pro", &[Dialect::Gemini]),
         ] {

@@ -5,11 +5,12 @@ use crate::domain::Blame;
 use crate::domain::Dialect;
 use crate::providers::client::{DialTimeout, Failure};
 use crate::providers::credentials::Fault;
+use crate::providers::refusal::{error_type, kind_of, request_id, text};
 use crate::providers::retry_after;
 use crate::wire::rpc_status;
 use bytes::Bytes;
-use http::header::{AsHeaderName, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -456,70 +457,6 @@ impl fmt::Debug for Error {
             .field("sent", &self.sent)
             .finish_non_exhaustive()
     }
-}
-
-/// Returns a provider's own id of a request, under the names in use.
-pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
-    const NAMES: [HeaderName; 4] = [
-        HeaderName::from_static("x-request-id"),
-        HeaderName::from_static("request-id"),
-        HeaderName::from_static("apim-request-id"),
-        HeaderName::from_static("x-amzn-requestid"),
-    ];
-    NAMES
-        .into_iter()
-        .find_map(|name| text(headers, name))
-        .map(|id| id.chars().take(200).collect())
-}
-
-/// Returns the value of a header that is text.
-pub(super) fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
-}
-
-/// Returns the name in Amazon's header: `Name:http://…`, or `namespace#Name`.
-fn error_type(headers: &HeaderMap) -> Option<String> {
-    let value = text(headers, HeaderName::from_static("x-amzn-errortype"))?;
-    let name = value.split(':').next()?.rsplit('#').next()?.trim();
-    (!name.is_empty()).then(|| name.chars().take(200).collect())
-}
-
-fn kind_of(status: StatusCode, error_type: Option<&str>, body: &[u8]) -> ErrorKind {
-    // Amazon's names say more than its statuses.
-    match error_type {
-        Some("ThrottlingException") => return ErrorKind::RateLimited,
-        Some("ServiceQuotaExceededException") => return ErrorKind::QuotaExhausted,
-        Some("ModelNotReadyException" | "ServiceUnavailableException") => {
-            return ErrorKind::Overloaded;
-        }
-        Some("ModelErrorException" | "ModelTimeoutException" | "InternalServerException") => {
-            return ErrorKind::ServerError;
-        }
-        _ => {}
-    }
-    match status.as_u16() {
-        402 => ErrorKind::QuotaExhausted,
-        429 if is_out_of_quota(body) => ErrorKind::QuotaExhausted,
-        429 => ErrorKind::RateLimited,
-        503 | 529 => ErrorKind::Overloaded,
-        // Both say "the same again, please": the request took too long to arrive, or came too soon.
-        408 | 425 => ErrorKind::ServerError,
-        400..=499 => ErrorKind::Rejected,
-        500..=599 => ErrorKind::ServerError,
-        _ => ErrorKind::InvalidResponse,
-    }
-}
-
-/// Whether a 429 is about money. The codes are `OpenAI`'s and Anthropic's; they are looked for as
-/// bytes because the bodies of compatible servers differ in where they put them.
-fn is_out_of_quota(body: &[u8]) -> bool {
-    [
-        "\"insufficient_quota\"",
-        "\"billing_hard_limit_reached\"",
-        "\"enforced_spend_limit_reached\"",
-    ]
-    .into_iter()
-    .any(|code| memchr::memmem::find(body, code.as_bytes()).is_some())
 }
 
 /// Returns the text of the innermost error, which is the one that says something.

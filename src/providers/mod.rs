@@ -15,6 +15,7 @@ mod pass;
 mod post;
 mod preset;
 mod receive;
+mod refusal;
 mod retry_after;
 mod simulated;
 mod stream;

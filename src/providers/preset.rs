@@ -238,8 +238,7 @@ const ANTHROPIC: Facts = Facts {
     // Anthropic's own SDKs take the URL without the version.
     default_path: "/v1",
     auth: AuthStyle::Anthropic,
-    // Its compatible endpoint leaves much out without a word, so it is asked only where a config says so.
-    dialects: &[Dialect::Messages],
+    dialects: &[Dialect::Messages, Dialect::Chat],
     embeddings: &[],
     ..hosted(
         "anthropic",
@@ -252,9 +251,8 @@ const ANTHROPIC: Facts = Facts {
 const GEMINI: Facts = Facts {
     default_path: "/v1beta",
     auth: AuthStyle::Google,
-    // As with Anthropic.
-    dialects: &[Dialect::Gemini],
-    embeddings: &[Dialect::Gemini],
+    dialects: &[Dialect::Gemini, Dialect::Chat],
+    embeddings: &[Dialect::Gemini, Dialect::Chat],
     cancel_stops_billing: false,
     ..hosted(
         "gemini",

@@ -3,7 +3,8 @@
 use crate::domain;
 use crate::domain::Dialect;
 use crate::providers::client::AnswerBody;
-use crate::providers::error::{Error, ErrorKind, MAX_ERROR_BODY_BYTES, request_id, text};
+use crate::providers::error::{Error, ErrorKind, MAX_ERROR_BODY_BYTES};
+use crate::providers::refusal::{request_id, text};
 use crate::providers::stream::{ByteStream, Clocks};
 use crate::providers::{PassedReply, Reply, ReplyBody, ReplyTimes};
 use http::header::{

@@ -1,7 +1,7 @@
 //! How long a provider asks to wait, in all the forms that providers use.
 
 use crate::domain::Timestamp;
-use crate::providers::error::text;
+use crate::providers::refusal::text;
 use http::HeaderMap;
 use jiff::civil::DateTime;
 use jiff::fmt::rfc2822;

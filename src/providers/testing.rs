@@ -42,17 +42,8 @@ impl Server {
         let tracker = TaskTracker::new();
         let connections = tracker.clone();
         tracker.spawn(async move {
-            while let Ok((mut socket, _)) = listener.accept().await {
-                let (answer, seen) = (Arc::clone(&answer), Arc::clone(&seen));
-                connections.spawn(async move {
-                    while let Some(request) = read(&mut socket).await {
-                        let bytes = answer(&request);
-                        seen.lock().unwrap().push(request);
-                        if socket.write_all(bytes.as_bytes()).await.is_err() {
-                            return;
-                        }
-                    }
-                });
+            while let Ok((socket, _)) = listener.accept().await {
+                connections.spawn(talk(socket, Arc::clone(&answer), Arc::clone(&seen)));
             }
         });
         Self { url, asked }
@@ -63,6 +54,21 @@ impl Server {
         let asked = self.asked.lock().unwrap();
         let ours = asked.iter().filter(|asked| asked.target.starts_with(path));
         ours.cloned().collect()
+    }
+}
+
+/// Answers what comes over one connection, until it is closed.
+async fn talk(
+    mut socket: TcpStream,
+    answer: Arc<impl Fn(&Asked) -> String>,
+    seen: Arc<Mutex<Vec<Asked>>>,
+) {
+    while let Some(request) = read(&mut socket).await {
+        let bytes = answer(&request);
+        seen.lock().unwrap().push(request);
+        if socket.write_all(bytes.as_bytes()).await.is_err() {
+            return;
+        }
     }
 }
 

@@ -502,100 +502,86 @@ mod tests {
                 _ => "a-model",
             };
             for &dialect in preset.may_speak() {
-                for (operation, is_stream) in [
-                    (Operation::Chat, false),
-                    (Operation::Chat, true),
-                    (Operation::Embeddings, false),
+                for (operation, is_stream, what) in [
+                    (Operation::Chat, false, "whole"),
+                    (Operation::Chat, true, "stream"),
+                    (Operation::Embeddings, false, "embeddings"),
                 ] {
                     let outgoing = asked(dialect, operation, model, is_stream);
-                    let shown = match urls.of(&outgoing) {
-                        Ok(uri) => uri.to_string(),
-                        Err(problem) => format!("({problem})"),
-                    };
-                    let stream = if is_stream { " stream" } else { "" };
-                    let line = format!("{preset} {dialect:?} {operation:?}{stream}: {shown}\n");
-                    text.push_str(&line);
+                    let uri = urls.of(&outgoing).map(|uri| uri.to_string());
+                    let shown = uri.unwrap_or_else(|problem| format!("({problem})"));
+                    text.push_str(&format!("{preset} {dialect} {what}: {shown}\n"));
                 }
             }
         }
         insta::assert_snapshot!(text);
     }
 
-    #[test]
-    fn configured_bases_are_kept() {
-        let (chat, gemini) = (Dialect::Chat, Dialect::Gemini);
-        for (preset, base, dialect, expected) in [
-            (
-                Preset::OpenAi,
-                "http://h:1/v1/?team=a",
-                chat,
-                "http://h:1/v1/chat/completions?team=a",
-            ),
-            (
-                Preset::OpenAi,
-                "http://h:1",
-                chat,
-                "http://h:1/chat/completions",
-            ),
-            (
-                Preset::Ollama,
-                "http://h:1",
-                chat,
-                "http://h:1/v1/chat/completions",
-            ),
-            (
-                Preset::Vllm,
-                "http://h:1/v2",
-                chat,
-                "http://h:1/v2/chat/completions",
-            ),
-            (
-                Preset::Anthropic,
-                "http://h:1",
-                Dialect::Messages,
-                "http://h:1/v1/messages",
-            ),
-            (
-                Preset::Gemini,
-                "http://h:1",
-                gemini,
-                "http://h:1/v1beta/models/m:generateContent",
-            ),
-            (
-                Preset::Gemini,
-                "http://h:1/v1beta/openai/",
-                gemini,
-                "http://h:1/v1beta/models/m:generateContent",
-            ),
-            (
-                Preset::Gemini,
-                "http://h:1/v1beta/openai/",
-                chat,
-                "http://h:1/v1beta/openai/chat/completions",
-            ),
-            (
-                Preset::AzureOpenAi,
-                "https://x.openai.azure.com/openai/v1/",
-                chat,
-                "https://x.openai.azure.com/openai/v1/chat/completions",
-            ),
-            (
-                Preset::AzureOpenAi,
-                "https://x.openai.azure.com/openai",
-                Dialect::Responses,
-                "https://x.openai.azure.com/openai/v1/responses",
-            ),
-            (
-                Preset::Bedrock,
-                "http://h:1/x/",
-                Dialect::Converse,
-                "http://h:1/x/model/m/converse",
-            ),
-        ] {
+    fn expect(cases: &[(Preset, &str, Dialect, &str)]) {
+        for &(preset, base, dialect, expected) in cases {
             let urls = urls(preset, base).unwrap();
             let outgoing = asked(dialect, Operation::Chat, "m", false);
             assert_eq!(urls.of(&outgoing).unwrap().to_string(), expected);
         }
+    }
+
+    #[test]
+    fn compatible_bases_are_kept() {
+        use Dialect::{Chat, Responses};
+        use Preset::{AzureOpenAi, Ollama, OpenAi, Vllm};
+        let azure = "https://x.openai.azure.com/openai";
+        expect(&[
+            (
+                OpenAi,
+                "http://h:1/v1/?t=a",
+                Chat,
+                "http://h:1/v1/chat/completions?t=a",
+            ),
+            (OpenAi, "http://h:1", Chat, "http://h:1/chat/completions"),
+            (Ollama, "http://h:1", Chat, "http://h:1/v1/chat/completions"),
+            (
+                Vllm,
+                "http://h:1/v2",
+                Chat,
+                "http://h:1/v2/chat/completions",
+            ),
+            (
+                AzureOpenAi,
+                &format!("{azure}/v1/"),
+                Chat,
+                &format!("{azure}/v1/chat/completions"),
+            ),
+            (
+                AzureOpenAi,
+                azure,
+                Responses,
+                &format!("{azure}/v1/responses"),
+            ),
+        ]);
+    }
+
+    #[test]
+    fn bases_of_other_dialects_are_kept() {
+        use Dialect::{Chat, Converse, Messages};
+        use Preset::{Anthropic, Bedrock};
+        let compatible = "http://h:1/v1beta/openai/";
+        let (own, beside) = (
+            "http://h:1/v1beta/models/m:generateContent",
+            "http://h:1/v1beta/openai/chat/completions",
+        );
+        expect(&[
+            (Anthropic, "http://h:1", Messages, "http://h:1/v1/messages"),
+            (Preset::Gemini, "http://h:1", Dialect::Gemini, own),
+            (Preset::Gemini, compatible, Dialect::Gemini, own),
+            (Preset::Gemini, compatible, Chat, beside),
+            (Preset::Gemini, "http://h:1", Chat, beside),
+            (
+                Bedrock,
+                "http://h:1/x/",
+                Converse,
+                "http://h:1/x/model/m/converse",
+            ),
+        ]);
     }
 
     #[test]

@@ -178,7 +178,9 @@ async fn attempt(
     {
         return embedding::attempt(sending, planned, (dialect, endpoint), tries).await;
     }
-    let asked = encode::body_for(call, dialect, planned, endpoint)?;
+    let price = sending.upstreams.price(planned, model, sending.now);
+    let longest = price.and_then(|row| row.max_output);
+    let asked = encode::body_for(call, dialect, planned, (endpoint, longest))?;
     let outgoing = Outgoing {
         operation: call.operation,
         dialect,

@@ -6,35 +6,39 @@ use crate::providers::{Endpoint, Preset};
 use crate::proxy::Error;
 use crate::proxy::call::Call;
 use crate::proxy::routing::PlannedAttempt;
-use crate::wire::chat::{self, Thoughts};
+use crate::wire::chat::{self, CacheMarks, Thoughts};
 use crate::wire::conversation::{ModelTraits, Request, Unsupported, Written};
-use crate::wire::json::{Change, to_json};
+use crate::wire::json::{Change, RawObject, to_json};
 use crate::wire::openai::{self, Asked};
+use crate::wire::responses;
 use crate::wire::translate::{self, Target};
 use bytes::Bytes;
 
-/// Returns the dialect in which `endpoint` is asked: the client's, where it speaks that.
+/// Returns the dialect in which `endpoint` is asked: the client's, where it speaks that. A provider whose
+/// own dialect is another than `OpenAI`'s is asked in its own, since what it offers beside that knows less.
 ///
 /// # Errors
 ///
 /// `unsupported_parameter` when it cannot be asked for that at all.
 pub(crate) fn dialect_for(call: &Call, model: &str, endpoint: &Endpoint) -> Result<Dialect, Error> {
     let spoken = endpoint.dialects(call.operation, model);
-    let own = spoken.contains(&call.dialect).then_some(call.dialect);
-    own.or_else(|| spoken.first().copied()).ok_or_else(|| {
-        let reason = match call.operation {
+    let best = spoken.first().copied().ok_or_else(|| Unsupported {
+        field: "model".to_owned(),
+        target: "this provider",
+        reason: match call.operation {
             Operation::Embeddings => format!("`{}` makes no embeddings", endpoint.name()),
             Operation::Chat | Operation::Raw => format!("`{}` answers nobody", endpoint.name()),
-        };
-        Error::Unsupported(Unsupported {
-            field: "model".to_owned(),
-            target: "this provider",
-            reason,
-        })
-    })
+        },
+    })?;
+    let is_of_its_own = !matches!(best, Dialect::Chat | Dialect::Responses);
+    if is_of_its_own || !spoken.contains(&call.dialect) {
+        return Ok(best);
+    }
+    Ok(call.dialect)
 }
 
-/// Returns the body that asks `endpoint` for the call in `dialect`, and what had to be left out.
+/// Returns the body that asks `endpoint` for the call in `dialect`, and what had to be left out. The model
+/// answers with at most `longest_answer` tokens, where that is known.
 ///
 /// # Errors
 ///
@@ -43,22 +47,39 @@ pub(crate) fn body_for(
     call: &Call,
     dialect: Dialect,
     planned: &PlannedAttempt,
-    endpoint: &Endpoint,
+    (endpoint, longest_answer): (&Endpoint, Option<u64>),
 ) -> Result<Written, Error> {
     let as_it_is = |body| Written {
         body,
         warnings: Vec::new(),
     };
-    if let Some(conversation) = &call.conversation {
+    let mut asked = if let Some(conversation) = &call.conversation {
         let mut request = conversation.as_ref().clone();
-        return written(&mut request, dialect, planned, endpoint);
-    }
-    if dialect != call.dialect {
+        written(&mut request, dialect, planned, (endpoint, longest_answer))?
+    } else if dialect == call.dialect {
+        as_it_is(own_body(call, &planned.model, Some(endpoint)))
+    } else {
         let body = own_body(call, &planned.model, None);
         let mut request = translate::read_request(call.dialect, &body)?;
-        return written(&mut request, dialect, planned, endpoint);
+        written(&mut request, dialect, planned, (endpoint, longest_answer))?
+    };
+    if let Some(version) = endpoint
+        .anthropic_version()
+        .filter(|_| dialect == Dialect::Messages)
+    {
+        asked.body = at_vertex(&asked.body, version);
     }
-    Ok(as_it_is(own_body(call, &planned.model, Some(endpoint))))
+    Ok(asked)
+}
+
+/// Anthropic's messages at Vertex AI: the model stands in the path, the version in the body.
+fn at_vertex(body: &Bytes, version: &str) -> Bytes {
+    let Ok(mut object) = RawObject::parse(body) else {
+        return body.clone();
+    };
+    object.remove("model");
+    object.set("anthropic_version", to_json(version));
+    object.to_bytes()
 }
 
 /// The call's body in the client's own dialect; `endpoint` where it goes out like that.
@@ -85,23 +106,71 @@ fn written(
     request: &mut Request,
     dialect: Dialect,
     planned: &PlannedAttempt,
-    endpoint: &Endpoint,
+    (endpoint, longest_answer): (&Endpoint, Option<u64>),
 ) -> Result<Written, Error> {
     request.model.clone_from(&planned.model);
     request.stream_usage |= request.stream && endpoint.takes_stream_options();
     let target = Target {
         dialect,
         is_dropping: planned.drops_unsupported,
-        chat: chat_target(endpoint.preset()),
-        traits: ModelTraits::default(),
+        chat: chat_target(endpoint.preset(), &planned.model),
+        responses: responses::Target {
+            has_breakpoints: takes_breakpoints(&planned.model),
+        },
+        traits: traits_of(&planned.model, longest_answer),
     };
     Ok(translate::write_request(request, &target)?)
 }
 
+/// What is known of a model; `longest_answer` is the most tokens it answers with, where that is known.
+fn traits_of(model: &str, longest_answer: Option<u64>) -> ModelTraits {
+    let unknown = ModelTraits::default();
+    ModelTraits {
+        max_output_tokens: longest_answer.unwrap_or(unknown.max_output_tokens),
+        thinks_by_budget: BY_BUDGET.iter().any(|name| model.contains(name)),
+    }
+}
+
+/// Parts of the names of models that are told by a number of tokens how much to think: Claude before 4.6,
+/// Gemini before 3.
+const BY_BUDGET: [&str; 10] = [
+    "claude-3-7",
+    "claude-sonnet-4-0",
+    "claude-sonnet-4-2",
+    "claude-sonnet-4-5",
+    "claude-opus-4-0",
+    "claude-opus-4-1",
+    "claude-opus-4-2",
+    "claude-opus-4-5",
+    "claude-haiku-4-5",
+    "gemini-2.5",
+];
+
+/// Whether a model understands `prompt_cache_breakpoint`: `OpenAI`'s from `gpt-5.6` on.
+fn takes_breakpoints(model: &str) -> bool {
+    let version = model.strip_prefix("gpt-").unwrap_or_default();
+    let number: String = version
+        .chars()
+        .take_while(|letter| letter.is_ascii_digit() || *letter == '.')
+        .collect();
+    let (major, minor) = number.split_once('.').unwrap_or((&number, "0"));
+    match (major.parse::<u32>(), minor.parse::<u32>()) {
+        (Ok(major), Ok(minor)) => (5, 6) <= (major, minor),
+        _ => false,
+    }
+}
+
 /// In what a provider of chat completions differs from `OpenAI`.
-fn chat_target(preset: Preset) -> chat::Target {
+fn chat_target(preset: Preset, model: &str) -> chat::Target {
+    let cache_marks = match preset {
+        Preset::OpenRouter | Preset::Simulated => CacheMarks::CacheControl,
+        Preset::OpenAi | Preset::AzureOpenAi if takes_breakpoints(model) => CacheMarks::Breakpoint,
+        _ => CacheMarks::None,
+    };
     let thoughts = match preset {
-        Preset::DeepSeek | Preset::Vllm | Preset::LlamaCpp => Thoughts::Field("reasoning_content"),
+        Preset::DeepSeek | Preset::Vllm | Preset::LlamaCpp | Preset::Simulated => {
+            Thoughts::Field("reasoning_content")
+        }
         Preset::OpenRouter => Thoughts::Details,
         _ => Thoughts::Nowhere,
     };
@@ -111,9 +180,14 @@ fn chat_target(preset: Preset) -> chat::Target {
         has_developer_role: matches!(preset, Preset::OpenAi | Preset::AzureOpenAi),
         has_top_k: matches!(
             preset,
-            Preset::Together | Preset::OpenRouter | Preset::Vllm | Preset::LlamaCpp
+            Preset::Together
+                | Preset::Fireworks
+                | Preset::OpenRouter
+                | Preset::Vllm
+                | Preset::LlamaCpp
+                | Preset::Simulated
         ),
-        has_cache_marks: preset == Preset::OpenRouter,
+        cache_marks,
         has_thought_signatures: preset == Preset::Gemini,
     }
 }
@@ -138,5 +212,28 @@ const fn token_limit_field(preset: Preset) -> &'static str {
         | Preset::Vllm
         | Preset::LlamaCpp
         | Preset::Simulated => "max_tokens",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{takes_breakpoints, traits_of};
+
+    #[test]
+    fn models_are_known_by_their_names() {
+        for (model, wanted) in [
+            ("gpt-5.6", true),
+            ("gpt-5.6-mini", true),
+            ("gpt-6", true),
+            ("gpt-5.5", false),
+            ("gpt-4o", false),
+            ("llama", false),
+        ] {
+            assert_eq!(takes_breakpoints(model), wanted, "{model}");
+        }
+        let sonnet = traits_of("anthropic.claude-sonnet-4-5-20250929-v1:0", Some(64_000));
+        assert!(sonnet.thinks_by_budget && sonnet.max_output_tokens == 64_000);
+        let opus = traits_of("claude-opus-4-6", None);
+        assert!(!opus.thinks_by_budget && opus.max_output_tokens == 4096);
     }
 }

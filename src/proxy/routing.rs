@@ -67,7 +67,7 @@ pub struct Plan {
 }
 
 /// Models by their usual names: what comes without a provider in front goes here.
-pub const WELL_KNOWN: [(&str, &str); 19] = [
+pub const WELL_KNOWN: [(&str, &str); 22] = [
     ("gpt-*", "openai"),
     ("chatgpt-*", "openai"),
     ("o1*", "openai"),
@@ -85,6 +85,9 @@ pub const WELL_KNOWN: [(&str, &str); 19] = [
     ("open-mistral-*", "mistral"),
     ("open-mixtral-*", "mistral"),
     ("deepseek-*", "deepseek"),
+    ("grok-*", "xai"),
+    ("command-*", "cohere"),
+    ("embed-v4*", "cohere"),
     ("simulated", "simulated"),
     ("simulated?*", "simulated"),
 ];

@@ -334,6 +334,7 @@ impl From<snapshots::Error> for ApiError {
             Error::Forbidden { .. } => StatusCode::FORBIDDEN,
             Error::NotDeclared { .. }
             | Error::NoMonitor { .. }
+            | Error::NoCanary { .. }
             | Error::DraftNotFound { .. }
             | Error::NothingToResume { .. } => StatusCode::NOT_FOUND,
             Error::PipelineMismatch { .. }
@@ -342,6 +343,7 @@ impl From<snapshots::Error> for ApiError {
             | Error::IndexBusy
             | Error::DraftIncomplete { .. }
             | Error::NotYet { .. }
+            | Error::CanaryBusy { .. }
             | Error::Stopped { .. } => StatusCode::CONFLICT,
             Error::Budget { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::Told(ref told) if told.code == "budget_exceeded" => {

@@ -27,6 +27,7 @@ pub use workers::Workers;
 
 use crate::access::KeyRing;
 use crate::domain::{Clock, Secret, Timestamp};
+use crate::embeddings::drift::canary::Canaries;
 use crate::embeddings::drift::monitor::Drift;
 use crate::embeddings::snapshots::Snapshots;
 use crate::evals::run::Runs;
@@ -100,6 +101,8 @@ pub struct AdminState {
     pub embeddings: Arc<Snapshots>,
     /// Monitors of drift.
     pub drift: Arc<Drift>,
+    /// Canaries of providers' models.
+    pub canaries: Arc<Canaries>,
 }
 
 /// What there is to be called.

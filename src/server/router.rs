@@ -3,9 +3,9 @@
 use crate::server::error::ApiError;
 use crate::server::layers::Door;
 use crate::server::routes::{
-    adapters, audit, calls, chat, comparisons, drift, embeddings, evals, health, history, indexes,
-    keys, messages, migrations, models, porting, prompts, raw, releases, responses, schedules,
-    snapshots, sync, usage,
+    adapters, audit, calls, canaries, chat, comparisons, drift, embeddings, evals, health, history,
+    indexes, keys, messages, migrations, models, porting, prompts, raw, releases, responses,
+    schedules, snapshots, sync, usage,
 };
 use crate::server::{AdminState, CallState, DataState, layers};
 use axum::Router;
@@ -160,6 +160,14 @@ fn embeddings_api() -> Router<AdminState> {
         )
         .route("/adapters/{id}/eval", post(adapters::eval))
         .route("/adapters/{id}/apply", post(adapters::apply))
+        .route("/documents-drift", post(drift::documents))
+        .route("/canaries", get(canaries::list).post(canaries::start))
+        .route(
+            "/canaries/{name}",
+            get(canaries::status).delete(canaries::stop),
+        )
+        .route("/canaries/{name}/check", post(canaries::check))
+        .route("/canaries/{name}/accept", post(canaries::accept))
 }
 
 fn probes<S>() -> Router<S>

@@ -1,6 +1,6 @@
 //! What several providers want, or do not take, alike.
 
-use crate::wire::conversation::{Losses, Sampling, Unsupported};
+use crate::wire::conversation::{Cache, Losses, Sampling, Unsupported};
 use crate::wire::names::{Names, Setting};
 use serde_json::{Value, json};
 
@@ -38,5 +38,46 @@ pub(super) fn input_schema(parameters: Option<&Value>) -> Value {
             Value::Object(schema)
         }
         Some(_) | None => json!({"type": "object", "properties": {}}),
+    }
+}
+
+/// Refuses a field that has no place. What only says how `OpenAI` shall cache, or whom it shall watch, asks for nothing
+/// that an answer would show: it is worth a warning.
+pub(super) fn refuse_field(key: &str, losses: &mut Losses) -> Result<(), Unsupported> {
+    match key {
+        key if key.starts_with("prompt_cache") => losses.warn(format!(
+            "`{key}` is left out: the provider decides by itself what it caches"
+        )),
+        "safety_identifier" => losses.warn("`safety_identifier` is left out: only OpenAI wants it"),
+        _ => losses.refuse(key, "it has no such setting")?,
+    }
+    Ok(())
+}
+
+/// Refuses a tool that only its own dialect has; where it is a field of the tool that nobody else knows, `name` is that
+/// field.
+pub(super) fn refuse_tool(
+    place: usize,
+    name: &str,
+    losses: &mut Losses,
+) -> Result<(), Unsupported> {
+    if name.starts_with("tools[") {
+        return losses.refuse(name, "it has no such setting");
+    }
+    losses.refuse(
+        format!("tools[{place}]"),
+        format!("it has no tool `{name}`"),
+    )
+}
+
+/// Returns for how long Anthropic and Bedrock are to keep what stands before a mark: they know five minutes and an hour,
+/// and any other time becomes the longer one.
+pub(super) fn kept_for<'a>(cache: &'a Cache, losses: &mut Losses) -> Option<&'a str> {
+    match cache.ttl.as_deref() {
+        Some(ttl) if !matches!(ttl, "5m" | "1h") => {
+            losses.warn(format!("a cache for `{ttl}` is asked for as one for `1h`"));
+            Some("1h")
+        }
+        ttl => ttl,
     }
 }

@@ -2,7 +2,7 @@
 //! a snapshot of each translation beside it.
 
 use crate::wire::conversation::{Dialect, Event, Fallback, Reply, Request, Unsupported, Written};
-use crate::wire::{chat, responses};
+use crate::wire::{Error, chat, responses};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -12,13 +12,17 @@ const FALLBACK: Fallback<'_> = Fallback {
     created: 1_750_000_000,
 };
 
+const MARKING: responses::Target = responses::Target {
+    has_breakpoints: true,
+};
+
 /// A provider that takes everything.
 const LENIENT: chat::Target = chat::Target {
     token_limit: "max_tokens",
     thoughts: chat::Thoughts::Details,
     has_developer_role: false,
     has_top_k: true,
-    has_cache_marks: true,
+    cache_marks: chat::CacheMarks::CacheControl,
     has_thought_signatures: true,
 };
 
@@ -78,8 +82,8 @@ fn to_chat(request: &Request, target: &chat::Target) -> String {
 
 fn to_responses(request: &Request) -> String {
     written(
-        responses::write_request(request),
-        responses::write_request_dropping(request),
+        responses::write_request(request, &MARKING),
+        responses::write_request_dropping(request, &MARKING),
     )
 }
 
@@ -103,9 +107,11 @@ fn requests_are_translated() {
     }
 }
 
+type ReadReply = fn(&Bytes) -> Result<Reply, Error>;
+
 #[test]
 fn answers_are_translated() {
-    let read: [(&str, fn(&Bytes) -> Result<Reply, crate::wire::Error>); 2] = [
+    let read: [(&str, ReadReply); 2] = [
         ("chat", chat::read_reply),
         ("responses", responses::read_reply),
     ];

@@ -19,13 +19,17 @@ const FALLBACK: Fallback<'_> = Fallback {
     created: 1_760_000_000,
 };
 
+const MARKING: responses::Target = responses::Target {
+    has_breakpoints: true,
+};
+
 /// A provider that takes everything that chat completions can say.
 const TARGET: chat::Target = chat::Target {
     token_limit: "max_completion_tokens",
     thoughts: chat::Thoughts::Details,
     has_developer_role: true,
     has_top_k: true,
-    has_cache_marks: true,
+    cache_marks: chat::CacheMarks::CacheControl,
     has_thought_signatures: true,
 };
 
@@ -81,7 +85,7 @@ fn expected(request: &Request, to: Dialect) -> Request {
 fn again(request: &Request, to: Dialect) -> Option<Request> {
     let written = match to {
         Dialect::Chat => chat::write_request(request, &TARGET),
-        _ => responses::write_request(request),
+        _ => responses::write_request(request, &MARKING),
     };
     let body = written.ok()?.body;
     let mut read = match to {
@@ -171,19 +175,17 @@ fn corpus() -> Vec<(String, Vec<u8>)> {
 
 /// Reads bytes as everything that they could be, and writes what was read as everything.
 fn read_all(bytes: &Bytes) {
-    for request in [chat::read_request(bytes), responses::read_request(bytes)] {
-        if let Ok(request) = request {
-            let _ = chat::write_request(&request, &TARGET);
-            chat::write_request_dropping(&request, &chat::Target::default()).unwrap();
-            responses::write_request_dropping(&request).unwrap();
-        }
+    let requests = [chat::read_request(bytes), responses::read_request(bytes)];
+    for request in requests.into_iter().flatten() {
+        let _ = chat::write_request(&request, &TARGET);
+        chat::write_request_dropping(&request, &chat::Target::default()).unwrap();
+        responses::write_request_dropping(&request, &MARKING).unwrap();
     }
     let echo = responses::Echo::read(bytes).unwrap_or_default();
-    for reply in [chat::read_reply(bytes), responses::read_reply(bytes)] {
-        if let Ok(reply) = reply {
-            let _ = chat::write_reply(&reply, &FALLBACK);
-            let _ = responses::write_reply(&reply, &echo, &FALLBACK);
-        }
+    let replies = [chat::read_reply(bytes), responses::read_reply(bytes)];
+    for reply in replies.into_iter().flatten() {
+        let _ = chat::write_reply(&reply, &FALLBACK);
+        let _ = responses::write_reply(&reply, &echo, &FALLBACK);
     }
     let mut events = Vec::new();
     let mut reader = chat::StreamReader::default();
@@ -368,7 +370,7 @@ fn what_is_foreign_stays_in_its_dialect() {
         let request = read(&body).unwrap();
         let written = match request.dialect {
             Dialect::Chat => chat::write_request(&request, &TARGET),
-            _ => responses::write_request(&request),
+            _ => responses::write_request(&request, &MARKING),
         };
         let mut again = read(&written.unwrap().body).unwrap();
         let mut expected = expected(&request, request.dialect);

@@ -18,8 +18,11 @@ pub(super) struct JsonEvent {
     pub(super) data: Map<String, Value>,
 }
 
+/// The longest event that is read for a translation: it may hold a picture.
+const MAX_JSON_EVENT: usize = 16 * 1024 * 1024;
+
 /// Reads events from bytes as they come.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct JsonEvents {
     decoder: Decoder,
     /// What came outside of events while there was none.
@@ -27,6 +30,17 @@ pub(super) struct JsonEvents {
     has_events: bool,
     /// Whether something went wrong: nothing that follows is to be trusted.
     is_broken: bool,
+}
+
+impl Default for JsonEvents {
+    fn default() -> Self {
+        Self {
+            decoder: Decoder::with_limit(MAX_JSON_EVENT),
+            stray: Vec::new(),
+            has_events: false,
+            is_broken: false,
+        }
+    }
 }
 
 impl JsonEvents {

@@ -2,7 +2,8 @@
 //!
 //! Bodies are never turned into trees of values on the way of a call: a request is its top-level
 //! fields ([`json::RawObject`]), each a slice of the bytes that came in, and a stream's bytes pass
-//! through as they are while [`openai::ChatStream`] reads along.
+//! through as they are while [`openai::ChatStream`] reads along. Only a call that goes from one dialect to
+//! another is read as a whole, into a [`conversation`].
 
 pub mod answer;
 pub mod chat;

@@ -27,8 +27,10 @@ pub struct Event {
 }
 
 /// Takes chunks of any size apart into events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Decoder {
+    /// The longest event.
+    limit: usize,
     /// The beginning of an event whose end has not come.
     pending: BytesMut,
     /// Bytes of the last, unfinished line.
@@ -43,12 +45,32 @@ pub struct Decoder {
     is_started: bool,
 }
 
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::with_limit(MAX_EVENT)
+    }
+}
+
 impl Decoder {
+    /// Returns a decoder of events of at most `limit` bytes.
+    #[must_use]
+    pub fn with_limit(limit: usize) -> Self {
+        Self {
+            limit,
+            pending: BytesMut::new(),
+            line_bytes: 0,
+            after_return: false,
+            has_crlf: false,
+            awaits_feed: false,
+            is_started: false,
+        }
+    }
+
     /// Takes `chunk` in and gives every event that it completes to `take`.
     ///
     /// # Errors
     ///
-    /// When an event is longer than [`MAX_EVENT`]; nothing can be read after that.
+    /// When an event is longer than the limit, [`MAX_EVENT`] unless it is another; nothing can be read after that.
     pub fn push(&mut self, chunk: &Bytes, mut take: impl FnMut(Event)) -> Result<(), Error> {
         let mut start = 0;
         while let Some(end) = self.event_end(chunk, start) {
@@ -60,14 +82,14 @@ impl Decoder {
                 self.pending.split().freeze()
             };
             start = end;
-            if MAX_EVENT < raw.len() {
-                return Err(Error::EventTooLong { limit: MAX_EVENT });
+            if self.limit < raw.len() {
+                return Err(Error::EventTooLong { limit: self.limit });
             }
             take(self.event(raw));
         }
         let rest = chunk.get(start..).unwrap_or_default();
-        if MAX_EVENT < self.pending.len() + rest.len() {
-            return Err(Error::EventTooLong { limit: MAX_EVENT });
+        if self.limit < self.pending.len() + rest.len() {
+            return Err(Error::EventTooLong { limit: self.limit });
         }
         self.pending.extend_from_slice(rest);
         Ok(())

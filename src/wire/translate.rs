@@ -38,6 +38,8 @@ pub struct Target {
     pub dialect: Dialect,
     /// In what it differs from others that speak chat completions.
     pub chat: chat::Target,
+    /// In what it differs from others that speak responses.
+    pub responses: responses::Target,
     /// What is known of the model.
     pub traits: ModelTraits,
     /// Whether what cannot be said is left out with a warning.
@@ -51,6 +53,7 @@ impl Target {
         Self {
             dialect,
             chat: chat::Target::default(),
+            responses: responses::Target::default(),
             traits: ModelTraits::default(),
             is_dropping: true,
         }
@@ -83,8 +86,8 @@ pub fn write_request(request: &Request, target: &Target) -> Result<Written, Unsu
     match (target.dialect, target.is_dropping) {
         (Dialect::Chat, false) => chat::write_request(request, &target.chat),
         (Dialect::Chat, true) => chat::write_request_dropping(request, &target.chat),
-        (Dialect::Responses, false) => responses::write_request(request),
-        (Dialect::Responses, true) => responses::write_request_dropping(request),
+        (Dialect::Responses, false) => responses::write_request(request, &target.responses),
+        (Dialect::Responses, true) => responses::write_request_dropping(request, &target.responses),
         (Dialect::Messages, false) => messages::write_request(request, traits),
         (Dialect::Messages, true) => messages::write_request_dropping(request, traits),
         (Dialect::Gemini, false) => gemini::write_request(request, traits),

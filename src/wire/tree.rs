@@ -38,7 +38,6 @@ impl Json {
     }
 
     /// Returns the value as JSON.
-    #[cfg(test)]
     pub(super) fn to_text(&self) -> String {
         // Keys are strings, numbers are finite.
         serde_json::to_string(self).unwrap_or_default()

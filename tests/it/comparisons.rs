@@ -10,11 +10,18 @@ use std::process::Output;
 const OLD: &str = "openai/text-embedding-3-small";
 const NEW: &str = "openai/text-embedding-3-large";
 
-/// A good model has a direction for each word; the old one hears only the first letters.
+/// Answers chats. A good model has a direction for each word; the old one hears only the first letters.
 fn embedder(request: &Received) -> Answer {
+    if !request.path.ends_with("/embeddings") {
+        return Answer::reply("certainly");
+    }
     let body = request.json();
     let is_good = body["model"] == "text-embedding-3-large";
-    let texts = body["input"].as_array().unwrap();
+    let input = &body["input"];
+    let texts = input
+        .as_array()
+        .cloned()
+        .unwrap_or_else(|| vec![input.clone()]);
     let data: Vec<Value> = texts
         .iter()
         .enumerate()
@@ -207,4 +214,102 @@ async fn without_labels_nobody_says_better_and_a_judge_set_is_written() {
         .await;
     assert_eq!(missing.status.code(), Some(1));
     assert!(stderr(&missing).contains("docs@9"), "{missing:?}");
+}
+
+/// Asks for vectors of a text, or of several.
+async fn embed(gateway: &TestGateway, model: &str, input: Value) {
+    let body = json!({"model": model, "input": input});
+    let answer = gateway.client().post("/v1/embeddings", &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn queries_are_drawn_from_recorded_calls() {
+    let (_provider, gateway) = started().await;
+    let from_calls = compare(&["--queries-from", "calls", "-k", "3"]);
+    let nothing = gateway.run(&from_calls).await;
+    assert_eq!(nothing.status.code(), Some(1), "{nothing:?}");
+    let said = "finds no recorded call of `/v1/embeddings` in the last 30 days";
+    assert!(stderr(&nothing).contains(said), "{nothing:?}");
+    assert!(stderr(&nothing).contains("--queries FILE"), "{nothing:?}");
+
+    for thing in THINGS {
+        embed(&gateway, OLD, json!(format!("where is my {thing}"))).await;
+    }
+    // Asked twice, by its name, and what are no queries: an item, an index being filled, another model.
+    embed(&gateway, OLD, json!("where is my refund")).await;
+    embed(&gateway, "embed:docs", json!(["change my phone"])).await;
+    embed(&gateway, OLD, json!("how to ask about a refund here")).await;
+    embed(&gateway, OLD, json!(["one text", "and another"])).await;
+    embed(&gateway, "openai/other", json!("of another index")).await;
+
+    let report = gateway.run_json(&from_calls).await;
+    assert_eq!(report["method"]["queries_from"], "calls");
+    assert_eq!(report["method"]["queries"], 13);
+    let notes = report["method"]["notes"].to_string();
+    let told = "queries: 13 texts drawn from 17 recorded calls of `/v1/embeddings`, asked from 20";
+    assert!(notes.contains(told), "{notes}");
+    let texts = report["queries"].to_string();
+    assert!(texts.contains("change my phone"), "{texts}");
+    for no_query in ["how to ask", "one text", "of another index"] {
+        assert!(
+            !texts.contains(&format!("\"text\":\"{no_query}")),
+            "{texts}"
+        );
+    }
+
+    let few =
+        |seed: &'static str| [&from_calls[..], &["--sample-queries", "5", "--seed", seed]].concat();
+    let [one, again, other] = [
+        gateway.run_json(&few("1")).await,
+        gateway.run_json(&few("1")).await,
+        gateway.run_json(&few("2")).await,
+    ];
+    assert_eq!(one["method"]["queries"], 5);
+    assert_eq!(one["queries"], again["queries"], "the seed decides");
+    let ids = |report: &Value| {
+        let queries = report["queries"].as_array().unwrap().iter();
+        let mut ids: Vec<String> = queries.map(|query| query["id"].to_string()).collect();
+        ids.sort();
+        ids
+    };
+    assert_ne!(ids(&one), ids(&other));
+
+    let alone = gateway
+        .run(&compare(&["--queries-from", "items", "--days", "3"]))
+        .await;
+    assert!(stderr(&alone).contains("--queries-from calls"), "{alone:?}");
+}
+
+#[tokio::test]
+async fn queries_are_drawn_from_a_prompts_requests() {
+    let (_provider, gateway) = started().await;
+    for thing in THINGS {
+        let body = json!({"model": "prompt:greet", "prompt": {"variables": {"name": format!("my {thing}")}}});
+        let answer = gateway.client().chat(&body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let arguments = compare(&[
+        "--queries-from",
+        "calls",
+        "--prompt",
+        "greet",
+        "--variable",
+        "name",
+        "-k",
+        "3",
+    ]);
+    let report = gateway.run_json(&arguments).await;
+    assert_eq!(report["method"]["queries"], 12);
+    let notes = report["method"]["notes"].to_string();
+    assert!(
+        notes.contains("12 recorded calls of prompt `greet`"),
+        "{notes}"
+    );
+    let unknown = [&arguments[..8], &["--variable", "other"]].concat();
+    let nothing = gateway.run(&unknown).await;
+    assert!(
+        stderr(&nothing).contains("none of which asks a query"),
+        "{nothing:?}"
+    );
 }

@@ -8,10 +8,11 @@ use crate::cli::output::{self, Failure};
 use crate::cli::paint::{Paint, Style};
 use crate::cli::reach::Admin;
 use crate::domain::PicoDollars;
+use crate::embeddings::Input;
 use crate::embeddings::compare::report::ComparisonReport;
 use crate::embeddings::compare::{exit_code, judge_set};
 use crate::embeddings::render::{self, Role, junit, markdown, page, terminal};
-use crate::embeddings::snapshots::{CompareWish, QuerySourceWish};
+use crate::embeddings::snapshots::{CallsWish, CompareWish, QuerySourceWish};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::fs;
@@ -27,6 +28,10 @@ Overlap says how much changes; only labels say whether for the better. Queries a
   promptgate embeddings compare docs@1 docs@2 --queries queries.jsonl --qrels qrels.txt \\
       --fail-if 'ndcg@10 drop > 0.01' --fail-if 'lost-hits > 5' --junit compare.xml
   promptgate embeddings compare docs@1 docs@2 --queries-from items --judge-set judge.jsonl
+  promptgate embeddings compare docs@1 docs@2 --queries-from calls --days 7 --sample-queries 400
+
+Calls are those recorded here: queries that `/v1/embeddings` was asked of the collection (by `embed:NAME` or its
+model; a request of several texts counts when it says `input_type: query`), or, with --prompt, a prompt's requests.
 
 Gates: overlap@K, query-overlap@K, item-overlap@K, jaccard@K, rbo, top1, top1-changed, ndcg@K drop, recall@K drop,
 mrr@K drop, hit@K drop, map drop, lost-hits, gained-hits, noise-floor, threshold-shift, mixed-overlap@K, space-mismatch.
@@ -70,12 +75,21 @@ struct AskedArguments {
     /// A file of labels for them.
     #[arg(long, value_name = "FILE", requires = "queries")]
     qrels: Option<PathBuf>,
-    /// Where queries come from when there is no file: the items' own texts.
+    /// Where queries come from when there is no file.
     #[arg(long, value_enum, conflicts_with = "queries")]
     queries_from: Option<SourceArgument>,
-    /// How many texts of items become queries.
+    /// How many texts of items or of calls become queries (default: as many as items are sampled).
     #[arg(long, value_name = "N", requires = "queries_from")]
     sample_queries: Option<usize>,
+    /// Of calls: those of this prompt, by what the user said last or else its variables.
+    #[arg(long, value_name = "PROMPT", requires = "queries_from")]
+    prompt: Option<String>,
+    /// Of the prompt's requests, this variable is the query.
+    #[arg(long, value_name = "NAME", requires = "prompt")]
+    variable: Option<String>,
+    /// Of calls: those of so many days (default: 30).
+    #[arg(long, value_name = "N", requires = "queries_from")]
+    days: Option<u32>,
 }
 
 /// How closely to look.
@@ -122,7 +136,10 @@ struct FileArguments {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum SourceArgument {
+    /// The items' own texts.
     Items,
+    /// Recorded calls: what `/v1/embeddings` was asked, or a prompt's requests.
+    Calls,
 }
 
 /// Runs the command.
@@ -164,9 +181,15 @@ impl CompareArguments {
             labels: asked.qrels.as_deref().map(read).transpose()?,
             queries_from: match asked.queries_from {
                 Some(SourceArgument::Items) => QuerySourceWish::Items,
+                Some(SourceArgument::Calls) => QuerySourceWish::Calls,
                 None => QuerySourceWish::File,
             },
             sampled_queries: asked.sample_queries,
+            calls: CallsWish {
+                prompt: asked.prompt.clone(),
+                input: asked.variable.clone().map_or(Input::Any, Input::Variable),
+                days: asked.days,
+            },
             k: self.looked.k,
             seed: self.looked.seed,
             sampled_items: self.looked.sample_items,

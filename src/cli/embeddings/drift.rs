@@ -1,4 +1,4 @@
-//! `promptgate embeddings drift start|run|status|explain|accept|stop`.
+//! `promptgate embeddings drift start|run|status|explain|accept|documents|stop`.
 
 use crate::app::Environment;
 use crate::cli::Common;
@@ -36,6 +36,8 @@ pub(crate) enum DriftCommand {
     Explain(NamedArguments),
     /// Take the newest window as normal: it joins the reference.
     Accept(NamedArguments),
+    /// Hold the new items of a snapshot against those of one before: are they about something else?
+    Documents(DocumentsArguments),
     /// End a monitor; its snapshots and alarms stay.
     Stop(NamedArguments),
 }
@@ -53,6 +55,14 @@ pub(crate) struct StatusArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DocumentsArguments {
+    /// The snapshot of before: `docs@1`.
+    before: String,
+    /// The one of after, in the same space: `docs@2`.
+    after: String,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct StartArguments {
     /// What to call the monitor.
     name: String,
@@ -63,6 +73,8 @@ pub(crate) struct StartArguments {
     text: TextArguments,
     #[command(flatten)]
     against: AgainstArguments,
+    #[command(flatten)]
+    searched: SearchedArguments,
     /// How many distinct texts make a window (default: 500).
     #[arg(long, value_name = "N")]
     window: Option<usize>,
@@ -109,6 +121,17 @@ struct AgainstArguments {
     since: Option<String>,
 }
 
+/// Where texts are looked for as queries.
+#[derive(Debug, Args)]
+struct SearchedArguments {
+    /// Look for the texts in this snapshot too: do they find less near answers than before?
+    #[arg(long, value_name = "SNAPSHOT")]
+    search_in: Option<String>,
+    /// A best answer below this cosine is far (default: what one in ten of the reference was below).
+    #[arg(long, value_name = "COSINE", requires = "search_in")]
+    threshold: Option<f64>,
+}
+
 impl StartArguments {
     fn wish(&self) -> Result<Value, Failure> {
         let input = match (&self.text.variable, self.text.messages) {
@@ -129,6 +152,8 @@ impl StartArguments {
             "alarms_per_month": self.budget_alarms,
             "max_cost": self.max_cost,
             "webhook": self.webhook,
+            "search_in": self.searched.search_in,
+            "threshold": self.searched.threshold,
         }))
     }
 }
@@ -150,6 +175,11 @@ pub(super) async fn run(
         }
         DriftCommand::Explain(of) => (Method::GET, path(&of.name, ""), None, explained),
         DriftCommand::Accept(of) => (Method::POST, path(&of.name, "/accept"), None, accepted),
+        DriftCommand::Documents(of) => {
+            let path = "/api/embeddings/documents-drift".to_owned();
+            let body = json!({"before": of.before, "after": of.after});
+            (Method::POST, path, Some(body), documents)
+        }
         DriftCommand::Stop(of) => (Method::DELETE, path(&of.name, ""), None, stopped),
     };
     let admin = Admin::reach(common, environment)?;
@@ -290,7 +320,11 @@ fn explained(answer: &Value) -> String {
     for (name, value) in [
         ("shift (kernel test), p", number(at(finding, "p_shift"), 4)),
         ("novelty (rank sum), p", number(at(finding, "p_novelty"), 4)),
-        ("both (Holm), p", number(at(finding, "p_value"), 4)),
+        (
+            "retrieval (rank sum), p",
+            number(at(at(finding, "retrieval"), "p_value"), 4),
+        ),
+        ("all (Holm), p", number(at(finding, "p_value"), 4)),
         ("level of this look", number(at(last, "alpha"), 4)),
         ("AUC", number(at(finding, "auc"), 3)),
         (
@@ -300,21 +334,34 @@ fn explained(answer: &Value) -> String {
     ] {
         let _ = writeln!(out, "  {name:<24} {value}");
     }
-    for group in at(last, "groups").as_array().into_iter().flatten() {
+    listed_groups(last, &mut out);
+    out
+}
+
+fn documents(answer: &Value) -> String {
+    let mut out = told(answer);
+    if at(answer, "is_drift").as_bool() == Some(true) {
+        listed_groups(answer, &mut out);
+    }
+    out
+}
+
+/// Groups of new texts, and those that are new by the other measure.
+fn listed_groups(seen: &Value, out: &mut String) {
+    for group in at(seen, "groups").as_array().into_iter().flatten() {
         let words = list(at(group, "words")).join(", ");
         let _ = writeln!(out, "\n{} texts: {words}", at(group, "texts"));
         for example in list(at(group, "examples")) {
             let _ = writeln!(out, "  {example}");
         }
     }
-    let others = list(at(last, "others"));
+    let others = list(at(seen, "others"));
     if !others.is_empty() {
         out.push_str("\nnew by the other measure:\n");
         for example in others {
             let _ = writeln!(out, "  {example}");
         }
     }
-    out
 }
 
 fn accepted(answer: &Value) -> String {

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod arguments;
+mod canary;
 mod compare;
 mod create;
 mod drift;
@@ -51,6 +52,9 @@ pub(crate) enum EmbeddingsCommand {
     /// Watch the traffic of prompts: is what is asked now another than what was asked before?
     #[command(subcommand)]
     Drift(drift::DriftCommand),
+    /// Embed a few fixed texts again and again: does a provider change its model under the same name?
+    #[command(subcommand)]
+    Canary(canary::CanaryCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -107,6 +111,7 @@ pub(crate) async fn run(
         EmbeddingsCommand::Plan(arguments) => plan::run(&arguments, common, environment).await,
         EmbeddingsCommand::Adapter(command) => adapter::run(&command, common, environment).await,
         EmbeddingsCommand::Drift(command) => drift::run(command, common, environment).await,
+        EmbeddingsCommand::Canary(command) => canary::run(command, common, environment).await,
         EmbeddingsCommand::Snapshot(command) => match command {
             SnapshotCommand::Create(arguments) => {
                 create::run(&arguments, common, environment).await

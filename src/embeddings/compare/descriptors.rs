@@ -10,8 +10,8 @@ use super::report::{Figure, FigureGroup};
 use super::sample::{Sample, read};
 use crate::embeddings::Error;
 use crate::embeddings::geometry::{
-    Moments, PairDistances, Shape, in_degrees, jackknife, participation_ratio, ridge_r2_held_out,
-    two_nearest,
+    Moments, PairDistances, PairNulls, Shape, cca_chance, in_degrees, jackknife, pair_nulls,
+    participation_ratio, procrustes_chance, ridge_r2_held_out, two_nearest,
 };
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::search::{Metric, Scan, nearest};
@@ -20,15 +20,19 @@ use std::thread;
 
 /// Into how many parts the rows are dealt: one judges, one chooses, the others fit.
 const FOLDS: usize = 4;
+/// In how many random orders B's rows stand for the chance of scores over pairs.
+const ORDERS: usize = 100;
+/// The same for a score of all singular values, which hardly varies.
+const FEW_ORDERS: u64 = 3;
 /// How many rows are read at once.
 const BLOCK: usize = 4_096;
 
-/// Returns the figures.
+/// Returns the figures, and how their chance came about.
 pub(super) fn figures(
     context: &Context<'_>,
     evidence: &Evidence,
     sample: &Sample,
-) -> Result<Vec<Figure>, Error> {
+) -> Result<(Vec<Figure>, Vec<String>), Error> {
     let count = context.settings.geometry_rows.max(FOLDS);
     let units = draw_sorted(
         context.aligned.rows.len(),
@@ -36,10 +40,44 @@ pub(super) fn figures(
         context.settings.seed ^ 0x60,
     );
     let folds = folds(context, &units)?;
+    let nulls = pair_nulls(&sample.a, &sample.b, ORDERS, context.settings.seed ^ 0x4E);
     let mut figures = likeness(&folds, units.len());
-    figures.extend(rsa(sample));
+    figures.extend(rsa(sample, nulls.as_ref()));
     figures.extend(nearness(context, evidence, sample)?);
-    Ok(figures)
+    let mut notes = Vec::new();
+    if let Some(nulls) = nulls {
+        let seed = context.settings.seed ^ 0x4F;
+        hold_against_chance(&mut figures, &nulls, sample, seed);
+        notes.push(chance_in_words(&nulls, sample, units.len()));
+    }
+    Ok((figures, notes))
+}
+
+/// Writes beside the scores what they are when B's rows stand in random orders.
+fn hold_against_chance(figures: &mut [Figure], nulls: &PairNulls, sample: &Sample, seed: u64) {
+    for figure in figures {
+        let dimensions = [&sample.a, &sample.b].map(|side| side.dimensions());
+        figure.chance = match figure.id.as_str() {
+            "cka.debiased" => Some(nulls.cka.mean),
+            "rsa" => Some(nulls.rsa.mean),
+            "procrustes" => procrustes_chance(&sample.a, &sample.b, (FEW_ORDERS, seed), figure.n),
+            "cca.mean" => cca_chance(dimensions, figure.n),
+            // Held out: what is learnt of unrelated rows explains nothing of others.
+            "ridge.a_to_b" | "ridge.b_to_a" => Some(0.0),
+            _ => figure.chance,
+        };
+    }
+}
+
+fn chance_in_words(nulls: &PairNulls, sample: &Sample, rows: usize) -> String {
+    format!(
+        "chance of geometry: B's rows in {ORDERS} random orders among {} items, of which 95 % stay below {:.4} \
+         (`cka.debiased`) and {:.4} (`rsa`); `procrustes` by {FEW_ORDERS} orders, brought to {rows} items by \
+         their root; `cca.mean` by Wachter's law",
+        sample.units.len(),
+        nulls.cka.high,
+        nulls.rsa.high
+    )
 }
 
 /// Adds up rows in folds, on two threads; rows next to each other are in different folds.
@@ -177,25 +215,22 @@ fn cka(folds: &[Moments], all: &Moments, n: usize) -> Option<Figure> {
             interval: interval.unwrap_or(made.estimate.interval),
         },
         has_interval: interval.is_some(),
-        chance: Some(0.0),
         ..made
     })
 }
 
 /// Whether pairs that are far in A are far in B.
-fn rsa(sample: &Sample) -> Option<Figure> {
-    let distances = PairDistances::cosine(&sample.a).zip(PairDistances::cosine(&sample.b));
-    let value = distances.and_then(|(a, b)| a.spearman(&b));
-    let made = described(
+fn rsa(sample: &Sample, nulls: Option<&PairNulls>) -> Option<Figure> {
+    let again = || {
+        let [a, b] = [&sample.a, &sample.b].map(PairDistances::cosine);
+        a?.spearman(&b?)
+    };
+    described(
         "rsa",
         "Rank correlation of all pairs' distances (RSA)",
-        value,
+        nulls.map_or_else(again, |nulls| Some(nulls.rsa.score)),
         sample.units.len(),
-    );
-    made.map(|made| Figure {
-        chance: Some(0.0),
-        ..made
-    })
+    )
 }
 
 /// What neighbourhoods look like: how many dimensions they have, and whether a few items are near everything.

@@ -41,6 +41,7 @@ pub use gate::Gate;
 pub use gather::Progress;
 pub use judge::exit_code;
 pub use judge_set::judge_set;
+pub use noise::kept_share;
 pub use query_file::{Label, add_labels, read_labels, read_queries};
 pub use subject::{
     Again, Queries, Query, QuerySource, ReadText, Relevant, Settings, Step, Subject, Target,
@@ -338,6 +339,12 @@ impl Found {
              exact binomial of all hits, of shares of yes by Wilson",
             settings.resamples
         )];
+        let told = context.queries.and_then(|queries| queries.told);
+        notes.extend(told.map(str::to_owned));
+        let is_of_ten = |side: &&Subject<'_>| side.again.is_none() && side.noise.is_some();
+        if context.k() != 10 && context.sides.iter().any(is_of_ten) {
+            notes.push("noise was measured over the first ten neighbours".to_owned());
+        }
         let given = context.queries.map_or(0, |queries| queries.list.len());
         let unasked = given - evidence.queries.len();
         if evidence.is_stopped_early {

@@ -7,7 +7,14 @@ use super::interval::of_shares;
 use super::report::Noise;
 use crate::embeddings::Error;
 use crate::embeddings::rows::{Matrix, Rows as _};
-use crate::stats::mean;
+use crate::stats::{Estimate, mean};
+
+/// Returns the mean share of `k` neighbours that texts keep when they are embedded again, with its 95 %
+/// interval; `None` without texts.
+#[must_use]
+pub fn kept_share(shares: &[f64], k: usize) -> Option<Estimate> {
+    of_shares(shares, k, None, 0.95, None)
+}
 
 /// The noise of both sides.
 #[derive(Debug, Default)]

@@ -59,7 +59,9 @@ impl Scenery {
         let seed = context.settings.seed;
         let most = context.settings.geometry_rows;
         let sample = Sample::new(context, SAMPLED.min(most), seed ^ 0x5A)?;
-        found.figures = descriptors::figures(context, evidence, &sample)?;
+        let (figures, notes) = descriptors::figures(context, evidence, &sample)?;
+        found.figures = figures;
+        found.notes.extend(notes);
         let rows = context.aligned.count;
         if context.settings.geometry_rows < rows {
             found.notes.push(format!(

@@ -118,6 +118,8 @@ pub struct Queries<'a> {
     pub b: &'a Matrix,
     /// Where they come from.
     pub from: QuerySource,
+    /// How they were drawn, for the report, where they were.
+    pub told: Option<&'a str>,
 }
 
 /// How closely to look.

@@ -2,6 +2,7 @@
 
 use crate::embeddings::drift::detect::{Finding, Kind, Region};
 use crate::embeddings::drift::examples::Group;
+use crate::embeddings::drift::retrieval::Retrieval;
 use crate::stats::Estimate;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -47,6 +48,9 @@ pub struct Alarm {
     pub reference: String,
     /// Whether somebody accepted it as normal.
     pub is_accepted: bool,
+    /// Whether it must still be sent to whom it is for.
+    #[serde(default)]
+    pub is_unsent: bool,
 }
 
 /// Returns the message of an alarm, on a few lines.
@@ -75,7 +79,61 @@ pub fn message(told: &Message<'_>) -> String {
             );
         }
     }
-    if let Some(group) = told.groups.first() {
+    examples(told.groups, &mut out);
+    if let Some(retrieval) = &finding.retrieval {
+        out.push_str(&searches(retrieval));
+    }
+    let _ = writeln!(
+        out,
+        "{}; budget: {} expected false alarms a month.",
+        figures(finding),
+        told.alarms_per_month,
+    );
+    let _ = write!(
+        out,
+        "Look: `promptgate embeddings drift explain {0}`. Accept as normal: `promptgate embeddings drift accept {0}`.",
+        told.monitor
+    );
+    out
+}
+
+/// Returns what new items of a collection are, held against those before, on a few lines; `before` and `after`
+/// name the snapshots.
+#[must_use]
+pub fn documents_message(
+    (before, after): (&str, &str),
+    finding: &Finding,
+    groups: &[Group],
+    is_drift: bool,
+) -> String {
+    let new = finding.current;
+    let mut out = String::new();
+    let _ = match &finding.region {
+        Some(region) if is_drift => writeln!(
+            out,
+            "{} among {new} new items of `{after}`: {} of them ({} of `{before}`).",
+            what(region, groups),
+            percent(region.share),
+            share(region.before),
+        ),
+        _ if is_drift => writeln!(
+            out,
+            "{new} new items of `{after}` are spread otherwise than those of `{before}`, and no part of them is new by itself.",
+        ),
+        _ => writeln!(
+            out,
+            "{new} new items of `{after}` lie where those of `{before}` do.",
+        ),
+    };
+    if is_drift {
+        examples(groups, &mut out);
+    }
+    let _ = write!(out, "{}.", figures(finding));
+    out
+}
+
+fn examples(groups: &[Group], out: &mut String) {
+    if let Some(group) = groups.first() {
         let quoted = group.examples.iter().take(SHOWN);
         let quoted: Vec<String> = quoted.map(|text| format!("\"{text}\"")).collect();
         if !quoted.is_empty() {
@@ -92,20 +150,41 @@ pub fn message(told: &Message<'_>) -> String {
             let _ = writeln!(out, "Nearest known topic: {words} (cos {similarity:.2}).");
         }
     }
-    let _ = writeln!(
-        out,
-        "p = {}, AUC {:.2}, centroid moved by {} standard deviations; budget: {} expected false alarms a month.",
+}
+
+/// How sure it is, and how far.
+fn figures(finding: &Finding) -> String {
+    let moved = finding.centroid_deviations;
+    format!(
+        "p = {}, AUC {:.2}, centroid moved by {} standard deviations",
         chance(finding.p_value),
         finding.auc,
-        finding
-            .centroid_deviations
-            .map_or_else(|| "?".to_owned(), |moved| format!("{moved:.1}")),
-        told.alarms_per_month,
+        moved.map_or_else(|| "?".to_owned(), |moved| format!("{moved:.1}")),
+    )
+}
+
+/// What becomes of searches, in a line.
+fn searches(retrieval: &Retrieval) -> String {
+    let below = percent(retrieval.below);
+    let mut out = format!(
+        "Retrieval: {below} find nothing nearer than {:.2} in `{}` ({} before)",
+        retrieval.threshold,
+        retrieval.snapshot,
+        share(retrieval.before),
     );
-    let _ = write!(
+    if let Some((new, rest)) = retrieval.new_and_rest {
+        let _ = write!(
+            out,
+            "; {} of what is new, {} of the rest",
+            share(new),
+            share(rest)
+        );
+    }
+    let (now, before) = retrieval.never_found;
+    let _ = writeln!(
         out,
-        "Look: `promptgate embeddings drift explain {0}`. Accept as normal: `promptgate embeddings drift accept {0}`.",
-        told.monitor
+        ". {now} of {} items are found by none of {} queries ({before} before).",
+        retrieval.items, retrieval.queries
     );
     out
 }

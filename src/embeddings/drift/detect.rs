@@ -5,6 +5,7 @@
 //! the reference and held against the other half's, so that both samples are strangers to what they are
 //! measured by.
 
+use crate::embeddings::drift::retrieval::Retrieval;
 use crate::embeddings::geometry::two_sample::{density_gaps, mmd, nearest_distances};
 use crate::embeddings::{Matrix, Rows as _};
 use crate::stats::{
@@ -72,12 +73,15 @@ pub struct Finding {
     pub auc: f64,
     /// Where it is new; `None` when no part of the window is.
     pub region: Option<Region>,
+    /// What becomes of searches, where a snapshot is searched.
+    #[serde(default)]
+    pub retrieval: Option<Retrieval>,
 }
 
 /// Returns how many permutations it takes to tell at the level `alpha`.
 #[must_use]
 pub fn permutations_for(alpha: f64) -> usize {
-    // The least chance of a test with n permutations is 1/(n + 1), and Holm doubles it.
+    // The least chance of a test with n permutations is 1/(n + 1), which Holm takes two or three times.
     [199, 499, 999, 1_999, 3_999]
         .into_iter()
         .find(|count| 4.0 / alpha <= (*count + 1) as f64)
@@ -122,6 +126,7 @@ pub fn examine(
         centroid_deviations: centroid_shift(reference, current, seed),
         auc: rank_sum.auc,
         region: region(&base, &calibration, current, (&known, &far)),
+        retrieval: None,
     })
 }
 

@@ -6,19 +6,21 @@
 
 mod alarm;
 mod budget;
+mod busy;
 mod detect;
-mod distinct;
 mod examples;
-mod time;
+mod retrieval;
+mod webhook;
 mod words;
 
+pub mod canary;
 pub mod monitor;
 
-pub use alarm::{Alarm, Message, message};
+pub use alarm::{Alarm, Message, documents_message, message};
 pub use budget::{Budget, Standing};
 pub use detect::{FEWEST, Finding, Kind, Region, examine, permutations_for};
-pub use distinct::{Distinct, LiveText};
 pub use examples::{Group, KnownTopic, Told, groups};
+pub use retrieval::Retrieval;
 pub use words::telling_words;
 
 use detect::picked;

@@ -12,6 +12,7 @@ mod map;
 mod moments;
 mod neighbours;
 mod null;
+mod orders;
 mod pairs;
 mod partition;
 mod plane;
@@ -28,7 +29,8 @@ pub use fit::{
 pub use map::{InvalidMap, LinearMap, MapKind, MapParts};
 pub use moments::Moments;
 pub use neighbours::{InDegrees, TwoNearest, in_degrees, two_nearest};
-pub use null::{Null, permutation_null};
+pub use null::{Null, cca_chance, permutation_null, procrustes_chance};
+pub use orders::{PairNulls, pair_nulls};
 pub use pairs::{MOST_ROWS, PairDistances, cka_rbf, uniformity};
 pub use partition::{Agreement, agreement};
 pub use plane::{Plane, pca_plane};

@@ -48,7 +48,10 @@ impl PairDistances {
     #[must_use]
     pub fn spearman(&self, other: &Self) -> Option<f64> {
         (self.rows == other.rows).then_some(())?;
-        pearson(&self.ranks()?, &other.ranks()?)
+        match (&self.values, &other.values) {
+            (Values::Narrow(one), Values::Narrow(other)) => rank_correlation(one, other),
+            _ => pearson(&self.ranks()?, &other.ranks()?),
+        }
     }
 
     /// Returns the correlation of the distances themselves. `None` as for [`Self::spearman`].
@@ -103,7 +106,7 @@ impl PairDistances {
         }
     }
 
-    fn ranks(&self) -> Option<Vec<f64>> {
+    pub(super) fn ranks(&self) -> Option<Vec<f64>> {
         match &self.values {
             Values::Wide(values) => average_ranks(values),
             Values::Narrow(values) => Some(narrow_ranks(values)),
@@ -255,6 +258,68 @@ pub(super) fn below_diagonal<T: Number>(
 
 /// Average ranks of finite values, by sorting keys digit by digit.
 fn narrow_ranks(values: &[f32]) -> Vec<f64> {
+    let ranks = double_ranks(&sorted(values));
+    ranks
+        .into_iter()
+        .map(|rank| f64::from(rank) / 2.0)
+        .collect()
+}
+
+/// Spearman's correlation of finite values. The ranks of one side are looked up in the order of the other's,
+/// and their sums are whole numbers. `None` when all values of a side are alike.
+fn rank_correlation(one: &[f32], other: &[f32]) -> Option<f64> {
+    let ranks = double_ranks(&sorted(other));
+    let own: u128 = ranks
+        .iter()
+        .map(|rank| u128::from(*rank) * u128::from(*rank))
+        .sum();
+    let (mut both, mut square, mut before) = (0_u128, 0_u128, 0_u64);
+    for equal in sorted(one).chunk_by(|one, other| one.0 == other.0) {
+        let (rank, count) = double_rank(before, equal);
+        let theirs = equal
+            .iter()
+            .filter_map(|(_, place)| ranks.get(*place as usize));
+        both += u128::from(rank) * theirs.map(|rank| u128::from(*rank)).sum::<u128>();
+        square += u128::from(rank) * u128::from(rank) * u128::from(count);
+        before += count;
+    }
+    // The mean of doubled ranks is one more than their number.
+    let middle = u128::from(before) * u128::from(before + 1).pow(2);
+    let spread = |squares: u128| squares.saturating_sub(middle) as f64;
+    let covariance = if both < middle {
+        -((middle - both) as f64)
+    } else {
+        spread(both)
+    };
+    finite(covariance / (spread(square) * spread(own)).sqrt())
+}
+
+/// Twice the average rank of equal values that come after so many, and how many they are.
+fn double_rank(before: u64, equal: &[(u32, u32)]) -> (u64, u64) {
+    let count = u64::try_from(equal.len()).unwrap_or(0);
+    (2 * before + 1 + count, count)
+}
+
+/// Twice the average ranks, which are whole numbers, by the places of values.
+fn double_ranks(sorted: &[(u32, u32)]) -> Vec<u32> {
+    let mut ranks = vec![0; sorted.len()];
+    let mut before = 0;
+    for equal in sorted.chunk_by(|one, other| one.0 == other.0) {
+        let (rank, count) = double_rank(before, equal);
+        // Of at most 2 000 rows there are 2 million pairs.
+        let rank = u32::try_from(rank).unwrap_or(u32::MAX);
+        for (_, place) in equal {
+            if let Some(of_place) = ranks.get_mut(*place as usize) {
+                *of_place = rank;
+            }
+        }
+        before += count;
+    }
+    ranks
+}
+
+/// Values by their keys, in order, with their places.
+fn sorted(values: &[f32]) -> Vec<(u32, u32)> {
     let places = 0_u32..;
     let mut keyed: Vec<(u32, u32)> = values.iter().map(|value| key(*value)).zip(places).collect();
     let mut spare = vec![(0, 0); keyed.len()];
@@ -262,18 +327,7 @@ fn narrow_ranks(values: &[f32]) -> Vec<f64> {
         sort_by_digit(&keyed, &mut spare, shift);
         std::mem::swap(&mut keyed, &mut spare);
     }
-    let mut ranks = vec![0.0; values.len()];
-    let mut before = 0.0;
-    for equal in keyed.chunk_by(|one, other| one.0 == other.0) {
-        let count = equal.len() as f64;
-        for (_, place) in equal {
-            if let Some(rank) = ranks.get_mut(*place as usize) {
-                *rank = before + f64::midpoint(1.0, count);
-            }
-        }
-        before += count;
-    }
-    ranks
+    keyed
 }
 
 /// Bits that are ordered as the values are; −0 and 0 are one.

@@ -7,6 +7,7 @@ use crate::embeddings::pipeline::Pipeline;
 use crate::embeddings::snapshots::draft::DraftHead;
 use crate::embeddings::snapshots::job::{Job, Progress, RunOptions};
 use crate::embeddings::snapshots::plan::{Plan, Prepared, batches, count, keyed, price_of};
+use crate::embeddings::snapshots::texts::Texts;
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
 use crate::embeddings::space::{Space, VectorKey};
 use crate::embeddings::vault::{Manifest, NewItem, Precision};
@@ -47,7 +48,10 @@ impl Migration {
 
     /// An item with the key of its vector in the new version.
     pub(super) fn keyed(&self, item: Item) -> NewItem {
-        keyed(&self.to_space, &self.to_space.id(), item)
+        let text = item.text.clone();
+        let mut made = keyed(&self.to_space, &self.to_space.id(), item);
+        made.item.text = text;
+        made
     }
 }
 
@@ -101,7 +105,9 @@ impl Snapshots {
         precision: Precision,
     ) -> Result<Prepared, Error> {
         let way = self.way(&migration.to_space.model, self.clock.now())?;
-        let missing = self.missing(&migration.head(precision), &items)?;
+        let texts = items.iter().map(|item| item.item.text.clone());
+        let texts = Texts::held(texts.collect());
+        let missing = self.missing(&migration.head(precision), &items, &texts)?;
         let limits = migration.limits.or(self.limits).of(&way.kind);
         let unique: HashSet<&VectorKey> = items.iter().map(|item| &item.key).collect();
         let tokens = missing.iter().map(|text| text.tokens).sum();
@@ -119,6 +125,7 @@ impl Snapshots {
         };
         Ok(Prepared {
             items,
+            texts: Arc::new(texts),
             missing,
             plan,
             limits,

@@ -219,7 +219,7 @@ impl Snapshots {
         let now = self.clock.now();
         let mut migration = fresh(wish, from, to_space, now);
         let (outlook, prepared) = self.outlook(&migration)?;
-        truncated(&migration.to_space, &prepared.items)?;
+        truncated(&migration.to_space, &prepared.items, &prepared.texts)?;
         if wish.max_cost.is_some() && 0 < outlook.missing && outlook.pico_usd.is_none() {
             let model = migration.to_space.model;
             return Err(Error::NoPrice { model });

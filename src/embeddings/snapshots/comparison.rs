@@ -15,6 +15,7 @@ use crate::embeddings::rows::Rows as _;
 use crate::embeddings::snapshots::following::{Following, tell};
 use crate::embeddings::snapshots::purse::Purse;
 use crate::embeddings::snapshots::query_vectors::Asking;
+use crate::embeddings::snapshots::recorded_queries::{CallsWish, Drawing, Recorded};
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
 use crate::embeddings::space::TextHash;
 use crate::embeddings::vault::{Manifest, Snapshot};
@@ -36,6 +37,8 @@ pub enum QuerySourceWish {
     File,
     /// From the items' own texts.
     Items,
+    /// From recorded calls.
+    Calls,
 }
 
 /// What is to be compared, and how.
@@ -54,8 +57,10 @@ pub struct CompareWish {
     pub labels: Option<String>,
     /// Where queries come from.
     pub queries_from: QuerySourceWish,
-    /// How many texts of items become queries, when they come from there.
+    /// How many texts of items or of calls become queries, when they come from there.
     pub sampled_queries: Option<usize>,
+    /// Which calls, when queries come from there.
+    pub calls: CallsWish,
     /// The length of the lists of the headline.
     pub k: Option<usize>,
     /// The seed of everything drawn.
@@ -126,13 +131,21 @@ impl Snapshots {
         opened: Opened,
         sender: watch::Sender<Step>,
     ) -> Result<ComparisonReport, Error> {
-        let mut from = QuerySource::File;
-        if wish.queries_from == QuerySourceWish::Items {
-            from = QuerySource::Items;
-            let snapshot = Arc::clone(&opened.snapshots[0]);
-            let count = wish.sampled_queries.unwrap_or(settings.sampled_items);
-            let seed = settings.seed;
-            queries = blocking(move || draw_texts(&snapshot, count, seed)).await?;
+        let (mut from, mut told) = (QuerySource::File, None);
+        let count = wish.sampled_queries.unwrap_or(settings.sampled_items);
+        match wish.queries_from {
+            QuerySourceWish::File => {}
+            QuerySourceWish::Items => {
+                from = QuerySource::Items;
+                let (snapshot, seed) = (Arc::clone(&opened.snapshots[0]), settings.seed);
+                queries = blocking(move || draw_texts(&snapshot, count, seed)).await?;
+            }
+            QuerySourceWish::Calls => {
+                from = QuerySource::Calls;
+                let drawn = self.recorded_queries(wish, &opened, (count, settings.seed));
+                let drawn = drawn.await?;
+                (queries, told) = (drawn.queries, Some(drawn.told));
+            }
         }
         let asking = Asking {
             queries: &queries,
@@ -154,11 +167,37 @@ impl Snapshots {
                 a,
                 b,
                 from,
+                told: told.as_deref(),
             };
             let given = (!queries.is_empty()).then_some(&given);
             opened.compare(given, &settings, &sender)
         })
         .await
+    }
+}
+
+impl Snapshots {
+    /// Draws at most so many queries, by a seed, from recorded calls.
+    async fn recorded_queries(
+        &self,
+        wish: &CompareWish,
+        opened: &Opened,
+        (most, seed): (usize, u64),
+    ) -> Result<Recorded, Error> {
+        let [a, b] = opened.snapshots.each_ref().map(Arc::clone);
+        let (wish, now) = (wish.calls.clone(), self.clock.now());
+        let store = Arc::clone(&self.proxy.recorder.store);
+        let draw = move || {
+            let drawing = Drawing {
+                wish: &wish,
+                sides: [&a, &b],
+                most,
+                seed,
+                now,
+            };
+            drawing.draw(&store)
+        };
+        blocking(draw).await
     }
 }
 
@@ -192,8 +231,8 @@ impl CompareWish {
     /// The queries that came with it, with their labels.
     fn queries(&self) -> Result<Vec<Query>, Error> {
         let queries = self.queries.as_deref();
-        if queries.is_some() && self.queries_from == QuerySourceWish::Items {
-            let hint = "say either a file or the items' own texts";
+        if queries.is_some() && self.queries_from != QuerySourceWish::File {
+            let hint = "say either a file, the items' own texts, or recorded calls";
             return Err(Error::invalid("queries", "are said twice", Some(hint)));
         }
         let read = queries.map(|text| compare::read_queries(text, self.is_csv));
@@ -201,6 +240,14 @@ impl CompareWish {
             .transpose()
             .map_err(embeddings::Error::from)?
             .unwrap_or_default();
+        if self.queries_from != QuerySourceWish::Calls && self.calls != CallsWish::default() {
+            let hint = "say `--queries-from calls`";
+            return Err(Error::invalid(
+                "calls",
+                "are not where queries come from",
+                Some(hint),
+            ));
+        }
         let Some(labels) = &self.labels else {
             return Ok(queries);
         };
@@ -301,9 +348,9 @@ impl Opened {
                 texts: usize::try_from(noise.texts).unwrap_or(usize::MAX),
                 overlap: Estimate {
                     value: noise.overlap,
-                    interval: Interval {
-                        low: noise.overlap,
-                        high: noise.overlap,
+                    interval: {
+                        let [low, high] = noise.interval.unwrap_or([noise.overlap; 2]);
+                        Interval { low, high }
                     },
                 },
                 top1: noise.top_1,

@@ -14,13 +14,14 @@ use crate::embeddings::files::write_durably;
 use crate::embeddings::item::{Item, Span};
 use crate::embeddings::pipeline::{Chunker, Pipeline};
 use crate::embeddings::snapshots::Error;
+use crate::embeddings::snapshots::texts::{Place, Texts, WithText, each_line};
 use crate::embeddings::space::Space;
 use crate::embeddings::vault::{Precision, TextStorage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -200,18 +201,22 @@ impl Drafts {
         }
         let path = self.path(id, HEAD);
         let text = match fs::read(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(lost()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(lost()),
             read => read.map_err(Error::io("read", &path))?,
         };
         serde_json::from_slice(&text).map_err(|_| lost())
     }
 
-    /// Returns the items of a whole draft.
+    /// Calls `visit` with each item of a whole draft, and where it lies.
     ///
     /// # Errors
     ///
     /// `DraftIncomplete`, `Io`.
-    pub fn items(&self, head: &DraftHead) -> Result<Vec<Item>, Error> {
+    pub(super) fn each(
+        &self,
+        head: &DraftHead,
+        mut visit: impl FnMut(Place, Item),
+    ) -> Result<(), Error> {
         let incomplete = || Error::DraftIncomplete {
             id: head.id.clone(),
         };
@@ -220,16 +225,30 @@ impl Drafts {
         }
         let path = self.path(&head.id, ITEMS);
         let file = File::open(&path).map_err(Error::io("open", &path))?;
-        let mut items = Vec::new();
-        for line in BufReader::new(file).lines() {
-            let line = line.map_err(Error::io("read", &path))?;
-            items.push(serde_json::from_str(&line).map_err(|_| incomplete())?);
+        let mut items = 0;
+        // A line that is no item is what a crash left of one.
+        let read = each_line(file, |place, line| {
+            visit(place, serde_json::from_slice(line)?);
+            items += 1;
+            Ok(())
+        });
+        match read.map_err(|error: io::Error| (error.kind(), error)) {
+            Ok(()) if items == head.items => Ok(()),
+            Ok(()) | Err((io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof, _)) => {
+                Err(incomplete())
+            }
+            Err((_, error)) => Err(Error::io("read", &path)(error)),
         }
-        if count(items.len()) == head.items {
-            Ok(items)
-        } else {
-            Err(incomplete())
-        }
+    }
+
+    /// Opens the texts of the items that lie at `places`.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    pub(super) fn texts(&self, head: &DraftHead, places: Vec<Place>) -> Result<Texts, Error> {
+        let read = |line: &[u8]| Some(serde_json::from_slice::<WithText>(line).ok()?.text);
+        Ok(Texts::open(&self.path(&head.id, ITEMS), places, read)?)
     }
 
     /// Returns all drafts that can be read.
@@ -239,7 +258,7 @@ impl Drafts {
     /// `Io`.
     pub fn list(&self) -> Result<Vec<DraftHead>, Error> {
         let entries = match fs::read_dir(&self.dir) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             read => read.map_err(Error::io("read", &self.dir))?,
         };
         let mut found = Vec::new();
@@ -264,7 +283,7 @@ impl Drafts {
         }
         let dir = self.dir.join(id);
         match fs::remove_dir_all(&dir) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(Error::io("remove", &dir)(error))
             }
             _ => Ok(()),
@@ -386,10 +405,17 @@ mod tests {
         // A process that died before the draft was whole leaves nothing to go on with.
         let other = Drafts::new(dir.path().to_owned());
         let half = other.head(&id).unwrap();
-        assert_eq!(other.items(&half).unwrap_err().kind(), "draft_incomplete");
+        let items = |head: &DraftHead| {
+            let mut items = Vec::new();
+            other.each(head, |place, item| items.push((place, item)))?;
+            Ok::<_, super::Error>(items)
+        };
+        assert_eq!(items(&half).unwrap_err().kind(), "draft_incomplete");
         drafts.complete(&id).unwrap();
         let whole = other.head(&id).unwrap();
-        let items = other.items(&whole).unwrap();
+        let (places, items): (Vec<_>, Vec<_>) = items(&whole).unwrap().into_iter().unzip();
+        let texts = other.texts(&whole, places).unwrap();
+        assert_eq!(texts.text(1).unwrap().as_deref(), Some("three"));
         let ids: Vec<&str> = items.iter().map(|item| item.id.as_str()).collect();
         assert_eq!(ids, ["a#0", "a#1", "b#0"]);
         assert_eq!(items[1].text.as_deref(), Some("three"));

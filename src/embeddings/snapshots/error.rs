@@ -197,8 +197,8 @@ pub enum Error {
     /// Another index is being built.
     #[error("another index is being built")]
     IndexBusy,
-    /// What is kept of monitors, or the records they read, cannot be used.
-    #[error("monitors of drift: {problem}")]
+    /// What is kept of monitors and canaries, or the records they read, cannot be used.
+    #[error("what is kept of drift: {problem}")]
     Kept {
         /// What is wrong.
         problem: String,
@@ -220,6 +220,20 @@ pub enum Error {
         problem: String,
         /// What to do.
         hint: String,
+    },
+    /// There is no such canary.
+    #[error("there is no canary `{name}`")]
+    NoCanary {
+        /// Its name.
+        name: String,
+        /// Those there are.
+        choices: Vec<String>,
+    },
+    /// A canary is being worked on.
+    #[error("canary `{name}` is at work")]
+    CanaryBusy {
+        /// The canary.
+        name: String,
     },
     /// What a snapshot that was made for somebody else ended with.
     #[error("texts could not be embedded: {}", .0.message)]
@@ -317,6 +331,8 @@ impl Error {
             Self::NoMonitor { .. } => "monitor_not_found",
             Self::NotYet { .. } => "drift_not_yet",
             Self::Late { .. } => "timeout",
+            Self::NoCanary { .. } => "canary_not_found",
+            Self::CanaryBusy { .. } => "canary_busy",
             Self::Stopping => "shutting_down",
         }
     }
@@ -390,9 +406,13 @@ impl Error {
             Self::NoMonitor { choices, .. } if choices.is_empty() => {
                 "begin one: `promptgate embeddings drift start NAME --prompt PROMPT --model MODEL`"
             }
-            Self::NoMonitor { choices, .. } => {
+            Self::NoCanary { choices, .. } if choices.is_empty() => {
+                "begin one: `promptgate embeddings canary start NAME --snapshot SNAPSHOT`"
+            }
+            Self::NoMonitor { choices, .. } | Self::NoCanary { choices, .. } => {
                 return Some(format!("there are: {}", choices.join(", ")));
             }
+            Self::CanaryBusy { .. } => "ask again when that is done",
             Self::NotYet { hint, .. } => hint,
             Self::Io { .. } | Self::Kept { .. } | Self::Late { .. } | Self::Stopping => {
                 return None;

@@ -17,8 +17,10 @@ use crate::embeddings::snapshots::import_check::{
     Wrong, check_vector, known_hash, of_vector, stand_in,
 };
 use crate::embeddings::snapshots::import_error::ImportError;
+use crate::embeddings::snapshots::import_row::{Kept, text_of_kept};
 use crate::embeddings::snapshots::plan::count;
 use crate::embeddings::snapshots::row::VectorRow;
+use crate::embeddings::snapshots::texts::{Place, Texts, each_line};
 use crate::embeddings::snapshots::wish;
 use crate::embeddings::snapshots::{Error, SnapshotWish, Snapshots};
 use crate::embeddings::space::{Side, Space, SpaceId, TextHash, VectorKey};
@@ -28,7 +30,7 @@ use crate::embeddings::vault::{
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -135,14 +137,6 @@ struct Open {
     deviating: u64,
 }
 
-/// A row on disk.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    item: Item,
-    text_hash: [u8; 32],
-    key: [u8; 32],
-}
-
 impl Imports {
     pub(super) fn new(dir: PathBuf) -> Self {
         Self {
@@ -204,7 +198,7 @@ impl Imports {
         let mut keys = HashSet::new();
         for one in open {
             let one = lock(&one.open);
-            one.read(|kept| {
+            one.read(|_, kept| {
                 keys.insert(VectorKey(kept.key));
             })?;
         }
@@ -356,13 +350,18 @@ impl Snapshots {
         let open = self.imports.find(id)?;
         let open = lock(&open);
         let mut items = Vec::with_capacity(open.ids.len());
-        open.read(|kept| {
+        let mut places = Vec::with_capacity(open.ids.len());
+        open.read(|place, mut kept| {
+            // It is read again when it is written.
+            kept.item.text = None;
             items.push(NewItem {
                 item: kept.item,
                 text_hash: TextHash(kept.text_hash),
                 key: VectorKey(kept.key),
             });
+            places.push(place);
         })?;
+        let texts = Texts::open(&open.path, places, text_of_kept)?;
         let rows = count(open.ids.len());
         let head = open.head.clone();
         let draft = NewSnapshot {
@@ -392,7 +391,7 @@ impl Snapshots {
             model_returned: None,
             created: self.clock.now(),
         };
-        let sealed = self.vault.seal(&draft)?;
+        let sealed = self.vault.seal_reading(&draft, &|row| texts.text(row))?;
         self.imports.end(id, &open.path)?;
         self.forget_names();
         Ok(Imported {
@@ -469,15 +468,14 @@ impl Open {
             .map_err(Error::io("write", &self.path))
     }
 
-    fn read(&self, mut each: impl FnMut(Kept)) -> Result<(), Error> {
+    fn read(&self, mut each: impl FnMut(Place, Kept)) -> Result<(), Error> {
         let failed = || Error::io("read", &self.path);
         let file = File::open(&self.path).map_err(failed())?;
-        for line in BufReader::new(file).lines() {
-            let line = line.map_err(failed())?;
-            let kept = serde_json::from_str(&line);
-            each(kept.map_err(|error| failed()(error.into()))?);
-        }
-        Ok(())
+        let read = each_line(file, |place, line| {
+            each(place, serde_json::from_slice(line)?);
+            Ok::<_, io::Error>(())
+        });
+        read.map_err(failed())
     }
 }
 

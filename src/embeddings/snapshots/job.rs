@@ -219,6 +219,7 @@ impl Job {
             Ok(prepared) => prepared,
             Err(shared) => Prepared {
                 items: shared.items.clone(),
+                texts: Arc::clone(&shared.texts),
                 missing: Vec::new(),
                 plan: shared.plan.clone(),
                 limits: shared.limits,
@@ -251,7 +252,8 @@ impl Job {
                 model_returned: (!names.is_empty()).then(|| names.join(", ")),
                 created: room.clock.now(),
             };
-            Ok(room.vault.seal(&draft)?)
+            let texts = items.texts;
+            Ok(room.vault.seal_reading(&draft, &|row| texts.text(row))?)
         });
         let sealed = sealed.await?;
         self.room.forget_names();
@@ -281,14 +283,17 @@ impl Work<'_> {
         let reckoned = price.and_then(|row| price_of(row, tokens));
         let reserved = self.purse.reserve(reckoned.map_or(0, |amount| amount.0));
         let reservation = reserved.await.map_err(|_| self.exceeded())?;
-        let items: Vec<_> = batch
-            .iter()
-            .filter_map(|text| self.prepared.items.get(text.item))
-            .collect();
-        let texts: Vec<&str> = items
-            .iter()
-            .map(|item| item.item.text.as_deref().unwrap_or_default())
-            .collect();
+        let rows: Vec<usize> = batch.iter().map(|text| text.item).collect();
+        let items = rows.iter().filter_map(|row| self.prepared.items.get(*row));
+        let items: Vec<_> = items.collect();
+        let kept = Arc::clone(&self.prepared.texts);
+        let texts = blocking(move || {
+            let texts = rows.into_iter().map(|row| kept.text(row));
+            Ok(texts.collect::<Result<Vec<_>, _>>()?)
+        });
+        let texts = texts.await?;
+        let texts = texts.iter().map(|text| text.as_deref().unwrap_or_default());
+        let texts: Vec<&str> = texts.collect();
         let embedded = self.patiently(&texts).await?;
         reservation.settle(&embedded.cost);
         let keys: Vec<VectorKey> = items.iter().map(|item| item.key).collect();

@@ -5,6 +5,7 @@ use crate::embeddings::rows::Rows as _;
 use crate::embeddings::snapshots::draft::DraftHead;
 use crate::embeddings::snapshots::limits::LimitsWish;
 use crate::embeddings::snapshots::plan::{Plan, count, keyed};
+use crate::embeddings::snapshots::texts::Texts;
 use crate::embeddings::snapshots::wish::{self, SnapshotWish, SpaceWish};
 use crate::embeddings::snapshots::{Error, Snapshots, check_native};
 use crate::embeddings::space::{Space, SpaceId};
@@ -88,8 +89,8 @@ impl Snapshots {
         let manifest = self.manifest(&wanted.snapshot)?;
         check_native(&manifest)?;
         let head = self.head_of(&manifest, wanted)?;
-        let items = self.texts_of(&manifest, &head.space)?;
-        let (plan, ..) = self.reckon(&head, &items, wanted.limits)?;
+        let (items, texts) = self.texts_of(&manifest, &head.space)?;
+        let (plan, ..) = self.reckon(&head, (&items, &texts), wanted.limits)?;
         let minutes = minutes(&plan, wanted);
         let dimensions = self.length_of(&head.space)?;
         let sizes = dimensions.map_or_else(Vec::new, |length| sizes(length, plan.unique));
@@ -138,7 +139,7 @@ impl Snapshots {
         })
     }
 
-    fn texts_of(&self, manifest: &Manifest, space: &Space) -> Result<Vec<NewItem>, Error> {
+    fn texts_of(&self, manifest: &Manifest, space: &Space) -> Result<(Vec<NewItem>, Texts), Error> {
         let not_kept = || Error::TextsNotKept {
             name: manifest.name(),
         };
@@ -152,7 +153,8 @@ impl Snapshots {
             let item = snapshot.item(row)?.filter(|item| item.text.is_some());
             items.push(keyed(space, &id, item.ok_or_else(not_kept)?));
         }
-        Ok(items)
+        let rows = snapshot.len();
+        Ok((items, Texts::of_snapshot(snapshot, rows)))
     }
 
     /// How long the vectors of a space are: as it says, as some snapshot of it has them, or as the model's

@@ -13,6 +13,7 @@ mod ground;
 mod import;
 mod import_check;
 mod import_error;
+mod import_row;
 mod indexing;
 pub(in crate::embeddings) mod job;
 mod limits;
@@ -25,8 +26,10 @@ pub(in crate::embeddings) mod plan;
 pub(in crate::embeddings) mod purse;
 mod queries;
 mod query_vectors;
+mod recorded_queries;
 mod row;
 mod tending;
+pub(in crate::embeddings) mod texts;
 pub(in crate::embeddings) mod wish;
 
 pub use adapting::{AdaptWish, Adapted, Judged};
@@ -47,8 +50,11 @@ pub use look::{Hit, SearchResult, SearchWish};
 pub use migration::{MigrationPlan, MigrationWish, Size};
 pub use named::{NamedFailure, embedding_name};
 pub use plan::Plan;
+pub use recorded_queries::CallsWish;
 pub use row::VectorRow;
 pub use wish::{SnapshotWish, SpaceWish};
+
+pub(in crate::embeddings) use noise::stays;
 
 use crate::domain::Clock;
 use crate::embeddings;

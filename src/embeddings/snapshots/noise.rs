@@ -1,6 +1,7 @@
 //! The provider's own noise: the same texts embedded again, held against the vectors that are kept.
 
 use crate::embeddings::ask::Asker;
+use crate::embeddings::compare::kept_share;
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::search::{Neighbour, Scan, nearest};
 use crate::embeddings::snapshots::plan::count;
@@ -57,10 +58,12 @@ impl Snapshots {
             let put = room
                 .vault
                 .put(&of.space_id, snapshot.dimensions(), of.precision, &rows)?;
-            let (overlap, top_1) = stays(&snapshot, &drawn.rows, &again)?;
+            let (shares, top_1) = stays(&snapshot, &drawn.rows, &again)?;
+            let kept = kept_share(&shares, NEAREST);
             let noise = NoiseFloor {
                 texts: count(drawn.rows.len()),
-                overlap,
+                overlap: kept.map_or(1.0, |kept| kept.value),
+                interval: kept.map(|kept| [kept.interval.low, kept.interval.high]),
                 top_1,
                 max_deviation: f64::from(put.max_deviation),
                 measured: room.clock.now(),
@@ -98,8 +101,12 @@ fn draw(snapshot: &Snapshot, manifest: &Manifest, texts: usize) -> Result<Drawn,
     Ok(drawn)
 }
 
-/// Returns the mean share of the nearest rows that stays, and the share of texts whose nearest stays.
-fn stays(snapshot: &Snapshot, rows: &[usize], again: &[Vec<f32>]) -> Result<(f64, f64), Error> {
+/// Returns the share of the nearest rows that stays, text by text, and the share of texts whose nearest stays.
+pub(in crate::embeddings) fn stays(
+    snapshot: &Snapshot,
+    rows: &[usize],
+    again: &[Vec<f32>],
+) -> Result<(Vec<f64>, f64), Error> {
     let dimensions = snapshot.dimensions();
     let mut kept = vec![0.0; rows.len() * dimensions];
     for (row, into) in rows.iter().zip(kept.chunks_mut(dimensions.max(1))) {
@@ -115,10 +122,11 @@ fn stays(snapshot: &Snapshot, rows: &[usize], again: &[Vec<f32>]) -> Result<(f64
     let before = nearest(snapshot, &kept, &scan)?;
     let after = nearest(snapshot, &again, &scan)?;
     let pairs = || before.iter().zip(&after);
-    let overlap = mean(pairs().map(|(before, after)| shared(before, after)));
+    let shares = pairs().map(|(before, after)| shared(before, after));
+    let shares = shares.collect();
     let top = |found: &[Neighbour]| found.first().map(|found| found.row);
     let top_1 = mean(pairs().map(|(before, after)| f64::from(top(before) == top(after))));
-    Ok((overlap, top_1))
+    Ok((shares, top_1))
 }
 
 /// The share of `before` that is in `after` too; 1 where there is nothing.

@@ -5,6 +5,7 @@ use crate::domain::{Caller, CostQuality, PicoDollars, Timestamp, TokenUsage};
 use crate::embeddings::item::Item;
 use crate::embeddings::snapshots::draft::DraftHead;
 use crate::embeddings::snapshots::limits::{Limits, LimitsWish, longest_text};
+use crate::embeddings::snapshots::texts::Texts;
 use crate::embeddings::snapshots::{Error, Snapshots};
 use crate::embeddings::space::{Side, Space, SpaceId, TextHash, VectorKey};
 use crate::embeddings::vault::{NewItem, VaultError};
@@ -53,7 +54,10 @@ pub(in crate::embeddings) struct Missing {
 /// Everything that was found out before.
 #[derive(Debug)]
 pub(in crate::embeddings) struct Prepared {
+    /// The items; whether they have their texts in them does not matter.
     pub(in crate::embeddings) items: Vec<NewItem>,
+    /// Reads these.
+    pub(in crate::embeddings) texts: Arc<Texts>,
     pub(in crate::embeddings) missing: Vec<Missing>,
     pub(in crate::embeddings) plan: Plan,
     pub(in crate::embeddings) limits: Limits,
@@ -94,10 +98,11 @@ impl Snapshots {
         head: &DraftHead,
         limits: LimitsWish,
     ) -> Result<Prepared, Error> {
-        let items = self.items(head)?;
-        let (plan, missing, limits, price) = self.reckon(head, &items, limits)?;
+        let (items, texts) = self.items(head)?;
+        let (plan, missing, limits, price) = self.reckon(head, (&items, &texts), limits)?;
         Ok(Prepared {
             items,
+            texts: Arc::new(texts),
             missing,
             plan,
             limits,
@@ -109,13 +114,13 @@ impl Snapshots {
     pub(super) fn reckon(
         &self,
         head: &DraftHead,
-        items: &[NewItem],
+        (items, texts): (&[NewItem], &Texts),
         limits: LimitsWish,
     ) -> Result<Reckoned, Error> {
         let way = self.way(&head.space.model, self.clock.now())?;
-        let missing = self.missing(head, items)?;
+        let missing = self.missing(head, items, texts)?;
         let limits = limits.or(self.limits).of(&way.kind);
-        let truncated = truncated(&head.space, items)?;
+        let truncated = truncated(&head.space, items, texts)?;
         let unique: HashSet<&VectorKey> = items.iter().map(|item| &item.key).collect();
         let tokens = missing.iter().map(|text| text.tokens).sum();
         let pico_usd = way.price.as_deref().and_then(|row| price_of(row, tokens));
@@ -134,16 +139,22 @@ impl Snapshots {
     }
 
     /// The items of the draft, after those of the snapshot it goes on from that it does not replace.
-    fn items(&self, head: &DraftHead) -> Result<Vec<NewItem>, Error> {
-        let own = self.drafts.items(head)?;
+    fn items(&self, head: &DraftHead) -> Result<(Vec<NewItem>, Texts), Error> {
         let space_id = head.space.id();
+        let (mut own, mut places) = (Vec::new(), Vec::new());
+        self.drafts.each(head, |place, item| {
+            own.push(keyed(&head.space, &space_id, item));
+            places.push(place);
+        })?;
+        let mut texts = self.drafts.texts(head, places)?;
         let mut ids: HashSet<&str> = HashSet::with_capacity(own.len());
-        if let Some(twice) = own.iter().find(|item| !ids.insert(&item.id)) {
-            let id = twice.id.clone();
+        if let Some(twice) = own.iter().find(|item| !ids.insert(&item.item.id)) {
+            let id = twice.item.id.clone();
             return Err(VaultError::DuplicateItem { id }.into());
         }
         let mut items = Vec::new();
         if let Some(onto) = &head.onto {
+            let mut rows = Vec::new();
             let manifest = self.manifest(onto)?;
             let snapshot = self.vault.open_snapshot(&manifest.id)?;
             // What came without a text has a key that no hash of a text leads to.
@@ -156,7 +167,7 @@ impl Snapshots {
                 }
                 let item = Item {
                     id: id.to_owned(),
-                    text: snapshot.text(row)?,
+                    text: None,
                     span: snapshot.span(row),
                     metadata: snapshot.metadata(row)?,
                 };
@@ -165,13 +176,12 @@ impl Snapshots {
                     text_hash,
                     key,
                 });
+                rows.push(row);
             }
+            texts = texts.after(snapshot, rows);
         }
-        items.extend(
-            own.into_iter()
-                .map(|item| keyed(&head.space, &space_id, item)),
-        );
-        Ok(items)
+        items.extend(own);
+        Ok((items, texts))
     }
 
     /// Returns the keys of a draft's own items.
@@ -180,10 +190,11 @@ impl Snapshots {
         head: &DraftHead,
     ) -> Result<Vec<VectorKey>, Error> {
         let id = head.space.id();
-        let items = self.drafts.items(head)?.into_iter();
-        Ok(items
-            .map(|item| keyed(&head.space, &id, item).key)
-            .collect())
+        let mut keys = Vec::new();
+        self.drafts.each(head, |_, item| {
+            keys.push(keyed(&head.space, &id, item).key);
+        })?;
+        Ok(keys)
     }
 
     /// The first item of each text that has no vector.
@@ -191,6 +202,7 @@ impl Snapshots {
         &self,
         head: &DraftHead,
         items: &[NewItem],
+        texts: &Texts,
     ) -> Result<Vec<Missing>, Error> {
         let mut seen = HashSet::with_capacity(items.len());
         let first: Vec<usize> = items
@@ -209,13 +221,13 @@ impl Snapshots {
             let held = self.vault.held(&keys, head.precision)?;
             let absent = found.into_iter().zip(held).filter(|(_, is_held)| !is_held);
             for ((place, item), _) in absent {
-                let Some(text) = &item.item.text else {
+                let Some(text) = texts.text(place)? else {
                     let first = item.item.id.clone();
                     return Err(VaultError::MissingVectors { missing: 1, first }.into());
                 };
                 missing.push(Missing {
                     item: place,
-                    tokens: tokens_of(&head.space, text),
+                    tokens: tokens_of(&head.space, &text),
                 });
             }
         }
@@ -232,10 +244,10 @@ pub(in crate::embeddings) fn price_of(row: &PriceRow, tokens: u64) -> Option<Pic
     metering::cost(&usage, row, CostQuality::Estimated).pico_usd
 }
 
-/// Returns an item with the hash of what is sent for it, and the key of its vector.
-pub(in crate::embeddings) fn keyed(space: &Space, id: &SpaceId, item: Item) -> NewItem {
-    let text = item.text.as_deref().unwrap_or_default();
-    let text_hash = TextHash::of(&space.sent_text(Side::Document, text));
+/// Returns an item under its key, without its text.
+pub(in crate::embeddings) fn keyed(space: &Space, id: &SpaceId, mut item: Item) -> NewItem {
+    let text = item.text.take().unwrap_or_default();
+    let text_hash = TextHash::of(&space.sent_text(Side::Document, &text));
     NewItem {
         key: VectorKey::new(space, id, Side::Document, text_hash),
         text_hash,
@@ -257,22 +269,25 @@ fn tokens_of(space: &Space, text: &str) -> u64 {
 pub(in crate::embeddings) fn truncated(
     space: &Space,
     items: &[NewItem],
+    texts: &Texts,
 ) -> Result<Option<u64>, Error> {
     let known = longest_text(&space.model);
     let Some(limit) = space.max_tokens.or(known.map(|known| known.tokens)) else {
         return Ok(None);
     };
     let least = usize::try_from(limit).unwrap_or(usize::MAX);
-    let is_longer = |item: &&NewItem| {
+    let (mut first, mut count) = (None, 0);
+    for (row, item) in items.iter().enumerate() {
         // No token is shorter than a byte.
-        let text = item.item.text.as_deref().filter(|text| least < text.len());
-        text.is_some_and(|text| u64::from(limit) < tokens_of(space, text))
-    };
-    let mut longer = items.iter().filter(is_longer);
-    let Some(first) = longer.next() else {
+        let text = texts.text(row)?.filter(|text| least < text.len());
+        if text.is_some_and(|text| u64::from(limit) < tokens_of(space, &text)) {
+            first = first.or(Some(item));
+            count += 1;
+        }
+    }
+    let Some(first) = first else {
         return Ok(Some(0));
     };
-    let count = 1 + count(longer.count());
     if space.max_tokens.is_none() && known.is_some_and(|known| known.is_refused) {
         return Err(Error::TooLong {
             count,

@@ -132,6 +132,42 @@ impl Snapshots {
             })
     }
 
+    /// Returns the vectors that a snapshot's space makes of texts as queries, for at most so much; those that are
+    /// kept cost nothing.
+    ///
+    /// # Errors
+    ///
+    /// `Budget`, `NoPrice`, `Invalid`; those of asking and of the vault.
+    pub async fn embed_queries(
+        self: &Arc<Self>,
+        manifest: &Manifest,
+        texts: Vec<String>,
+        max_cost: Option<PicoDollars>,
+    ) -> Result<Matrix, Error> {
+        let query = |(place, text): (usize, String)| Query {
+            id: place.to_string(),
+            text: Some(text),
+            relevant: Vec::new(),
+            item: None,
+        };
+        let queries: Vec<Query> = texts.into_iter().enumerate().map(query).collect();
+        let begin = Step {
+            stage: "queries",
+            done: 0,
+            total: queries.len(),
+        };
+        // Who waits for the answer is who follows.
+        let (sender, _following) = watch::channel(begin);
+        let asking = Asking {
+            queries: &queries,
+            purse: &Purse::new(max_cost),
+            max_cost,
+            sender: &sender,
+            done: AtomicUsize::new(0),
+        };
+        self.query_vectors(manifest, &asking).await
+    }
+
     fn side<'a>(
         self: &'a Arc<Self>,
         (space, snapshot): (&Space, String),

@@ -108,7 +108,7 @@ impl Erasure {
                         at: self.at,
                     });
                     manifest.items = u64::try_from(items.len()).unwrap_or(u64::MAX);
-                    manifest.items_left_hash = Some(items::hash(&items));
+                    manifest.items_left_hash = Some(items::hash(items.as_slice()));
                     // It was over items that are no longer all there.
                     manifest.index = None;
                     catalogue.write(&manifest)?;
@@ -118,7 +118,7 @@ impl Erasure {
                 }
             }
             if is_there {
-                items::write(&path, &items)?;
+                items::write(&path, items.as_slice())?;
             }
         }
         Ok(names)

@@ -12,10 +12,11 @@
 use crate::embeddings::item::Span;
 use crate::embeddings::space::VectorKey;
 use crate::embeddings::vault::segment::sync_dir;
-use crate::embeddings::vault::{NewItem, TextStorage, VaultError, canonical};
+use crate::embeddings::vault::{NewItem, ReadNewText, TextStorage, VaultError, canonical};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::FileExt as _;
@@ -46,7 +47,7 @@ pub(super) struct Head {
 }
 
 /// What is read of an item when it is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Detail {
     /// Its text, where texts are kept.
     pub(super) text: Option<String>,
@@ -63,35 +64,106 @@ impl Head {
     }
 }
 
-/// Returns head and detail of an item that is to be.
-pub(super) fn split(item: &NewItem, storage: TextStorage) -> (Head, Detail) {
-    let head = Head {
-        id: item.item.id.clone(),
-        key: item.key.0,
-        text_hash: item.text_hash.0,
-        span: item.item.span.clone(),
-    };
-    let text = item.item.text.as_deref();
-    let is_kept = storage == TextStorage::Text;
-    let detail = Detail {
-        text: text.filter(|_| is_kept).map(str::to_owned),
-        metadata: item.item.metadata.as_ref().map(canonical::json),
-        canonical: text.map(canonical::text_hash),
-    };
-    (head, detail)
+/// Items in their order. Texts may be elsewhere: each is read when its turn comes, and let go.
+pub(super) trait Source {
+    /// Returns how many there are.
+    fn len(&self) -> usize;
+
+    /// Returns the id of an item; empty beyond the last.
+    fn id(&self, row: usize) -> &str;
+
+    /// Returns the head of an item.
+    fn head(&self, row: usize) -> Option<Head>;
+
+    /// Returns the metadata of an item as canonical JSON.
+    fn metadata(&self, row: usize) -> Option<Cow<'_, str>>;
+
+    /// Reads the detail of an item.
+    fn detail(&self, row: usize) -> Result<Detail, VaultError>;
+}
+
+/// Items that are in memory.
+impl Source for [(Head, Detail)] {
+    fn len(&self) -> usize {
+        <[(Head, Detail)]>::len(self)
+    }
+
+    fn id(&self, row: usize) -> &str {
+        self.get(row).map_or("", |(head, _)| &head.id)
+    }
+
+    fn head(&self, row: usize) -> Option<Head> {
+        self.get(row).map(|(head, _)| head.clone())
+    }
+
+    fn metadata(&self, row: usize) -> Option<Cow<'_, str>> {
+        let (_, detail) = self.get(row)?;
+        detail.metadata.as_deref().map(Cow::Borrowed)
+    }
+
+    fn detail(&self, row: usize) -> Result<Detail, VaultError> {
+        Ok(self
+            .get(row)
+            .map_or_else(Detail::default, |(_, detail)| detail.clone()))
+    }
+}
+
+/// Items that are to be, and what reads their texts.
+pub(super) struct Drafted<'a> {
+    pub(super) items: &'a [NewItem],
+    pub(super) storage: TextStorage,
+    pub(super) text: &'a ReadNewText<'a>,
+}
+
+impl Source for Drafted<'_> {
+    fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    fn id(&self, row: usize) -> &str {
+        self.items.get(row).map_or("", |item| &item.item.id)
+    }
+
+    fn head(&self, row: usize) -> Option<Head> {
+        let item = self.items.get(row)?;
+        Some(Head {
+            id: item.item.id.clone(),
+            key: item.key.0,
+            text_hash: item.text_hash.0,
+            span: item.item.span.clone(),
+        })
+    }
+
+    fn metadata(&self, row: usize) -> Option<Cow<'_, str>> {
+        let metadata = self.items.get(row)?.item.metadata.as_ref()?;
+        Some(Cow::Owned(canonical::json(metadata)))
+    }
+
+    fn detail(&self, row: usize) -> Result<Detail, VaultError> {
+        let text = (self.text)(row)?;
+        let canonical = text.as_deref().map(canonical::text_hash);
+        Ok(Detail {
+            text: text.filter(|_| self.storage == TextStorage::Text),
+            metadata: self.metadata(row).map(Cow::into_owned),
+            canonical,
+        })
+    }
 }
 
 /// Returns the hash (hex) of items, whatever their order.
-pub(super) fn hash(items: &[(Head, Detail)]) -> String {
-    let mut order: Vec<&(Head, Detail)> = items.iter().collect();
-    order.sort_by(|a, b| a.0.id.cmp(&b.0.id));
+pub(super) fn hash(items: &(impl Source + ?Sized)) -> String {
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_by(|a, b| items.id(*a).cmp(items.id(*b)));
     let mut hash = Sha256::new();
     let mut field = |bytes: &[u8]| {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         hash.update(length.to_le_bytes());
         hash.update(bytes);
     };
-    for (head, detail) in order {
+    for row in order {
+        let Some(head) = items.head(row) else {
+            continue;
+        };
         field(head.id.as_bytes());
         field(&head.key);
         field(&head.text_hash);
@@ -104,7 +176,7 @@ pub(super) fn hash(items: &[(Head, Detail)]) -> String {
                 field(&span.end.to_le_bytes());
             }
         }
-        field(detail.metadata.as_deref().unwrap_or_default().as_bytes());
+        field(items.metadata(row).unwrap_or_default().as_bytes());
     }
     let digest: [u8; 32] = hash.finalize().into();
     crate::domain::BundleHash(digest).to_hex()
@@ -129,44 +201,54 @@ struct Part {
 }
 
 /// Writes the file so that a crash leaves the old one or the new one, whole.
-pub(super) fn write(path: &Path, items: &[(Head, Detail)]) -> Result<(), VaultError> {
+pub(super) fn write(path: &Path, items: &(impl Source + ?Sized)) -> Result<(), VaultError> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(VaultError::io("create", parent))?;
     }
     let temporary = path.with_extension("tmp");
-    let written = write_to(&temporary, items);
-    written.map_err(VaultError::io("write", &temporary))?;
+    write_to(&temporary, items)?;
     fs::rename(&temporary, path).map_err(VaultError::io("replace", path))?;
     path.parent().map_or(Ok(()), sync_dir)
 }
 
-fn write_to(path: &Path, items: &[(Head, Detail)]) -> io::Result<()> {
+fn write_to(path: &Path, items: &(impl Source + ?Sized)) -> Result<(), VaultError> {
+    let failed = || VaultError::io("write", path);
     let mut writer = Writer {
-        file: BufWriter::new(File::create(path)?),
+        file: BufWriter::new(File::create(path).map_err(failed())?),
         at: 0,
         table: Vec::new(),
     };
-    writer.put(MAGIC)?;
-    let mut first = 0;
-    while first < items.len() {
-        let rest = items.get(first..).unwrap_or_default();
-        let mut bytes = 0;
-        let fits = rest.iter().take_while(|(_, detail)| {
-            let is_first = bytes == 0;
-            bytes += 48 + detail.text.as_ref().map_or(0, String::len);
-            bytes += detail.metadata.as_ref().map_or(0, String::len);
-            is_first || bytes <= DETAIL_BYTES
-        });
-        let count = fits.count();
-        let details: Vec<&Detail> = rest.iter().take(count).map(|(_, detail)| detail).collect();
-        writer.part(Kind::Details, first, count, &details)?;
-        first += count;
+    writer.put(MAGIC).map_err(failed())?;
+    let (mut details, mut bytes): (Vec<Detail>, usize) = (Vec::new(), 0);
+    for row in 0..items.len() {
+        let detail = items.detail(row)?;
+        let own = 48
+            + [&detail.text, &detail.metadata]
+                .into_iter()
+                .flatten()
+                .map(String::len)
+                .sum::<usize>();
+        if !details.is_empty() && DETAIL_BYTES < bytes + own {
+            let first = row - details.len();
+            let part = writer.part(Kind::Details, first, &details);
+            part.map_err(failed())?;
+            (details, bytes) = (Vec::new(), 0);
+        }
+        bytes += own;
+        details.push(detail);
     }
-    for (number, chunk) in items.chunks(HEADS).enumerate() {
-        let heads: Vec<&Head> = chunk.iter().map(|(head, _)| head).collect();
-        writer.part(Kind::Heads, number * HEADS, heads.len(), &heads)?;
+    if !details.is_empty() {
+        let first = items.len() - details.len();
+        let part = writer.part(Kind::Details, first, &details);
+        part.map_err(failed())?;
     }
-    writer.finish(items.len())
+    for first in (0..items.len()).step_by(HEADS) {
+        let rows = first..(first + HEADS).min(items.len());
+        let heads: Vec<Head> = rows.filter_map(|row| items.head(row)).collect();
+        let part = writer.part(Kind::Heads, first, &heads);
+        part.map_err(failed())?;
+    }
+    writer.finish(items.len()).map_err(failed())
 }
 
 struct Writer {
@@ -181,19 +263,13 @@ impl Writer {
         self.file.write_all(bytes)
     }
 
-    fn part<T: Serialize>(
-        &mut self,
-        kind: Kind,
-        first: usize,
-        items: usize,
-        values: &[T],
-    ) -> io::Result<()> {
+    fn part<T: Serialize>(&mut self, kind: Kind, first: usize, values: &[T]) -> io::Result<()> {
         let raw = postcard::to_stdvec(values).map_err(io::Error::other)?;
         let packed = zstd::bulk::compress(&raw, LEVEL)?;
         self.table.push(Part {
             kind,
             first: number(first),
-            items: number(items),
+            items: number(values.len()),
             start: self.at,
             bytes: number(packed.len()),
             raw_bytes: number(raw.len()),

@@ -83,6 +83,9 @@ pub struct NoiseFloor {
     pub texts: u64,
     /// The mean share of the ten nearest that stays the same.
     pub overlap: f64,
+    /// The 95 % interval of that share; `None` where it was measured before intervals were kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<[f64; 2]>,
     /// The share of texts whose nearest stays the same.
     pub top_1: f64,
     /// The largest difference in a dimension.
@@ -190,7 +193,8 @@ impl Manifest {
 /// An item of a snapshot that is to be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewItem {
-    /// The item. Its text is what its author wrote, without what the space adds.
+    /// The item. Its text is what its author wrote, without what the space adds; it may stay elsewhere until
+    /// the snapshot is sealed.
     pub item: Item,
     /// The hash of the text as it was sent.
     pub text_hash: TextHash,

@@ -62,6 +62,9 @@ pub const DEVIATION_ALERT: f32 = 1e-3;
 /// Says where a label of a collection points: collection, label.
 pub type Labels<'a> = dyn Fn(&str, &str) -> Option<Selector> + 'a;
 
+/// Reads the text of an item that is to be, by its row; `None` where it came without one.
+pub type ReadNewText<'a> = dyn Fn(usize) -> Result<Option<String>, VaultError> + 'a;
+
 /// From this size on a segment is full.
 const SEGMENT_BYTES: u64 = 256 << 20;
 
@@ -296,8 +299,25 @@ impl Vault {
     ///
     /// `MissingVectors`, `DuplicateItem`, `Empty`, `InvalidCollection`, `TooMany`, `Io`, `Damaged`, `Store`.
     pub fn seal(&self, draft: &NewSnapshot) -> Result<Sealed, VaultError> {
+        let item = |row: usize| draft.items.get(row);
+        self.seal_reading(draft, &|row| {
+            Ok(item(row).and_then(|item| item.item.text.clone()))
+        })
+    }
+
+    /// Makes a snapshot as [`Self::seal`] does, of items whose texts are elsewhere: each is read, by its row,
+    /// when it is written, so that only one part of the file is in memory at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::seal`]; those of reading.
+    pub fn seal_reading(
+        &self,
+        draft: &NewSnapshot,
+        text: &ReadNewText<'_>,
+    ) -> Result<Sealed, VaultError> {
         let _sealing = lock(&self.sealing);
-        seal::seal(self.opened()?, &self.catalogue, draft)
+        seal::seal(self.opened()?, &self.catalogue, draft, text)
     }
 
     /// Returns the snapshots of a collection, or all: by collection and number.

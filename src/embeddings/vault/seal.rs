@@ -5,10 +5,10 @@ use crate::embeddings::space::{TextHash, VectorKey};
 use crate::embeddings::vault::block::Shape;
 use crate::embeddings::vault::catalogue::{Catalogue, Content};
 use crate::embeddings::vault::index::Place;
-use crate::embeddings::vault::items::{self, Detail, Head};
+use crate::embeddings::vault::items::{self, Drafted};
 use crate::embeddings::vault::opened::Opened;
 use crate::embeddings::vault::{
-    Counts, MANIFEST_FORMAT, Manifest, NewSnapshot, Sealed, VaultError,
+    Counts, MANIFEST_FORMAT, Manifest, NewSnapshot, ReadNewText, Sealed, VaultError,
 };
 use std::collections::HashSet;
 
@@ -20,14 +20,16 @@ pub(super) fn seal(
     vault: &Opened,
     catalogue: &Catalogue,
     draft: &NewSnapshot,
+    text: &ReadNewText<'_>,
 ) -> Result<Sealed, VaultError> {
     check(draft)?;
     let space_id = draft.space.id();
-    let items = draft.items.iter();
-    let items: Vec<(Head, Detail)> = items
-        .map(|item| items::split(item, draft.text_storage))
-        .collect();
-    let places = places(vault, draft)?;
+    let items = Drafted {
+        items: &draft.items,
+        storage: draft.text_storage,
+        text,
+    };
+    let counts = counts(draft, &places(vault, draft)?);
     let dimensions = vault.dimensions(&space_id).unwrap_or(0);
     let mut content = Content {
         space_id: &space_id.0,
@@ -35,7 +37,7 @@ pub(super) fn seal(
         precision: draft.precision,
         dimensions: u32::try_from(dimensions).unwrap_or(u32::MAX),
         text_storage: draft.text_storage,
-        items: u64::try_from(items.len()).unwrap_or(u64::MAX),
+        items: u64::try_from(draft.items.len()).unwrap_or(u64::MAX),
         items_hash: &items::hash(&items),
         renewed: 0,
     };
@@ -62,7 +64,7 @@ pub(super) fn seal(
         });
     }
     let number = catalogue.newest(&draft.collection)?.saturating_add(1);
-    let manifest = manifest(draft, &content, number, counts(draft, &places));
+    let manifest = manifest(draft, &content, number, counts);
     catalogue.write(&manifest)?;
     Ok(Sealed {
         manifest,

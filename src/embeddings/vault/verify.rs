@@ -92,7 +92,7 @@ impl Check<'_> {
         let items = Items::open(&self.catalogue.items(&manifest.id))?.all()?;
         let wanted = manifest.items_left_hash.as_ref();
         let wanted = wanted.unwrap_or(&manifest.items_hash);
-        if items::hash(&items) != *wanted {
+        if items::hash(items.as_slice()) != *wanted {
             let problem = "its items are not those it was made of";
             self.fault(manifest.name(), problem);
         }

@@ -6,9 +6,11 @@
 
 mod ask;
 mod aws;
+#[cfg(test)]
+mod aws_tests;
 mod google;
 #[cfg(test)]
-mod loopback_tests;
+mod google_tests;
 mod refreshed;
 mod sigv4;
 

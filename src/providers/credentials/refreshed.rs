@@ -178,6 +178,7 @@ mod tests {
     use super::super::{Fault, Fetched};
     use super::Refreshed;
     use crate::domain::Timestamp;
+    use std::future::{self, Ready};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
     use tokio::sync::Semaphore;
@@ -187,15 +188,13 @@ mod tests {
         Timestamp(seconds * 1_000_000)
     }
 
-    async fn ready(value: u32, expires: i64) -> Result<Fetched<u32>, Fault> {
-        Ok(Fetched {
-            value,
-            expires: Some(at(expires)),
-        })
+    fn ready(value: u32, expires: i64) -> Ready<Result<Fetched<u32>, Fault>> {
+        let expires = Some(at(expires));
+        future::ready(Ok(Fetched { value, expires }))
     }
 
-    async fn failing() -> Result<Fetched<u32>, Fault> {
-        Err(Fault::new("broke", "mend it"))
+    fn failing() -> Ready<Result<Fetched<u32>, Fault>> {
+        future::ready(Err(Fault::new("broke", "mend it")))
     }
 
     #[tokio::test]
@@ -257,20 +256,19 @@ mod tests {
         let cell = Arc::new(Refreshed::new());
         let (count, gate) = (Arc::new(AtomicU32::new(0)), Arc::new(Semaphore::new(0)));
         let tracker = TaskTracker::new();
-        let tasks: Vec<_> = (0..20)
-            .map(|_| {
-                let (cell, count) = (Arc::clone(&cell), Arc::clone(&count));
-                let gate = Arc::clone(&gate);
-                tracker.spawn(async move {
-                    let fetching = async {
-                        count.fetch_add(1, Ordering::SeqCst);
-                        gate.acquire().await.unwrap().forget();
-                        ready(7, 3_600).await
-                    };
-                    *cell.get(at(0), fetching).await.unwrap()
-                })
-            })
-            .collect();
+        let get = async |cell: Arc<Refreshed<u32>>, count: Arc<AtomicU32>, gate: Arc<Semaphore>| {
+            let fetching = async {
+                count.fetch_add(1, Ordering::SeqCst);
+                gate.acquire().await.unwrap().forget();
+                ready(7, 3_600).await
+            };
+            *cell.get(at(0), fetching).await.unwrap()
+        };
+        let mut tasks = Vec::new();
+        for _ in 0..20 {
+            let getting = get(Arc::clone(&cell), Arc::clone(&count), Arc::clone(&gate));
+            tasks.push(tracker.spawn(getting));
+        }
         gate.add_permits(1);
         for task in tasks {
             assert_eq!(task.await.unwrap(), 7);
@@ -281,7 +279,7 @@ mod tests {
     #[tokio::test]
     async fn a_caller_that_leaves_lets_the_next_go_on() {
         let cell = Refreshed::new();
-        let mut leaving = Box::pin(cell.get(at(0), std::future::pending()));
+        let mut leaving = Box::pin(cell.get(at(0), future::pending()));
         let mut waiting = Box::pin(cell.get(at(0), ready(3, 3_600)));
         assert!(futures_util::poll!(&mut leaving).is_pending());
         assert!(futures_util::poll!(&mut waiting).is_pending());
@@ -292,8 +290,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn every_wait_ends() {
         let cell: Refreshed<u32> = Refreshed::new();
-        let getting = cell.get(at(0), std::future::pending());
-        let waiting = cell.get(at(0), std::future::pending());
+        let getting = cell.get(at(0), future::pending());
+        let waiting = cell.get(at(0), future::pending());
         let (got, waited) = tokio::join!(getting, waiting);
         assert!(got.unwrap_err().message.contains("within 15s"));
         assert!(waited.unwrap_err().message.contains("within 15s"));

@@ -1,7 +1,7 @@
 //! `/api/embeddings/drift…`: monitors of live traffic begin, look, are shown, take what they saw as normal,
 //! and end.
 
-use crate::embeddings::drift::monitor::{Drift, MonitorWish};
+use crate::embeddings::drift::monitor::{DocumentsWish, Drift, MonitorWish};
 use crate::embeddings::snapshots::Error;
 use crate::server::error::ApiError;
 use crate::server::routes::snapshots::read;
@@ -52,6 +52,13 @@ pub(crate) async fn run(State(room): Room, Path(name): Path<String>) -> Answer {
 /// Takes the newest window as normal.
 pub(crate) async fn accept(State(room): Room, Path(name): Path<String>) -> Answer {
     Ok(Json(json!(Box::pin(room.accept(&name)).await?)))
+}
+
+/// Holds the new items of a snapshot against those of one before.
+pub(crate) async fn documents(State(room): Room, body: Body) -> Answer {
+    let wish: DocumentsWish = read(body).await?;
+    let found = blocking(room, move |room| room.documents(&wish)).await?;
+    Ok(Json(json!(found)))
 }
 
 /// Ends a monitor.

@@ -3,6 +3,7 @@
 pub(crate) mod adapters;
 pub(crate) mod audit;
 pub(crate) mod calls;
+pub(crate) mod canaries;
 pub(crate) mod chat;
 pub(crate) mod comparisons;
 pub(crate) mod drift;

@@ -23,7 +23,7 @@ pub use read_request::read_request;
 pub use stream_reader::StreamReader;
 pub use stream_writer::StreamWriter;
 pub use write_reply::write_reply;
-pub use write_request::{Target, Thoughts, write_request, write_request_dropping};
+pub use write_request::{CacheMarks, Target, Thoughts, write_request, write_request_dropping};
 
 pub(in crate::wire) use part::UNKNOWN_AUDIO;
 pub(in crate::wire) use read_reply::refuse_error;

@@ -2,7 +2,9 @@
 
 use crate::wire::Error;
 use crate::wire::conversation::{Fields, Media, Part, ToolCall, ToolKind, media_of_url};
-use crate::wire::openai::shared::{audio_type, cache_of, file_media, has_only};
+use crate::wire::openai::shared::{
+    BREAKPOINT, audio_type, file_media, has_known_marks, has_only, take_mark,
+};
 use serde_json::{Map, Value};
 
 /// The media type of what a model said aloud: its format stands in the request alone.
@@ -20,9 +22,7 @@ pub(super) fn read_part(path: String, value: Value) -> Result<Part, Error> {
     }
     let mut fields = Fields::of(path, value)?;
     let kind = fields.required_string("type")?;
-    let cache = fields
-        .take("cache_control")
-        .and_then(|mark| cache_of(&mark));
+    let cache = take_mark(&mut fields);
     match kind.as_str() {
         "image_url" => {
             let (url, detail) = image_url(&mut fields)?;
@@ -79,11 +79,13 @@ fn is_known(value: &Value) -> bool {
         .get(kind)
         .and_then(Value::as_object)
         .is_none_or(|fields| has_only(fields, inner));
-    let has_mark = match fields.get("cache_control") {
-        None | Some(Value::Null) => true,
-        Some(mark) => cache_of(mark).is_some() && matches!(kind, "text" | "image_url" | "file"),
+    let may_be_marked = matches!(kind, "text" | "image_url" | "file");
+    let known: &[&str] = if may_be_marked {
+        &["type", kind, "cache_control", BREAKPOINT]
+    } else {
+        &["type", kind]
     };
-    knows_inner && has_mark && has_only(fields, &["type", kind, "cache_control"])
+    knows_inner && has_known_marks(fields) && has_only(fields, known)
 }
 
 /// Takes the address of a picture and its detail; some write the address without an object around.
@@ -267,7 +269,9 @@ fn known_call(fields: &Map<String, Value>) -> Option<ToolCall> {
     let known = ["id", "type", "index", "extra_content", key];
     let inner = fields.get(key)?.as_object()?;
     // Only their own dialect can say what is not known here.
-    if !has_only(fields, &known) || !has_only(inner, &["name", input]) {
+    // The SDK's helpers leave behind what they made of the arguments.
+    let known_inner = ["name", input, "parsed_arguments"];
+    if !has_only(fields, &known) || !has_only(inner, &known_inner) {
         return None;
     }
     let extra = fields.get("extra_content").filter(|extra| !extra.is_null());

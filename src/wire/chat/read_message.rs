@@ -137,6 +137,8 @@ fn read_assistant(fields: &mut Fields, parts: &mut Vec<Part>) -> Result<(), Erro
     }
     let citations = fields.take_if("annotations", Value::is_array);
     cite(parts, citations);
+    // What the SDK's helpers made of the content comes back with it.
+    fields.take("parsed");
     if let Some(Value::Object(audio)) = fields.take_if("audio", |audio| audio.get("id").is_some()) {
         let mut audio = Fields::new(fields.path("audio"), audio);
         let id = audio.required_string("id")?;

@@ -3,8 +3,9 @@
 use crate::wire::Error;
 use crate::wire::chat::read_message::read_messages;
 use crate::wire::conversation::{
-    Dialect, Fields, Form, Reasoning, Request, Sampling, Tool, ToolChoice, ToolKind,
+    Dialect, Fields, Form, Reasoning, Request, Sampling, Tool, ToolChoice, ToolKind, wrong_type,
 };
+use crate::wire::openai::MAX_MESSAGES;
 use crate::wire::openai::shared::{cache_of, flat_format, has_only};
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -25,6 +26,12 @@ pub fn read_request(body: &Bytes) -> Result<Request, Error> {
     let messages = fields
         .array("messages")?
         .ok_or_else(|| Error::missing("messages"))?;
+    if MAX_MESSAGES < messages.len() {
+        return Err(Error::TooManyMessages {
+            count: messages.len(),
+            limit: MAX_MESSAGES,
+        });
+    }
     let mut request = Request {
         dialect: Dialect::Chat,
         model,
@@ -81,14 +88,15 @@ pub(in crate::wire) fn read_metadata(
     fields: &mut Fields,
 ) -> Result<BTreeMap<String, String>, Error> {
     let mut metadata = BTreeMap::new();
-    let Some(mut given) = fields.object("metadata")? else {
+    let Some(given) = fields.object("metadata")? else {
         return Ok(metadata);
     };
-    let keys: Vec<String> = given.clone().into_rest().keys().cloned().collect();
-    for key in keys {
-        if let Some(text) = given.string(&key)? {
-            metadata.insert(key, text);
-        }
+    let here = given.here().to_owned();
+    for (key, value) in given.into_rest() {
+        match value {
+            Value::String(text) => metadata.insert(key, text),
+            other => return Err(wrong_type(format!("{here}.{key}"), "a string", &other)),
+        };
     }
     Ok(metadata)
 }
@@ -119,9 +127,7 @@ fn read_stop(fields: &mut Fields) -> Result<Vec<String>, Error> {
     let texts = fields.array("stop")?.unwrap_or_default();
     let texts = texts.into_iter().map(|(path, text)| match text {
         Value::String(text) => Ok(text),
-        other => Err(crate::wire::conversation::wrong_type(
-            path, "a string", &other,
-        )),
+        other => Err(wrong_type(path, "a string", &other)),
     });
     texts.collect()
 }
@@ -238,4 +244,113 @@ pub(in crate::wire) fn read_schema(fields: &Map<String, Value>) -> Option<Form> 
         schema: fields.get("schema").cloned()?,
         strict: fields.get("strict").and_then(Value::as_bool),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_request;
+    use crate::wire::conversation::{Part, Role, ToolChoice};
+    use bytes::Bytes;
+
+    fn error(body: &str) -> String {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        read_request(&body).unwrap_err().to_string()
+    }
+
+    /// Bodies, and what is said of them.
+    const BAD: &[(&str, &str)] = &[
+        (r#"[1]"#, "the body must be a JSON object, but is an array"),
+        (r#"{"messages":[]}"#, "`model` is missing"),
+        (r#"{"model":"m"}"#, "`messages` is missing"),
+        (
+            r#"{"model":"m","messages":{}}"#,
+            "`messages` must be an array, but is an object",
+        ),
+        (
+            r#"{"model":"m","messages":["x"]}"#,
+            "`messages[0]` must be an object, but is a string",
+        ),
+        (
+            r#"{"model":"m","messages":[{"content":"x"}]}"#,
+            "`messages[0].role` is missing",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"boss"}]}"#,
+            "`messages[0].role` is none of `system`, `developer`, `user`, `assistant` and `tool`",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"user","content":7}]}"#,
+            "`messages[0].content` must be a string or an array, but is a number",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"user","content":[{"text":"x"}]}]}"#,
+            "`messages[0].content[0].type` is missing",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text"}]}]}"#,
+            "`messages[0].content[0].text` is missing",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]}"#,
+            "`messages[0].content[0].image_url.url` is missing",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{}}]}]}"#,
+            "`messages[0].content[0].file.file_data` is missing",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"tool","content":"x"}]}"#,
+            "`messages[0].tool_call_id` is missing",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f"}}]}]}"#,
+            "`messages[0].tool_calls[0].id` is missing",
+        ),
+        (
+            r#"{"model":"m","messages":[],"tools":[{"type":"function","function":{}}]}"#,
+            "`tools[0].function.name` is missing",
+        ),
+        (
+            r#"{"model":"m","messages":[],"temperature":"hot"}"#,
+            "`temperature` must be a number, but is a string",
+        ),
+        (
+            r#"{"model":"m","messages":[],"stop":["a",1]}"#,
+            "`stop[1]` must be a string, but is a number",
+        ),
+        (
+            r#"{"model":"m","messages":[],"metadata":{"a":1}}"#,
+            "`metadata.a` must be a string, but is a number",
+        ),
+        (
+            r#"{"model":"m","messages":[],"stream_options":{"include_usage":1}}"#,
+            "`stream_options.include_usage` must be a boolean, but is a number",
+        ),
+    ];
+
+    #[test]
+    fn bad_requests_are_told_by_the_path() {
+        for (body, expected) in BAD {
+            assert_eq!(error(body), *expected, "{body}");
+        }
+        let many = format!(r#"{{"model":"m","messages":[{}{{}}]}}"#, "{},".repeat(4096));
+        assert!(error(&many).contains("at most 4096"));
+    }
+
+    #[test]
+    fn what_is_left_over_is_kept() {
+        let body = br#"{"model":"m","messages":[{"role":"user","content":"x","weight":1}],
+            "tool_choice":{"type":"allowed_tools"},"stream_options":{"include_obfuscation":true},
+            "logit_bias":{},"stop":null,"user":"a","safety_identifier":"a"}"#;
+        let request = read_request(&Bytes::from_static(body)).unwrap();
+        let keys: Vec<&String> = request.rest.keys().collect();
+        assert_eq!(keys, ["stream_options", "logit_bias"]);
+        assert!(matches!(request.tool_choice, Some(ToolChoice::Foreign(_))));
+        assert_eq!(request.user.as_deref(), Some("a"));
+        let message = &request.messages[0];
+        assert_eq!(message.role, Role::User);
+        assert!(
+            matches!(&message.parts[1], Part::Foreign { name, .. } if name == "messages[0].weight")
+        );
+    }
 }

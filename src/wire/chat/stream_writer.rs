@@ -11,9 +11,10 @@ use crate::wire::openai::{ErrorEnvelope, ProviderFault};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-/// Writer of a stream of chat completion chunks, as `OpenAI`'s SDKs read it: the first delta of an answer
-/// has its role, calls are numbered by answer, usage comes in a chunk of its own where it was asked
-/// for, `[DONE]` ends it; an error comes instead of `[DONE]`.
+/// Writer of a stream of chat completion chunks, as `OpenAI`'s SDKs read it.
+///
+/// The first delta of an answer has its role, calls are numbered by answer, usage comes in a chunk of its
+/// own where it was asked for, `[DONE]` ends it; an error comes instead of `[DONE]`.
 #[derive(Debug)]
 pub struct StreamWriter {
     from: Dialect,

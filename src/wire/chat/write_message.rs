@@ -1,9 +1,9 @@
 //! Messages of requests for chat completions, written.
 
-use crate::wire::chat::write_request::{CACHE_MARK_LEFT_OUT, Target, Thoughts, insert};
+use crate::wire::chat::write_request::{CACHE_MARK_LEFT_OUT, CacheMarks, Target, Thoughts, insert};
 use crate::wire::conversation::{
-    Cache, Dialect, Losses, Media, Message, Part, Request, Role, ToolCall, ToolKind, ToolResult,
-    Unsupported, data_url, path_of_message, path_of_part,
+    Cache, Dialect, Losses, Media, Message, Part, Request, Role, Spot, ToolCall, ToolKind,
+    ToolResult, Unsupported, data_url,
 };
 use crate::wire::openai::shared::{Place, cache_to, nested_citation, place_of, put};
 use serde_json::{Map, Value, json};
@@ -111,8 +111,8 @@ impl MessageWriter<'_> {
     }
 
     fn refuse(&mut self, part: usize, reason: &str) -> Done {
-        let path = path_of_part(self.request, self.place, part);
-        self.losses.refuse(path, reason)
+        let spot = Spot::new(self.request, self.place, part);
+        self.losses.refuse_at(|| spot.name(), reason)
     }
 
     fn part(&mut self, place: usize, part: &Part) -> Done {
@@ -162,14 +162,8 @@ impl MessageWriter<'_> {
     }
 
     fn content(&mut self, mut content: Value, cache: Option<&Cache>) {
-        match cache {
-            Some(cache) if self.target.has_cache_marks => {
-                if let Some(fields) = content.as_object_mut() {
-                    fields.insert("cache_control".to_owned(), cache_to(cache));
-                }
-            }
-            Some(_) => self.losses.warn(CACHE_MARK_LEFT_OUT),
-            None => {}
+        if let Some(fields) = content.as_object_mut() {
+            self.target.cache_marks.mark(fields, cache, self.losses);
         }
         self.contents.push(content);
     }
@@ -197,20 +191,22 @@ impl MessageWriter<'_> {
         else {
             return Ok(None);
         };
-        let path = path_of_part(self.request, self.place, place);
+        let spot = Spot::new(self.request, self.place, place);
         if context.is_some() {
             let reason = "documents have no context here";
-            self.losses.refuse(format!("{path}.context"), reason)?;
+            self.losses
+                .refuse_at(|| spot.field("context").name(), reason)?;
         }
         if *is_cited == Some(true) {
             let reason = "documents are not cited here";
-            self.losses.refuse(format!("{path}.citations"), reason)?;
+            self.losses
+                .refuse_at(|| spot.field("citations").name(), reason)?;
         }
         let data = match source {
             Media::File(id) => return Ok(Some(json!({"type": "file", "file": {"file_id": id}}))),
             Media::Url { .. } => {
                 let reason = "documents are taken as data or by the id of a file only";
-                self.losses.refuse(path, reason)?;
+                self.losses.refuse_at(|| spot.name(), reason)?;
                 return Ok(None);
             }
             Media::Inline { media_type, data } => data_url(media_type, data),
@@ -265,6 +261,9 @@ impl MessageWriter<'_> {
             Thoughts::Nowhere => {
                 self.refuse(place, "messages have no place for earlier thoughts")?;
             }
+            Thoughts::LeftOut => self
+                .losses
+                .warn("earlier thoughts are left out: the provider does not want them back"),
             Thoughts::Field(_) if *is_redacted => {
                 self.refuse(place, "messages have no place for hidden thoughts")?;
             }
@@ -307,15 +306,7 @@ impl MessageWriter<'_> {
     }
 
     fn result(&mut self, place: usize, result: &ToolResult) -> Result<Value, Unsupported> {
-        let path = match self.request.dialect {
-            Dialect::Chat => path_of_message(self.request, self.place),
-            _ => path_of_part(self.request, self.place, place),
-        };
-        let contents = if self.request.dialect == Dialect::Responses {
-            "output"
-        } else {
-            "content"
-        };
+        let spot = Spot::new(self.request, self.place, place);
         if result.is_error == Some(true) {
             self.losses
                 .warn("that a tool failed is left out: only its result tells it");
@@ -324,18 +315,27 @@ impl MessageWriter<'_> {
         for (inner, part) in result.parts.iter().enumerate() {
             match part {
                 Part::Text { text, cache, .. } => {
-                    if cache.is_some() {
-                        self.losses.warn(CACHE_MARK_LEFT_OUT);
-                    }
-                    texts.push(json!({"type": "text", "text": text}));
+                    let mut part = Map::new();
+                    part.insert("type".to_owned(), "text".into());
+                    part.insert("text".to_owned(), text.as_str().into());
+                    let marks = self.target.cache_marks;
+                    marks.mark(&mut part, cache.as_ref(), self.losses);
+                    texts.push(Value::Object(part));
                 }
                 Part::Foreign { name, value } => self.foreign_text(name, value, &mut texts)?,
                 _ => {
                     let reason = "the result of a tool is text only";
-                    let path = format!("{path}.{contents}[{inner}]");
-                    self.losses.refuse(path, reason)?;
+                    self.losses.refuse_at(|| spot.inner(inner).name(), reason)?;
                 }
             }
+        }
+        if let (Some(Value::Object(last)), true) = (
+            texts.last_mut(),
+            self.target.cache_marks != CacheMarks::CacheControl,
+        ) {
+            // A mark behind the result is one behind its last part.
+            let marks = self.target.cache_marks;
+            marks.mark(last, result.cache.as_ref(), self.losses);
         }
         let content = match <[Value; 1]>::try_from(texts) {
             Ok([text]) => only_text(&text).unwrap_or_else(|| Value::Array(vec![text])),
@@ -346,12 +346,9 @@ impl MessageWriter<'_> {
         written.insert("role".to_owned(), "tool".into());
         written.insert("tool_call_id".to_owned(), result.call_id.as_str().into());
         written.insert("content".to_owned(), content);
-        match &result.cache {
-            Some(cache) if self.target.has_cache_marks => {
-                written.insert("cache_control".to_owned(), cache_to(cache));
-            }
-            Some(_) => self.losses.warn(CACHE_MARK_LEFT_OUT),
-            None => {}
+        if self.target.cache_marks == CacheMarks::CacheControl {
+            let cache = result.cache.as_ref().map(cache_to);
+            insert(&mut written, "cache_control", cache);
         }
         Ok(Value::Object(written))
     }

@@ -125,7 +125,7 @@ impl Message {
             }
             Part::ToolCall(call) => self.calls.push(Value::Object(written_call(call))),
             Part::Image { source, detail, .. } => {
-                self.images.extend(image(source, detail.as_ref()))
+                self.images.extend(image(source, detail.as_ref()));
             }
             Part::Audio {
                 source,

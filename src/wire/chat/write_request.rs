@@ -2,9 +2,12 @@
 
 use crate::wire::chat::write_message::write_messages;
 use crate::wire::conversation::{
-    Dialect, Form, Losses, Reasoning, Request, Tool, ToolChoice, ToolKind, Unsupported, Written,
+    Cache, Dialect, Form, Losses, Reasoning, Request, Tool, ToolChoice, ToolKind, Unsupported,
+    Written,
 };
-use crate::wire::openai::shared::{SHARED_FIELDS, cache_to, effort_of_budget, nested_format, put};
+use crate::wire::openai::shared::{
+    BREAKPOINT, SHARED_FIELDS, breakpoint_to, cache_to, effort_of_budget, nested_format, put,
+};
 use serde_json::{Map, Value, json};
 
 /// In what a provider that speaks chat completions differs from the others.
@@ -18,8 +21,8 @@ pub struct Target {
     pub has_developer_role: bool,
     /// Whether there is `top_k`.
     pub has_top_k: bool,
-    /// Whether `cache_control` is understood.
-    pub has_cache_marks: bool,
+    /// How a part is marked up to which the provider shall keep what it has read.
+    pub cache_marks: CacheMarks,
     /// Whether calls carry the proof of a thought (Gemini's `extra_content`).
     pub has_thought_signatures: bool,
 }
@@ -29,10 +32,47 @@ pub struct Target {
 pub enum Thoughts {
     /// Nowhere: such a request is refused.
     Nowhere,
+    /// Nowhere, and the provider says that it does not want them back: they are left out with a warning.
+    LeftOut,
     /// Into this field of the message, as text (DeepSeek's `reasoning_content`).
     Field(&'static str),
     /// Into OpenRouter's `reasoning_details`, with what proves them.
     Details,
+}
+
+/// How a part is marked up to which the provider shall keep what it has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CacheMarks {
+    /// Not at all: the provider decides by itself. A mark is left out with a warning.
+    #[default]
+    None,
+    /// By Anthropic's `cache_control`, as OpenRouter and others understand it.
+    CacheControl,
+    /// By `OpenAI`'s `prompt_cache_breakpoint`, which its models understand from `gpt-5.6` on.
+    Breakpoint,
+}
+
+impl CacheMarks {
+    /// Marks a part, or warns that it cannot be marked.
+    pub(in crate::wire) fn mark(
+        self,
+        part: &mut Map<String, Value>,
+        cache: Option<&Cache>,
+        losses: &mut Losses,
+    ) {
+        let Some(cache) = cache else {
+            return;
+        };
+        match self {
+            Self::None => losses.warn(CACHE_MARK_LEFT_OUT),
+            Self::CacheControl => {
+                part.insert("cache_control".to_owned(), cache_to(cache));
+            }
+            Self::Breakpoint => {
+                part.insert(BREAKPOINT.to_owned(), breakpoint_to(cache, losses));
+            }
+        }
+    }
 }
 
 impl Default for Target {
@@ -43,7 +83,7 @@ impl Default for Target {
             thoughts: Thoughts::Nowhere,
             has_developer_role: true,
             has_top_k: false,
-            has_cache_marks: false,
+            cache_marks: CacheMarks::None,
             has_thought_signatures: false,
         }
     }
@@ -163,13 +203,12 @@ impl Writer<'_> {
         ]
         .into_iter()
         .collect();
-        match cache {
-            Some(cache) if self.target.has_cache_marks => {
-                insert(&mut fields, "cache_control", Some(cache_to(cache)));
-            }
-            Some(_) => self.losses.warn(CACHE_MARK_LEFT_OUT),
-            None => {}
-        }
+        let marks = match self.target.cache_marks {
+            CacheMarks::CacheControl => CacheMarks::CacheControl,
+            // Tools cannot be marked otherwise.
+            CacheMarks::None | CacheMarks::Breakpoint => CacheMarks::None,
+        };
+        marks.mark(&mut fields, cache, &mut self.losses);
         Ok(Some(Value::Object(fields)))
     }
 
@@ -346,5 +385,208 @@ fn written_choice(choice: &ToolChoice) -> Value {
             json!({"type": "custom", "custom": {"name": name}})
         }
         ToolChoice::Foreign(value) => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CacheMarks, Target, Thoughts, write_request, write_request_dropping};
+    use crate::wire::conversation::testing::text;
+    use crate::wire::conversation::{
+        Cache, Dialect, Message, Part, Reasoning, Request, Role, Sampling, ToolCall, ToolKind,
+        ToolResult,
+    };
+    use serde_json::{Value, json};
+
+    fn message(role: Role, parts: Vec<Part>) -> Message {
+        Message {
+            role,
+            name: None,
+            parts,
+            is_plain: false,
+        }
+    }
+
+    fn request(messages: Vec<Message>) -> Request {
+        Request {
+            dialect: Dialect::Messages,
+            model: "m".to_owned(),
+            messages,
+            ..Request::default()
+        }
+    }
+
+    fn written(request: &Request, target: &Target) -> (Value, Vec<String>) {
+        let written = write_request(request, target).unwrap();
+        (
+            serde_json::from_slice(&written.body).unwrap(),
+            written.warnings,
+        )
+    }
+
+    fn thoughts(signature: Option<&str>) -> Part {
+        Part::Reasoning {
+            id: None,
+            texts: vec!["a".to_owned(), "b".to_owned()],
+            is_summary: false,
+            signature: signature.map(str::to_owned),
+            is_redacted: false,
+        }
+    }
+
+    #[test]
+    fn a_target_has_its_own_words() {
+        let mut asked = request(vec![message(Role::Developer, vec![text("x")])]);
+        asked.sampling = Sampling {
+            max_output_tokens: Some(7),
+            top_k: Some(3),
+            ..Sampling::default()
+        };
+        let openai = Target::default();
+        let refused = write_request(&asked, &openai).unwrap_err();
+        assert_eq!(refused.field, "top_k");
+        let (body, _) = written(
+            &asked,
+            &Target {
+                token_limit: "max_tokens",
+                has_developer_role: false,
+                has_top_k: true,
+                ..openai
+            },
+        );
+        assert_eq!(
+            body,
+            json!({
+                "model": "m",
+                "messages": [{"role": "system", "content": "x"}],
+                "top_k": 3,
+                "max_tokens": 7,
+            })
+        );
+    }
+
+    #[test]
+    fn thoughts_go_where_the_target_wants_them() {
+        let asked = request(vec![message(
+            Role::Assistant,
+            vec![thoughts(Some("s")), text("x")],
+        )]);
+        let target = |thoughts| Target {
+            thoughts,
+            ..Target::default()
+        };
+        let refused = write_request(&asked, &target(Thoughts::Nowhere)).unwrap_err();
+        assert_eq!(refused.field, "messages[0].content[0]");
+        let dropped = write_request_dropping(&asked, &target(Thoughts::Nowhere)).unwrap();
+        assert_eq!(dropped.warnings.len(), 1);
+        let (body, warnings) = written(&asked, &target(Thoughts::LeftOut));
+        assert_eq!(
+            body["messages"],
+            json!([{"role": "assistant", "content": "x"}])
+        );
+        assert_eq!(warnings.len(), 1);
+        let (body, warnings) = written(&asked, &target(Thoughts::Field("reasoning_content")));
+        assert_eq!(body["messages"][0]["reasoning_content"], "a\n\nb");
+        assert_eq!(warnings.len(), 1);
+        let (body, warnings) = written(&asked, &target(Thoughts::Details));
+        assert_eq!(
+            body["messages"][0]["reasoning_details"],
+            json!([
+                {"type": "reasoning.text", "text": "a", "index": 0},
+                {"type": "reasoning.text", "text": "b", "signature": "s", "index": 1},
+            ])
+        );
+        assert_eq!(warnings.len(), 0);
+    }
+
+    #[test]
+    fn results_stand_before_what_the_user_says_beside_them() {
+        let result = |id: &str| {
+            Part::ToolResult(ToolResult {
+                call_id: id.to_owned(),
+                name: None,
+                parts: vec![text("y")],
+                is_error: Some(true),
+                is_plain: false,
+                kind: ToolKind::Function,
+                cache: Some(Cache::default()),
+            })
+        };
+        let asked = request(vec![message(
+            Role::User,
+            vec![text("go on"), result("a"), result("b")],
+        )]);
+        let (body, warnings) = written(&asked, &Target::default());
+        assert_eq!(
+            body["messages"],
+            json!([
+                {"role": "tool", "tool_call_id": "a", "content": "y"},
+                {"role": "tool", "tool_call_id": "b", "content": "y"},
+                {"role": "user", "content": "go on"},
+            ])
+        );
+        // That the tools failed, and the marks, each told once.
+        assert_eq!(warnings.len(), 2);
+        let marking = Target {
+            cache_marks: CacheMarks::Breakpoint,
+            ..Target::default()
+        };
+        let (body, _) = written(&asked, &marking);
+        assert_eq!(
+            body["messages"][0]["content"],
+            json!([{
+                "type": "text",
+                "text": "y",
+                "prompt_cache_breakpoint": {"mode": "explicit"},
+            }])
+        );
+    }
+
+    #[test]
+    fn a_proof_of_a_call_is_for_those_who_know_it() {
+        let call = Part::ToolCall(ToolCall {
+            id: "a".to_owned(),
+            item_id: None,
+            name: "f".to_owned(),
+            arguments: String::new(),
+            kind: ToolKind::Function,
+            signature: Some("s".to_owned()),
+            cache: None,
+        });
+        let asked = request(vec![message(Role::Assistant, vec![call])]);
+        let (body, warnings) = written(&asked, &Target::default());
+        assert_eq!(
+            body["messages"][0]["tool_calls"],
+            json!([{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}])
+        );
+        assert_eq!(warnings.len(), 1);
+        let gemini = Target {
+            has_thought_signatures: true,
+            ..Target::default()
+        };
+        let (body, _) = written(&asked, &gemini);
+        let signature = &body["messages"][0]["tool_calls"][0]["extra_content"]["google"];
+        assert_eq!(signature, &json!({"thought_signature": "s"}));
+    }
+
+    #[test]
+    fn a_budget_of_thought_becomes_an_effort() {
+        for (tokens, effort) in [
+            (0, "none"),
+            (1024, "low"),
+            (10_000, "medium"),
+            (32_000, "high"),
+        ] {
+            let asked = Request {
+                reasoning: Some(Reasoning {
+                    budget_tokens: Some(tokens),
+                    ..Reasoning::default()
+                }),
+                ..request(Vec::new())
+            };
+            let (body, warnings) = written(&asked, &Target::default());
+            assert_eq!(body["reasoning_effort"], effort);
+            assert_eq!(warnings.len(), 1);
+        }
     }
 }

@@ -26,7 +26,7 @@ pub use embedding::{Embedded, TextsToEmbed};
 pub use event::{Delta, Event};
 pub use fields::{Fields, numbered, wrong_type};
 pub use part::{Cache, Media, Part, ToolCall, ToolKind, ToolResult};
-pub use path::{path_of_message, path_of_part};
+pub use path::{Spot, path_of_message, path_of_part};
 pub use reply::{Choice, Fallback, Reply, StopReason};
 pub use request::{
     Form, Message, Reasoning, Request, Role, Sampling, Tool, ToolChoice, Unsupported,

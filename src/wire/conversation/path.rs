@@ -4,6 +4,62 @@ use crate::wire::conversation::Dialect;
 use crate::wire::conversation::part::Part;
 use crate::wire::conversation::request::{Message, Request, Role};
 
+/// A place in a request. Its name is made only where it is told, as that takes as long as the request
+/// is.
+#[derive(Debug, Clone, Copy)]
+pub struct Spot<'a> {
+    request: &'a Request,
+    message: usize,
+    part: usize,
+    inner: Option<usize>,
+    field: Option<&'static str>,
+}
+
+impl<'a> Spot<'a> {
+    /// Returns the place of the part number `part` of the message number `message`.
+    #[must_use]
+    pub const fn new(request: &'a Request, message: usize, part: usize) -> Self {
+        Self {
+            request,
+            message,
+            part,
+            inner: None,
+            field: None,
+        }
+    }
+
+    /// Returns the place of the part number `inner` of the tool's result that is here.
+    #[must_use]
+    pub const fn inner(mut self, inner: usize) -> Self {
+        self.inner = Some(inner);
+        self
+    }
+
+    /// Returns the place of the field `name` of what is here.
+    #[must_use]
+    pub const fn field(mut self, name: &'static str) -> Self {
+        self.field = Some(name);
+        self
+    }
+
+    /// Returns the name: `messages[2].content[0].context`, `input[3].output[1]`.
+    #[must_use]
+    pub fn name(self) -> String {
+        let mut name = path_of_part(self.request, self.message, self.part);
+        if let Some(inner) = self.inner {
+            let list = match self.request.dialect {
+                Dialect::Responses => "output",
+                _ => "content",
+            };
+            name.push_str(&format!(".{list}[{inner}]"));
+        }
+        if let Some(field) = self.field {
+            name.push_str(&format!(".{field}"));
+        }
+        name
+    }
+}
+
 /// Returns where the part number `part` of the message number `message` stood: `messages[2].content[0]`,
 /// `input[3]`. Exact where the client wrote what a dialect's own tools write.
 #[must_use]
@@ -100,7 +156,7 @@ const fn is_item(part: &Part) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{path_of_message, path_of_part};
+    use super::{Spot, path_of_message, path_of_part};
     use crate::wire::conversation::{Dialect, Message, Part, Request, Role, ToolCall, ToolKind};
 
     fn text() -> Part {
@@ -162,6 +218,9 @@ mod tests {
                 "{dialect:?}"
             );
         }
+        let responses = request(Dialect::Responses);
+        let spot = Spot::new(&responses, 2, 2).inner(1).field("detail");
+        assert_eq!(spot.name(), "input[2].output[1].detail");
         assert_eq!(
             path_of_message(&request(Dialect::Responses), 0),
             "instructions"

@@ -1,5 +1,6 @@
 //! Content blocks as they are sent to Bedrock.
 
+use crate::wire::asked::kept_for;
 use crate::wire::conversation::{
     Cache, Dialect, Losses, Media, Part, Request, ToolCall, ToolKind, ToolResult, Unsupported,
     path_of_part,
@@ -43,7 +44,7 @@ impl<'a> Blocks<'a> {
             let block = self.block(&name, placed.content, Within::Message)?;
             let cache = cache_of(placed.content).filter(|_| block.is_some());
             blocks.extend(block);
-            blocks.extend(cache.map(cache_point));
+            blocks.extend(cache.map(|cache| cache_point(cache, self.losses)));
         }
         Ok(blocks)
     }
@@ -300,8 +301,8 @@ const fn cache_of(part: &Part) -> Option<&Cache> {
 }
 
 /// Returns a mark, which is a block of its own here.
-pub(super) fn cache_point(cache: &Cache) -> Object {
-    let point = Object::of_type("default").with_some("ttl", cache.ttl.as_ref());
+pub(super) fn cache_point(cache: &Cache, losses: &mut Losses) -> Object {
+    let point = Object::of_type("default").with_some("ttl", kept_for(cache, losses));
     Object::default().with("cachePoint", point)
 }
 

@@ -1,11 +1,12 @@
 //! A request for Bedrock. The model, and whether a stream is wanted, stand in the address.
 
-use crate::wire::asked::{input_schema, refuse_sampling};
+use crate::wire::asked::{input_schema, refuse_field, refuse_sampling, refuse_tool};
 use crate::wire::conversation::{
     Dialect, Form, Losses, ModelTraits, Reasoning, Request, Tool, ToolChoice, ToolKind,
     Unsupported, Written, path_of_message,
 };
 use crate::wire::converse::block::{Blocks, cache_point};
+use crate::wire::messages::understood_tool;
 use crate::wire::names::{Names, Setting};
 use crate::wire::tree::Object;
 use crate::wire::turns::{Side, Turns};
@@ -213,7 +214,8 @@ impl<'a> Writer<'a> {
                     .with("inputSchema", schema)
                     .with_some("strict", strict.filter(|strict| *strict));
                 out.push(Object::default().with("toolSpec", tool));
-                out.extend(cache.as_ref().map(cache_point));
+                let cache = cache.as_ref();
+                out.extend(cache.map(|cache| cache_point(cache, &mut self.losses)));
                 Ok(())
             }
             Tool::Foreign {
@@ -223,9 +225,13 @@ impl<'a> Writer<'a> {
                 out.push(Object::default().with_all(tool));
                 Ok(())
             }
-            Tool::Foreign { name, .. } => self
-                .losses
-                .refuse(refused, format!("it has no tool `{name}`")),
+            Tool::Foreign { name, value } => {
+                refuse_tool(place, name, &mut self.losses)?;
+                match understood_tool(self.request, value) {
+                    Some(tool) => self.tool(place, &tool, out),
+                    None => Ok(()),
+                }
+            }
             Tool::Custom { .. } => self
                 .losses
                 .refuse(refused, "its tools take JSON, no bare text"),
@@ -385,7 +391,7 @@ impl<'a> Writer<'a> {
                     self.more = std::mem::take(&mut self.more).with_all(fields);
                 }
                 (own, _) if is_own || OWN_FIELDS.contains(&own) => body.put(key, value.clone()),
-                _ => self.losses.refuse(key, "it has no such setting")?,
+                _ => refuse_field(key, &mut self.losses)?,
             }
         }
         let more = std::mem::take(&mut self.more);

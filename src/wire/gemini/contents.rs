@@ -75,7 +75,7 @@ impl<'a> Contents<'a> {
     }
 
     fn part(&mut self, name: &str, part: &Part) -> Result<Option<Object>, Unsupported> {
-        self.refuse_cache(name, part)?;
+        self.warn_of_cache(part);
         match part {
             Part::Text {
                 text, citations, ..
@@ -126,7 +126,7 @@ impl<'a> Contents<'a> {
         }
     }
 
-    fn refuse_cache(&mut self, name: &str, part: &Part) -> Result<(), Unsupported> {
+    fn warn_of_cache(&mut self, part: &Part) {
         let cache = match part {
             Part::Text { cache, .. }
             | Part::Image { cache, .. }
@@ -135,11 +135,8 @@ impl<'a> Contents<'a> {
             | Part::ToolResult(ToolResult { cache, .. }) => cache.as_ref(),
             _ => None,
         };
-        match cache {
-            Some(_) => self
-                .losses
-                .refuse(format!("{name}.cache_control"), "it caches by itself"),
-            None => Ok(()),
+        if cache.is_some() {
+            warn_of_cache(self.losses);
         }
     }
 
@@ -176,7 +173,9 @@ impl<'a> Contents<'a> {
         call: &ToolCall,
         proof: Option<&str>,
     ) -> Result<Option<Object>, Unsupported> {
-        self.refuse_cache(name, &Part::ToolCall(call.clone()))?;
+        if call.cache.is_some() {
+            warn_of_cache(self.losses);
+        }
         if call.kind == ToolKind::Custom {
             let reason = "its tools take JSON, no bare text";
             self.losses.refuse(name, reason)?;
@@ -228,7 +227,7 @@ impl<'a> Contents<'a> {
             let name = format!("{name}.content[{place}]");
             match part {
                 Part::Text { text, .. } => {
-                    self.refuse_cache(&name, part)?;
+                    self.warn_of_cache(part);
                     texts.push(text.as_str());
                 }
                 other => media.extend(self.part(&name, other)?),
@@ -245,6 +244,11 @@ impl<'a> Contents<'a> {
             .with_full("parts", media);
         Ok(Some(Object::default().with("functionResponse", function)))
     }
+}
+
+/// Tells that a mark was not sent: it asks for nothing that an answer would show.
+pub(super) fn warn_of_cache(losses: &mut Losses) {
+    losses.warn("`cache_control` is left out: the provider decides by itself what it caches");
 }
 
 /// Returns what a tool gave as an object: itself where it is one, else under the key that Gemini has for it.

@@ -4,8 +4,9 @@ use crate::wire::openai::ProviderFault;
 use serde_json::Value;
 use std::time::Duration;
 
-/// Reads an answer with an error `status`. The code is the reason that Google gives (`API_KEY_INVALID`), or the quota
-/// that is spent (`GenerateRequestsPerDayPerProjectPerModel`), where there is one; the parameter is the first field that
+/// Reads an answer with an error `status`.
+///
+/// The code is the reason that Google gives (`API_KEY_INVALID`), or the quota that is spent (`GenerateRequestsPerDayPerProjectPerModel`), where there is one; the parameter is the first field that
 /// was wrong.
 #[must_use]
 pub fn read_fault(status: u16, content_type: Option<&str>, body: &[u8]) -> ProviderFault {

@@ -1,10 +1,12 @@
 //! A request for Gemini. The model and whether a stream is wanted stand in the address.
 
+use crate::wire::asked::{refuse_field, refuse_tool};
 use crate::wire::conversation::{
     Form, Losses, ModelTraits, Part, Reasoning, Request, Tool, ToolChoice, ToolKind, Unsupported,
     Written, path_of_message, path_of_part,
 };
-use crate::wire::gemini::contents::Contents;
+use crate::wire::gemini::contents::{Contents, warn_of_cache};
+use crate::wire::messages::understood_tool;
 use crate::wire::names::{Names, Setting};
 use crate::wire::tree::{Json, Object};
 use crate::wire::turns::{Side, Turns};
@@ -136,8 +138,7 @@ impl Writer<'_> {
                 ..
             } => {
                 if cache.is_some() {
-                    self.losses
-                        .refuse(format!("{name}.cache_control"), "it caches by itself")?;
+                    warn_of_cache(&mut self.losses);
                 }
                 let function = Object::default()
                     .with("name", function)
@@ -150,10 +151,12 @@ impl Writer<'_> {
                     .refuse(name, "its tools take JSON, no bare text")?;
                 Ok(None)
             }
-            Tool::Foreign { name: kind, .. } => {
-                self.losses
-                    .refuse(name, format!("it has no tool `{kind}`"))?;
-                Ok(None)
+            Tool::Foreign { name: kind, value } => {
+                refuse_tool(place, kind, &mut self.losses)?;
+                match understood_tool(self.request, value) {
+                    Some(tool) => self.tool(place, &tool),
+                    None => Ok(None),
+                }
             }
         }
     }
@@ -354,7 +357,7 @@ impl Writer<'_> {
             if OWN_FIELDS.contains(&key.as_str()) {
                 body.put(key, Value::clone(value));
             } else {
-                self.losses.refuse(key, "it has no such setting")?;
+                refuse_field(key, &mut self.losses)?;
             }
         }
         Ok(body)

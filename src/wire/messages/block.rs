@@ -1,5 +1,6 @@
 //! Content blocks as they are sent: to Anthropic, and to clients that speak its dialect.
 
+use crate::wire::asked::kept_for;
 use crate::wire::conversation::{
     Cache, Dialect, Losses, Media, Part, Request, ToolCall, ToolKind, ToolResult, Unsupported,
     path_of_part,
@@ -70,7 +71,7 @@ impl Blocks<'_> {
                         .refuse(format!("{name}.detail"), "it has no such setting")?;
                 }
                 let block = self.source(name, source, "image")?;
-                Ok(block.map(|block| with_cache(block, cache.as_ref()).into()))
+                Ok(block.map(|block| with_cache(block, cache.as_ref(), self.losses).into()))
             }
             Part::Document { .. } => self.document(name, part),
             Part::Audio { .. } => self.refuse(name, "it takes no sound"),
@@ -121,7 +122,7 @@ impl Blocks<'_> {
                 "it takes no citations but its own",
             )?;
         }
-        Ok(Some(with_cache(block, cache).into()))
+        Ok(Some(with_cache(block, cache, self.losses).into()))
     }
 
     fn document(&mut self, name: &str, part: &Part) -> Result<Option<Json>, Unsupported> {
@@ -142,7 +143,7 @@ impl Blocks<'_> {
                 .with_some("title", title.as_ref())
                 .with_some("context", context.as_ref())
                 .with_some("citations", cited);
-            with_cache(block, cache.as_ref()).into()
+            with_cache(block, cache.as_ref(), self.losses).into()
         }))
     }
 
@@ -216,7 +217,9 @@ impl Blocks<'_> {
             }
         };
         let block = tool_use(&call_id(&call.id), &call.name, input);
-        Ok(Some(with_cache(block, call.cache.as_ref()).into()))
+        Ok(Some(
+            with_cache(block, call.cache.as_ref(), self.losses).into(),
+        ))
     }
 
     fn tool_result(
@@ -241,7 +244,9 @@ impl Blocks<'_> {
         // That it went well is what everybody means who says nothing.
         let is_error = result.is_error.filter(|is_error| *is_error);
         let block = block.with_some("is_error", is_error);
-        Ok(Some(with_cache(block, result.cache.as_ref()).into()))
+        Ok(Some(
+            with_cache(block, result.cache.as_ref(), self.losses).into(),
+        ))
     }
 }
 
@@ -270,7 +275,8 @@ pub(super) fn tool_use(id: &str, name: &str, input: Json) -> Object {
 }
 
 /// Returns `block` with a mark behind it.
-pub(super) fn with_cache(block: Object, cache: Option<&Cache>) -> Object {
-    let mark = cache.map(|cache| Object::of_type("ephemeral").with_some("ttl", cache.ttl.as_ref()));
+pub(super) fn with_cache(block: Object, cache: Option<&Cache>, losses: &mut Losses) -> Object {
+    let mark =
+        cache.map(|cache| Object::of_type("ephemeral").with_some("ttl", kept_for(cache, losses)));
     block.with_some("cache_control", mark)
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 ///
 /// # Errors
 ///
-/// As [`super::read_request`].
+/// As [`super::read_request()`].
 pub fn read_count_request(body: &Bytes) -> Result<Request, Error> {
     super::read_request(body)
 }
@@ -20,7 +20,7 @@ pub fn read_count_request(body: &Bytes) -> Result<Request, Error> {
 ///
 /// # Errors
 ///
-/// As [`super::write_request`].
+/// As [`super::write_request()`].
 pub fn write_count_request(
     request: &Request,
     traits: &ModelTraits,

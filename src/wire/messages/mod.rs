@@ -10,6 +10,7 @@ mod read_block;
 mod read_request;
 mod reply;
 mod stop;
+mod stream_blocks;
 mod stream_reader;
 mod stream_writer;
 mod usage;
@@ -19,6 +20,7 @@ pub use count::{read_count, read_count_request, write_count, write_count_request
 pub use fault::{event_of_fault, read_fault, write_fault};
 pub(in crate::wire) use read_block::understood;
 pub use read_request::read_request;
+pub(in crate::wire) use read_request::understood_tool;
 pub use reply::{read_reply, write_reply};
 pub use stream_reader::StreamReader;
 pub use stream_writer::StreamWriter;

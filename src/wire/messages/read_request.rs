@@ -137,6 +137,27 @@ fn tools(fields: &mut Fields) -> Result<Vec<Tool>, Error> {
     tools.collect()
 }
 
+/// Returns what a tool is to those who do not know a field of it, for a provider that is not told what it cannot be told.
+/// `None` for the tools of Anthropic's own, and for what did not come from its clients.
+pub(in crate::wire) fn understood_tool(request: &Request, tool: &Value) -> Option<Tool> {
+    let is_own = tool.get("type").is_some_and(|kind| kind != "custom");
+    if request.dialect != Dialect::Messages || is_own {
+        return None;
+    }
+    let mut fields = Fields::of(String::new(), tool.clone()).ok()?;
+    function(&mut fields).ok()
+}
+
+fn function(fields: &mut Fields) -> Result<Tool, Error> {
+    Ok(Tool::Function {
+        name: fields.required_string("name")?,
+        description: fields.string("description")?,
+        parameters: fields.take("input_schema"),
+        strict: fields.boolean("strict")?,
+        cache: cache(fields),
+    })
+}
+
 fn tool(path: String, value: Value) -> Result<Tool, Error> {
     let as_it_came = value.clone();
     let mut fields = Fields::of(path, value)?;
@@ -147,13 +168,7 @@ fn tool(path: String, value: Value) -> Result<Tool, Error> {
             value: as_it_came,
         });
     }
-    let tool = Tool::Function {
-        name: fields.required_string("name")?,
-        description: fields.string("description")?,
-        parameters: fields.take("input_schema"),
-        strict: fields.boolean("strict")?,
-        cache: cache(&mut fields),
-    };
+    let tool = function(&mut fields)?;
     let path = fields.here().to_owned();
     Ok(match fields.into_rest().keys().next() {
         Some(key) => Tool::Foreign {

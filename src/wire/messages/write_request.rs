@@ -1,6 +1,6 @@
 //! A request for Anthropic.
 
-use crate::wire::asked::{input_schema, refuse_sampling};
+use crate::wire::asked::{input_schema, refuse_field, refuse_sampling, refuse_tool};
 use crate::wire::conversation::{
     Dialect, Form, Losses, ModelTraits, Reasoning, Request, Tool, ToolChoice, ToolKind,
     Unsupported, Written, path_of_message,
@@ -167,12 +167,13 @@ impl<'a> Writer<'a> {
                     .with_some("description", description.as_ref())
                     .with("input_schema", input_schema(parameters.as_ref()))
                     .with_some("strict", strict.filter(|strict| *strict));
-                Ok(Some(with_cache(tool, cache.as_ref()).into()))
+                Ok(Some(
+                    with_cache(tool, cache.as_ref(), &mut self.losses).into(),
+                ))
             }
             Tool::Foreign { value, .. } if self.is_own() => Ok(Some(value.clone().into())),
             Tool::Foreign { name, .. } => {
-                let reason = format!("it has no tool `{name}`");
-                self.losses.refuse(format!("tools[{place}]"), reason)?;
+                refuse_tool(place, name, &mut self.losses)?;
                 Ok(None)
             }
             Tool::Custom { .. } => {
@@ -359,7 +360,7 @@ impl<'a> Writer<'a> {
                     body.put("metadata", metadata);
                 }
                 (true, _) => body.put(key, value.clone()),
-                (false, _) => self.losses.refuse(key, "it has no such setting")?,
+                (false, _) => refuse_field(key, &mut self.losses)?,
             }
         }
         Ok(body)

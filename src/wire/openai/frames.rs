@@ -21,10 +21,22 @@ pub(in crate::wire) enum Frame {
     Malformed,
 }
 
+/// The longest event that is read for a translation: it may hold a picture, or a whole response with the
+/// instructions it repeats.
+const MAX_FRAME: usize = 16 * 1024 * 1024;
+
 /// Takes a stream apart.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::wire) struct Frames {
     decoder: Decoder,
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Self {
+            decoder: Decoder::with_limit(MAX_FRAME),
+        }
+    }
 }
 
 impl Frames {
@@ -113,5 +125,59 @@ pub(in crate::wire) fn too_many(what: &str, limit: usize) -> ProviderFault {
         message: format!("the stream has more than {limit} {what}"),
         code: Some("upstream_invalid".to_owned()),
         ..ProviderFault::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Frame, Frames, MAX_FRAME};
+    use bytes::Bytes;
+
+    fn frames(stream: &str) -> Vec<Frame> {
+        let mut frames = Frames::default();
+        let mut found = Vec::new();
+        frames.push(&Bytes::copy_from_slice(stream.as_bytes()), |frame| {
+            found.push(frame);
+        });
+        frames.finish(|frame| found.push(frame));
+        found
+    }
+
+    #[test]
+    fn events_are_what_they_hold() {
+        let fault = |text: &str, expected: &str| {
+            let found = frames(text);
+            let [Frame::Fault(fault)] = found.as_slice() else {
+                panic!("{found:?}");
+            };
+            assert_eq!(fault.message, expected);
+        };
+        assert_eq!(frames(": ping\n\n"), [Frame::Ping]);
+        assert_eq!(frames("data:\n\n"), [Frame::Ping]);
+        assert_eq!(frames("data: [DONE]\n\n"), [Frame::Done]);
+        assert_eq!(frames("data: [1]\n\n"), [Frame::Malformed]);
+        assert_eq!(frames("\n\n"), []);
+        assert!(matches!(
+            frames("data: {\"error\":null}\n\n").as_slice(),
+            [Frame::Object(_)]
+        ));
+        fault("data: {\"error\":\"no\"}\n\n", "no");
+        fault("event: error\ndata: {\"message\":\"no\"}\n\n", "no");
+        fault("{\"error\":{\"message\":\"no\"}}", "no");
+        fault(
+            "<html><title>x</title></html>",
+            "status 200 with an HTML page: x",
+        );
+    }
+
+    #[test]
+    fn endless_events_are_a_fault() {
+        let mut frames = Frames::default();
+        let chunk = Bytes::from(vec![b'x'; 1024 * 1024]);
+        let mut found = Vec::new();
+        for _ in 0..=MAX_FRAME / chunk.len() {
+            frames.push(&chunk, |frame| found.push(frame));
+        }
+        assert!(matches!(found.as_slice(), [Frame::Fault(_)]));
     }
 }

@@ -23,6 +23,7 @@ pub use fault::{ErrorEnvelope, ProviderFault};
 pub use prompt::{ForeignPrompt, PromptParameter};
 pub use reply::{ChatReply, ReplyFacts};
 pub use request::ChatRequest;
+pub(in crate::wire) use request::MAX_MESSAGES;
 pub use stream::ChatStream;
 pub use usage::read_usage;
 pub use vectors::{Shaping, VectorEncoding, read_vectors, reshape};

@@ -7,7 +7,7 @@ use crate::wire::openai::prompt::{ForeignPrompt, PromptParameter};
 use bytes::Bytes;
 
 /// The most messages that a request may have.
-pub(super) const MAX_MESSAGES: usize = 4096;
+pub(in crate::wire) const MAX_MESSAGES: usize = 4096;
 
 /// A request for an answer, in whatever dialect a client asks.
 #[derive(Debug, Clone)]

@@ -2,13 +2,19 @@
 //! citations, formats, ids.
 
 use crate::domain::{Dialect, TokenUsage};
-use crate::wire::conversation::{Cache, Media, Message, Part, ToolKind, media_of_url};
+use crate::wire::conversation::{
+    Cache, Fields, Losses, Media, Message, Part, ToolKind, media_of_url,
+};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
+/// The field of a mark in `OpenAI`'s own form.
+pub(in crate::wire) const BREAKPOINT: &str = "prompt_cache_breakpoint";
+
 /// Request fields that both dialects have under the same name and that no other has.
-pub(in crate::wire) const SHARED_FIELDS: [&str; 3] = [
+pub(in crate::wire) const SHARED_FIELDS: [&str; 4] = [
     "prompt_cache_key",
+    "prompt_cache_options",
     "prompt_cache_retention",
     "safety_identifier",
 ];
@@ -120,6 +126,49 @@ pub(in crate::wire) fn cache_to(cache: &Cache) -> Value {
     }
 }
 
+/// Returns the mark of a cache in `OpenAI`'s own form.
+pub(in crate::wire) fn breakpoint_of(value: &Value) -> Option<Cache> {
+    let fields = value.as_object()?;
+    let is_known = has_only(fields, &["mode", "ttl"])
+        && fields.get("mode").and_then(Value::as_str) == Some("explicit");
+    let ttl = match fields.get("ttl") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(ttl)) => Some(ttl.clone()),
+        Some(_) => return None,
+    };
+    is_known.then_some(Cache { ttl })
+}
+
+/// Returns a mark in that form, which knows two times only: the next longer one, where another was
+/// asked for, and a warning of it.
+pub(in crate::wire) fn breakpoint_to(cache: &Cache, losses: &mut Losses) -> Value {
+    let Some(ttl) = cache.ttl.as_deref() else {
+        return json!({"mode": "explicit"});
+    };
+    let known = match ttl {
+        "30m" | "5m" => "30m",
+        _ => "12h",
+    };
+    if known != ttl {
+        losses.warn(format!("a cache mark of `{ttl}` is sent as `{known}`"));
+    }
+    json!({"mode": "explicit", "ttl": known})
+}
+
+/// Takes the mark of a part in either form.
+pub(in crate::wire) fn take_mark(fields: &mut Fields) -> Option<Cache> {
+    let own = fields.take(BREAKPOINT).as_ref().and_then(breakpoint_of);
+    let other = fields.take("cache_control").as_ref().and_then(cache_of);
+    own.or(other)
+}
+
+/// Whether the marks of a part are known here.
+pub(in crate::wire) fn has_known_marks(fields: &Map<String, Value>) -> bool {
+    let said = |key: &str| fields.get(key).filter(|mark| !mark.is_null());
+    said(BREAKPOINT).is_none_or(|mark| breakpoint_of(mark).is_some())
+        && said("cache_control").is_none_or(|mark| cache_of(mark).is_some())
+}
+
 /// Returns the media type of a sound in `format`.
 pub(in crate::wire) fn audio_type(format: &str) -> String {
     match format {
@@ -212,13 +261,10 @@ fn object_at<'a>(value: &'a mut Value, key: &str) -> Option<&'a mut Map<String, 
     value.get_mut(key)?.as_object_mut()
 }
 
-/// Tokens written to a cache have no place with `OpenAI`; OpenRouter's and Anthropic's names are the ones
-/// that are read.
+/// Tokens written to a cache for an hour have no place of their own with `OpenAI`; Anthropic's names are the
+/// ones that are read.
 fn add_cache_writes(usage: &mut Value, details: &str, tokens: &TokenUsage) {
     let (short, long) = (tokens.cache_write_5m, tokens.cache_write_1h);
-    if short == 0 && long == 0 {
-        return;
-    }
     if let Some(details) = object_at(usage, details) {
         details.insert(
             "cache_write_tokens".to_owned(),

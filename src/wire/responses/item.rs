@@ -2,9 +2,12 @@
 
 use crate::wire::Error;
 use crate::wire::conversation::{
-    Fields, Media, Part, Role, ToolCall, ToolKind, ToolResult, media_of_url, numbered, wrong_type,
+    Cache, Fields, Media, Part, Role, ToolCall, ToolKind, ToolResult, media_of_url, numbered,
+    wrong_type,
 };
-use crate::wire::openai::shared::{audio_type, file_media, has_only, says_something};
+use crate::wire::openai::shared::{
+    BREAKPOINT, audio_type, file_media, has_known_marks, has_only, says_something, take_mark,
+};
 use serde_json::{Map, Value};
 
 /// What an item is.
@@ -75,7 +78,7 @@ fn is_known(kind: &str, value: &Value) -> bool {
         "function_call" => &["type", "id", "status", "call_id", "name", "arguments"],
         "custom_tool_call" => &["type", "id", "status", "call_id", "name", "input"],
         "function_call_output" | "custom_tool_call_output" => {
-            &["type", "id", "status", "call_id", "output"]
+            &["type", "id", "status", "call_id", "name", "output"]
         }
         _ => return false,
     };
@@ -157,10 +160,11 @@ fn read_call(mut fields: Fields, kind: ToolKind) -> Result<Item, Error> {
 
 fn read_output(mut fields: Fields, kind: ToolKind) -> Result<Item, Error> {
     let call_id = fields.required_string("call_id")?;
+    let name = fields.string("name")?;
     let (parts, is_plain) = read_content(&mut fields, "output")?;
     Ok(Item::Result(ToolResult {
         call_id,
-        name: None,
+        name,
         parts,
         is_error: None,
         is_plain,
@@ -204,10 +208,11 @@ pub(super) fn read_part(path: String, value: Value) -> Result<Part, Error> {
         return Ok(Part::Foreign { name: path, value });
     }
     let mut fields = Fields::of(path, value)?;
+    let mark = take_mark(&mut fields);
     match fields.required_string("type")?.as_str() {
         "refusal" => Ok(Part::Refusal(fields.required_string("refusal")?)),
-        "input_image" => read_image(&mut fields),
-        "input_file" => read_file(&mut fields),
+        "input_image" => read_image(&mut fields, mark),
+        "input_file" => read_file(&mut fields, mark),
         "input_audio" => read_audio(&mut fields),
         "output_audio" => Ok(Part::Audio {
             source: Media::Inline {
@@ -221,7 +226,7 @@ pub(super) fn read_part(path: String, value: Value) -> Result<Part, Error> {
         _ => Ok(Part::Text {
             text: fields.required_string("text")?,
             citations: fields.elements("annotations"),
-            cache: None,
+            cache: mark,
         }),
     }
 }
@@ -233,19 +238,26 @@ fn is_known_part(fields: &Map<String, Value>) -> bool {
         .and_then(Value::as_str)
         .unwrap_or_default();
     let known: &[&str] = match kind {
-        "input_text" | "text" => &["type", "text"],
+        "input_text" | "text" => &["type", "text", BREAKPOINT],
         "output_text" => &["type", "text", "annotations", "logprobs"],
         "refusal" => &["type", "refusal"],
-        "input_image" => &["type", "image_url", "file_id", "detail"],
-        "input_file" => &["type", "file_id", "file_url", "file_data", "filename"],
+        "input_image" => &["type", "image_url", "file_id", "detail", BREAKPOINT],
+        "input_file" => &[
+            "type",
+            "file_id",
+            "file_url",
+            "file_data",
+            "filename",
+            BREAKPOINT,
+        ],
         "input_audio" => &["type", "input_audio"],
         "output_audio" => &["type", "data", "transcript"],
         _ => return false,
     };
-    has_only(fields, known)
+    has_only(fields, known) && has_known_marks(fields)
 }
 
-fn read_image(fields: &mut Fields) -> Result<Part, Error> {
+fn read_image(fields: &mut Fields, cache: Option<Cache>) -> Result<Part, Error> {
     let detail = fields.string("detail")?;
     let source = match (fields.string("file_id")?, fields.string("image_url")?) {
         (Some(id), _) => Media::File(id),
@@ -255,11 +267,11 @@ fn read_image(fields: &mut Fields) -> Result<Part, Error> {
     Ok(Part::Image {
         source,
         detail,
-        cache: None,
+        cache,
     })
 }
 
-fn read_file(fields: &mut Fields) -> Result<Part, Error> {
+fn read_file(fields: &mut Fields, cache: Option<Cache>) -> Result<Part, Error> {
     let title = fields.string("filename")?;
     let url = fields.string("file_url")?;
     let data = fields.string("file_data")?;
@@ -274,7 +286,7 @@ fn read_file(fields: &mut Fields) -> Result<Part, Error> {
         title,
         context: None,
         is_cited: None,
-        cache: None,
+        cache,
     })
 }
 

@@ -24,4 +24,4 @@ pub use read_request::read_request;
 pub use stream_reader::StreamReader;
 pub use stream_writer::StreamWriter;
 pub use write_reply::write_reply;
-pub use write_request::{write_request, write_request_dropping};
+pub use write_request::{Target, write_request, write_request_dropping};

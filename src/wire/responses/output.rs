@@ -1,9 +1,9 @@
 //! The messages of a conversation as the items of a request's input.
 
-use crate::wire::chat::CACHE_MARK_LEFT_OUT;
+use crate::wire::chat::{CACHE_MARK_LEFT_OUT, CacheMarks};
 use crate::wire::conversation::{
-    Cache, Dialect, Losses, Media, Message, Part, Request, Role, ToolKind, ToolResult, Unsupported,
-    path_of_message, path_of_part,
+    Cache, Dialect, Losses, Media, Message, Part, Request, Role, Spot, ToolKind, ToolResult,
+    Unsupported, path_of_message,
 };
 use crate::wire::openai::shared::{Place, place_of, put};
 use crate::wire::responses::write_item::{call, fields, file, image, output_text, reasoning};
@@ -15,12 +15,15 @@ type Done = Result<(), Unsupported>;
 /// of the system's, and its items.
 pub(super) fn write_messages(
     request: &Request,
+    marks: CacheMarks,
     losses: &mut Losses,
 ) -> Result<(Option<String>, Vec<Value>), Unsupported> {
-    let instructions = request.messages.first().and_then(instructions_of);
+    let first = request.messages.first();
+    let instructions = first.and_then(|first| instructions_of(first, marks));
     let skipped = usize::from(instructions.is_some());
     let mut writer = Writer {
         request,
+        marks,
         losses,
         place: 0,
         role: Role::User,
@@ -39,9 +42,13 @@ pub(super) fn write_messages(
     Ok((instructions.map(|(text, _)| text), writer.items))
 }
 
-fn instructions_of(message: &Message) -> Option<(String, Option<Cache>)> {
+/// Returns the text of a message that can be instructions, and its mark: those that are marked must be a
+/// message, where marks are known.
+fn instructions_of(message: &Message, marks: CacheMarks) -> Option<(String, Option<Cache>)> {
     match message.parts.as_slice() {
-        [Part::Text { text, cache, .. }] if message.role == Role::System => {
+        [Part::Text { text, cache, .. }]
+            if message.role == Role::System && (cache.is_none() || marks == CacheMarks::None) =>
+        {
             Some((text.clone(), cache.clone()))
         }
         _ => None,
@@ -50,6 +57,7 @@ fn instructions_of(message: &Message) -> Option<(String, Option<Cache>)> {
 
 struct Writer<'a> {
     request: &'a Request,
+    marks: CacheMarks,
     losses: &'a mut Losses,
     place: usize,
     role: Role,
@@ -62,9 +70,8 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn message(&mut self, message: &Message) -> Done {
         if message.name.is_some() {
-            let path = path_of_message(self.request, self.place);
-            let reason = "messages have no names";
-            self.losses.refuse(format!("{path}.name"), reason)?;
+            let name = || format!("{}.name", path_of_message(self.request, self.place));
+            self.losses.refuse_at(name, "messages have no names")?;
         }
         let before = self.items.len();
         for (place, part) in message.parts.iter().enumerate() {
@@ -110,8 +117,8 @@ impl Writer<'_> {
     }
 
     fn refuse(&mut self, part: usize, reason: &str) -> Done {
-        let path = path_of_part(self.request, self.place, part);
-        self.losses.refuse(path, reason)
+        let spot = Spot::new(self.request, self.place, part);
+        self.losses.refuse_at(|| spot.name(), reason)
     }
 
     fn text(&self, text: &str, citations: &[Value]) -> Value {
@@ -123,13 +130,13 @@ impl Writer<'_> {
     }
 
     fn part(&mut self, place: usize, part: &Part) -> Done {
-        self.warn_of_mark(part);
         match part {
             Part::Text {
                 text, citations, ..
             } => {
                 let citations = self.known_citations(citations);
-                let text = self.text(text, citations);
+                let mut text = self.text(text, citations);
+                self.mark(&mut text, part);
                 self.contents.push(text);
             }
             Part::Image { .. } | Part::Document { .. } | Part::Audio { .. }
@@ -138,12 +145,18 @@ impl Writer<'_> {
                 self.refuse(place, "what the model said before is text here")?;
             }
             Part::Image { .. } | Part::Document { .. } | Part::Audio { .. } => {
-                let path = path_of_part(self.request, self.place, place);
-                let content = self.media(&path, part)?;
+                let spot = Spot::new(self.request, self.place, place);
+                let mut content = self.media(spot, part)?;
+                if let Some(content) = &mut content {
+                    self.mark(content, part);
+                }
                 self.contents.extend(content);
             }
             Part::Reasoning { .. } => self.reasoning(place, part)?,
             Part::ToolCall(found) => {
+                if found.cache.is_some() {
+                    self.losses.warn(CACHE_MARK_LEFT_OUT);
+                }
                 if found.signature.is_some() {
                     self.losses.warn(
                         "the signature of an earlier call is left out: the provider has none",
@@ -169,17 +182,19 @@ impl Writer<'_> {
         self.request.dialect == Dialect::Responses
     }
 
-    fn warn_of_mark(&mut self, part: &Part) {
-        let (Part::Text { cache, .. }
-        | Part::Image { cache, .. }
-        | Part::Document { cache, .. }
-        | Part::ToolCall(crate::wire::conversation::ToolCall { cache, .. })
-        | Part::ToolResult(ToolResult { cache, .. })) = part
+    /// Marks what was written of `part`. What the model said cannot be marked.
+    fn mark(&mut self, written: &mut Value, part: &Part) {
+        let (Part::Text { cache, .. } | Part::Image { cache, .. } | Part::Document { cache, .. }) =
+            part
         else {
             return;
         };
-        if cache.is_some() {
-            self.losses.warn(CACHE_MARK_LEFT_OUT);
+        let marks = match self.role {
+            Role::Assistant => CacheMarks::None,
+            _ => self.marks,
+        };
+        if let Value::Object(fields) = written {
+            marks.mark(fields, cache.as_ref(), self.losses);
         }
     }
 
@@ -195,12 +210,13 @@ impl Writer<'_> {
     }
 
     /// Writes a picture, a document or a sound.
-    fn media(&mut self, path: &str, part: &Part) -> Result<Option<Value>, Unsupported> {
+    fn media(&mut self, spot: Spot<'_>, part: &Part) -> Result<Option<Value>, Unsupported> {
         match part {
             Part::Image { source, detail, .. } => {
                 let written = image(source, detail.as_ref());
                 if written.is_none() {
-                    self.losses.refuse(path, "a text is no picture")?;
+                    let reason = "a text is no picture";
+                    self.losses.refuse_at(|| spot.name(), reason)?;
                 }
                 Ok(written)
             }
@@ -213,11 +229,13 @@ impl Writer<'_> {
             } => {
                 if context.is_some() {
                     let reason = "documents have no context here";
-                    self.losses.refuse(format!("{path}.context"), reason)?;
+                    self.losses
+                        .refuse_at(|| spot.field("context").name(), reason)?;
                 }
                 if *is_cited == Some(true) {
                     let reason = "documents are not cited here";
-                    self.losses.refuse(format!("{path}.citations"), reason)?;
+                    self.losses
+                        .refuse_at(|| spot.field("citations").name(), reason)?;
                 }
                 Ok(Some(file(source, title.as_ref())))
             }
@@ -225,13 +243,13 @@ impl Writer<'_> {
                 source: Media::Inline { data, .. },
                 format,
                 ..
-            } if !format.is_empty() => {
+            } if self.is_own() && !format.is_empty() => {
                 let audio = json!({"data": data, "format": format});
                 Ok(Some(json!({"type": "input_audio", "input_audio": audio})))
             }
             _ => {
-                let reason = "sounds are taken as data in a known format only";
-                self.losses.refuse(path, reason)?;
+                let reason = "messages hold texts, pictures and documents";
+                self.losses.refuse_at(|| spot.name(), reason)?;
                 Ok(None)
             }
         }
@@ -264,35 +282,39 @@ impl Writer<'_> {
 
     fn result(&mut self, place: usize, result: &ToolResult) -> Done {
         self.close();
-        let path = match self.request.dialect {
-            Dialect::Chat => path_of_message(self.request, self.place),
-            _ => path_of_part(self.request, self.place, place),
-        };
+        let spot = Spot::new(self.request, self.place, place);
         if result.is_error == Some(true) {
             self.losses
                 .warn("that a tool failed is left out: only its result tells it");
         }
         let mut contents = Vec::new();
         for (inner, part) in result.parts.iter().enumerate() {
-            let key = if self.is_own() { "output" } else { "content" };
-            let path = format!("{path}.{key}[{inner}]");
-            self.warn_of_mark(part);
+            let spot = spot.inner(inner);
+            let mut written = match part {
+                Part::Text { text, .. } => Some(json!({"type": "input_text", "text": text})),
+                Part::Image { .. } | Part::Document { .. } => self.media(spot, part)?,
+                _ => None,
+            };
+            if let Some(written) = &mut written {
+                self.mark(written, part);
+            }
+            contents.extend(written);
             match part {
-                Part::Text { text, .. } => {
-                    contents.push(json!({"type": "input_text", "text": text}));
-                }
-                Part::Image { .. } | Part::Document { .. } => {
-                    contents.extend(self.media(&path, part)?);
-                }
+                Part::Text { .. } | Part::Image { .. } | Part::Document { .. } => {}
                 Part::Foreign { value, .. } if self.is_own() => contents.push(value.clone()),
                 Part::Foreign { name, .. } => {
                     self.losses.refuse(name, "it has nothing like it")?;
                 }
                 _ => {
                     let reason = "the result of a tool is texts, pictures and documents";
-                    self.losses.refuse(path, reason)?;
+                    self.losses.refuse_at(|| spot.name(), reason)?;
                 }
             }
+        }
+        if let Some(Value::Object(last)) = contents.last_mut() {
+            // A mark behind the result is one behind its last part.
+            let marks = self.marks;
+            marks.mark(last, result.cache.as_ref(), self.losses);
         }
         let kind = match result.kind {
             ToolKind::Function => "function_call_output",

@@ -6,6 +6,7 @@ use crate::wire::conversation::{
     Dialect, Fields, Form, Message, Reasoning, Request, Role, Sampling, Tool, ToolChoice, ToolKind,
     numbered, wrong_type,
 };
+use crate::wire::openai::MAX_MESSAGES;
 use crate::wire::openai::shared::{flat_format, has_only, tell_results};
 use crate::wire::responses::input::read_items;
 use crate::wire::responses::item::plain;
@@ -89,6 +90,12 @@ fn read_messages(fields: &mut Fields) -> Result<Vec<Message>, Error> {
     match fields.take("input") {
         None => return Err(Error::missing("input")),
         Some(Value::String(text)) => messages.push(said(Role::User, text)),
+        Some(Value::Array(items)) if MAX_MESSAGES < items.len() => {
+            return Err(Error::InvalidValue {
+                param: "input".to_owned(),
+                problem: "has more than 4096 items",
+            });
+        }
         Some(Value::Array(items)) => read_items(numbered("input", items), &mut messages)?,
         Some(other) => {
             let expected = "a string or an array";
@@ -224,5 +231,143 @@ fn read_include(
 fn keep_rest(rest: &mut Map<String, Value>, key: &str, fields: Fields) {
     if !fields.is_empty() {
         rest.insert(key.to_owned(), Value::Object(fields.into_rest()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_request;
+    use crate::wire::conversation::{Part, Role};
+    use bytes::Bytes;
+
+    fn read(body: &str) -> Result<super::Request, crate::wire::Error> {
+        read_request(&Bytes::copy_from_slice(body.as_bytes()))
+    }
+
+    #[test]
+    fn bad_requests_are_told_by_the_path() {
+        for (body, expected) in [
+            (r#"{"input":"x"}"#, "`model` is missing"),
+            (r#"{"model":"m"}"#, "`input` is missing"),
+            (
+                r#"{"model":"m","input":7}"#,
+                "`input` must be a string or an array, but is a number",
+            ),
+            (
+                r#"{"model":"m","input":[{}]}"#,
+                "`input[0].type` is missing",
+            ),
+            (
+                r#"{"model":"m","input":["x"]}"#,
+                "`input[0]` must be an object, but is a string",
+            ),
+            (
+                r#"{"model":"m","input":[{"role":"tool","content":"x"}]}"#,
+                "`input[0].role` is none of `system`, `developer`, `user` and `assistant`",
+            ),
+            (
+                r#"{"model":"m","input":[{"role":"user","content":[{"type":"input_text"}]}]}"#,
+                "`input[0].content[0].text` is missing",
+            ),
+            (
+                r#"{"model":"m","input":[{"role":"user","content":[{"type":"input_image"}]}]}"#,
+                "`input[0].content[0].image_url` is missing",
+            ),
+            (
+                r#"{"model":"m","input":[{"type":"function_call","name":"f"}]}"#,
+                "`input[0].call_id` is missing",
+            ),
+            (
+                r#"{"model":"m","input":[{"type":"function_call_output","output":"x"}]}"#,
+                "`input[0].call_id` is missing",
+            ),
+            (
+                r#"{"model":"m","input":[{"type":"reasoning","summary":[{"text":1}]}]}"#,
+                "`input[0].summary[0].text` must be a string, but is a number",
+            ),
+            (
+                r#"{"model":"m","input":"x","tools":[{"type":"function"}]}"#,
+                "`tools[0].name` is missing",
+            ),
+            (
+                r#"{"model":"m","input":"x","reasoning":{"effort":1}}"#,
+                "`reasoning.effort` must be a string, but is a number",
+            ),
+        ] {
+            assert_eq!(read(body).unwrap_err().to_string(), expected, "{body}");
+        }
+        let many = format!(r#"{{"model":"m","input":[{}{{}}]}}"#, "{},".repeat(4096));
+        let error = read(&many).unwrap_err();
+        assert_eq!(error.to_string(), "`input` has more than 4096 items");
+    }
+
+    #[test]
+    fn what_asks_for_nothing_is_no_foreign_field() {
+        let request = read(
+            r#"{"model":"m","input":"x","store":true,"background":false,"truncation":"disabled",
+                "stream_options":{"include_obfuscation":false},"top_logprobs":0,
+                "include":["reasoning.encrypted_content","message.output_text.logprobs"]}"#,
+        )
+        .unwrap();
+        assert_eq!(request.rest.len(), 0);
+        assert!(request.wants_signatures);
+        assert_eq!(request.sampling.log_probs, Some(true));
+        let request = read(
+            r#"{"model":"m","input":"x","background":true,"truncation":"auto","include":["other"],
+                "text":{"verbosity":"low","format":{"type":"odd"}},"reasoning":{"mode":"pro"}}"#,
+        )
+        .unwrap();
+        let rest = serde_json::json!(request.rest);
+        assert_eq!(
+            rest,
+            serde_json::json!({
+                "text": {"verbosity": "low", "format": {"type": "odd"}},
+                "reasoning": {"mode": "pro"},
+                "include": ["other"],
+                "background": true,
+                "truncation": "auto",
+            })
+        );
+    }
+
+    #[test]
+    fn items_of_one_turn_are_one_message() {
+        let call = |id: &str| {
+            format!(r#"{{"type":"function_call","call_id":"{id}","name":"f","arguments":"{{}}"}}"#)
+        };
+        let thoughts = r#"{"type":"reasoning","summary":[],"encrypted_content":"e"}"#;
+        let said = r#"{"role":"assistant","content":"x"}"#;
+        let given = r#"{"type":"function_call_output","call_id":"a","output":"y"}"#;
+        let (a, b) = (call("a"), call("b"));
+        let cases: [(&[&str], &[usize]); 5] = [
+            (&[thoughts, said, &a, &b, given], &[4, 1]),
+            (&[thoughts, &a, thoughts, &b, given], &[4, 1]),
+            (&[said, said], &[1, 1]),
+            (&[said, thoughts, &a], &[1, 2]),
+            (&[&a, given, thoughts, said], &[1, 1, 2]),
+        ];
+        for (items, expected) in cases {
+            let body = format!(r#"{{"model":"m","input":[{}]}}"#, items.join(","));
+            let messages = read(&body).unwrap().messages;
+            let counts: Vec<usize> = messages.iter().map(|m| m.parts.len()).collect();
+            assert_eq!(counts, expected, "{items:?}");
+        }
+    }
+
+    #[test]
+    fn the_proof_of_a_call_goes_back_into_it() {
+        let proof = r#"{"type":"reasoning","id":"rs_a","summary":[],"encrypted_content":"e"}"#;
+        let call = r#"{"type":"function_call","call_id":"a","name":"f","arguments":"{}"}"#;
+        for items in [[proof, call], [call, proof]] {
+            let body = format!(r#"{{"model":"m","input":[{}]}}"#, items.join(","));
+            let messages = read(&body).unwrap().messages;
+            assert_eq!(messages.len(), 1);
+            assert_eq!(messages[0].role, Role::Assistant);
+            assert!(
+                matches!(messages[0].parts.as_slice(), [Part::ToolCall(call)]
+                    if call.signature.as_deref() == Some("e")),
+                "{messages:?}"
+            );
+        }
     }
 }

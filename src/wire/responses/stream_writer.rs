@@ -10,9 +10,10 @@ use crate::wire::responses::written_items::WrittenItems;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-/// Writer of the events of a response, as `OpenAI`'s SDKs read them: numbered, with ids that stay the same,
-/// every item and part begun and ended, and the whole response at the end. Keeps what it has written,
-/// as the last event says it all again.
+/// Writer of the events of a response, as `OpenAI`'s SDKs read them.
+///
+/// They are numbered, ids stay the same, every item and part is begun and ended, and the whole response
+/// comes at the end. Keeps what it has written, as the last event says it all again.
 #[derive(Debug)]
 pub struct StreamWriter {
     from: Dialect,
@@ -222,10 +223,37 @@ impl StreamWriter {
         error.insert("message".to_owned(), fault.message.as_str().into());
         error.insert("param".to_owned(), json!(fault.param));
         self.sink(out).send("error", error);
-        let error = json!({"code": code, "message": fault.message});
+        let error = json!({"code": known_code(code), "message": fault.message});
         let output = self.items.output();
         let response = self.response("failed", Value::Null, error, output);
         self.sink(out).send("response.failed", wrap(response));
+    }
+}
+
+/// Returns the code of a failed response, of which there are few; the error before it has the provider's.
+fn known_code(code: &str) -> &str {
+    match code {
+        "invalid_prompt"
+        | "data_residency_mismatch"
+        | "bio_policy"
+        | "misalignment_policy_violation"
+        | "vector_store_timeout"
+        | "invalid_image"
+        | "invalid_image_format"
+        | "invalid_base64_image"
+        | "invalid_image_url"
+        | "image_too_large"
+        | "image_too_small"
+        | "image_parse_error"
+        | "image_content_policy_violation"
+        | "image_file_too_large"
+        | "unsupported_image_media_type"
+        | "empty_image_file"
+        | "failed_to_download_image"
+        | "image_file_not_found" => code,
+        "429" => "rate_limit_exceeded",
+        code if code.contains("rate_limit") => "rate_limit_exceeded",
+        _ => "server_error",
     }
 }
 

@@ -1,12 +1,20 @@
 //! Requests for responses, written.
 
-use crate::wire::chat::{effort_of, insert, written_schema};
+use crate::wire::chat::{CacheMarks, effort_of, insert, written_schema};
 use crate::wire::conversation::{
     Dialect, Form, Losses, Request, Tool, ToolChoice, ToolKind, Unsupported, Written,
 };
 use crate::wire::openai::shared::{SHARED_FIELDS, put};
 use crate::wire::responses::output::write_messages;
 use serde_json::{Map, Value, json};
+
+/// In what models that speak responses differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Target {
+    /// Whether parts can be marked by `prompt_cache_breakpoint`: `OpenAI`'s models from `gpt-5.6` on. Where
+    /// they cannot, a mark is left out with a warning.
+    pub has_breakpoints: bool,
+}
 
 /// Writes a request for a response. It is never kept by the provider (`store` is false) unless chat
 /// completions asked for it, and thoughts are asked for with their proof, so that they can be sent
@@ -15,8 +23,8 @@ use serde_json::{Map, Value, json};
 /// # Errors
 ///
 /// When responses cannot say a part of the request.
-pub fn write_request(request: &Request) -> Result<Written, Unsupported> {
-    write(request, false)
+pub fn write_request(request: &Request, target: &Target) -> Result<Written, Unsupported> {
+    write(request, *target, false)
 }
 
 /// Writes a request for a response and leaves out what cannot be said; the warnings tell what.
@@ -24,20 +32,21 @@ pub fn write_request(request: &Request) -> Result<Written, Unsupported> {
 /// # Errors
 ///
 /// Never, as long as everything can be left out.
-pub fn write_request_dropping(request: &Request) -> Result<Written, Unsupported> {
-    write(request, true)
+pub fn write_request_dropping(request: &Request, target: &Target) -> Result<Written, Unsupported> {
+    write(request, *target, true)
 }
 
 const NO_PARAMETER: &str = "it has no such parameter";
 
-fn write(request: &Request, is_dropping: bool) -> Result<Written, Unsupported> {
+fn write(request: &Request, target: Target, is_dropping: bool) -> Result<Written, Unsupported> {
     let mut writer = Writer {
         request,
         losses: Losses::new("OpenAI's responses", is_dropping),
         body: Map::new(),
     };
     writer.set("model", Some(&request.model));
-    let (instructions, input) = write_messages(request, &mut writer.losses)?;
+    let (instructions, input) =
+        write_messages(request, marks_of(request, target), &mut writer.losses)?;
     writer.set("instructions", instructions);
     writer.set("input", Some(input));
     writer.tools()?;
@@ -51,6 +60,15 @@ fn write(request: &Request, is_dropping: bool) -> Result<Written, Unsupported> {
         body: Value::Object(writer.body).to_string().into(),
         warnings: writer.losses.into_warnings(),
     })
+}
+
+/// Returns how parts are marked. Whoever speaks responses knows whether the model can be told.
+fn marks_of(request: &Request, target: Target) -> CacheMarks {
+    if target.has_breakpoints || request.dialect == Dialect::Responses {
+        CacheMarks::Breakpoint
+    } else {
+        CacheMarks::None
+    }
 }
 
 struct Writer<'a> {

@@ -361,25 +361,34 @@ fn interleaved(parts: &[Part], picks: &[prop::sample::Index]) -> Vec<Event> {
 
 /// What an answer says, of each kind in one and, but for calls, in no order: texts that were told among other things
 /// are cut.
-fn told(parts: &[Part]) -> (Vec<char>, Vec<char>, Vec<String>, Vec<(String, String)>) {
-    let mut all = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+#[derive(Debug, Default, PartialEq)]
+struct Told {
+    text: Vec<char>,
+    thoughts: Vec<char>,
+    proofs: Vec<String>,
+    /// Ids and arguments.
+    calls: Vec<(String, String)>,
+}
+
+fn told(parts: &[Part]) -> Told {
+    let mut told = Told::default();
     for part in parts {
         match part {
-            Part::Text { text, .. } => all.0.extend(text.chars()),
+            Part::Text { text, .. } => told.text.extend(text.chars()),
             Part::Reasoning {
                 texts, signature, ..
             } => {
-                all.1.extend(texts.concat().chars());
-                all.2.extend(signature.clone());
+                told.thoughts.extend(texts.concat().chars());
+                told.proofs.extend(signature.clone());
             }
-            Part::ToolCall(call) => all.3.push((call.id.clone(), call.arguments.clone())),
+            Part::ToolCall(call) => told.calls.push((call.id.clone(), call.arguments.clone())),
             _ => {}
         }
     }
-    all.0.sort_unstable();
-    all.1.sort_unstable();
-    all.2.sort();
-    all
+    told.text.sort_unstable();
+    told.thoughts.sort_unstable();
+    told.proofs.sort();
+    told
 }
 
 proptest! {
@@ -414,7 +423,7 @@ proptest! {
             writer.write(event, &mut chunks);
         }
         let stream = Bytes::from(chunks.concat());
-        super::anthropic_gemini_bedrock::assert_valid(&stream, "generated");
+        super::provider_streams::assert_valid(&stream, "generated");
         let mut reader = StreamReader::default();
         let mut again = Vec::new();
         reader.push(&stream, &mut again);

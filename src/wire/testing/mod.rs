@@ -6,4 +6,5 @@ mod anthropic_generated;
 pub(crate) mod html;
 pub(crate) mod markdown;
 mod openai_to_others;
+mod provider_streams;
 pub(crate) mod xml;

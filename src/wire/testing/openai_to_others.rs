@@ -115,6 +115,10 @@ fn sampling_is_sent_or_named() {
         &json!({"frequency_penalty": 0, "presence_penalty": 0.0, "n": 1, "logprobs": false}),
         [Silent, Silent, Silent],
     );
+}
+
+#[test]
+fn answers_are_counted_and_bounded_or_named() {
     assert_becomes(
         &json!({"n": 2}),
         [
@@ -432,7 +436,7 @@ fn what_nobody_has_is_named_and_what_is_ours_is_not() {
         &json!({"safetySettings": own}),
         [
             Named("safetySettings"),
-            Sent("/safetySettings", own.clone()),
+            Sent("/safetySettings", own),
             Named("safetySettings"),
         ],
     );

@@ -77,6 +77,7 @@ fn run(a: &Side, b: &Side, asked: &Asked, settings: &Settings) -> Result<Compari
         a: &asked.a,
         b: &asked.b,
         from: QuerySource::File,
+        told: None,
     };
     let queries = (!asked.list.is_empty()).then_some(&queries);
     compare([&a, &b], queries, settings, &mut |_| {

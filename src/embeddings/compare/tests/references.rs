@@ -84,6 +84,19 @@ fn real_vectors_have_their_reference_figures() {
         1e-5,
     );
     assert_within(value("rsa"), expected("rsa_cosine_spearman"), 1e-5);
+    // Related spaces score far above chance, which is near 0 where the score is without bias.
+    for (id, least, most) in [
+        ("cka.debiased", -0.02, 0.02),
+        ("rsa", -0.02, 0.02),
+        ("procrustes", 0.2, 0.8),
+        ("ridge.a_to_b", 0.0, 0.0),
+    ] {
+        let chance = find(&report, id).chance.unwrap();
+        assert!((least..=most).contains(&chance), "{id} {chance}");
+        assert!(chance < value(id), "{id} {chance}");
+    }
+    let told = "B's rows in 100 random orders among 64 items";
+    assert!(report.method.notes.iter().any(|note| note.contains(told)));
 }
 
 /// Two runs of 14 queries, which `ranx` and `trec_eval` have judged: each query's answers stand on a ray of

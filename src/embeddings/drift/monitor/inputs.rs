@@ -1,12 +1,11 @@
 //! The texts of a prompt's traffic, read from its records: never on the way of a call.
 
 use crate::domain::{CallId, Operation, PromptKey, Timestamp, sha256_hex};
-use crate::embeddings::drift::monitor::kept::{Input, Settings};
-use crate::embeddings::drift::{Distinct, LiveText};
+use crate::embeddings::distinct::{Distinct, LiveText};
+use crate::embeddings::drift::monitor::kept::Settings;
+use crate::embeddings::recorded::{is_traffic, record, text_of};
 use crate::embeddings::snapshots::Error;
-use crate::proxy::{Inputs, inputs};
 use crate::store::{CallFilter, CallRow, Store};
-use serde_json::Value;
 
 /// How many rows are listed at a time.
 const PAGE: usize = 1_000;
@@ -53,7 +52,7 @@ pub(super) fn texts(
         seen += rows.len();
         for row in rows {
             let place = sha256_hex(row.id.to_string().as_bytes());
-            if !is_traffic(&row) || !is_sampled(&place, settings.sample) {
+            if !is_traffic(&row, Operation::Chat) || !is_sampled(&place, settings.sample) {
                 continue;
             }
             if period.is_drawn {
@@ -74,11 +73,6 @@ pub(super) fn texts(
     Ok(window.into_texts())
 }
 
-/// Whether somebody outside made the call: runs of evals are no traffic.
-fn is_traffic(row: &CallRow) -> bool {
-    row.operation == Operation::Chat && row.run.is_none()
-}
-
 fn is_sampled(hash: &str, sample: f64) -> bool {
     const ALL: f64 = 4_294_967_296.0;
     let digits = hash
@@ -93,19 +87,14 @@ fn offer(
     row: &CallRow,
     window: &mut Distinct,
 ) -> Result<(), Error> {
-    let id = row.id.to_string();
-    let record = store.record(&id).map_err(|error| Error::Kept {
-        problem: format!("call `{id}` cannot be read: {error}"),
-    })?;
-    let is_shadow = |record: &crate::domain::CallRecord| record.intent.shadow_of.is_some();
-    let Some(record) = record.filter(|record| !is_shadow(record)) else {
+    let Some(record) = record(store, row)? else {
         return Ok(());
     };
-    let Some(text) = inputs(&record).and_then(|inputs| text_of(&inputs, &settings.input)) else {
+    let Some(text) = text_of(&record, &settings.input) else {
         return Ok(());
     };
     window.offer(LiveText {
-        id,
+        id: row.id.to_string(),
         text,
         user: row.user.clone().or_else(|| row.session.clone()),
         at_ms: row.started.unix_millis(),
@@ -113,76 +102,10 @@ fn offer(
     Ok(())
 }
 
-/// The text of a request.
-fn text_of(inputs: &Inputs, input: &Input) -> Option<String> {
-    match input {
-        Input::Variable(name) => inputs.variables.get(name).map(plain),
-        Input::Messages => said(inputs),
-        Input::Any => said(inputs).or_else(|| {
-            let all: Vec<String> = inputs.variables.values().map(plain).collect();
-            (!all.is_empty()).then(|| all.join("\n"))
-        }),
-    }
-}
-
-fn plain(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// What the user said last.
-fn said(inputs: &Inputs) -> Option<String> {
-    let mut messages = inputs.messages.iter().rev();
-    messages.find_map(|message| {
-        let message: Value = serde_json::from_slice(message).ok()?;
-        let role = message.get("role").and_then(Value::as_str);
-        (role == Some("user")).then_some(())?;
-        let content = message.get("content")?;
-        if let Some(text) = content.as_str() {
-            return Some(text.to_owned());
-        }
-        let parts = content.as_array()?.iter();
-        let texts = parts.filter_map(|part| part.get("text").and_then(Value::as_str));
-        let texts: Vec<&str> = texts.collect();
-        (!texts.is_empty()).then(|| texts.join("\n"))
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Input, is_sampled, text_of};
+    use super::is_sampled;
     use crate::domain::sha256_hex;
-    use crate::proxy::Inputs;
-    use bytes::Bytes;
-    use serde_json::json;
-
-    #[test]
-    fn a_request_says_what_its_user_wrote() {
-        let messages = [
-            json!({"role": "user", "content": "first"}),
-            json!({"role": "user", "content": [{"type": "text", "text": "last"}, {"type": "image_url"}]}),
-            json!({"role": "assistant", "content": "answer"}),
-        ];
-        let mut inputs = Inputs {
-            variables: serde_json::from_value(json!({"question": "why", "n": 3})).unwrap(),
-            messages: messages
-                .iter()
-                .map(|m| Bytes::from(m.to_string()))
-                .collect(),
-        };
-        let of = |inputs: &Inputs, input: Input| text_of(inputs, &input);
-        let variable = Input::Variable("question".to_owned());
-        assert_eq!(of(&inputs, variable.clone()).as_deref(), Some("why"));
-        assert_eq!(of(&inputs, Input::Any).as_deref(), Some("last"));
-        inputs.messages.clear();
-        assert_eq!(of(&inputs, Input::Messages), None);
-        let all = of(&inputs, Input::Any).unwrap();
-        assert!(all.contains("why") && all.contains('3'));
-        inputs.variables.clear();
-        assert_eq!(of(&inputs, variable), None);
-        assert_eq!(of(&inputs, Input::Any), None);
-    }
 
     #[test]
     fn a_share_of_calls_is_read() {

@@ -2,6 +2,7 @@
 
 use crate::domain::PicoDollars;
 use crate::embeddings::drift::{Alarm, Budget, Finding, Group, Standing};
+use crate::embeddings::recorded::Input;
 use crate::embeddings::snapshots::{Error, SpaceWish};
 use crate::store::Store;
 use serde::{Deserialize, Serialize};
@@ -14,19 +15,6 @@ const NAME: &str = "embeddings.drift";
 const FORMAT: u32 = 1;
 /// How many alarms are kept.
 const MOST_ALARMS: usize = 200;
-
-/// Which part of a request is its text.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Input {
-    /// What its user said last; where it has no messages, its variables.
-    #[default]
-    Any,
-    /// What its user said last.
-    Messages,
-    /// One of its variables.
-    Variable(String),
-}
 
 /// What a monitor watches, and how closely.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +35,12 @@ pub struct Settings {
     pub max_cost: Option<PicoDollars>,
     /// Where alarms are sent: `env:NAME` or `file:PATH` with a URL.
     pub webhook: Option<String>,
+    /// The snapshot that texts are looked for in, as queries.
+    #[serde(default)]
+    pub search_in: Option<String>,
+    /// The cosine below which a best answer is far; drawn from the reference when none is said.
+    #[serde(default)]
+    pub threshold: Option<f64>,
 }
 
 /// A look at a window, as it is kept.

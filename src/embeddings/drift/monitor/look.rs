@@ -1,17 +1,20 @@
 //! A look at a window: embed it, hold it against the reference, count what came of it.
 
 use crate::domain::sha256_hex;
+use crate::embeddings::distinct::LiveText;
 use crate::embeddings::drift::monitor::kept::{Look, Monitor};
+use crate::embeddings::drift::monitor::searched::Queries;
 use crate::embeddings::drift::monitor::{Drift, Status, found, not_yet, sources};
 use crate::embeddings::drift::{
-    Alarm, FEWEST, Finding, Group, LiveText, Message, Standing, Told, examine, groups, message,
-    permutations_for, time,
+    Alarm, FEWEST, Finding, Group, Message, Standing, Told, examine, groups, message,
+    permutations_for,
 };
 use crate::embeddings::geometry::two_sample::MOST_WINDOW;
 use crate::embeddings::snapshots::{Error, Snapshots, SourceText, SpaceWish, blocking};
 use crate::embeddings::space::Space;
+use crate::embeddings::time::in_words;
+use crate::embeddings::vault::Snapshot;
 use crate::embeddings::{Matrix, Rows as _};
-use crate::providers;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -21,9 +24,9 @@ const OTHERS: usize = 5;
 const WINDOWS: usize = 10;
 
 /// A snapshot in memory, at most [`MOST_WINDOW`] rows of it, without those that are no vectors.
-struct Loaded {
-    rows: Matrix,
-    texts: Vec<String>,
+pub(super) struct Loaded {
+    pub(super) rows: Matrix,
+    pub(super) texts: Vec<String>,
     times: Vec<i64>,
 }
 
@@ -58,37 +61,14 @@ impl Drift {
             })
         });
         let noted = noted.await;
-        let alarm = looked?;
+        looked?;
         noted?;
-        if let Some((alarm, webhook)) = alarm {
-            tracing::warn!(
-                monitor = name,
-                window = alarm.window,
-                p = alarm.finding.p_value,
-                "traffic drifts"
-            );
-            self.tell(alarm, webhook);
-        }
+        self.send_unsent().await;
         let (room, of) = (Arc::clone(self), name.to_owned());
         blocking(move || room.status(&of)).await
     }
 
-    /// Sends an alarm to whom it is for, on the app's tracker.
-    fn tell(self: &Arc<Self>, alarm: Alarm, webhook: Option<String>) {
-        let Some(webhook) = webhook else { return };
-        let room = Arc::clone(self);
-        let recorder = &self.proxy.recorder;
-        let task = async move {
-            if let Err(problem) =
-                providers::send_text(&webhook, &alarm.text, &room.environment).await
-            {
-                tracing::error!(webhook, problem, "an alarm of drift cannot be sent");
-            }
-        };
-        recorder.tasks.spawn_on(task, &recorder.runtime);
-    }
-
-    async fn look(self: &Arc<Self>, name: &str) -> Result<Option<(Alarm, Option<String>)>, Error> {
+    async fn look(self: &Arc<Self>, name: &str) -> Result<(), Error> {
         let (room, of, now) = (Arc::clone(self), name.to_owned(), self.now_ms());
         let (monitor, texts) = blocking(move || {
             let monitor = found(&mut room.all()?, &of)?.clone();
@@ -101,28 +81,29 @@ impl Drift {
             .snapshot(&monitor.settings, "window", sources(&texts))
             .await?;
         let window = made.snapshot.ok_or(Error::Stopping)?.name();
+        let queries = self.queries(&monitor, &window).await?;
         let (room, of) = (Arc::clone(self), window);
-        blocking(move || room.judge(monitor, &of, &texts, now)).await
+        blocking(move || room.judge(monitor, (&of, queries), &texts, now)).await
     }
 
     /// Holds the window against the reference and keeps what came of it. Blocks.
     fn judge(
         &self,
         mut monitor: Monitor,
-        window: &str,
+        (window, queries): (&str, Option<Queries>),
         texts: &[LiveText],
         now: i64,
-    ) -> Result<Option<(Alarm, Option<String>)>, Error> {
+    ) -> Result<(), Error> {
         let name = monitor.settings.name.clone();
         let alpha = monitor
             .budget
             .spend(now)
             .ok_or_else(|| too_early(&monitor, now))?;
-        let seen = self.see(&monitor, window, alpha)?;
+        let seen = self.see(&monitor, (window, queries), alpha)?;
         let standing = monitor.budget.count(seen.finding.p_value <= alpha);
         let text = message(&Message {
             subject: &monitor.settings.prompt,
-            since: &time::in_words(seen.since_ms),
+            since: &in_words(seen.since_ms),
             finding: &seen.finding,
             groups: &seen.groups,
             alarms_per_month: monitor.budget.alarms_per_month(),
@@ -143,14 +124,17 @@ impl Drift {
             text,
         };
         let alarm = (standing == Standing::Alarm).then(|| alarm_of(&monitor, &look));
-        let webhook = monitor.settings.webhook.clone();
+        if alarm.is_some() {
+            let p = look.finding.p_value;
+            tracing::warn!(monitor = name, window, p, "traffic drifts");
+        }
         monitor.looks += 1;
         monitor.read_until_ms = now;
         monitor.last = Some(look);
         let mut kept = HashSet::new();
         self.change(|book| {
             *found(book, &name)? = monitor;
-            book.alarms.extend(alarm.clone());
+            book.alarms.extend(alarm);
             kept = book
                 .alarms
                 .iter()
@@ -159,7 +143,7 @@ impl Drift {
             Ok(())
         })?;
         self.forget_windows(&name, &kept);
-        Ok(alarm.map(|alarm| (alarm, webhook)))
+        Ok(())
     }
 
     /// Removes windows that are neither new nor an alarm's; their vectors go when garbage is collected.
@@ -181,7 +165,12 @@ impl Drift {
         self.snapshots.forget_names();
     }
 
-    fn see(&self, monitor: &Monitor, window: &str, alpha: f64) -> Result<Seen, Error> {
+    fn see(
+        &self,
+        monitor: &Monitor,
+        (window, queries): (&str, Option<Queries>),
+        alpha: f64,
+    ) -> Result<Seen, Error> {
         let reference = load(&self.snapshots, &monitor.reference)?;
         let current = load(&self.snapshots, window)?;
         let seed = monitor.looks;
@@ -201,6 +190,8 @@ impl Drift {
             .map(|region| region.others.clone())
             .unwrap_or_default();
         let told = |loaded| Told::from(loaded);
+        let retrieval = queries.map(|queries| self.searched(monitor, &queries, &new));
+        let finding = finding.with(retrieval.transpose()?.flatten());
         let groups = groups(told(&reference), told(&current), &new, seed);
         let times = new.iter().filter_map(|row| current.times.get(*row));
         let since_ms = times.min().or_else(|| current.times.iter().min());
@@ -296,6 +287,7 @@ fn alarm_of(monitor: &Monitor, look: &Look) -> Alarm {
         window: look.window.clone(),
         reference: monitor.reference.clone(),
         is_accepted: false,
+        is_unsent: monitor.settings.webhook.is_some(),
     }
 }
 
@@ -309,7 +301,7 @@ fn ready(monitor: &Monitor, texts: &[LiveText], now: i64) -> Result<(), Error> {
     let problem = format!(
         "{} distinct texts came since {}, and a look takes {FEWEST}",
         texts.len(),
-        time::in_words(monitor.read_until_ms)
+        in_words(monitor.read_until_ms)
     );
     let hint = "wait for more calls, or read more of them (`--sample`)";
     Err(not_yet(&monitor.settings.name, problem, hint))
@@ -341,11 +333,21 @@ pub(super) fn wish_of(space: &Space) -> SpaceWish {
     }
 }
 
-fn load(room: &Snapshots, name: &str) -> Result<Loaded, Error> {
+pub(super) fn load(room: &Snapshots, name: &str) -> Result<Loaded, Error> {
     let manifest = room.manifest(name)?;
     let snapshot = room.vault().open_snapshot(&manifest.id)?;
+    load_some(&snapshot, |_| true)
+}
+
+/// Loads the rows that are wanted.
+pub(super) fn load_some(
+    snapshot: &Snapshot,
+    is_wanted: impl Fn(usize) -> bool,
+) -> Result<Loaded, Error> {
     let all = snapshot.load()?;
-    let mut which: Vec<usize> = (0..all.len()).filter(|row| is_vector(&all, *row)).collect();
+    let mut which: Vec<usize> = (0..all.len())
+        .filter(|row| is_wanted(*row) && is_vector(&all, *row))
+        .collect();
     if MOST_WINDOW < which.len() {
         which
             .sort_by_cached_key(|row| sha256_hex(snapshot.id(*row).unwrap_or_default().as_bytes()));

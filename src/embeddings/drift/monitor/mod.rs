@@ -3,16 +3,23 @@
 //! Windows and references are snapshots, so that a text is embedded once, what was seen can be looked at
 //! later, and asking has its pace, its budget and its records. A window is never read twice.
 
-mod alert;
+mod documents;
 mod inputs;
 mod kept;
 mod look;
+mod searched;
+mod send;
 
-pub use kept::{Book, Input, Look, Monitor, Settings};
+pub use crate::embeddings::recorded::Input;
+pub use documents::{Documents, DocumentsWish};
+pub use kept::{Book, Look, Monitor, Settings};
 
 use crate::domain::{Clock, PicoDollars};
+use crate::embeddings::distinct::LiveText;
+use crate::embeddings::drift::busy::{Busy, Place};
 use crate::embeddings::drift::monitor::inputs::Period;
-use crate::embeddings::drift::{Alarm, Budget, FEWEST, LiveText};
+use crate::embeddings::drift::webhook::{self, Sender};
+use crate::embeddings::drift::{Alarm, Budget, FEWEST};
 use crate::embeddings::geometry::two_sample::MOST_WINDOW;
 use crate::embeddings::name::check_collection;
 use crate::embeddings::snapshots::{
@@ -22,14 +29,12 @@ use crate::proxy::Proxy;
 use crate::store::Store;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// How often monitors are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(600);
 /// After so long a window is judged though it is not full, in milliseconds.
 const LONGEST_WAIT_MS: i64 = 24 * 3_600_000;
 /// How long the reference reaches back when nothing is said, in milliseconds.
@@ -63,6 +68,10 @@ pub struct MonitorWish {
     pub max_cost: Option<PicoDollars>,
     /// Where alarms are sent: `env:NAME` or `file:PATH` with a URL.
     pub webhook: Option<String>,
+    /// A snapshot that texts are looked for in, as queries: what becomes of searches?
+    pub search_in: Option<String>,
+    /// The cosine below which a best answer is far.
+    pub threshold: Option<f64>,
 }
 
 /// A monitor and how it stands.
@@ -82,23 +91,10 @@ pub struct Status {
 pub struct Drift {
     snapshots: Arc<Snapshots>,
     store: Arc<Store>,
-    proxy: Arc<Proxy>,
     clock: Clock,
-    environment: BTreeMap<String, String>,
+    sender: Sender,
     book: Mutex<()>,
-    busy: Mutex<HashSet<String>>,
-}
-
-/// A monitor that is being worked on; it is free when this is dropped.
-struct Place {
-    room: Arc<Drift>,
-    name: String,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.room.busy().remove(&self.name);
-    }
+    busy: Busy,
 }
 
 impl Drift {
@@ -106,22 +102,17 @@ impl Drift {
     #[must_use]
     pub fn new(
         snapshots: Arc<Snapshots>,
-        proxy: Arc<Proxy>,
+        proxy: &Proxy,
         environment: BTreeMap<String, String>,
     ) -> Self {
         Self {
             snapshots,
             store: Arc::clone(&proxy.recorder.store),
             clock: proxy.recorder.clock,
-            proxy,
-            environment,
+            sender: Sender::new(&proxy.recorder, environment),
             book: Mutex::default(),
-            busy: Mutex::default(),
+            busy: Busy::default(),
         }
-    }
-
-    fn busy(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now_ms(&self) -> i64 {
@@ -167,7 +158,7 @@ impl Drift {
     /// # Errors
     ///
     /// `NoMonitor`, `NotYet` while it is at work; as [`Drift::all`].
-    pub fn stop(self: &Arc<Self>, name: &str) -> Result<Monitor, Error> {
+    pub fn stop(&self, name: &str) -> Result<Monitor, Error> {
         let _place = self.claim(name)?;
         self.change(|book| {
             found(book, name)?;
@@ -176,18 +167,9 @@ impl Drift {
     }
 
     /// Takes a monitor for oneself: nobody looks twice at one window.
-    fn claim(self: &Arc<Self>, name: &str) -> Result<Place, Error> {
-        if !self.busy().insert(name.to_owned()) {
-            return Err(not_yet(
-                name,
-                "it is at work",
-                "ask again when that is done",
-            ));
-        }
-        Ok(Place {
-            room: Arc::clone(self),
-            name: name.to_owned(),
-        })
+    fn claim(&self, name: &str) -> Result<Place, Error> {
+        let taken = || not_yet(name, "it is at work", "ask again when that is done");
+        self.busy.claim(name).ok_or_else(taken)
     }
 
     /// Begins a monitor: freezes its reference, which is embedded as far as it was not before.
@@ -207,6 +189,7 @@ impl Drift {
         self.check_free(&wish.name).await?;
         let (given, since) = (wish.reference.clone(), wish.since_ms);
         let mut settings = settings_of(wish);
+        self.check_searched(&mut settings).await?;
         let reference = match given {
             Some(reference) => self.given(&reference, &mut settings).await?,
             None => {
@@ -326,13 +309,15 @@ impl Drift {
         }
     }
 
-    /// Looks at every monitor that is due, until `stopping`.
-    pub async fn watch(self: Arc<Self>, stopping: CancellationToken) {
+    /// Looks at every monitor that is due, each `every`, until `stopping`; alarms that could not be sent are sent
+    /// again.
+    pub async fn watch(self: Arc<Self>, every: Duration, stopping: CancellationToken) {
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
-                () = sleep(LOOK_EVERY) => {}
+                () = sleep(every) => {}
             }
+            self.send_unsent().await;
             for name in self.due().await {
                 if stopping.is_cancelled() {
                     return;
@@ -420,6 +405,8 @@ fn settings_of(wish: MonitorWish) -> Settings {
         sample: wish.sample.unwrap_or(1.0),
         max_cost: wish.max_cost,
         webhook: wish.webhook,
+        search_in: wish.search_in,
+        threshold: wish.threshold,
     }
 }
 
@@ -453,5 +440,13 @@ fn check(wish: &MonitorWish) -> Result<(), Error> {
             Some(hint),
         ));
     }
-    wish.webhook.as_deref().map_or(Ok(()), alert::check)
+    if wish.threshold.is_some() && wish.search_in.is_none() {
+        let hint = "say in which snapshot: `--search-in`";
+        return Err(Error::invalid(
+            "threshold",
+            "is said without one to search",
+            Some(hint),
+        ));
+    }
+    wish.webhook.as_deref().map_or(Ok(()), webhook::check)
 }

@@ -1,5 +1,6 @@
 //! Every figure against what numpy, scipy, scikit-learn, scikit-dimension and `IsoScore` give.
 
+mod chance;
 mod fits;
 
 use super::{

@@ -3,8 +3,8 @@
 //! One matrix of all pairs serves every split: what a split needs of it are the sums within and between its
 //! parts, and these are one product with a matrix of zeros and ones.
 
-use crate::embeddings::geometry::dense::{Number, finite, rows_of};
-use crate::embeddings::geometry::pairs::{EXACT_ROWS, below_diagonal, median};
+use crate::embeddings::geometry::dense::{Number, finite, lower_gram, rows_of};
+use crate::embeddings::geometry::pairs::EXACT_ROWS;
 use crate::embeddings::geometry::two_sample::splits::{Splits, pooled};
 use crate::embeddings::registers::leave_wide_vectors;
 use crate::embeddings::{Matrix, Rows};
@@ -75,31 +75,62 @@ pub fn energy_distance(
 pub fn median_gamma(reference: &Matrix, current: &Matrix) -> Option<f64> {
     let pool = pooled(reference, current)?;
     let wide: Vec<f64> = pool.values().iter().copied().map(f64::from).collect();
-    gamma_of(&squares(&wide, pool.dimensions()))
+    gamma_of(&squares(&wide, pool.dimensions()), pool.len())
 }
 
-/// The squared distances of all pairs, below the diagonal.
+/// The squared distances of all pairs, below the diagonal of a whole table, row by row; 0 elsewhere. The
+/// table of products becomes it in place.
 fn squares<T: Number>(values: &[T], dimensions: usize) -> Vec<T> {
-    below_diagonal(
-        values,
-        dimensions,
-        |square| square,
-        |dot, i, j| {
-            let square = i + j - dot - dot;
-            if square > T::of(0.0) {
-                square
+    let rows = rows_of(values, dimensions);
+    let mut table = lower_gram(rows);
+    let size = rows.nrows();
+    let own: Vec<T> = table.iter().step_by(size + 1).copied().collect();
+    for ((row, products), square) in table.chunks_exact_mut(size.max(1)).enumerate().zip(&own) {
+        for (product, other) in products.iter_mut().zip(&own).take(row) {
+            let distance = *square + *other - *product - *product;
+            *product = if distance > T::of(0.0) {
+                distance
             } else {
                 T::of(0.0)
-            }
-        },
-    )
+            };
+        }
+        if let Some(diagonal) = products.get_mut(row) {
+            *diagonal = T::of(0.0);
+        }
+    }
+    table
 }
 
-fn gamma_of<T: Number>(squares: &[T]) -> Option<f64> {
+/// The rows of a table up to its diagonal.
+fn below<T>(table: &[T], size: usize) -> impl Iterator<Item = &[T]> {
+    let rows = table.chunks_exact(size.max(1)).enumerate();
+    rows.map(|(row, values)| values.get(..row).unwrap_or_default())
+}
+
+fn below_mut<T>(table: &mut [T], size: usize) -> impl Iterator<Item = &mut [T]> {
+    let rows = table.chunks_exact_mut(size.max(1)).enumerate();
+    rows.map(|(row, values)| values.get_mut(..row).unwrap_or_default())
+}
+
+fn gamma_of<T: Number>(squares: &[T], size: usize) -> Option<f64> {
+    let mut keys = Vec::with_capacity(size * size.saturating_sub(1) / 2);
+    for row in below(squares, size) {
+        keys.extend(row.iter().map(|square| square.key()));
+    }
     // The median of the distances, not of their squares: between two in the middle they differ.
-    let distances: Vec<T> = squares.iter().map(|square| square.root()).collect();
-    let sigma = median(distances).filter(|sigma| *sigma > 0.0)?;
-    Some(1.0 / (2.0 * sigma * sigma))
+    let distance = |key: T::Key| T::of_key(key).root().wide();
+    let (middle, is_even) = (keys.len() / 2, keys.len().is_multiple_of(2));
+    if keys.is_empty() {
+        return None;
+    }
+    let (lower, upper, _) = keys.select_nth_unstable(middle);
+    let upper = distance(*upper);
+    let sigma = if is_even {
+        f64::midpoint(distance(lower.iter().copied().max()?), upper)
+    } else {
+        upper
+    };
+    (sigma.is_finite() && sigma > 0.0).then(|| 1.0 / (2.0 * sigma * sigma))
 }
 
 fn mmd_in<T: Number>(
@@ -109,20 +140,20 @@ fn mmd_in<T: Number>(
 ) -> Option<KernelTest> {
     let gamma = match gamma {
         Some(gamma) => gamma,
-        None => gamma_of(&squares)?,
+        None => gamma_of(&squares, splits.observed.len())?,
     };
     if !(gamma.is_finite() && gamma > 0.0) {
         return None;
     }
     let factor = T::narrowed(-gamma);
-    for square in &mut squares {
-        *square = (*square * factor).exponential();
+    for row in below_mut(&mut squares, splits.observed.len()) {
+        T::exponentials(row, factor);
     }
     test_of(&squares, splits, 1.0, 1.0)
 }
 
 fn energy_in<T: Number>(mut squares: Vec<T>, splits: &Splits) -> Option<KernelTest> {
-    for square in &mut squares {
+    for square in below_mut(&mut squares, splits.observed.len()).flatten() {
         *square = square.root();
     }
     test_of(&squares, splits, 0.0, -1.0)
@@ -135,7 +166,8 @@ struct Sums {
     between: f64,
 }
 
-/// The test by a function of pairs, with its value for a row and itself, times `sign`.
+/// The test by a function of pairs (a table as [`squares`] makes it), with its value for a row and itself,
+/// times `sign`.
 fn test_of<T: Number>(pairs: &[T], splits: &Splits, own: f64, sign: f64) -> Option<KernelTest> {
     let current = splits
         .observed
@@ -169,17 +201,10 @@ fn test_of<T: Number>(pairs: &[T], splits: &Splits, own: f64, sign: f64) -> Opti
 /// pairs within are z′·L·z, and those that touch a row are L·1 + L′·1.
 fn sums_of<T: Number>(pairs: &[T], splits: &Splits) -> Vec<Sums> {
     let size = splits.observed.len();
-    let mut lower = vec![T::of(0.0); size * size];
     let mut touching = vec![0.0; size];
-    let mut rest = pairs;
-    for (row, into) in lower.chunks_exact_mut(size).enumerate() {
-        let Some((values, after)) = rest.split_at_checked(row) else {
-            break;
-        };
-        rest = after;
+    for (row, values) in below(pairs, size).enumerate() {
         let mut own = 0.0;
-        for ((place, value), sum) in into.iter_mut().zip(values).zip(&mut touching) {
-            *place = *value;
+        for (value, sum) in values.iter().zip(&mut touching) {
             *sum += value.wide();
             own += value.wide();
         }
@@ -197,7 +222,7 @@ fn sums_of<T: Number>(pairs: &[T], splits: &Splits) -> Vec<Sums> {
         MatMut::from_column_major_slice_mut(&mut within, size, columns),
         BlockStructure::Rectangular,
         Accum::Replace,
-        rows_of(&lower, size),
+        rows_of(pairs, size),
         BlockStructure::StrictTriangularLower,
         rows_of(&members, size).transpose(),
         BlockStructure::Rectangular,

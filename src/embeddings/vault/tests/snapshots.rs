@@ -259,6 +259,7 @@ fn what_is_measured_later_is_added_to_the_manifest() {
     let noise = NoiseFloor {
         texts: 200,
         overlap: 0.9985,
+        interval: Some([0.99, 1.0]),
         top_1: 0.999,
         max_deviation: 1e-4,
         measured: NOW,
