@@ -1,8 +1,6 @@
 //! What can go wrong at a provider, told apart by what the caller should do next.
 
-use crate::domain;
-use crate::domain::Blame;
-use crate::domain::Dialect;
+use crate::domain::{self, Blame, Dialect};
 use crate::providers::client::{DialTimeout, Failure};
 use crate::providers::credentials::Fault;
 use crate::providers::refusal::{error_type, kind_of, request_id, text};
@@ -491,7 +489,6 @@ fn inside<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Opt
 #[cfg(test)]
 mod tests {
     use super::{Clock, Error, ErrorKind};
-    use crate::domain::Dialect;
     use crate::domain::{Blame, Dialect, Timestamp};
     use bytes::Bytes;
     use http::{HeaderMap, StatusCode};

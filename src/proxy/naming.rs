@@ -593,6 +593,7 @@ mod tests {
             tags: Vec::new(),
             run: None,
             headers,
+            dialect_headers: http::HeaderMap::new(),
             body: Bytes::from(body.to_string()),
         };
         let plain = recordable(&request(&body), &arrival(PromptHeaders::default()), None);

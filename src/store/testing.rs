@@ -36,6 +36,8 @@ pub(super) fn intent(n: u64) -> CallIntent {
     CallIntent {
         id: id(n),
         started: Timestamp(START + i64::try_from(n).unwrap() * 1_000_000),
+        dialect: crate::domain::Dialect::Chat,
+        path: None,
         operation: if n % 10 == 9 {
             Operation::Embeddings
         } else {

@@ -334,3 +334,27 @@ impl EventWriter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Client, read_reply, write_reply};
+    use crate::domain::Dialect;
+    use bytes::Bytes;
+
+    #[test]
+    fn a_response_names_the_one_before_it() {
+        let client = Client {
+            dialect: Dialect::Responses,
+            request: Bytes::from_static(br#"{"model":"m","input":"all of it"}"#),
+            asked: Bytes::from_static(br#"{"previous_response_id":"resp_1","input":"new"}"#),
+            id: "2".to_owned(),
+            created: 0,
+            wants_usage: true,
+        };
+        let reply = br#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}"#;
+        let reply = read_reply(Dialect::Chat, &Bytes::from_static(reply)).unwrap();
+        let written: serde_json::Value =
+            serde_json::from_slice(&write_reply(&reply, &client)).unwrap();
+        assert_eq!(written["previous_response_id"], "resp_1");
+    }
+}

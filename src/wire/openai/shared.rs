@@ -352,12 +352,29 @@ pub(in crate::wire) const fn effort_of_budget(tokens: u64) -> &'static str {
 mod tests {
     use super::{
         Place, bare_id, cache_of, cache_to, chat_usage, flat_format, made_up_call_id,
-        nested_format, place_of, put, responses_usage,
+        nested_format, place_of, put, responses_usage, tier_of,
     };
-    use crate::domain::TokenUsage;
+    use crate::domain::{Dialect, TokenUsage};
     use crate::wire::openai::read_usage;
     use proptest::prelude::{Strategy, proptest};
     use serde_json::{Map, Value, json};
+
+    #[test]
+    fn answers_hold_what_the_official_types_want() {
+        let usage = responses_usage(&TokenUsage::default());
+        let details = json!({"cached_tokens": 0, "cache_write_tokens": 0});
+        assert_eq!(usage["input_tokens_details"], details);
+        for (from, tier, expected) in [
+            (Dialect::Messages, "standard", Some("default")),
+            (Dialect::Messages, "batch", None),
+            (Dialect::Converse, "reserved", None),
+            (Dialect::Converse, "flex", Some("flex")),
+            (Dialect::Gemini, "priority", Some("priority")),
+            (Dialect::Chat, "scale", Some("scale")),
+        ] {
+            assert_eq!(tier_of(from, tier), expected, "{tier}");
+        }
+    }
 
     #[test]
     fn names_tell_places() {

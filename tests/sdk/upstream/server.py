@@ -1,6 +1,6 @@
 """The providers' APIs on loopback, for tests: answers natively, and refuses what the real ones would.
 
-    python3 server.py        prints its URL, and serves until its standard input is closed
+    python3 server.py        prints its URL, and serves until it is killed
 
 The first word of the user's last text chooses what is said (`scenarios.py`); `corpus:CASE` answers with a file of
 tests/fixtures/dialects. A second word is a name under which `GET /seen/NAME` shows what was sent.
@@ -10,7 +10,6 @@ import http.server
 import json
 import pathlib
 import re
-import sys
 import threading
 import urllib.parse
 
@@ -188,8 +187,7 @@ def main():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    sys.stdin.read()
+    server.serve_forever()
 
 
 if __name__ == "__main__":
