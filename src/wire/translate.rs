@@ -17,7 +17,7 @@ pub use crate::wire::converse::Origin;
 pub struct Client {
     /// The dialect it asked in.
     pub dialect: Dialect,
-    /// Its request, parts of which some answers repeat.
+    /// Its request as it came, parts of which some answers repeat.
     pub request: Bytes,
     /// The id of the call.
     pub id: String,
@@ -323,5 +323,28 @@ impl EventWriter {
             }
             (Self::Responses(writer), event) => writer.write(event, out),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Client, read_reply, write_reply};
+    use crate::domain::Dialect;
+    use bytes::Bytes;
+
+    #[test]
+    fn a_response_names_the_one_before_it() {
+        let client = Client {
+            dialect: Dialect::Responses,
+            request: Bytes::from_static(br#"{"previous_response_id":"resp_1","input":"new"}"#),
+            id: "2".to_owned(),
+            created: 0,
+            wants_usage: true,
+        };
+        let reply = br#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}"#;
+        let reply = read_reply(Dialect::Chat, &Bytes::from_static(reply)).unwrap();
+        let written: serde_json::Value =
+            serde_json::from_slice(&write_reply(&reply, &client)).unwrap();
+        assert_eq!(written["previous_response_id"], "resp_1");
     }
 }
