@@ -2,8 +2,10 @@
 
 use crate::access::KeyRing;
 use crate::domain::{CallId, Caller, Dialect, Secret};
+use crate::proxy::Proxy;
 use crate::server::error::ApiError;
 use crate::server::headers;
+use crate::server::router::no_route;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
@@ -44,6 +46,24 @@ pub(crate) async fn identify(request: Request, next: Next) -> Response {
 /// and a place. One layer for all of it, because a layer costs every call as much as parsing its body.
 pub(crate) async fn admit(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
     named(request, |request| let_in(door, request, next)).await
+}
+
+/// Lets a raw request pass whose path begins with the name of a provider; for every other path there is no
+/// route here, whoever asks.
+pub(crate) async fn to_provider(
+    State(proxy): State<Arc<Proxy>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path().trim_start_matches('/');
+    let name = path.split('/').next().unwrap_or_default();
+    if proxy.upstreams.get().providers.get(name).is_some() {
+        return next.run(request).await;
+    }
+    named(request, async |request: Request| {
+        no_route(&request).into_response()
+    })
+    .await
 }
 
 /// Serves a request under an id of its own.

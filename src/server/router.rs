@@ -30,10 +30,18 @@ pub fn data(state: DataState) -> Router {
         .route("/v1/models/{*id}", get(models::show))
         .route("/v1/prompts", get(prompts::list))
         .route("/v1/prompts/{*name}", get(prompts::show).post(prompts::act))
-        .layer(from_fn_with_state(door, layers::admit));
+        .layer(from_fn_with_state(Arc::clone(&door), layers::admit));
+    let raw = Router::new()
+        .route("/{provider}/{*rest}", any(raw::of_provider))
+        .layer(from_fn_with_state(door, layers::admit))
+        .layer(from_fn_with_state(
+            Arc::clone(&state.proxy),
+            layers::to_provider,
+        ));
     let router = Router::new()
         .merge(probes().layer(from_fn(layers::identify)))
-        .merge(calls);
+        .merge(calls)
+        .merge(raw);
     with_fallbacks(router).with_state(state)
 }
 
@@ -45,7 +53,6 @@ fn paid_calls(state: &DataState) -> Router<DataState> {
     });
     Router::new()
         .merge(raw)
-        .route("/{provider}/{*rest}", any(raw::of_provider))
         .route("/v1/chat/completions", post(chat::create))
         .route("/v1/responses", post(responses::create))
         .route(

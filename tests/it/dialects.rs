@@ -94,10 +94,7 @@ async fn a_chat_with_tools_reaches_anthropic_in_its_own_words() {
     assert_eq!(asked.header("x-api-key"), Some(PROVIDER_KEY));
     assert_eq!(asked.header("anthropic-version"), Some("2023-06-01"));
     let sent = asked.json();
-    assert_eq!(
-        sent["system"],
-        json!([{"type": "text", "text": "be brief"}])
-    );
+    assert_eq!(sent["system"], "be brief");
     let results = sent["messages"][2]["content"].as_array().unwrap();
     let names: Vec<_> = results
         .iter()
@@ -115,8 +112,8 @@ async fn a_chat_with_tools_reaches_anthropic_in_its_own_words() {
     let function = &choice["message"]["tool_calls"][0]["function"];
     assert_eq!(function, &json!({"name": "weather", "arguments": "{}"}));
     let record = gateway.record(response.call_id()).await;
-    assert_eq!(record["usage"]["input"], 9, "{record}");
-    assert_eq!(record["state"], "ok");
+    assert_eq!(record["outcome"]["usage"]["input"], 9, "{record}");
+    assert_eq!(record["outcome"]["state"], "ok");
 }
 
 #[tokio::test]
@@ -136,8 +133,8 @@ async fn messages_that_stay_in_their_dialect_pass_byte_for_byte() {
     assert_eq!(std::str::from_utf8(&asked.body).unwrap(), wanted);
     assert_eq!(asked.header("anthropic-beta"), Some("new-2026-01-01"));
     let record = gateway.record(response.call_id()).await;
-    assert_eq!(record["dialect"], "messages", "{record}");
-    assert_eq!(record["usage"]["output"], 2);
+    assert_eq!(record["intent"]["dialect"], "messages", "{record}");
+    assert_eq!(record["outcome"]["usage"]["output"], 2);
 }
 
 #[tokio::test]
@@ -204,7 +201,7 @@ async fn what_cannot_be_said_is_refused_by_its_name_and_nobody_is_asked() {
     assert!(upstream.journal().is_empty(), "nothing was asked");
     let record = gateway.record(response.call_id()).await;
     assert_eq!(
-        (&record["state"], &record["error"]),
+        (&record["outcome"]["state"], &record["outcome"]["error"]),
         (&"refused".into(), &"unsupported_parameter".into())
     );
 
@@ -215,7 +212,10 @@ async fn what_cannot_be_said_is_refused_by_its_name_and_nobody_is_asked() {
     assert_eq!(upstream.journal().remove(0).json().get("seed"), None);
     let record = gateway.record(response.call_id()).await;
     assert!(
-        record["warnings"][0].as_str().unwrap().contains("`seed`"),
+        record["outcome"]["warnings"][0]
+            .as_str()
+            .unwrap()
+            .contains("`seed`"),
         "{record}"
     );
 }
@@ -239,14 +239,14 @@ async fn a_stream_that_breaks_in_another_dialect_ends_with_an_error_and_a_record
     );
     assert!(!text.contains("[DONE]"), "{text}");
     let record = gateway.record(response.call_id()).await;
-    assert_eq!(record["state"], "upstream_error", "{record}");
-    assert_eq!(record["usage"]["input"], 9, "{record}");
+    assert_eq!(record["outcome"]["state"], "upstream_error", "{record}");
+    assert_eq!(record["outcome"]["usage"]["input"], 9, "{record}");
 
     upstream.next(events(&begun("and torn")).cut(usize::MAX, Ending::Close));
     let response = gateway.client().chat(&body).await;
     assert!(!response.text().contains("[DONE]"), "{}", response.text());
     let record = gateway.record(response.call_id()).await;
-    assert_eq!(record["state"], "upstream_error", "{record}");
+    assert_eq!(record["outcome"]["state"], "upstream_error", "{record}");
 
     // Before any content another attempt is made; nobody sees it.
     let fault = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}\n\n";
@@ -333,8 +333,8 @@ async fn another_key_cannot_go_on_from_an_answer() {
     let upstream = FakeProvider::start().await;
     let gateway = gateway(&upstream).await;
     let key = async |name: &str| {
-        let made = gateway.run(&["keys", "create", name]).await;
-        String::from_utf8(made.stdout).unwrap().trim().to_owned()
+        let made = gateway.run_json(&["keys", "create", name]).await;
+        made["secret"].as_str().unwrap().to_owned()
     };
     let (one, other) = (key("one").await, key("other").await);
     let ask = json!({"model": "gpt-4o", "input": "hi"});
@@ -393,7 +393,11 @@ async fn prompts_are_served_in_every_dialect_and_their_calls_made_anew() {
             response.text()
         );
         let sent = upstream.journal().pop().unwrap().json();
-        assert_eq!(sent["system"][0]["text"], "Greet Ann.", "{sent}");
+        assert_eq!(
+            sent["system"].as_str().map(str::trim),
+            Some("Greet Ann."),
+            "{sent}"
+        );
         let said = sent["messages"].to_string();
         assert!(
             said.contains("I am here") && said.contains("Now."),
@@ -405,7 +409,7 @@ async fn prompts_are_served_in_every_dialect_and_their_calls_made_anew() {
         }
         assert_eq!(sent.get("prompt"), None);
         let record = gateway.record(response.call_id()).await;
-        assert_eq!(record["prompt"]["key"], "hello", "{record}");
+        assert_eq!(record["intent"]["prompt"]["key"], "hello", "{record}");
         assert!(
             record["sent"].to_string().contains("Greet Ann."),
             "{record}"
@@ -434,16 +438,15 @@ async fn raw_requests_pass_with_the_providers_key_and_a_record() {
     assert_eq!(asked[0].header("authorization"), Some(bearer.as_str()));
     assert_eq!(asked[1].header("x-api-key"), Some(PROVIDER_KEY));
     let record = gateway.record(response.call_id()).await;
-    assert_eq!(record["operation"], "raw", "{record}");
-    assert_eq!(record["path"], "POST /files", "{record}");
+    assert_eq!(record["intent"]["operation"], "raw", "{record}");
+    assert_eq!(record["intent"]["path"], "POST /files", "{record}");
     assert_eq!(record["request"]["bytes"], form.len(), "{record}");
-    assert_eq!(record["state"], "ok");
+    assert_eq!(record["outcome"]["state"], "ok");
 
-    let made = gateway
-        .run(&["keys", "create", "narrow", "--model", "gpt-4o"])
-        .await;
-    let key = String::from_utf8(made.stdout).unwrap().trim().to_owned();
-    let client = gateway.client().bearer(&key);
+    let made = ["keys", "create", "narrow", "--model", "gpt-4o"];
+    let made = gateway.run_json(&made).await;
+    let key = made["secret"].as_str().unwrap();
+    let client = gateway.client().bearer(key);
     assert_eq!(
         client.get("/v1/files").await.failure(),
         "403 model_forbidden"

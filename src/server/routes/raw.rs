@@ -51,9 +51,6 @@ pub(crate) async fn of_provider(
 ) -> Result<Response, ApiError> {
     let provider = request.uri().path().trim_start_matches('/');
     let provider = provider.split('/').next().unwrap_or_default().to_owned();
-    if proxy.upstreams.get().providers.get(&provider).is_none() {
-        return Err(crate::server::router::no_route(&request));
-    }
     let path = path_of(&request, &format!("/{provider}"));
     pass(
         &proxy,

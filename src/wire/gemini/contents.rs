@@ -345,7 +345,9 @@ mod tests {
         let written = gemini::write_request(&request, &ModelTraits::default()).unwrap();
         let body: serde_json::Value = serde_json::from_slice(&written.body).unwrap();
         let parts = body["contents"][1]["parts"].as_array().unwrap();
-        let proofs = parts.iter().map(|part| part["thoughtSignature"].as_str().map(str::to_owned));
+        let proofs = parts
+            .iter()
+            .map(|part| part["thoughtSignature"].as_str().map(str::to_owned));
         (proofs.collect(), written.warnings.len())
     }
 
@@ -356,7 +358,11 @@ mod tests {
         for (model, extra, expected) in [
             ("gemini-3-pro", "", (vec![lost.clone(), None], 1)),
             ("gemini-flash-latest", "", (vec![lost, None], 1)),
-            ("gemini-3-pro", kept, (vec![Some("cHJvb2Y=".to_owned()), None], 0)),
+            (
+                "gemini-3-pro",
+                kept,
+                (vec![Some("cHJvb2Y=".to_owned()), None], 0),
+            ),
             ("gemini-2.5-flash", "", (vec![None, None], 0)),
         ] {
             assert_eq!(proofs(model, extra), expected, "{model}");
