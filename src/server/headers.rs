@@ -50,6 +50,8 @@ const COST: HeaderName = HeaderName::from_static("x-promptgate-cost-usd");
 const COST_QUALITY: HeaderName = HeaderName::from_static("x-promptgate-cost-quality");
 const WARNINGS: HeaderName = HeaderName::from_static("x-promptgate-warnings");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The same, where Anthropic's clients look for it.
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
 /// More headers than most answers have, so that the map is made once. A few more would double it, and
@@ -108,9 +110,13 @@ pub(crate) fn write_facts(headers: &mut HeaderMap, facts: &AnswerFacts) {
     }
 }
 
-/// Writes the id of the request, which is also that of its call.
-pub(crate) fn write_request_id(headers: &mut HeaderMap, id: CallId) {
-    set(headers, REQUEST_ID, &id.to_string());
+/// Writes the id of a request in `dialect`, which is also that of its call.
+pub(crate) fn write_request_id(headers: &mut HeaderMap, id: CallId, dialect: Dialect) {
+    let id = id.to_string();
+    set(headers, REQUEST_ID, &id);
+    if dialect == Dialect::Messages {
+        set(headers, ANTHROPIC_REQUEST_ID, &id);
+    }
 }
 
 /// Writes how long to wait, in both forms that SDKs read.

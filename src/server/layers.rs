@@ -70,7 +70,7 @@ where
         })
     })
     .await;
-    headers::write_request_id(response.headers_mut(), id);
+    headers::write_request_id(response.headers_mut(), id, dialect);
     response
 }
 
