@@ -171,7 +171,7 @@ async fn attempt(
         // Routes name configured providers only; the room answers for the rest.
         return Err(invalid(planned, "there is no such provider".to_owned()));
     };
-    let dialect = encode::dialect_for(call, &planned.model, endpoint);
+    let dialect = encode::dialect_for(call, &planned.model, endpoint)?;
     let model = &planned.model;
     if call.operation == Operation::Embeddings
         && !embedding::goes_as_it_is(call, dialect, endpoint, model)

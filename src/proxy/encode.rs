@@ -7,7 +7,7 @@ use crate::proxy::Error;
 use crate::proxy::call::Call;
 use crate::proxy::routing::PlannedAttempt;
 use crate::wire::chat::{self, CacheMarks, Thoughts};
-use crate::wire::conversation::{ModelTraits, Request, Written};
+use crate::wire::conversation::{ModelTraits, Request, Unsupported, Written};
 use crate::wire::json::{Change, RawObject, to_json};
 use crate::wire::openai::{self, Asked};
 use crate::wire::responses;
@@ -16,14 +16,25 @@ use bytes::Bytes;
 
 /// Returns the dialect in which `endpoint` is asked: the client's, where it speaks that. A provider whose
 /// own dialect is another than `OpenAI`'s is asked in its own, since what it offers beside that knows less.
-pub(crate) fn dialect_for(call: &Call, model: &str, endpoint: &Endpoint) -> Dialect {
+///
+/// # Errors
+///
+/// `unsupported_parameter` when it cannot be asked for that at all.
+pub(crate) fn dialect_for(call: &Call, model: &str, endpoint: &Endpoint) -> Result<Dialect, Error> {
     let spoken = endpoint.dialects(call.operation, model);
-    let best = spoken.first().copied().unwrap_or_default();
+    let best = spoken.first().copied().ok_or_else(|| Unsupported {
+        field: "model".to_owned(),
+        target: "this provider",
+        reason: match call.operation {
+            Operation::Embeddings => format!("`{}` makes no embeddings", endpoint.name()),
+            Operation::Chat | Operation::Raw => format!("`{}` answers nobody", endpoint.name()),
+        },
+    })?;
     let is_of_its_own = !matches!(best, Dialect::Chat | Dialect::Responses);
     if is_of_its_own || !spoken.contains(&call.dialect) {
-        return best;
+        return Ok(best);
     }
-    call.dialect
+    Ok(call.dialect)
 }
 
 /// Returns the body that asks `endpoint` for the call in `dialect`, and what had to be left out. The model
