@@ -12,11 +12,17 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use std::collections::HashMap;
 
+/// What stands in for the proof of a call, by Gemini's documentation: that of another provider's call, or one
+/// that a client has lost on the way, as some do with fields that they do not know.
+const NO_PROOF: &str = "skip_thought_signature_validator";
+
 /// Writes the parts of contents.
 #[derive(Debug)]
 pub(super) struct Contents<'a> {
     request: &'a Request,
     losses: &'a mut Losses,
+    /// Whether the first call of a turn is refused without a proof.
+    wants_proofs: bool,
     /// The tools' names by the ids of their calls: Gemini's results go by names.
     called: HashMap<&'a str, &'a str>,
 }
@@ -31,6 +37,7 @@ impl<'a> Contents<'a> {
         Self {
             request,
             called: called.collect(),
+            wants_proofs: wants_proofs(&request.model),
             losses,
         }
     }
@@ -40,9 +47,15 @@ impl<'a> Contents<'a> {
         let mut written = Vec::with_capacity(parts.len());
         // A proof on its own belongs to the call behind it.
         let mut proof: Option<&str> = None;
+        let mut wants_proof = self.wants_proofs;
         for placed in parts {
             let name = path_of_part(self.request, placed.message, placed.part);
             if let Part::ToolCall(call) = placed.content {
+                if std::mem::take(&mut wants_proof) && proof.is_none() && call.signature.is_none() {
+                    proof = Some(NO_PROOF);
+                    self.losses
+                        .warn("a call of a tool came back without Gemini's proof of its thought");
+                }
                 written.extend(self.tool_call(&name, call, proof.take())?);
                 continue;
             }
@@ -262,6 +275,14 @@ fn response_of(text: &str, is_error: bool) -> Json {
     }
 }
 
+/// Whether a model checks the proofs of calls: Gemini 3 was the first.
+fn wants_proofs(model: &str) -> bool {
+    let is_older = ["gemini-1", "gemini-2"]
+        .iter()
+        .any(|start| model.contains(start));
+    model.contains("gemini") && !is_older
+}
+
 fn bare_proof(proof: &str) -> Object {
     Object::default()
         .with("text", "")
@@ -302,4 +323,49 @@ fn type_of_url(url: &str) -> Option<&'static str> {
         "mp4" => "video/mp4",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::wire::chat;
+    use crate::wire::conversation::ModelTraits;
+    use crate::wire::gemini;
+    use bytes::Bytes;
+
+    /// The proofs of the calls in a conversation that a client sends back.
+    fn proofs(model: &str, extra: &str) -> (Vec<Option<String>>, usize) {
+        let body = format!(
+            r#"{{"model":"{model}","messages":[{{"role":"user","content":"go"}},
+            {{"role":"assistant","tool_calls":[
+              {{"id":"a","type":"function","function":{{"name":"f","arguments":"{{}}"}}{extra}}},
+              {{"id":"b","type":"function","function":{{"name":"f","arguments":"{{}}"}}}}]}},
+            {{"role":"tool","tool_call_id":"a","content":"1"}},{{"role":"tool","tool_call_id":"b","content":"2"}}]}}"#
+        );
+        let request = chat::read_request(&Bytes::from(body)).unwrap();
+        let written = gemini::write_request(&request, &ModelTraits::default()).unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&written.body).unwrap();
+        let parts = body["contents"][1]["parts"].as_array().unwrap();
+        let proofs = parts
+            .iter()
+            .map(|part| part["thoughtSignature"].as_str().map(str::to_owned));
+        (proofs.collect(), written.warnings.len())
+    }
+
+    #[test]
+    fn a_call_that_lost_its_proof_says_so() {
+        let lost = Some("skip_thought_signature_validator".to_owned());
+        let kept = r#","extra_content":{"google":{"thought_signature":"cHJvb2Y="}}"#;
+        for (model, extra, expected) in [
+            ("gemini-3-pro", "", (vec![lost.clone(), None], 1)),
+            ("gemini-flash-latest", "", (vec![lost, None], 1)),
+            (
+                "gemini-3-pro",
+                kept,
+                (vec![Some("cHJvb2Y=".to_owned()), None], 0),
+            ),
+            ("gemini-2.5-flash", "", (vec![None, None], 0)),
+        ] {
+            assert_eq!(proofs(model, extra), expected, "{model}");
+        }
+    }
 }
