@@ -3,7 +3,7 @@
 use crate::wire::chat::write_request::{CACHE_MARK_LEFT_OUT, CacheMarks, Target, Thoughts, insert};
 use crate::wire::conversation::{
     Cache, Dialect, Losses, Media, Message, Part, Request, Role, Spot, ToolCall, ToolKind,
-    ToolResult, Unsupported, data_url, text_url,
+    ToolResult, Unsupported, data_url,
 };
 use crate::wire::openai::shared::{Place, cache_to, nested_citation, place_of, put};
 use serde_json::{Map, Value, json};
@@ -210,7 +210,14 @@ impl MessageWriter<'_> {
                 return Ok(None);
             }
             Media::Inline { media_type, data } => data_url(media_type, data),
-            Media::Text(text) => text_url(text),
+            // Files are PDFs here, and a text is what the model makes of a text file anyway.
+            Media::Text(text) => {
+                let text = match title {
+                    Some(title) => format!("{title}\n\n{text}"),
+                    None => text.clone(),
+                };
+                return Ok(Some(json!({"type": "text", "text": text})));
+            }
         };
         let name = title.as_deref().unwrap_or(file_name(source));
         Ok(Some(
