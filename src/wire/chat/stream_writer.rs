@@ -6,7 +6,7 @@ use crate::wire::chat::write_reply::completion_id;
 use crate::wire::conversation::{
     Delta, Dialect, Event, Fallback, Media, Part, StopReason, ToolCall, ToolKind,
 };
-use crate::wire::openai::shared::{Place, chat_usage, nested_citation, place_of, put};
+use crate::wire::openai::shared::{Place, chat_usage, nested_citation, place_of, put, tier_of};
 use crate::wire::openai::{ErrorEnvelope, ProviderFault};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -418,8 +418,9 @@ impl StreamWriter {
     }
 
     fn foreign(&mut self, name: &str, value: &Value, out: &mut Vec<Bytes>) {
-        if name == "service_tier" {
-            self.others.insert(name.to_owned(), value.clone());
+        let tier = value.as_str().filter(|_| name == "service_tier");
+        if let Some(tier) = tier.and_then(|tier| tier_of(self.from, tier)) {
+            self.others.insert(name.to_owned(), tier.into());
         }
         if self.from != Dialect::Chat {
             return;

@@ -3,7 +3,9 @@
 use crate::wire::chat::stop::{Said, written_stop};
 use crate::wire::chat::write_message::{details_of, image, written_call};
 use crate::wire::conversation::{Choice, Dialect, Fallback, Media, Part, Reply};
-use crate::wire::openai::shared::{Place, bare_id, chat_usage, nested_citation, place_of, put};
+use crate::wire::openai::shared::{
+    Place, bare_id, chat_usage, nested_citation, place_of, put, tier_of,
+};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
@@ -36,8 +38,9 @@ pub fn write_reply(reply: &Reply, fallback: &Fallback<'_>) -> Bytes {
     if let Some(usage) = usage {
         set("usage", usage);
     }
-    if let Some(tier) = &reply.service_tier {
-        set("service_tier", tier.as_str().into());
+    let tier = reply.service_tier.as_deref();
+    if let Some(tier) = tier.and_then(|tier| tier_of(reply.dialect, tier)) {
+        set("service_tier", tier.into());
     }
     if reply.dialect == Dialect::Chat {
         for (key, value) in &reply.rest {

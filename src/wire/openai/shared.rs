@@ -1,7 +1,7 @@
 //! What chat completions and responses have in common, said once: places of foreign fields, usage,
 //! citations, formats, ids.
 
-use crate::domain::TokenUsage;
+use crate::domain::{Dialect, TokenUsage};
 use crate::wire::conversation::{
     Cache, Fields, Losses, Media, Message, Part, ToolKind, media_of_url,
 };
@@ -229,7 +229,8 @@ pub(in crate::wire) fn chat_usage(usage: &TokenUsage) -> Value {
 pub(in crate::wire) fn responses_usage(usage: &TokenUsage) -> Value {
     let mut written = json!({
         "input_tokens": usage.input,
-        "input_tokens_details": {"cached_tokens": usage.cached_input},
+        // The official types have both, always.
+        "input_tokens_details": {"cached_tokens": usage.cached_input, "cache_write_tokens": 0},
         "output_tokens": usage.output,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning},
         "total_tokens": usage.input.saturating_add(usage.output),
@@ -244,6 +245,16 @@ pub(in crate::wire) fn responses_usage(usage: &TokenUsage) -> Value {
     }
     add_cache_writes(&mut written, "input_tokens_details", usage);
     written
+}
+
+/// Returns the service tier of an answer by `OpenAI`'s name for it; `None` where it has none.
+pub(in crate::wire) fn tier_of(from: Dialect, tier: &str) -> Option<&str> {
+    match (from, tier) {
+        (Dialect::Chat | Dialect::Responses, tier) => Some(tier),
+        (_, "standard") => Some("default"),
+        (_, "default" | "flex" | "priority") => Some(tier),
+        _ => None,
+    }
 }
 
 fn object_at<'a>(value: &'a mut Value, key: &str) -> Option<&'a mut Map<String, Value>> {
@@ -341,12 +352,29 @@ pub(in crate::wire) const fn effort_of_budget(tokens: u64) -> &'static str {
 mod tests {
     use super::{
         Place, bare_id, cache_of, cache_to, chat_usage, flat_format, made_up_call_id,
-        nested_format, place_of, put, responses_usage,
+        nested_format, place_of, put, responses_usage, tier_of,
     };
-    use crate::domain::TokenUsage;
+    use crate::domain::{Dialect, TokenUsage};
     use crate::wire::openai::read_usage;
     use proptest::prelude::{Strategy, proptest};
     use serde_json::{Map, Value, json};
+
+    #[test]
+    fn answers_hold_what_the_official_types_want() {
+        let usage = responses_usage(&TokenUsage::default());
+        let details = json!({"cached_tokens": 0, "cache_write_tokens": 0});
+        assert_eq!(usage["input_tokens_details"], details);
+        for (from, tier, expected) in [
+            (Dialect::Messages, "standard", Some("default")),
+            (Dialect::Messages, "batch", None),
+            (Dialect::Converse, "reserved", None),
+            (Dialect::Converse, "flex", Some("flex")),
+            (Dialect::Gemini, "priority", Some("priority")),
+            (Dialect::Chat, "scale", Some("scale")),
+        ] {
+            assert_eq!(tier_of(from, tier), expected, "{tier}");
+        }
+    }
 
     #[test]
     fn names_tell_places() {

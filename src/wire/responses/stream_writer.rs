@@ -2,7 +2,7 @@
 
 use crate::wire::conversation::{Delta, Dialect, Event, Fallback, Part, StopReason};
 use crate::wire::openai::ProviderFault;
-use crate::wire::openai::shared::{bare_id, responses_usage};
+use crate::wire::openai::shared::{bare_id, responses_usage, tier_of};
 use crate::wire::responses::echo::Echo;
 use crate::wire::responses::read_reply::status_of;
 use crate::wire::responses::write_reply::{Response, response_id};
@@ -188,7 +188,8 @@ impl StreamWriter {
 
     fn foreign(&mut self, name: &str, value: &Value, out: &mut Vec<Bytes>) {
         if name == "service_tier" {
-            self.service_tier = value.as_str().map(str::to_owned);
+            let tier = value.as_str().and_then(|tier| tier_of(self.from, tier));
+            self.service_tier = tier.map(str::to_owned);
         }
         if self.from != Dialect::Responses || !name.starts_with("response.") {
             return;

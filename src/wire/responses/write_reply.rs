@@ -1,7 +1,7 @@
 //! Responses, written.
 
 use crate::wire::conversation::{Choice, Dialect, Fallback, Media, Part, Reply, StopReason};
-use crate::wire::openai::shared::{Place, bare_id, place_of, put, responses_usage};
+use crate::wire::openai::shared::{Place, bare_id, place_of, put, responses_usage, tier_of};
 use crate::wire::responses::echo::Echo;
 use crate::wire::responses::item::proof_id;
 use crate::wire::responses::read_reply::status_of;
@@ -30,6 +30,7 @@ pub fn write_reply(reply: &Reply, echo: &Echo, fallback: &Fallback<'_>) -> Bytes
         .cloned()
         .or_else(|| reply.usage.as_ref().map(responses_usage));
     let (status, incomplete) = status_of(stop);
+    let tier = reply.service_tier.as_deref();
     let response = Response {
         id: &id,
         model: &reply.model,
@@ -39,7 +40,7 @@ pub fn write_reply(reply: &Reply, echo: &Echo, fallback: &Fallback<'_>) -> Bytes
         error: Value::Null,
         output: items.finish(status, log_probs),
         usage,
-        service_tier: reply.service_tier.as_deref(),
+        service_tier: tier.and_then(|tier| tier_of(reply.dialect, tier)),
     };
     response.write(echo).to_string().into()
 }
