@@ -48,14 +48,11 @@ class Asked:
     is_thinking: bool = True
     cites: bool = False
 
-<<<<<<< HEAD
-=======
     @property
     def words(self):
         """The scenario and the name of the request: the last line, behind what a document said."""
         return self.text.splitlines()[-1].split() if self.text else []
 
->>>>>>> sdks
 
 def need(condition, reason):
     if not condition:
@@ -113,11 +110,7 @@ def tool(name, description, parameters, where):
 
 def expected(asked):
     """What each scenario must have been asked with, to be the test that it claims to be."""
-<<<<<<< HEAD
-    word = asked.text.split()[0]
-=======
     word = asked.words[0]
->>>>>>> sdks
     names = {each for each in asked.tools}
     if word in ("tool", "tool-only", "parallel-tools", "think-and-call"):
         need({"get_weather", "get_time"} <= names, f"the tools are missing: {names}")

@@ -102,19 +102,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             found = dialect_of(path, headers, self.path, raw)
             body = json.loads(raw)
             if callable(found):
-<<<<<<< HEAD
-                self.remember(path, headers, body, body_text(body))
-                more, answer = found(body)
-                return self.whole(200, more, json.dumps(answer).encode())
-            asked = found.check(body)
-            self.remember(path, headers, body, asked.text)
-=======
                 self.remember(path, headers, body, body_text(body).split())
                 more, answer = found(body)
                 return self.whole(200, more, json.dumps(answer).encode())
             asked = found.check(body)
             self.remember(path, headers, body, asked.words)
->>>>>>> sdks
             checks.need(asked.text, "there is no text of the user")
             self.answer(found, asked)
         except checks.Refused as refused:
@@ -122,12 +114,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except Exception as error:  # A request of a shape that nobody foresaw is the caller's fault, too.
             self.refuse(path, f"{type(error).__name__}: {error}")
 
-<<<<<<< HEAD
-    def remember(self, path, headers, body, text):
-        words = text.split()
-=======
     def remember(self, path, headers, body, words):
->>>>>>> sdks
         if len(words) > 1:
             with self.seen_lock:
                 self.seen.setdefault(words[1], []).append({"path": path, "headers": headers, "body": body})
@@ -138,11 +125,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.whole(status, headers, json.dumps(body).encode())
 
     def answer(self, dialect, asked):
-<<<<<<< HEAD
-        word = asked.text.split()[0]
-=======
         word = asked.words[0]
->>>>>>> sdks
         if word in ERRORS:
             headers, body = dialect.module.fault(ERRORS[word], f"asked for {word}")
             return self.whole(ERRORS[word], headers, json.dumps(body).encode())
