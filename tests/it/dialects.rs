@@ -330,13 +330,14 @@ async fn a_conversation_goes_on_from_what_was_recorded() {
 #[tokio::test]
 async fn another_key_cannot_go_on_from_an_answer() {
     let upstream = FakeProvider::start().await;
+    upstream.always(|_| message("ok"));
     let gateway = gateway(&upstream).await;
     let key = async |name: &str| {
         let made = gateway.run_json(&["keys", "create", name]).await;
         made["secret"].as_str().unwrap().to_owned()
     };
     let (one, other) = (key("one").await, key("other").await);
-    let ask = json!({"model": "gpt-4o", "input": "hi"});
+    let ask = json!({"model": "claude/claude-opus-4-6", "input": "hi"});
     let first = gateway
         .client()
         .bearer(&one)
@@ -344,7 +345,8 @@ async fn another_key_cannot_go_on_from_an_answer() {
         .await
         .json();
     let id = first["id"].as_str().unwrap();
-    let go_on = json!({"model": "gpt-4o", "input": "and?", "previous_response_id": id});
+    let go_on =
+        json!({"model": "claude/claude-opus-4-6", "input": "and?", "previous_response_id": id});
     let path = format!("/v1/responses/{id}");
     let client = gateway.client().bearer(&other);
     assert_eq!(
