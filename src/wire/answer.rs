@@ -33,8 +33,6 @@ pub struct OtherStream {
     /// How many events the client got.
     passed: u64,
     done: Option<Bytes>,
-    is_done: bool,
-    fault: Option<ProviderFault>,
 }
 
 /// How the client gets what came.
@@ -71,8 +69,6 @@ impl AnswerStream {
             events: Vec::new(),
             passed: 0,
             done: None,
-            is_done: false,
-            fault: None,
         }))
     }
 
@@ -106,7 +102,7 @@ impl AnswerStream {
     pub const fn is_done(&self) -> bool {
         match self {
             Self::Chat(stream) => stream.is_done(),
-            Self::Other(stream) => stream.is_done,
+            Self::Other(stream) => stream.collector.is_complete(),
         }
     }
 
@@ -132,7 +128,7 @@ impl AnswerStream {
     pub const fn fault(&self) -> Option<&ProviderFault> {
         match self {
             Self::Chat(stream) => stream.fault(),
-            Self::Other(stream) => stream.fault.as_ref(),
+            Self::Other(stream) => stream.collector.fault(),
         }
     }
 
@@ -160,7 +156,7 @@ impl AnswerStream {
         match self {
             Self::Chat(stream) => stream.facts(),
             Self::Other(stream) => ReplyFacts {
-                fault: stream.fault.clone(),
+                fault: stream.collector.fault().cloned(),
                 ..facts_of(stream.collector.reply())
             },
         }
@@ -171,7 +167,7 @@ impl AnswerStream {
     pub fn assembled(&self) -> Bytes {
         match self {
             Self::Chat(stream) => stream.assembled(),
-            Self::Other(stream) => translate::write_reply(&stream.whole(), &stream.client),
+            Self::Other(stream) => translate::write_reply(stream.collector.reply(), &stream.client),
         }
     }
 
@@ -189,12 +185,7 @@ impl AnswerStream {
 
 impl OtherStream {
     const fn has_ended(&self) -> bool {
-        self.is_done || self.fault.is_some()
-    }
-
-    /// The answer so far.
-    fn whole(&self) -> Reply {
-        self.collector.reply().clone()
+        self.collector.is_complete() || self.collector.fault().is_some()
     }
 
     fn push(&mut self, chunk: &Bytes, out: &mut Vec<Bytes>) {
@@ -229,10 +220,10 @@ impl OtherStream {
             whole.extend_from_slice(b"\n\n");
             self.pass(Bytes::from(whole), out);
         }
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
         self.reader.finish(&mut events);
         match &self.output {
-            Output::Same(_) => self.note(&events),
+            Output::Same(_) => self.note(&mut events),
             Output::Other(_) => self.write(&mut events, out),
         }
     }
@@ -243,27 +234,21 @@ impl OtherStream {
             return;
         }
         let mut events = std::mem::take(&mut self.events);
-        events.clear();
         self.reader.push(&raw, &mut events);
-        self.note(&events);
+        self.note(&mut events);
         self.events = events;
-        if self.is_done {
+        if self.collector.is_complete() {
             self.done = Some(raw);
-        } else if self.fault.is_none() {
+        } else if self.collector.fault().is_none() {
             self.passed += 1;
             out.push(raw);
         }
     }
 
     /// Notes what events mean.
-    fn note(&mut self, events: &[Event]) {
-        for event in events {
-            self.collector.take(event.clone());
-            match event {
-                Event::End => self.is_done = true,
-                Event::Fault(fault) => self.fault = Some(fault.clone()),
-                _ => {}
-            }
+    fn note(&mut self, events: &mut Vec<Event>) {
+        for event in events.drain(..) {
+            self.collector.take(event);
         }
     }
 
@@ -273,32 +258,31 @@ impl OtherStream {
             return;
         };
         for event in events.drain(..) {
-            if self.is_done || self.fault.is_some() {
+            if self.collector.is_complete() || self.collector.fault().is_some() {
                 return;
             }
-            self.collector.take(event.clone());
             let from = out.len();
-            match event {
-                Event::Fault(fault) => self.fault = Some(fault),
+            match &event {
+                Event::Fault(_) => {}
                 Event::End => {
                     let mut last = Vec::new();
-                    writer.write(&Event::End, &mut last);
-                    self.is_done = true;
+                    writer.write(&event, &mut last);
                     self.done = Some(Bytes::from(last.concat()));
                 }
-                event => writer.write(&event, out),
+                event => writer.write(event, out),
             }
             self.passed += u64::try_from(out.len() - from).unwrap_or(0);
+            self.collector.take(event);
         }
     }
 
     fn fail(&mut self, message: String, code: &'static str) {
-        self.fault.get_or_insert(ProviderFault {
+        self.collector.take(Event::Fault(ProviderFault {
             message,
             kind: None,
             code: Some(code.to_owned()),
             param: None,
-        });
+        }));
     }
 }
 
