@@ -10,6 +10,7 @@ mod busy;
 mod detect;
 mod examples;
 mod retrieval;
+mod shelf;
 mod webhook;
 mod words;
 

@@ -3,10 +3,11 @@
 
 use crate::domain::Clock;
 use crate::embeddings::drift::busy::Busy;
-use crate::embeddings::snapshots::Error;
+use crate::embeddings::snapshots::{Error, blocking};
 use crate::providers;
 use crate::proxy::Recorder;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
@@ -39,6 +40,49 @@ pub(super) struct Parcel {
     pub(super) text: String,
     /// Where it goes; nowhere when who raised it has ended.
     pub(super) reference: Option<String>,
+}
+
+/// A room whose alarms are kept until they have arrived.
+pub(super) trait Raises: Send + Sync + 'static {
+    /// Whose alarms they are, for the log.
+    const WHOSE: &str;
+
+    /// Returns the way out.
+    fn sender(&self) -> &Sender;
+
+    /// Returns the alarms that were not sent yet. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading what is kept.
+    fn unsent(&self) -> Result<Vec<Parcel>, Error>;
+
+    /// Notes that an alarm need not be sent any more. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing what is kept.
+    fn mark_sent(&self, parcel: &Parcel) -> Result<(), Error>;
+}
+
+/// Sends the alarms of a room that were not sent yet.
+pub(super) async fn send_unsent<R: Raises>(room: &Arc<R>) {
+    let reader = Arc::clone(room);
+    let parcels = match blocking(move || reader.unsent()).await {
+        Ok(parcels) => parcels,
+        Err(error) => {
+            tracing::error!(%error, "alarms of {} cannot be read", R::WHOSE);
+            return;
+        }
+    };
+    for parcel in parcels {
+        let noting = Arc::clone(room);
+        room.sender().send(parcel, move |parcel| async move {
+            if let Err(error) = blocking(move || noting.mark_sent(&parcel)).await {
+                tracing::error!(%error, "that an alarm was sent cannot be kept");
+            }
+        });
+    }
 }
 
 /// Sends alarms on the app's tracker: each until it arrives or a day is over, also by the process after this

@@ -6,6 +6,7 @@ use crate::embeddings::drift::canary::rounds::{
     MOST_ROUNDS, ROUNDS, chance, change, nearest, noise,
 };
 use crate::embeddings::drift::canary::{Canaries, CanaryStatus, level, message};
+use crate::embeddings::drift::webhook::send_unsent;
 use crate::embeddings::snapshots::{Error, blocking, stays};
 use crate::embeddings::vault::Manifest;
 use crate::embeddings::{Matrix, Rows as _};
@@ -44,7 +45,7 @@ impl Canaries {
             let _ = noted.await;
         }
         looked?;
-        self.send_unsent().await;
+        send_unsent(self).await;
         let (room, of) = (Arc::clone(self), name.to_owned());
         blocking(move || room.status(&of)).await
     }

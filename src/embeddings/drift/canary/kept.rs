@@ -3,20 +3,20 @@
 
 use crate::domain::{PicoDollars, sha256_hex};
 use crate::embeddings::drift::canary::rounds::Change;
+use crate::embeddings::drift::shelf::Shelf;
 use crate::embeddings::files::write_durably;
 use crate::embeddings::snapshots::Error;
 use crate::embeddings::{Matrix, Rows as _};
 use crate::store::Store;
 use serde::{Deserialize, Serialize};
-use serde_json::value::to_raw_value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The setting's name.
-const NAME: &str = "embeddings.canaries";
-/// The version of its form.
-const FORMAT: u32 = 1;
+const SHELF: Shelf = Shelf {
+    name: "embeddings.canaries",
+    format: 1,
+};
 /// How many alarms are kept.
 const MOST_ALARMS: usize = 200;
 
@@ -173,7 +173,7 @@ pub struct Aviary {
 impl Default for Aviary {
     fn default() -> Self {
         Self {
-            format: FORMAT,
+            format: SHELF.format,
             canaries: BTreeMap::new(),
             alarms: Vec::new(),
         }
@@ -183,33 +183,14 @@ impl Default for Aviary {
 impl Aviary {
     /// Reads it. Blocks.
     pub(super) fn read(store: &Store) -> Result<Self, Error> {
-        let found = store.setting(NAME).map_err(|error| failed(&error))?;
-        let Some(found) = found else {
-            return Ok(Self::default());
-        };
-        let all: Self = serde_json::from_str(found.get()).map_err(|error| failed(&error))?;
-        if all.format == FORMAT {
-            return Ok(all);
-        }
-        let problem = format!(
-            "is kept in format {}, and this version reads {FORMAT}",
-            all.format
-        );
-        Err(Error::invalid(
-            NAME,
-            problem,
-            Some("use the release that wrote it"),
-        ))
+        SHELF.read(store, |kept: &Self| kept.format)
     }
 
     /// Writes it. Blocks.
     pub(super) fn write(&mut self, store: &Store) -> Result<(), Error> {
         let surplus = self.alarms.len().saturating_sub(MOST_ALARMS);
         self.alarms.drain(..surplus);
-        let value = to_raw_value(self).map_err(|error| failed(&error))?;
-        store
-            .put_setting(NAME, &value)
-            .map_err(|error| failed(&error))
+        SHELF.write(store, self)
     }
 
     /// Returns a canary.
@@ -220,12 +201,6 @@ impl Aviary {
             choices,
         };
         self.canaries.get_mut(name).ok_or_else(missing)
-    }
-}
-
-fn failed(error: &dyn std::fmt::Display) -> Error {
-    Error::Kept {
-        problem: error.to_string(),
     }
 }
 

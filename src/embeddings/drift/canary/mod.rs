@@ -19,7 +19,7 @@ use crate::domain::Clock;
 use crate::embeddings::drift::busy::{Busy, Place};
 use crate::embeddings::drift::canary::kept::Files;
 use crate::embeddings::drift::canary::rounds::least_chance;
-use crate::embeddings::drift::webhook::{self, Sender};
+use crate::embeddings::drift::webhook::{self, Sender, send_unsent};
 use crate::embeddings::name::check_collection;
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
 use crate::proxy::Proxy;
@@ -223,7 +223,7 @@ impl Canaries {
                 () = stopping.cancelled() => return,
                 () = sleep(every) => {}
             }
-            self.send_unsent().await;
+            send_unsent(&self).await;
             for name in self.due().await {
                 if stopping.is_cancelled() {
                     return;

@@ -1,55 +1,39 @@
-//! Alarms of canaries on their way.
+//! Alarms of canaries, to be sent.
 
 use crate::embeddings::drift::canary::Canaries;
-use crate::embeddings::drift::webhook::Parcel;
-use crate::embeddings::snapshots::blocking;
-use std::sync::Arc;
+use crate::embeddings::drift::webhook::{Parcel, Raises, Sender};
+use crate::embeddings::snapshots::Error;
 
-impl Canaries {
-    /// Sends the alarms that were not sent yet.
-    pub(super) async fn send_unsent(self: &Arc<Self>) {
-        let room = Arc::clone(self);
-        let found = blocking(move || {
-            let mut all = room.all()?;
-            all.alarms.retain(|alarm| alarm.is_unsent);
-            Ok(all)
-        });
-        let all = match found.await {
-            Ok(all) => all,
-            Err(error) => {
-                tracing::error!(%error, "alarms of canaries cannot be read");
-                return;
-            }
-        };
-        for alarm in all.alarms {
+impl Raises for Canaries {
+    const WHOSE: &str = "canaries";
+
+    fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
+    fn unsent(&self) -> Result<Vec<Parcel>, Error> {
+        let all = self.all()?;
+        let unsent = all.alarms.into_iter().filter(|alarm| alarm.is_unsent);
+        let parcels = unsent.map(|alarm| {
             let canary = all.canaries.get(&alarm.canary);
-            let parcel = Parcel {
+            Parcel {
                 reference: canary.and_then(|canary| canary.settings.webhook.clone()),
                 name: alarm.canary,
                 at_ms: alarm.at_ms,
                 text: alarm.text,
-            };
-            let room = Arc::clone(self);
-            self.sender
-                .send(parcel, move |parcel| async move { room.sent(parcel).await });
-        }
+            }
+        });
+        Ok(parcels.collect())
     }
 
-    /// Notes that an alarm need not be sent any more.
-    async fn sent(self: &Arc<Self>, parcel: Parcel) {
-        let room = Arc::clone(self);
-        let noted = blocking(move || {
-            room.change(|all| {
-                let mut alarms = all.alarms.iter_mut();
-                let sent = (parcel.at_ms, &parcel.name);
-                if let Some(alarm) = alarms.find(|it| (it.at_ms, &it.canary) == sent) {
-                    alarm.is_unsent = false;
-                }
-                Ok(())
-            })
-        });
-        if let Err(error) = noted.await {
-            tracing::error!(%error, "that an alarm was sent cannot be kept");
-        }
+    fn mark_sent(&self, parcel: &Parcel) -> Result<(), Error> {
+        self.change(|all| {
+            let mut alarms = all.alarms.iter_mut();
+            let sent = (parcel.at_ms, &parcel.name);
+            if let Some(alarm) = alarms.find(|it| (it.at_ms, &it.canary) == sent) {
+                alarm.is_unsent = false;
+            }
+            Ok(())
+        })
     }
 }

@@ -1,18 +1,18 @@
 //! What is kept of monitors, as one setting of the store.
 
 use crate::domain::PicoDollars;
+use crate::embeddings::drift::shelf::Shelf;
 use crate::embeddings::drift::{Alarm, Budget, Finding, Group, Standing};
 use crate::embeddings::recorded::Input;
 use crate::embeddings::snapshots::{Error, SpaceWish};
 use crate::store::Store;
 use serde::{Deserialize, Serialize};
-use serde_json::value::to_raw_value;
 use std::collections::BTreeMap;
 
-/// The setting's name.
-const NAME: &str = "embeddings.drift";
-/// The version of its form.
-const FORMAT: u32 = 1;
+const SHELF: Shelf = Shelf {
+    name: "embeddings.drift",
+    format: 1,
+};
 /// How many alarms are kept.
 const MOST_ALARMS: usize = 200;
 
@@ -100,7 +100,7 @@ pub struct Book {
 impl Default for Book {
     fn default() -> Self {
         Self {
-            format: FORMAT,
+            format: SHELF.format,
             monitors: BTreeMap::new(),
             alarms: Vec::new(),
         }
@@ -110,38 +110,13 @@ impl Default for Book {
 impl Book {
     /// Reads it. Blocks.
     pub(super) fn read(store: &Store) -> Result<Self, Error> {
-        let found = store.setting(NAME).map_err(|error| failed(&error))?;
-        let Some(found) = found else {
-            return Ok(Self::default());
-        };
-        let book: Self = serde_json::from_str(found.get()).map_err(|error| failed(&error))?;
-        if book.format == FORMAT {
-            return Ok(book);
-        }
-        let problem = format!(
-            "is kept in format {}, and this version reads {FORMAT}",
-            book.format
-        );
-        Err(Error::invalid(
-            NAME,
-            problem,
-            Some("use the release that wrote it"),
-        ))
+        SHELF.read(store, |kept: &Self| kept.format)
     }
 
     /// Writes it. Blocks.
     pub(super) fn write(&mut self, store: &Store) -> Result<(), Error> {
         let surplus = self.alarms.len().saturating_sub(MOST_ALARMS);
         self.alarms.drain(..surplus);
-        let value = to_raw_value(self).map_err(|error| failed(&error))?;
-        store
-            .put_setting(NAME, &value)
-            .map_err(|error| failed(&error))
-    }
-}
-
-fn failed(error: &dyn std::fmt::Display) -> Error {
-    Error::Kept {
-        problem: error.to_string(),
+        SHELF.write(store, self)
     }
 }

@@ -5,6 +5,7 @@ use crate::embeddings::distinct::LiveText;
 use crate::embeddings::drift::monitor::kept::{Look, Monitor};
 use crate::embeddings::drift::monitor::searched::Queries;
 use crate::embeddings::drift::monitor::{Drift, Status, found, not_yet, sources};
+use crate::embeddings::drift::webhook::send_unsent;
 use crate::embeddings::drift::{
     Alarm, FEWEST, Finding, Group, Message, Standing, Told, examine, groups, message,
     permutations_for,
@@ -63,7 +64,7 @@ impl Drift {
         let noted = noted.await;
         looked?;
         noted?;
-        self.send_unsent().await;
+        send_unsent(self).await;
         let (room, of) = (Arc::clone(self), name.to_owned());
         blocking(move || room.status(&of)).await
     }

@@ -18,7 +18,7 @@ use crate::domain::{Clock, PicoDollars};
 use crate::embeddings::distinct::LiveText;
 use crate::embeddings::drift::busy::{Busy, Place};
 use crate::embeddings::drift::monitor::inputs::Period;
-use crate::embeddings::drift::webhook::{self, Sender};
+use crate::embeddings::drift::webhook::{self, Sender, send_unsent};
 use crate::embeddings::drift::{Alarm, Budget, FEWEST};
 use crate::embeddings::geometry::two_sample::MOST_WINDOW;
 use crate::embeddings::name::check_collection;
@@ -317,7 +317,7 @@ impl Drift {
                 () = stopping.cancelled() => return,
                 () = sleep(every) => {}
             }
-            self.send_unsent().await;
+            send_unsent(&self).await;
             for name in self.due().await {
                 if stopping.is_cancelled() {
                     return;

@@ -1,55 +1,39 @@
-//! Alarms of monitors on their way.
+//! Alarms of monitors, to be sent.
 
 use crate::embeddings::drift::monitor::Drift;
-use crate::embeddings::drift::webhook::Parcel;
-use crate::embeddings::snapshots::blocking;
-use std::sync::Arc;
+use crate::embeddings::drift::webhook::{Parcel, Raises, Sender};
+use crate::embeddings::snapshots::Error;
 
-impl Drift {
-    /// Sends the alarms that were not sent yet.
-    pub(super) async fn send_unsent(self: &Arc<Self>) {
-        let room = Arc::clone(self);
-        let found = blocking(move || {
-            let mut book = room.all()?;
-            book.alarms.retain(|alarm| alarm.is_unsent);
-            Ok(book)
-        });
-        let book = match found.await {
-            Ok(book) => book,
-            Err(error) => {
-                tracing::error!(%error, "alarms of drift cannot be read");
-                return;
-            }
-        };
-        for alarm in book.alarms {
+impl Raises for Drift {
+    const WHOSE: &str = "drift";
+
+    fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
+    fn unsent(&self) -> Result<Vec<Parcel>, Error> {
+        let book = self.all()?;
+        let unsent = book.alarms.into_iter().filter(|alarm| alarm.is_unsent);
+        let parcels = unsent.map(|alarm| {
             let monitor = book.monitors.get(&alarm.monitor);
-            let parcel = Parcel {
+            Parcel {
                 reference: monitor.and_then(|monitor| monitor.settings.webhook.clone()),
                 name: alarm.monitor,
                 at_ms: alarm.at_ms,
                 text: alarm.text,
-            };
-            let room = Arc::clone(self);
-            self.sender
-                .send(parcel, move |parcel| async move { room.sent(parcel).await });
-        }
+            }
+        });
+        Ok(parcels.collect())
     }
 
-    /// Notes that an alarm need not be sent any more.
-    async fn sent(self: &Arc<Self>, parcel: Parcel) {
-        let room = Arc::clone(self);
-        let noted = blocking(move || {
-            room.change(|book| {
-                let mut alarms = book.alarms.iter_mut();
-                let sent = (parcel.at_ms, &parcel.name);
-                if let Some(alarm) = alarms.find(|it| (it.at_ms, &it.monitor) == sent) {
-                    alarm.is_unsent = false;
-                }
-                Ok(())
-            })
-        });
-        if let Err(error) = noted.await {
-            tracing::error!(%error, "that an alarm was sent cannot be kept");
-        }
+    fn mark_sent(&self, parcel: &Parcel) -> Result<(), Error> {
+        self.change(|book| {
+            let mut alarms = book.alarms.iter_mut();
+            let sent = (parcel.at_ms, &parcel.name);
+            if let Some(alarm) = alarms.find(|it| (it.at_ms, &it.monitor) == sent) {
+                alarm.is_unsent = false;
+            }
+            Ok(())
+        })
     }
 }
