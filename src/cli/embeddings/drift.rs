@@ -3,9 +3,10 @@
 use crate::app::Environment;
 use crate::cli::Common;
 use crate::cli::calls::moment;
+use crate::cli::embeddings::watched::{ask, setting, text};
 use crate::cli::evals::dollars;
-use crate::cli::output::{self, Failure, at, clean};
-use crate::cli::reach::{Admin, escape};
+use crate::cli::output::{Failure, at, clean};
+use crate::cli::reach::escape;
 use crate::domain::PicoDollars;
 use clap::{Args, Subcommand};
 use http::Method;
@@ -182,22 +183,7 @@ pub(super) async fn run(
         }
         DriftCommand::Stop(of) => (Method::DELETE, path(&of.name, ""), None, stopped),
     };
-    let admin = Admin::reach(common, environment)?;
-    let answer = admin.send(method, &path, body.as_ref()).await;
-    admin.close().await?;
-    let answer = answer?;
-    if common.json {
-        return output::put(&format!("{answer}\n"));
-    }
-    output::put(&tell(&answer))
-}
-
-fn text(value: &Value) -> String {
-    clean(value.as_str().unwrap_or_default())
-}
-
-fn setting(answer: &Value, name: &str) -> String {
-    text(at(at(answer, "settings"), name))
+    ask(common, environment, (method, &path, body.as_ref()), tell).await
 }
 
 fn number(value: &Value, digits: usize) -> String {

@@ -15,6 +15,7 @@ mod plan;
 mod progress;
 mod search;
 mod tend;
+mod watched;
 
 use crate::app::{self, Environment};
 use crate::cli::output::Failure;
