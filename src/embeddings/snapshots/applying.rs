@@ -1,6 +1,5 @@
 //! Sending a snapshot through an adapter: what comes out is a snapshot of the adapter's own space.
 
-use crate::domain::PicoDollars;
 use crate::embeddings::name::check_collection;
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::snapshots::adapting::kept;
@@ -83,11 +82,7 @@ impl Snapshots {
                 detail: Some(detail),
             },
             truncated: manifest.counts.truncated,
-            spent: Spent {
-                requests: 0,
-                tokens: Some(0),
-                cost: Some(PicoDollars(0)),
-            },
+            spent: Spent::NOTHING,
             model_returned: None,
             created: self.clock.now(),
         };

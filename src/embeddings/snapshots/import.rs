@@ -9,7 +9,7 @@
 //! nothing but their way. A vector is kept under the hash of its text. Where no text is known, the vector
 //! itself stands for it, and the item's id for the text's hash, so that two versions of one corpus align.
 
-use crate::domain::{PicoDollars, sha256_hex};
+use crate::domain::sha256_hex;
 use crate::embeddings::item::Item;
 use crate::embeddings::name::check_collection;
 use crate::embeddings::pipeline::Pipeline;
@@ -383,11 +383,7 @@ impl Snapshots {
                 detail: head.source,
             },
             truncated: None,
-            spent: Spent {
-                requests: 0,
-                tokens: Some(0),
-                cost: Some(PicoDollars(0)),
-            },
+            spent: Spent::NOTHING,
             model_returned: None,
             created: self.clock.now(),
         };

@@ -76,6 +76,15 @@ pub struct Spent {
     pub cost: Option<PicoDollars>,
 }
 
+impl Spent {
+    /// Nobody was asked.
+    pub const NOTHING: Self = Self {
+        requests: 0,
+        tokens: Some(0),
+        cost: Some(PicoDollars(0)),
+    };
+}
+
 /// What embedding the same texts twice showed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NoiseFloor {
