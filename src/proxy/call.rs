@@ -240,21 +240,25 @@ pub(crate) fn from_prompt(
 }
 
 fn refuse_locked(prompt: &ResolvedPrompt, request: &ChatRequest) -> Result<(), Error> {
-    let is_sent = |parameter: &str| {
+    let is_sent = |name: &str| request.object.get(name).is_some();
+    refuse_locked_in(prompt, request.model.as_deref(), is_sent)
+}
+
+/// Refuses a request that sets what the prompt decides; `is_sent` knows what it sets, under each of the names
+/// that chat completions have for it.
+pub(super) fn refuse_locked_in(
+    prompt: &ResolvedPrompt,
+    model: Option<&str>,
+    is_sent: impl Fn(&str) -> bool,
+) -> Result<(), Error> {
+    let is_set = |parameter: &str| {
         if parameter == "model" {
-            return request
-                .model
-                .as_deref()
-                .is_some_and(|model| !names_prompt(model));
+            return model.is_some_and(|model| !names_prompt(model));
         }
-        parameters::spellings(parameter).any(|name| request.object.get(name).is_some())
+        parameters::spellings(parameter).any(&is_sent)
     };
-    match prompt
-        .bundle
-        .locked()
-        .iter()
-        .find(|parameter| is_sent(parameter))
-    {
+    let mut locked = prompt.bundle.locked().iter();
+    match locked.find(|parameter| is_set(parameter)) {
         Some(parameter) => Err(Error::ParameterLocked {
             prompt: prompt.stamp.key.to_string(),
             parameter: parameter.clone(),
@@ -281,25 +285,34 @@ pub(super) fn model_of(prompt: &ResolvedPrompt, request: &ChatRequest) -> Result
 /// the history: it is said once.
 pub(super) fn bind(
     bundle: &Bundle,
-    mut variables: Variables,
-    mut history: Vec<Bytes>,
+    variables: Variables,
+    history: Vec<Bytes>,
 ) -> (Variables, Vec<Bytes>) {
-    let bound = bundle.bindings().iter().map(|(variable, _)| variable);
-    let open: Vec<&String> = bound
-        .filter(|variable| !variables.contains_key(*variable))
-        .collect();
     let is_user = |message: &Bytes| {
         let role = wire::json::field(message, "role");
         role.and_then(|role| wire::json::as_str(&role).map(|role| role == "user"))
             .unwrap_or(false)
     };
+    bind_in(bundle, variables, history, (is_user, text_of_message))
+}
+
+/// As [`bind`], in messages of any form: `is_user` tells those of the end user, and `text_of` what they say,
+/// where that is nothing but text.
+pub(super) fn bind_in<M>(
+    bundle: &Bundle,
+    mut variables: Variables,
+    mut history: Vec<M>,
+    (is_user, text_of): (impl Fn(&M) -> bool, impl Fn(&M) -> Option<String>),
+) -> (Variables, Vec<M>) {
+    let bound = bundle.bindings().iter().map(|(variable, _)| variable);
+    let open: Vec<&String> = bound
+        .filter(|variable| !variables.contains_key(*variable))
+        .collect();
     if open.is_empty() {
         return (variables, history);
     }
     let last = history.iter().rposition(is_user);
-    let text = last
-        .and_then(|index| history.get(index))
-        .and_then(text_of_message);
+    let text = last.and_then(|index| history.get(index)).and_then(text_of);
     if let (Some(index), Some(text)) = (last, text) {
         for variable in open {
             variables.insert(variable.clone(), text.as_str().into());

@@ -2,9 +2,9 @@
 //! the prompt's own messages and settings first, and what the client says is laid over them.
 
 use crate::domain::{Dialect, Operation};
-use crate::prompts::{Bundle, RenderInput, Rendered, RenderedMessage, ResolvedPrompt};
+use crate::prompts::{RenderInput, Rendered, RenderedMessage, ResolvedPrompt};
 use crate::proxy::call::{self, Arrival, Call};
-use crate::proxy::naming::{self, Naming, Variables};
+use crate::proxy::naming::{self, Naming};
 use crate::proxy::{Error, parameters};
 use crate::wire::conversation::{Message, Part, Request, Role, Sampling};
 use crate::wire::json::{RawObject, to_json};
@@ -31,8 +31,10 @@ pub(crate) fn from_prompt(
     request.foreign.strip(&mut body);
     let mut said = read(request.dialect, &body, &model)?;
     let yielded = yield_limit(prompt, &mut said);
-    refuse_locked(prompt, &said, request.model.as_deref())?;
-    let (variables, history) = bind(bundle, variables, said.messages.clone());
+    call::refuse_locked_in(prompt, request.model.as_deref(), |name| says(&said, name))?;
+    let is_user = |message: &Message| message.role == Role::User;
+    let history = said.messages.clone();
+    let (variables, history) = call::bind_in(bundle, variables, history, (is_user, text_of));
     let input = RenderInput {
         history_len: history.len(),
         ..RenderInput::new(&variables)
@@ -161,33 +163,6 @@ fn sampled(base: Sampling, said: Sampling) -> Sampling {
     }
 }
 
-/// Fills the variables that the prompt binds to the last user message, and takes that message out of
-/// the history: it is said once.
-fn bind(
-    bundle: &Bundle,
-    mut variables: Variables,
-    mut history: Vec<Message>,
-) -> (Variables, Vec<Message>) {
-    let bound = bundle.bindings().iter().map(|(variable, _)| variable);
-    let open: Vec<&String> = bound
-        .filter(|variable| !variables.contains_key(*variable))
-        .collect();
-    if open.is_empty() {
-        return (variables, history);
-    }
-    let last = history
-        .iter()
-        .rposition(|message| message.role == Role::User);
-    let text = last.and_then(|index| history.get(index)).and_then(text_of);
-    if let (Some(index), Some(text)) = (last, text) {
-        for variable in open {
-            variables.insert(variable.clone(), text.as_str().into());
-        }
-        history.remove(index);
-    }
-    (variables, history)
-}
-
 /// The text of a message; `None` when it says something else besides, which would be lost.
 fn text_of(message: &Message) -> Option<String> {
     let texts: Option<Vec<&str>> = message
@@ -215,27 +190,6 @@ fn yield_limit(prompt: &ResolvedPrompt, said: &mut Request) -> Option<String> {
     Some(format!(
         "the prompt decides `max_tokens` itself; {limit} is not used"
     ))
-}
-
-fn refuse_locked(
-    prompt: &ResolvedPrompt,
-    said: &Request,
-    model: Option<&str>,
-) -> Result<(), Error> {
-    let is_said = |parameter: &str| {
-        if parameter == "model" {
-            return model.is_some_and(|model| !naming::names_prompt(model));
-        }
-        parameters::spellings(parameter).any(|name| says(said, name))
-    };
-    let locked = prompt.bundle.locked().iter();
-    match locked.into_iter().find(|parameter| is_said(parameter)) {
-        Some(parameter) => Err(Error::ParameterLocked {
-            prompt: prompt.stamp.key.to_string(),
-            parameter: parameter.clone(),
-        }),
-        None => Ok(()),
-    }
 }
 
 /// Whether a request says something under a name that chat completions have for it.
