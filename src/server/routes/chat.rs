@@ -10,7 +10,7 @@ use crate::server::layers::{Authenticated, RequestId};
 use crate::server::trace;
 use crate::wire::openai::ChatRequest;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -28,15 +28,8 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(crate) async fn create(
     State(proxy): State<Arc<Proxy>>,
     State(limits): State<BodyLimits>,
-    Authenticated(caller): Authenticated,
-    id: RequestId,
-    request: Request,
+    asked: Asked,
 ) -> Result<Response, ApiError> {
-    let asked = Asked {
-        caller,
-        id,
-        request,
-    };
     answer(&proxy, limits, Dialect::Chat, asked).await
 }
 
@@ -48,6 +41,22 @@ pub(crate) struct Asked {
     pub(crate) id: RequestId,
     /// What.
     pub(crate) request: Request,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Asked {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let (mut head, body) = request.into_parts();
+        let Authenticated(caller) = Authenticated::from_request_parts(&mut head, state).await?;
+        let id = RequestId::from_request_parts(&mut head, state).await?;
+        let request = Request::from_parts(head, body);
+        Ok(Self {
+            caller,
+            id,
+            request,
+        })
+    }
 }
 
 /// Answers a request in `dialect`, whole or as a stream.

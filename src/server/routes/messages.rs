@@ -4,7 +4,7 @@ use crate::domain::Dialect;
 use crate::proxy::Proxy;
 use crate::server::body::{self, BodyLimits};
 use crate::server::error::ApiError;
-use crate::server::layers::{Authenticated, RequestId};
+use crate::server::layers::Authenticated;
 use crate::server::routes::chat::{Asked, answer};
 use crate::wire::openai::ChatRequest;
 use axum::Json;
@@ -17,15 +17,8 @@ use std::sync::Arc;
 pub(crate) async fn create(
     State(proxy): State<Arc<Proxy>>,
     State(limits): State<BodyLimits>,
-    Authenticated(caller): Authenticated,
-    id: RequestId,
-    request: Request,
+    asked: Asked,
 ) -> Result<Response, ApiError> {
-    let asked = Asked {
-        caller,
-        id,
-        request,
-    };
     answer(&proxy, limits, Dialect::Messages, asked).await
 }
 

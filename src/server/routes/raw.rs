@@ -4,8 +4,7 @@ use crate::proxy::{Passing, Proxy};
 use crate::server::body::{self, BodyLimits};
 use crate::server::error::ApiError;
 use crate::server::headers;
-use crate::server::layers::{Authenticated, RequestId};
-use crate::server::routes::chat::arrival;
+use crate::server::routes::chat::{Asked, arrival};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -33,33 +32,22 @@ pub(crate) const OPENAI_PATHS: [&str; 12] = [
 pub(crate) async fn of_openai(
     State(proxy): State<Arc<Proxy>>,
     State(limits): State<BodyLimits>,
-    Authenticated(caller): Authenticated,
-    id: RequestId,
-    request: Request,
+    asked: Asked,
 ) -> Result<Response, ApiError> {
-    let path = path_of(&request, "/v1");
-    pass(&proxy, limits, (caller, id), (None, path), request).await
+    let path = path_of(&asked.request, "/v1");
+    pass(&proxy, limits, (None, path), asked).await
 }
 
 /// Hands on what is asked of the provider that the path begins with: `/anthropic/v1/messages`.
 pub(crate) async fn of_provider(
     State(proxy): State<Arc<Proxy>>,
     State(limits): State<BodyLimits>,
-    Authenticated(caller): Authenticated,
-    id: RequestId,
-    request: Request,
+    asked: Asked,
 ) -> Result<Response, ApiError> {
-    let provider = request.uri().path().trim_start_matches('/');
+    let provider = asked.request.uri().path().trim_start_matches('/');
     let provider = provider.split('/').next().unwrap_or_default().to_owned();
-    let path = path_of(&request, &format!("/{provider}"));
-    pass(
-        &proxy,
-        limits,
-        (caller, id),
-        (Some(provider), path),
-        request,
-    )
-    .await
+    let path = path_of(&asked.request, &format!("/{provider}"));
+    pass(&proxy, limits, (Some(provider), path), asked).await
 }
 
 /// The path and query behind `prefix`.
@@ -77,20 +65,19 @@ fn path_of(request: &Request, prefix: &str) -> String {
 async fn pass(
     proxy: &Arc<Proxy>,
     limits: BodyLimits,
-    (caller, id): (Arc<crate::domain::Caller>, RequestId),
     (provider, path_and_query): (Option<String>, String),
-    request: Request,
+    asked: Asked,
 ) -> Result<Response, ApiError> {
-    let (head, body) = request.into_parts();
+    let (head, body) = asked.request.into_parts();
     let body = body::read(body, limits).await?;
-    let arrival = arrival(id, &head.headers, &body);
+    let arrival = arrival(asked.id, &head.headers, &body);
     let passing = Passing {
         provider,
         method: head.method,
         path_and_query,
         headers: head.headers,
     };
-    let answer = proxy.pass(&caller, &arrival, passing).await?;
+    let answer = proxy.pass(&asked.caller, &arrival, passing).await?;
     let mut response = Response::new(Body::from_stream(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     *response.headers_mut() = answer.headers;

@@ -4,11 +4,11 @@ use crate::domain::{CallRecord, Dialect};
 use crate::proxy::{self, Proxy, call_of, items_of_input};
 use crate::server::body::BodyLimits;
 use crate::server::error::ApiError;
-use crate::server::layers::{Authenticated, RequestId};
+use crate::server::layers::Authenticated;
 use crate::server::routes::chat::{Asked, answer};
 use crate::wire::json::RawObject;
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
@@ -19,15 +19,8 @@ use std::sync::Arc;
 pub(crate) async fn create(
     State(proxy): State<Arc<Proxy>>,
     State(limits): State<BodyLimits>,
-    Authenticated(caller): Authenticated,
-    id: RequestId,
-    request: Request,
+    asked: Asked,
 ) -> Result<Response, ApiError> {
-    let asked = Asked {
-        caller,
-        id,
-        request,
-    };
     answer(&proxy, limits, Dialect::Responses, asked).await
 }
 
