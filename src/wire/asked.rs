@@ -1,7 +1,8 @@
 //! What several providers want, or do not take, alike.
 
-use crate::wire::conversation::{Cache, Losses, Sampling, Unsupported};
+use crate::wire::conversation::{Cache, Losses, Sampling, ToolCall, Unsupported};
 use crate::wire::names::{Names, Setting};
+use crate::wire::tree::Json;
 use serde_json::{Value, json};
 
 /// Refuses the ways of choosing tokens that neither Anthropic nor Bedrock has; zeros ask for nothing.
@@ -27,6 +28,32 @@ pub(super) fn refuse_sampling(
         }
     }
     Ok(())
+}
+
+/// Returns that nothing is left to be asked of `target`.
+pub(super) fn no_messages(target: &'static str) -> Unsupported {
+    Unsupported {
+        field: "messages".to_owned(),
+        target,
+        reason: "there is no message with content in it".to_owned(),
+    }
+}
+
+/// Returns the arguments of a call, which stands at `name`: an object, for that is what these providers take.
+pub(super) fn arguments(
+    call: &ToolCall,
+    name: &str,
+    losses: &mut Losses,
+) -> Result<Json, Unsupported> {
+    if let Some(arguments) = Json::arguments(&call.arguments) {
+        return Ok(arguments);
+    }
+    losses.bend(
+        format!("{name}.arguments"),
+        "the arguments of a call must be a JSON object",
+        "were put into one",
+    )?;
+    Ok(Json::arguments_or_text(&call.arguments))
 }
 
 /// Returns the schema of a tool's arguments, which is one of an object.

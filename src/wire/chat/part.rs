@@ -3,7 +3,7 @@
 use crate::wire::Error;
 use crate::wire::conversation::{Fields, Media, Part, ToolCall, ToolKind, media_of_url};
 use crate::wire::openai::shared::{
-    BREAKPOINT, audio_type, file_media, has_known_marks, has_only, take_mark,
+    BREAKPOINT, file_media, has_known_marks, has_only, read_audio, take_mark,
 };
 use serde_json::{Map, Value};
 
@@ -95,20 +95,6 @@ fn image_url(fields: &mut Fields) -> Result<(String, Option<String>), Error> {
     }
     let mut image = required_object(fields, "image_url")?;
     Ok((image.required_string("url")?, image.string("detail")?))
-}
-
-fn read_audio(fields: &mut Fields) -> Result<Part, Error> {
-    let mut audio = required_object(fields, "input_audio")?;
-    let format = audio.required_string("format")?;
-    Ok(Part::Audio {
-        source: Media::Inline {
-            media_type: audio_type(&format),
-            data: audio.required_string("data")?,
-        },
-        format,
-        transcript: None,
-        id: None,
-    })
 }
 
 /// Mistral's thoughts are parts of the content, their texts in a list.

@@ -2,9 +2,7 @@
 
 use crate::wire::Error;
 use crate::wire::chat::part::{read_part, read_tool_call, take_reasoning};
-use crate::wire::conversation::{
-    Fields, Media, Message, Part, Role, ToolKind, ToolResult, numbered, wrong_type,
-};
+use crate::wire::conversation::{Fields, Media, Message, Part, Role, ToolKind, ToolResult};
 use crate::wire::openai::shared::{cache_of, says_something, tell_results};
 use serde_json::Value;
 
@@ -50,7 +48,7 @@ fn read_message(path: String, value: Value) -> Result<Message, Error> {
     } else {
         Vec::new()
     };
-    let (content, is_plain) = read_content(&mut fields)?;
+    let (content, is_plain) = fields.content("content", read_part)?;
     parts.extend(content);
     if role == Role::Assistant {
         read_assistant(&mut fields, &mut parts)?;
@@ -75,8 +73,8 @@ const fn message(role: Role, name: Option<String>, parts: Vec<Part>, is_plain: b
     }
 }
 
-/// Returns the fields that have not been read, each under its name.
-fn foreign_fields(fields: Fields) -> Vec<Part> {
+/// Returns the fields that have not been read and say something, each under its name.
+pub(super) fn foreign_fields(fields: Fields) -> Vec<Part> {
     let here = fields.here().to_owned();
     let rest = fields.into_rest().into_iter();
     let said = rest.filter(|(_, value)| says_something(value));
@@ -87,34 +85,10 @@ fn foreign_fields(fields: Fields) -> Vec<Part> {
     .collect()
 }
 
-/// Takes the content: a text, or parts; whether it was a text.
-fn read_content(fields: &mut Fields) -> Result<(Vec<Part>, bool), Error> {
-    let path = fields.path("content");
-    match fields.take("content") {
-        None => Ok((Vec::new(), false)),
-        Some(Value::String(text)) => Ok((vec![plain(text)], true)),
-        Some(Value::Array(parts)) => {
-            let parts = numbered(&path, parts).into_iter();
-            let parts = parts.map(|(path, part)| read_part(path, part));
-            Ok((parts.collect::<Result<_, _>>()?, false))
-        }
-        Some(other) => Err(wrong_type(path, "a string or an array", &other)),
-    }
-}
-
-/// Returns a text without anything else.
-pub(super) const fn plain(text: String) -> Part {
-    Part::Text {
-        text,
-        citations: Vec::new(),
-        cache: None,
-    }
-}
-
 fn read_result(mut fields: Fields) -> Result<Message, Error> {
     let call_id = fields.required_string("tool_call_id")?;
     let name = fields.string("name")?;
-    let (parts, is_plain) = read_content(&mut fields)?;
+    let (parts, is_plain) = fields.content("content", read_part)?;
     let mark = fields.take_if("cache_control", |mark| cache_of(mark).is_some());
     let result = ToolResult {
         call_id,

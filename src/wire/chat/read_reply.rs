@@ -4,7 +4,7 @@ use crate::wire::Error;
 use crate::wire::chat::part::{
     UNKNOWN_AUDIO, arguments, read_part, read_tool_call, take_reasoning, thought_signature,
 };
-use crate::wire::chat::read_message::{cite, plain};
+use crate::wire::chat::read_message::{cite, foreign_fields};
 use crate::wire::chat::stop::{Said, read_stop};
 use crate::wire::conversation::{
     Choice, Dialect, Fields, Media, Part, Reply, ToolCall, ToolKind, numbered,
@@ -136,7 +136,7 @@ fn read_message(mut fields: Fields) -> Vec<Part> {
 fn read_content(fields: &mut Fields) -> Vec<Part> {
     let path = fields.path("content");
     match fields.take("content") {
-        Some(Value::String(text)) if !text.is_empty() => vec![plain(text)],
+        Some(Value::String(text)) if !text.is_empty() => vec![Part::plain(text)],
         Some(Value::Array(parts)) => {
             let parts = numbered(&path, parts).into_iter();
             parts
@@ -188,16 +188,4 @@ fn read_function_call(mut fields: Fields) -> Option<Part> {
             .and_then(thought_signature),
         cache: None,
     }))
-}
-
-/// Returns the fields that have not been read and say something, each under its name.
-fn foreign_fields(fields: Fields) -> Vec<Part> {
-    let here = fields.here().to_owned();
-    let rest = fields.into_rest().into_iter();
-    let said = rest.filter(|(_, value)| says_something(value));
-    said.map(|(key, value)| Part::Foreign {
-        name: format!("{here}.{key}"),
-        value,
-    })
-    .collect()
 }

@@ -1,7 +1,6 @@
 //! One answer of a streamed chat completion, read.
 
 use crate::wire::chat::part::{UNKNOWN_AUDIO, read_part, reasoning};
-use crate::wire::chat::read_message::plain;
 use crate::wire::chat::stop::{Said, read_stop};
 use crate::wire::chat::stream_calls::Calls;
 use crate::wire::conversation::{Delta, Event, Fields, Media, Part, StopReason};
@@ -305,7 +304,7 @@ impl Choice {
 /// Returns a part of this kind that says nothing yet.
 fn empty(kind: Kind) -> Part {
     match kind {
-        Kind::Text => plain(String::new()),
+        Kind::Text => Part::plain(String::new()),
         Kind::Reasoning => reasoning(Vec::new(), false, None, false),
         Kind::Refusal => Part::Refusal(String::new()),
         Kind::Audio => Part::Audio {

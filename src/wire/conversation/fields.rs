@@ -2,6 +2,7 @@
 //! understood, and every error names the field by its path (`messages[2].content[0].text`).
 
 use crate::wire::Error;
+use crate::wire::conversation::part::Part;
 use crate::wire::json::RawObject;
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -239,6 +240,29 @@ impl Fields {
         match self.take(key)? {
             Value::Object(map) => Some(Self::new(path, map)),
             _ => None,
+        }
+    }
+
+    /// Takes a content: a text, or parts, each read by `read_part`; and whether it was a text.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_type` when it is neither; those of `read_part`.
+    pub fn content(
+        &mut self,
+        key: &str,
+        read_part: impl Fn(String, Value) -> Result<Part, Error>,
+    ) -> Result<(Vec<Part>, bool), Error> {
+        let path = self.path(key);
+        match self.take(key) {
+            None => Ok((Vec::new(), false)),
+            Some(Value::String(text)) => Ok((vec![Part::plain(text)], true)),
+            Some(Value::Array(parts)) => {
+                let parts = numbered(&path, parts).into_iter();
+                let parts = parts.map(|(path, part)| read_part(path, part));
+                Ok((parts.collect::<Result<_, _>>()?, false))
+            }
+            Some(other) => Err(wrong_type(path, "a string or an array", &other)),
         }
     }
 

@@ -151,3 +151,15 @@ pub struct ToolResult {
     /// A mark behind it.
     pub cache: Option<Cache>,
 }
+
+impl Part {
+    /// Returns a text without anything else.
+    #[must_use]
+    pub const fn plain(text: String) -> Self {
+        Self::Text {
+            text,
+            citations: Vec::new(),
+            cache: None,
+        }
+    }
+}

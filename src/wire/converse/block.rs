@@ -1,6 +1,6 @@
 //! Content blocks as they are sent to Bedrock.
 
-use crate::wire::asked::kept_for;
+use crate::wire::asked::{arguments, kept_for};
 use crate::wire::conversation::{
     Cache, Dialect, Losses, Media, Part, Request, ToolCall, ToolKind, ToolResult, Unsupported,
     path_of_part,
@@ -224,17 +224,7 @@ impl<'a> Blocks<'a> {
         if call.kind == ToolKind::Custom {
             return self.refuse(name, "its tools take JSON, no bare text");
         }
-        let input = match Json::arguments(&call.arguments) {
-            Some(input) => input,
-            None => {
-                self.losses.bend(
-                    format!("{name}.arguments"),
-                    "the arguments of a call must be a JSON object",
-                    "were put into one",
-                )?;
-                Json::arguments_or_text(&call.arguments)
-            }
-        };
+        let input = arguments(call, name, self.losses)?;
         let call = Object::default()
             .with("toolUseId", call_id(&call.id))
             .with("name", &call.name)

@@ -1,6 +1,6 @@
 //! A request for Bedrock. The model, and whether a stream is wanted, stand in the address.
 
-use crate::wire::asked::{input_schema, refuse_field, refuse_sampling, refuse_tool};
+use crate::wire::asked::{input_schema, no_messages, refuse_field, refuse_sampling, refuse_tool};
 use crate::wire::conversation::{
     Dialect, Form, Losses, ModelTraits, Reasoning, Request, Tool, ToolChoice, ToolKind,
     Unsupported, Written, path_of_message,
@@ -125,11 +125,7 @@ impl<'a> Writer<'a> {
             }
         }
         if messages.is_empty() {
-            return Err(Unsupported {
-                field: "messages".to_owned(),
-                target: TARGET,
-                reason: "there is no message with content in it".to_owned(),
-            });
+            return Err(no_messages(TARGET));
         }
         Ok(Object::default()
             .with_full("system", system)

@@ -1,5 +1,6 @@
 //! Contents as they are sent to Gemini.
 
+use crate::wire::asked::arguments;
 use crate::wire::conversation::{
     Losses, Media, Part, Request, ToolCall, ToolKind, ToolResult, Unsupported, path_of_part,
 };
@@ -194,17 +195,7 @@ impl<'a> Contents<'a> {
             self.losses.refuse(name, reason)?;
             return Ok(None);
         }
-        let arguments = match Json::arguments(&call.arguments) {
-            Some(arguments) => arguments,
-            None => {
-                self.losses.bend(
-                    format!("{name}.arguments"),
-                    "the arguments of a call must be a JSON object",
-                    "were put into one",
-                )?;
-                Json::arguments_or_text(&call.arguments)
-            }
-        };
+        let arguments = arguments(call, name, self.losses)?;
         // Calls have proofs with Gemini only, so theirs need no mark.
         let own = call.signature.as_deref().or(proof);
         let function = Object::default()

@@ -274,11 +274,7 @@ impl ChoiceState {
             _ => {
                 let content = match is_thought {
                     true => thoughts(None, false),
-                    false => Part::Text {
-                        text: String::new(),
-                        citations: Vec::new(),
-                        cache: None,
-                    },
+                    false => Part::plain(String::new()),
                 };
                 let part = self.begin(choice, content, out);
                 self.open = Some((part, is_thought));

@@ -1,6 +1,6 @@
 //! Content blocks as they are sent: to Anthropic, and to clients that speak its dialect.
 
-use crate::wire::asked::kept_for;
+use crate::wire::asked::{arguments, kept_for};
 use crate::wire::conversation::{
     Cache, Dialect, Losses, Media, Part, Request, ToolCall, ToolKind, ToolResult, Unsupported,
     path_of_part,
@@ -205,17 +205,7 @@ impl Blocks<'_> {
         if call.kind == ToolKind::Custom {
             return self.refuse(name, "its tools take JSON, no bare text");
         }
-        let input = match Json::arguments(&call.arguments) {
-            Some(input) => input,
-            None => {
-                self.losses.bend(
-                    format!("{name}.arguments"),
-                    "the arguments of a call must be a JSON object",
-                    "were put into one",
-                )?;
-                Json::arguments_or_text(&call.arguments)
-            }
-        };
+        let input = arguments(call, name, self.losses)?;
         let block = tool_use(&call_id(&call.id), &call.name, input);
         Ok(Some(
             with_cache(block, call.cache.as_ref(), self.losses).into(),

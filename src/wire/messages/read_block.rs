@@ -215,7 +215,7 @@ fn tool_result(fields: &mut Fields, depth: usize) -> Result<Option<Part>, Error>
     let is_plain = fields.peek("content").is_some_and(Value::is_string);
     let parts = if is_plain {
         let text = fields.string("content")?.unwrap_or_default();
-        vec![plain(text)]
+        vec![Part::plain(text)]
     } else {
         let blocks = fields.array("content")?.unwrap_or_default();
         let parts = blocks
@@ -232,13 +232,4 @@ fn tool_result(fields: &mut Fields, depth: usize) -> Result<Option<Part>, Error>
         kind: ToolKind::Function,
         cache: cache(fields),
     })))
-}
-
-/// Returns a text without anything.
-pub(super) const fn plain(text: String) -> Part {
-    Part::Text {
-        text,
-        citations: Vec::new(),
-        cache: None,
-    }
 }

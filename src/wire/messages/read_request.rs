@@ -5,7 +5,7 @@ use crate::wire::conversation::{
     Dialect, Fields, Form, Message, Part, Reasoning, Request, Role, Sampling, Tool, ToolChoice,
     ToolKind,
 };
-use crate::wire::messages::read_block::{Written, cache, part_of, plain};
+use crate::wire::messages::read_block::{Written, cache, part_of};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -49,7 +49,7 @@ pub fn read_request(body: &Bytes) -> Result<Request, Error> {
 fn system(fields: &mut Fields) -> Result<Option<Message>, Error> {
     let is_plain = fields.peek("system").is_some_and(Value::is_string);
     let parts = if is_plain {
-        fields.string("system")?.map(|text| vec![plain(text)])
+        fields.string("system")?.map(|text| vec![Part::plain(text)])
     } else {
         let blocks = fields.array("system")?;
         let parts = blocks.map(|blocks| {
@@ -104,7 +104,7 @@ fn message(path: String, value: Value, written: Option<&Bytes>) -> Result<Messag
     };
     let is_plain = fields.peek("content").is_some_and(Value::is_string);
     let mut parts = if is_plain {
-        vec![plain(fields.required_string("content")?)]
+        vec![Part::plain(fields.required_string("content")?)]
     } else {
         let path = fields.path("content");
         let blocks = fields

@@ -1,6 +1,6 @@
 //! A request for Anthropic.
 
-use crate::wire::asked::{input_schema, refuse_field, refuse_sampling, refuse_tool};
+use crate::wire::asked::{input_schema, no_messages, refuse_field, refuse_sampling, refuse_tool};
 use crate::wire::conversation::{
     Dialect, Form, Losses, ModelTraits, Reasoning, Request, Tool, ToolChoice, ToolKind,
     Unsupported, Written, path_of_message,
@@ -117,11 +117,7 @@ impl<'a> Writer<'a> {
             );
         }
         if messages.is_empty() {
-            return Err(Unsupported {
-                field: "messages".to_owned(),
-                target: TARGET,
-                reason: "there is no message with content in it".to_owned(),
-            });
+            return Err(no_messages(TARGET));
         }
         Ok(body.with_some("system", system).with("messages", messages))
     }

@@ -2,6 +2,7 @@
 //! citations, formats, ids.
 
 use crate::domain::{Dialect, TokenUsage};
+use crate::wire::Error;
 use crate::wire::conversation::{
     Cache, Fields, Losses, Media, Message, Part, ToolKind, media_of_url,
 };
@@ -175,6 +176,22 @@ pub(in crate::wire) fn audio_type(format: &str) -> String {
         "mp3" => "audio/mpeg".to_owned(),
         other => format!("audio/{other}"),
     }
+}
+
+/// Takes a sound.
+pub(in crate::wire) fn read_audio(fields: &mut Fields) -> Result<Part, Error> {
+    let audio = fields.object("input_audio")?;
+    let mut audio = audio.ok_or_else(|| Error::missing(fields.path("input_audio")))?;
+    let format = audio.required_string("format")?;
+    Ok(Part::Audio {
+        source: Media::Inline {
+            media_type: audio_type(&format),
+            data: audio.required_string("data")?,
+        },
+        format,
+        transcript: None,
+        id: None,
+    })
 }
 
 /// Returns the source of a file: the bytes where they are a `data:` URL or bare base64, which some send.

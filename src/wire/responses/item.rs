@@ -2,11 +2,10 @@
 
 use crate::wire::Error;
 use crate::wire::conversation::{
-    Cache, Fields, Media, Part, Role, ToolCall, ToolKind, ToolResult, media_of_url, numbered,
-    wrong_type,
+    Cache, Fields, Media, Part, Role, ToolCall, ToolKind, ToolResult, media_of_url,
 };
 use crate::wire::openai::shared::{
-    BREAKPOINT, audio_type, file_media, has_known_marks, has_only, says_something, take_mark,
+    BREAKPOINT, file_media, has_known_marks, has_only, read_audio, says_something, take_mark,
 };
 use serde_json::{Map, Value};
 
@@ -101,7 +100,7 @@ fn read_message(mut fields: Fields) -> Result<Item, Error> {
     for ignored in ["type", "id", "status"] {
         fields.take(ignored);
     }
-    let (content, is_plain) = read_content(&mut fields, "content")?;
+    let (content, is_plain) = fields.content("content", read_part)?;
     let here = fields.here().to_owned();
     let rest = fields.into_rest().into_iter();
     let said = rest.filter(|(_, value)| says_something(value));
@@ -161,7 +160,7 @@ fn read_call(mut fields: Fields, kind: ToolKind) -> Result<Item, Error> {
 fn read_output(mut fields: Fields, kind: ToolKind) -> Result<Item, Error> {
     let call_id = fields.required_string("call_id")?;
     let name = fields.string("name")?;
-    let (parts, is_plain) = read_content(&mut fields, "output")?;
+    let (parts, is_plain) = fields.content("output", read_part)?;
     Ok(Item::Result(ToolResult {
         call_id,
         name,
@@ -171,30 +170,6 @@ fn read_output(mut fields: Fields, kind: ToolKind) -> Result<Item, Error> {
         kind,
         cache: None,
     }))
-}
-
-/// Takes a content: a text, or parts; whether it was a text.
-fn read_content(fields: &mut Fields, key: &str) -> Result<(Vec<Part>, bool), Error> {
-    let path = fields.path(key);
-    match fields.take(key) {
-        None => Ok((Vec::new(), false)),
-        Some(Value::String(text)) => Ok((vec![plain(text)], true)),
-        Some(Value::Array(parts)) => {
-            let parts = numbered(&path, parts).into_iter();
-            let parts = parts.map(|(path, part)| read_part(path, part));
-            Ok((parts.collect::<Result<_, _>>()?, false))
-        }
-        Some(other) => Err(wrong_type(path, "a string or an array", &other)),
-    }
-}
-
-/// Returns a text without anything else.
-pub(super) const fn plain(text: String) -> Part {
-    Part::Text {
-        text,
-        citations: Vec::new(),
-        cache: None,
-    }
 }
 
 /// Reads a part of a content.
@@ -287,21 +262,6 @@ fn read_file(fields: &mut Fields, cache: Option<Cache>) -> Result<Part, Error> {
         context: None,
         is_cited: None,
         cache,
-    })
-}
-
-fn read_audio(fields: &mut Fields) -> Result<Part, Error> {
-    let audio = fields.object("input_audio")?;
-    let mut audio = audio.ok_or_else(|| Error::missing(fields.path("input_audio")))?;
-    let format = audio.required_string("format")?;
-    Ok(Part::Audio {
-        source: Media::Inline {
-            media_type: audio_type(&format),
-            data: audio.required_string("data")?,
-        },
-        format,
-        transcript: None,
-        id: None,
     })
 }
 

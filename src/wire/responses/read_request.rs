@@ -3,13 +3,12 @@
 use crate::wire::Error;
 use crate::wire::chat::{choice_of_word, read_metadata, read_schema, read_user};
 use crate::wire::conversation::{
-    Dialect, Fields, Form, Message, Reasoning, Request, Role, Sampling, Tool, ToolChoice, ToolKind,
-    numbered, wrong_type,
+    Dialect, Fields, Form, Message, Part, Reasoning, Request, Role, Sampling, Tool, ToolChoice,
+    ToolKind, numbered, wrong_type,
 };
 use crate::wire::openai::MAX_MESSAGES;
 use crate::wire::openai::shared::{flat_format, has_only, tell_results};
 use crate::wire::responses::input::read_items;
-use crate::wire::responses::item::plain;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
@@ -81,7 +80,7 @@ fn read_messages(fields: &mut Fields) -> Result<Vec<Message>, Error> {
     let said = |role: Role, text: String| Message {
         role,
         name: None,
-        parts: vec![plain(text)],
+        parts: vec![Part::plain(text)],
         is_plain: true,
     };
     if let Some(instructions) = fields.string("instructions")? {

@@ -5,7 +5,7 @@ use crate::wire::conversation::{Delta, Event, Fields, Part, ToolCall, ToolKind};
 use crate::wire::openai::ProviderFault;
 use crate::wire::openai::frames::too_many;
 use crate::wire::openai::shared::says_something;
-use crate::wire::responses::item::{Item, plain, read_item};
+use crate::wire::responses::item::{Item, read_item};
 use crate::wire::responses::read_reply::generated_image;
 use serde_json::{Value, json};
 
@@ -397,7 +397,7 @@ fn push_delta(part: usize, delta: Delta, out: &mut Vec<Event>) {
 /// Returns a part that says nothing yet, of an item whose beginning did not come.
 fn empty(kind: Kind, output: u64) -> Part {
     match kind {
-        Kind::Text => plain(String::new()),
+        Kind::Text => Part::plain(String::new()),
         Kind::Refusal => Part::Refusal(String::new()),
         Kind::Reasoning => Part::Reasoning {
             id: None,
