@@ -1,7 +1,7 @@
 //! The dated price table: what comes with the program, and what the config says instead.
 
 use crate::domain::Timestamp;
-use crate::metering::spelling::{Spellings, canonical};
+use crate::metering::spelling::{canonical, spellings, undated};
 use crate::metering::{Capabilities, Retirement};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -266,8 +266,8 @@ impl Prices {
         model: &str,
         at: Timestamp,
     ) -> Option<Arc<PriceRow>> {
-        let same = self.find(lists, model, at, |spellings| spellings.same);
-        let found = same.or_else(|| self.find(lists, model, at, |spellings| spellings.undated));
+        let same = self.find(lists, model, at, |names| names);
+        let found = same.or_else(|| self.find(lists, model, at, undated));
         // An override gives simulated calls a price, to try reports and budgets with.
         found.or_else(|| {
             let is_free = lists.iter().any(|list| list.as_ref() == SIMULATED);
@@ -284,7 +284,7 @@ impl Prices {
         model: &str,
         at: Timestamp,
     ) -> Option<Retirement> {
-        let row = self.find(lists, model, at, |spellings| spellings.same)?;
+        let row = self.find(lists, model, at, |names| names)?;
         row.retirement(at)
     }
 
@@ -293,16 +293,16 @@ impl Prices {
         lists: &[impl AsRef<str>],
         model: &'m str,
         at: Timestamp,
-        pick: fn(Spellings<'m>) -> [Option<&'m str>; 3],
+        pick: fn([Option<&'m str>; 3]) -> [Option<&'m str>; 3],
     ) -> Option<Arc<PriceRow>> {
-        // Under one spelling what the config says counts before what comes with the program.
+        // Of one spelling what the config says counts before what comes with the program.
         (0..3).find_map(|place| {
             [&*self.overrides, &BUILTIN_TABLE]
                 .into_iter()
                 .find_map(|table| {
                     lists.iter().find_map(|list| {
                         let list = canonical(list.as_ref());
-                        let names = pick(Spellings::of(&list, model));
+                        let names = pick(spellings(&list, model));
                         table.find(&list, names.get(place).copied().flatten()?, at)
                     })
                 })

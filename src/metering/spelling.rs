@@ -28,47 +28,32 @@ pub(super) fn canonical(provider: &str) -> Cow<'_, str> {
     })
 }
 
-/// The names under which a table may hold one model.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Spellings<'a> {
-    /// The same model, nearest first.
-    pub(super) same: [Option<&'a str>; 3],
-    /// The same without its date: a version of it that the table does not tell apart.
-    pub(super) undated: [Option<&'a str>; 3],
+/// Returns the names under which a list, which is named as the table does, may hold `model`: nearest first.
+pub(super) fn spellings<'a>(list: &str, model: &'a str) -> [Option<&'a str>; 3] {
+    let provider = list.split('@').next().unwrap_or(list);
+    let bare = match provider {
+        "bedrock" => last_part(model),
+        "fireworks" => model.strip_prefix("accounts/fireworks/models/"),
+        "vertex" => published(model),
+        _ => model.strip_prefix("models/"),
+    };
+    let bare = bare.or_else(|| without_provider(provider, model));
+    let base = match provider {
+        "bedrock" => without_profile(bare.unwrap_or(model)),
+        _ => None,
+    };
+    [Some(model), bare, base]
 }
 
-impl<'a> Spellings<'a> {
-    /// Returns the names of `model` in the list of a provider, which is named as the table does.
-    pub(super) fn of(list: &str, model: &'a str) -> Self {
-        let provider = list.split('@').next().unwrap_or(list);
-        let (bare, base) = match provider {
-            "bedrock" => {
-                let bare = last_part(model);
-                (bare, without_profile(bare.unwrap_or(model)))
-            }
-            "fireworks" => (model.strip_prefix("accounts/fireworks/models/"), None),
-            "vertex" => (published(model), None),
-            _ => (without_provider(provider, model), None),
-        };
-        let same = [Some(model), bare, base];
-        Self {
-            same,
-            undated: same.map(|name| name.and_then(without_date)),
-        }
-    }
-
-    /// Returns all names, nearest first.
-    pub(super) fn all(self) -> impl Iterator<Item = &'a str> {
-        self.same.into_iter().chain(self.undated).flatten()
-    }
+/// Returns the same names without their dates: versions of the model that the table does not tell apart.
+pub(super) fn undated(names: [Option<&str>; 3]) -> [Option<&str>; 3] {
+    names.map(|name| name.and_then(without_date))
 }
 
-/// `openai/gpt-4o` is `gpt-4o` in the list of `openai`, and so is `models/gpt-4o`.
+/// `openai/gpt-4o` is `gpt-4o` in the list of `openai`.
 fn without_provider<'a>(provider: &str, model: &'a str) -> Option<&'a str> {
-    model.strip_prefix("models/").or_else(|| {
-        let (prefix, rest) = model.split_once('/')?;
-        (canonical(prefix) == provider).then_some(rest)
-    })
+    let (prefix, rest) = model.split_once('/')?;
+    (canonical(prefix) == provider).then_some(rest)
 }
 
 /// The id at the end of an Amazon resource name: `arn:aws:bedrock:eu-west-1:1:inference-profile/eu.x`.
@@ -120,10 +105,11 @@ fn without_date(model: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Spellings, without_date};
+    use super::{spellings, undated, without_date};
 
     fn names<'a>(list: &str, model: &'a str) -> Vec<&'a str> {
-        Spellings::of(list, model).all().collect()
+        let names = spellings(list, model);
+        names.into_iter().chain(undated(names)).flatten().collect()
     }
 
     #[test]
