@@ -405,97 +405,73 @@ mod tests {
         assert_eq!(found("nobody", "gpt-4o"), None);
     }
 
+    /// The prices of input and output.
+    fn price(lists: &[&str], model: &str) -> Option<(u64, u64)> {
+        let row = Prices::builtin().lookup_in(lists, model, NOW)?;
+        Some((row.input?, row.output?))
+    }
+
     #[test]
-    fn clouds_are_priced_by_region_and_profile() {
-        let price = |lists: &[&str], model: &str| {
-            let row = Prices::builtin().lookup_in(lists, model, NOW)?;
-            Some((row.input?, row.output?))
-        };
+    fn bedrock_is_priced_by_profile_and_region() {
         let sonnet = "anthropic.claude-sonnet-4-5-20250929-v1:0";
-        let (bedrock, vertex) = (["bedrock"], ["vertex"]);
-        for (lists, model, wanted) in [
-            (
-                &bedrock[..],
-                sonnet.to_owned(),
-                Some((3_000_000, 15_000_000)),
-            ),
-            // The profile's own row counts before the region's of the model.
-            (
-                &["bedrock@us-gov-west-1", "bedrock"],
-                format!("eu.{sonnet}"),
-                Some((3_300_000, 16_500_000)),
-            ),
-            (
-                &bedrock,
-                format!("global.{sonnet}"),
-                Some((3_000_000, 15_000_000)),
-            ),
+        let (plain, eu) = (Some((3_000_000, 15_000_000)), Some((3_300_000, 16_500_000)));
+        for (model, wanted) in [
+            (sonnet.to_owned(), plain),
+            (format!("global.{sonnet}"), plain),
+            (format!("eu.{sonnet}"), eu),
             // No row of its own, so that of the model.
+            (format!("ca.{sonnet}"), plain),
             (
-                &bedrock,
-                format!("ca.{sonnet}"),
-                Some((3_000_000, 15_000_000)),
+                format!("arn:aws:bedrock:r:1:inference-profile/eu.{sonnet}"),
+                eu,
             ),
             (
-                &bedrock,
-                format!("arn:aws:bedrock:eu-west-1:1:inference-profile/eu.{sonnet}"),
-                Some((3_300_000, 16_500_000)),
-            ),
-            (
-                &bedrock,
-                "arn:aws:bedrock:eu-west-1:1:application-inference-profile/x1".to_owned(),
+                "arn:aws:bedrock:r:1:application-inference-profile/x1".to_owned(),
                 None,
             ),
-            (
-                &["bedrock@us-gov-west-1", "bedrock"],
-                "amazon.nova-lite-v1:0".to_owned(),
-                Some((72_000, 288_000)),
-            ),
-            (
-                &["bedrock@eu-west-9", "bedrock"],
-                "amazon.nova-lite-v1:0".to_owned(),
-                Some((60_000, 240_000)),
-            ),
-            (
-                &bedrock,
-                "anthropic.claude-unheard-of-v1:0".to_owned(),
-                None,
-            ),
-            (
-                &vertex,
-                "claude-sonnet-4-5@20250929".to_owned(),
-                Some((3_000_000, 15_000_000)),
-            ),
+            ("anthropic.claude-unheard-of-v1:0".to_owned(), None),
+        ] {
+            assert_eq!(price(&["bedrock"], &model), wanted, "{model}");
+        }
+        // The profile's own row counts before the region's of the model.
+        let (gov, elsewhere) = (
+            ["bedrock@us-gov-west-1", "bedrock"],
+            ["bedrock@eu-west-9", "bedrock"],
+        );
+        assert_eq!(price(&gov, &format!("eu.{sonnet}")), eu);
+        let nova = "amazon.nova-lite-v1:0";
+        assert_eq!(price(&gov, nova), Some((72_000, 288_000)));
+        assert_eq!(price(&elsewhere, nova), Some((60_000, 240_000)));
+    }
+
+    #[test]
+    fn vertex_and_fireworks_are_priced_by_their_own_names() {
+        let (global, regional) = (["vertex"], ["vertex@regional", "vertex"]);
+        let sonnet = Some((3_000_000, 15_000_000));
+        for (lists, model, wanted) in [
+            (&global[..], "claude-sonnet-4-5@20250929", sonnet),
             // As the answer spells it.
+            (&global, "claude-sonnet-4-5-20250929", sonnet),
             (
-                &vertex,
-                "claude-sonnet-4-5-20250929".to_owned(),
-                Some((3_000_000, 15_000_000)),
-            ),
-            (
-                &["vertex@regional", "vertex"],
-                "claude-sonnet-4-5@20250929".to_owned(),
+                &regional,
+                "claude-sonnet-4-5@20250929",
                 Some((3_300_000, 16_500_000)),
             ),
             (
-                &["vertex@regional", "vertex"],
-                "publishers/google/models/gemini-2.5-pro".to_owned(),
+                &regional,
+                "publishers/google/models/gemini-2.5-pro",
                 Some((1_250_000, 10_000_000)),
             ),
             // What the table calls free on a cloud is not known.
-            (&vertex, "meta/llama3-8b-instruct-maas".to_owned(), None),
+            (&global, "meta/llama3-8b-instruct-maas", None),
             (
                 &["fireworks"],
-                "accounts/fireworks/models/deepseek-v3".to_owned(),
+                "accounts/fireworks/models/deepseek-v3",
                 Some((900_000, 900_000)),
             ),
-            (
-                &["fireworks"],
-                "accounts/mine/models/deepseek-v3".to_owned(),
-                None,
-            ),
+            (&["fireworks"], "accounts/mine/models/deepseek-v3", None),
         ] {
-            assert_eq!(price(lists, &model), wanted, "{lists:?} {model}");
+            assert_eq!(price(lists, model), wanted, "{lists:?} {model}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! The catalogue of models in both forms, what calls to clouds cost, and what is told of models that are turned off.
 
-use crate::support::{Answer, FakeProvider, Setup, TestGateway, chat, eventually};
+use crate::support::{Answer, Client, FakeProvider, Setup, TestGateway, chat, eventually};
 use serde_json::{Value, json};
 
 const SONNET: &str = "anthropic.claude-sonnet-4-5-20250929-v1:0";
@@ -145,9 +145,8 @@ async fn a_prompt_is_shown_with_the_model_it_is_pinned_to() {
 #[tokio::test]
 async fn anthropics_clients_get_pages_in_their_own_form() {
     let provider = FakeProvider::start().await;
-    let gateway = retiring(&provider).start().await;
+    let (gateway, client) = anthropic(&provider).await;
     let all = ids(&gateway.client().get("/v1/models").await.json());
-    let client = gateway.client().header("anthropic-version", "2023-06-01");
 
     let (mut seen, mut after) = (Vec::new(), String::new());
     loop {
@@ -186,7 +185,19 @@ async fn anthropics_clients_get_pages_in_their_own_form() {
         (ids(&page), &page["has_more"]),
         (all[..1].to_vec(), &json!(false))
     );
+}
 
+/// A client as Anthropic's are.
+async fn anthropic(provider: &FakeProvider) -> (TestGateway, Client) {
+    let gateway = retiring(provider).start().await;
+    let client = gateway.client().header("anthropic-version", "2023-06-01");
+    (gateway, client)
+}
+
+#[tokio::test]
+async fn a_model_in_anthropics_form_says_how_long_it_lives() {
+    let provider = FakeProvider::start().await;
+    let (_gateway, client) = anthropic(&provider).await;
     let model = client.get("/v1/models/openai/near").await.json();
     assert_eq!(
         (
@@ -217,6 +228,12 @@ async fn anthropics_clients_get_pages_in_their_own_form() {
             &json!(null)
         )
     );
+}
+
+#[tokio::test]
+async fn anthropics_clients_hear_of_errors_in_their_own_form() {
+    let provider = FakeProvider::start().await;
+    let (_gateway, client) = anthropic(&provider).await;
     for (path, status, kind) in [
         ("/v1/models/nothing", 404, "not_found_error"),
         ("/v1/models?limit=0", 400, "invalid_request_error"),
@@ -335,6 +352,20 @@ async fn calls_to_clouds_cost_what_their_region_charges() {
     }
 }
 
+/// Asks, and checks the header, and the warning in the answer and in the record.
+async fn told(gateway: &TestGateway, body: &Value, expected: Option<(&str, &str)>) {
+    let response = gateway.client().chat(body).await;
+    let (sunset, warning) = expected.unzip();
+    assert_eq!(response.header("sunset"), sunset, "{body}: {response:?}");
+    assert_eq!(response.header("deprecation"), None);
+    let header = response.header("x-promptgate-warnings");
+    assert_eq!(header, warning, "{body}");
+    let record = gateway.record(response.call_id()).await;
+    let recorded = record["outcome"]["warnings"].as_array().cloned();
+    let warnings: Vec<Value> = warning.into_iter().map(Value::from).collect();
+    assert_eq!(recorded.unwrap_or_default(), warnings, "{body}");
+}
+
 #[tokio::test]
 async fn answers_of_a_model_that_is_turned_off_say_when() {
     let provider = FakeProvider::start().await;
@@ -342,78 +373,42 @@ async fn answers_of_a_model_that_is_turned_off_say_when() {
         .prompt("old.prompt", "---\nmodel: openai/near\n---\nHello.\n")
         .start()
         .await;
-    let client = gateway.client();
-    let (near, past) = (day(30), day(-10));
+    let ((near, near_header), (past, past_header)) = (day(30), day(-10));
+    let soon = format!("will be shut down on {near}, in 30 days");
+    let direct = format!("the model `openai/near` {soon}");
+    told(
+        &gateway,
+        &asked("openai/near"),
+        Some((&near_header, &direct)),
+    )
+    .await;
     let fault = json!({"error": {"message": "no", "type": "invalid_request_error", "param": null, "code": "x"}});
-    for (body, answer, sunset, warning) in [
-        (
-            asked("openai/near"),
-            Answer::reply("hi"),
-            Some(&near.1),
-            format!(
-                "the model `openai/near` will be shut down on {}, in 30 days",
-                near.0
-            ),
-        ),
-        (
-            json!({"model": "openai/past", "stream": true, "messages": [{"role": "user", "content": "hi"}]}),
-            Answer::stream(&["hi"]),
-            Some(&past.1),
-            format!(
-                "the model `openai/past` was shut down on {}, 10 days ago",
-                past.0
-            ),
-        ),
-        (
-            asked("openai/near"),
-            Answer::fail(400, &fault),
-            Some(&near.1),
-            format!(
-                "the model `openai/near` will be shut down on {}, in 30 days",
-                near.0
-            ),
-        ),
-        (
-            json!({"model": "prompt:old"}),
-            Answer::reply("hi"),
-            Some(&near.1),
-            format!(
-                "the model `openai/near` of the prompt `old` will be shut down on {}, in 30 days",
-                near.0
-            ),
-        ),
-        (
-            asked("openai/far"),
-            Answer::reply("hi"),
-            None,
-            String::new(),
-        ),
-        (chat("plain"), Answer::reply("hi"), None, String::new()),
-    ] {
-        provider.next(answer);
-        let response = client.chat(&body).await;
-        assert_eq!(
-            response.header("sunset"),
-            sunset.map(String::as_str),
-            "{body}: {response:?}"
-        );
-        assert_eq!(response.header("deprecation"), None);
-        let told = response.header("x-promptgate-warnings").unwrap_or_default();
-        assert_eq!(told, warning, "{body}");
-        let record = gateway.record(response.call_id()).await;
-        let warnings = record["outcome"]["warnings"].as_array().cloned();
-        let expected: Vec<Value> = [warning]
-            .into_iter()
-            .filter(|it| !it.is_empty())
-            .map(Value::from)
-            .collect();
-        assert_eq!(warnings.unwrap_or_default(), expected, "{body}");
-    }
+    provider.next(Answer::fail(400, &fault));
+    told(
+        &gateway,
+        &asked("openai/near"),
+        Some((&near_header, &direct)),
+    )
+    .await;
+    let mut stream = asked("openai/past");
+    stream["stream"] = json!(true);
+    let gone = format!("the model `openai/past` was shut down on {past}, 10 days ago");
+    told(&gateway, &stream, Some((&past_header, &gone))).await;
+    let pinned = format!("the model `openai/near` of the prompt `old` {soon}");
+    told(
+        &gateway,
+        &json!({"model": "prompt:old"}),
+        Some((&near_header, &pinned)),
+    )
+    .await;
+    told(&gateway, &asked("openai/far"), None).await;
+    told(&gateway, &chat("plain"), None).await;
     // Calls that are only passed on are no different.
-    let raw = client
+    let raw = gateway
+        .client()
         .post("/openai/v1/chat/completions", &asked("near"))
         .await;
-    assert_eq!(raw.header("sunset"), Some(near.1.as_str()), "{raw:?}");
+    assert_eq!(raw.header("sunset"), Some(near_header.as_str()), "{raw:?}");
 
     // Each is counted; the log has a line for each prompt and model.
     let counted = "promptgate_retiring_model_calls_total 5";
