@@ -4,10 +4,10 @@ use crate::app::Error;
 use crate::app::file::{DurabilityName, File, LogFormatName, OnFullName, PriceTable, parse_file};
 use crate::app::origin::{DEFAULT_FILE, Environment, Origin, Overrides};
 use crate::app::{declarations, evals, provider, source};
-use crate::domain::{Durability, Secret, nearest_names};
+use crate::domain::{Durability, Secret, Timestamp, nearest_names};
 use crate::embeddings::snapshots::LimitsWish;
 use crate::evals::run;
-use crate::metering::{self, PriceRow};
+use crate::metering::{self, PriceRow, Retirement};
 use crate::proxy::WELL_KNOWN;
 use crate::{prompts, providers, server, store, telemetry};
 use std::collections::BTreeSet;
@@ -381,6 +381,15 @@ fn price(table: &PriceTable) -> Result<PriceRow, Error> {
         })
     };
     let cached = table.cached_input.as_deref();
+    if let Some(date) = &table.shutdown_date
+        && Retirement::of(date, Timestamp(0)).is_none()
+    {
+        return Err(Error::ConfigValue {
+            key: "prices.override.shutdown_date".to_owned(),
+            problem: format!("`{date}` is no date"),
+            hint: Some("it looks like \"2026-12-11\"".to_owned()),
+        });
+    }
     Ok(PriceRow {
         provider: table.provider.clone(),
         model: table.model.clone(),
@@ -390,6 +399,7 @@ fn price(table: &PriceTable) -> Result<PriceRow, Error> {
         cached_input: cached
             .map(|text| amount("cached_input", text))
             .transpose()?,
+        shutdown_date: table.shutdown_date.clone(),
         ..PriceRow::default()
     })
 }

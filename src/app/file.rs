@@ -201,6 +201,8 @@ pub(crate) struct PriceTable {
     pub(crate) input: String,
     pub(crate) output: String,
     pub(crate) cached_input: Option<String>,
+    /// The day the model is turned off, `2026-12-11`.
+    pub(crate) shutdown_date: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

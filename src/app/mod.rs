@@ -191,6 +191,7 @@ impl App {
                 embeddings: Arc::clone(&self.embeddings),
                 prompts: Arc::clone(&self.prompts),
                 upstreams: Arc::clone(&self.proxy.upstreams),
+                clock: Clock::System,
                 started: Clock::System.now(),
             },
             places: Arc::new(Semaphore::new(self.config.max_in_flight)),

@@ -4,7 +4,7 @@ use crate::app::Config;
 use crate::app::upstreams::{price_lists, routes};
 use crate::domain::Timestamp;
 use crate::metering::{PriceRow, Prices};
-use crate::proxy::Routes;
+use crate::proxy::{PriceLists, Routes};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub struct PriceBook {
     routes: Routes,
     prices: Prices,
-    lists: BTreeMap<String, &'static str>,
+    lists: BTreeMap<String, PriceLists>,
 }
 
 /// Returns the prices of `config`.
@@ -32,9 +32,9 @@ impl PriceBook {
     #[must_use]
     pub fn row(&self, model: &str, at: Timestamp) -> Option<Arc<PriceRow>> {
         let (provider, name) = self.routes.owner(model)?;
-        let kind = self.lists.get(provider).copied();
-        let lists = [Some(provider), kind];
-        let mut lists = lists.into_iter().flatten();
-        lists.find_map(|list| self.prices.lookup(list, name, at))
+        match self.lists.get(provider) {
+            Some(lists) => lists.row(&self.prices, &[name], at),
+            None => self.prices.lookup(provider, name, at),
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::git::Token;
 use crate::metering::Prices;
 use crate::prompts;
 use crate::providers::Providers;
-use crate::proxy::{CurrentUpstreams, Routes, Upstreams};
+use crate::proxy::{CurrentUpstreams, PriceLists, Routes, Upstreams};
 use crate::safety::Secrets;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,10 +58,14 @@ pub(super) fn routes(config: &Config) -> Routes {
 }
 
 /// The price table's names of the configured providers.
-pub(super) fn price_lists(config: &Config) -> BTreeMap<String, &'static str> {
+pub(super) fn price_lists(config: &Config) -> BTreeMap<String, PriceLists> {
     let named = config.providers.iter();
     named
-        .map(|provider| (provider.name.clone(), provider.preset.as_str()))
+        .map(|provider| {
+            let region = provider.region.as_deref();
+            let lists = PriceLists::of(&provider.name, provider.preset, region);
+            (provider.name.clone(), lists)
+        })
         .collect()
 }
 

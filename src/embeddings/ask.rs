@@ -3,7 +3,7 @@
 
 use crate::domain::{Caller, Cost, EmbeddingStamp};
 use crate::embeddings::space::{Side, Space};
-use crate::proxy::{self, AnswerBody, Arrival, Failure, Proxy, Under};
+use crate::proxy::{self, AnswerBody, Arrival, Failure, PriceLists, Proxy, Under};
 use crate::wire::openai::{EmbeddingsRequest, Shaping, VectorEncoding, read_vectors};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -48,8 +48,8 @@ impl Asker {
         let upstreams = proxy.upstreams.get();
         let planned = upstreams.routes.plan(&caller, &space.model).ok();
         let kind = planned.and_then(|plan| {
-            let kind = upstreams.price_lists.get(&plan.first.provider);
-            kind.copied()
+            let lists = upstreams.price_lists.get(&plan.first.provider);
+            lists.map(PriceLists::kind)
         });
         Self {
             space_id: space.id().0,

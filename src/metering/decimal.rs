@@ -7,6 +7,18 @@ pub fn pico_per_token(dollars_per_million: &str) -> Option<u64> {
     scaled(dollars_per_million, 6)
 }
 
+/// Returns a price per token, in whole pico-dollars, as dollars per million tokens: 2500000 is `"2.5"`,
+/// exactly. [`pico_per_token`] reads it back.
+#[must_use]
+pub fn dollars_per_million(pico_per_token: u64) -> String {
+    let text = format!(
+        "{}.{:06}",
+        pico_per_token / 1_000_000,
+        pico_per_token % 1_000_000
+    );
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// Returns `decimal` (`12`, `0.5`, `2.5e-06`) times 10^`exponent`, rounded to the nearest whole number,
 /// halves to the even one. `None` when it is negative, no number, or too large.
 pub(super) fn scaled(decimal: &str, exponent: i32) -> Option<u64> {
@@ -41,7 +53,23 @@ pub(super) fn scaled(decimal: &str, exponent: i32) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{pico_per_token, scaled};
+    use super::{dollars_per_million, pico_per_token, scaled};
+
+    #[test]
+    fn prices_are_written_as_people_write_them() {
+        for (pico, text) in [
+            (0, "0"),
+            (1, "0.000001"),
+            (20_000, "0.02"),
+            (1_250_000, "1.25"),
+            (10_000_000, "10"),
+            (150_000_000, "150"),
+            (u64::MAX, "18446744073709.551615"),
+        ] {
+            assert_eq!(dollars_per_million(pico), text);
+            assert_eq!(pico_per_token(text), Some(pico));
+        }
+    }
 
     #[test]
     fn decimals_are_exact() {

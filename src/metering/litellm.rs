@@ -1,8 +1,8 @@
 //! `LiteLLM`'s price file, for users who have one.
 
 use crate::metering::decimal::scaled;
-use crate::metering::prices::canonical;
-use crate::metering::{Error, Mode, PriceRow, Tier};
+use crate::metering::spelling::canonical;
+use crate::metering::{Capability, Error, Mode, PriceRow, Tier};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 /// Returns the rows of `json`, a price file in the shape of `LiteLLM`'s.
 ///
 /// It is an object of models with `litellm_provider`, `mode` and prices in dollars per token. Models that are neither for chat nor
-/// for text, responses or embeddings are left out, and so are those without a price for input.
+/// for text, responses or embeddings are left out, and so are those without a price for input. What Amazon and Google
+/// charge in their regions stands in lists of its own, as in the built-in table.
 ///
 /// # Errors
 ///
@@ -20,8 +21,15 @@ pub fn import_litellm(json: &str) -> Result<Vec<PriceRow>, Error> {
         serde_json::from_str(json).map_err(|error| Error::InvalidTable {
             problem: error.to_string(),
         })?;
-    let rows = table.iter().map(|(key, fields)| row(key, fields));
-    rows.filter_map(Result::transpose).collect()
+    let mut rows = Vec::new();
+    for (key, fields) in &table {
+        let Some(row) = row(key, fields)? else {
+            continue;
+        };
+        rows.extend(regional(&row, fields));
+        rows.push(row);
+    }
+    Ok(rows)
 }
 
 fn row(key: &str, fields: &BTreeMap<String, &RawValue>) -> Result<Option<PriceRow>, Error> {
@@ -29,7 +37,7 @@ fn row(key: &str, fields: &BTreeMap<String, &RawValue>) -> Result<Option<PriceRo
         let raw = fields.get(name)?;
         String::deserialize(&mut serde_json::Deserializer::from_str(raw.get())).ok()
     };
-    let Some(provider) = text("litellm_provider") else {
+    let Some((provider, model)) = text("litellm_provider").and_then(|it| place(key, &it)) else {
         return Ok(None);
     };
     let mode = match text("mode").as_deref() {
@@ -40,16 +48,19 @@ fn row(key: &str, fields: &BTreeMap<String, &RawValue>) -> Result<Option<PriceRo
         _ => return Ok(None),
     };
     let mut row = PriceRow {
-        model: key
-            .strip_prefix(&format!("{provider}/"))
-            .unwrap_or(key)
-            .to_owned(),
-        provider: canonical(&provider).into_owned(),
+        provider,
+        model,
         mode,
         shutdown_date: text("deprecation_date"),
         ..PriceRow::default()
     };
     for (field, raw) in fields {
+        if let Some(capability) = Capability::of_field(field) {
+            if raw.get() == "true" {
+                row.can.insert(capability);
+            }
+            continue;
+        }
         set(&mut row, field, raw.get()).map_err(|NoAmount| Error::InvalidPrice {
             model: key.to_owned(),
             field: field.clone(),
@@ -57,8 +68,66 @@ fn row(key: &str, fields: &BTreeMap<String, &RawValue>) -> Result<Option<PriceRo
         })?;
     }
     row.tiers.sort_by_key(|tier| tier.above);
-    let has_price = row.input.is_some() || row.request.is_some();
+    let is_free = row.input.unwrap_or(0) == 0 && row.output.unwrap_or(0) == 0;
+    let has_price = match row.provider.split('@').next() {
+        // Their tokens are never free: a price of nothing is one that nobody wrote down.
+        Some("bedrock" | "vertex" | "fireworks") => !is_free,
+        _ => row.input.is_some() || row.request.is_some(),
+    };
     Ok(has_price.then_some(row))
+}
+
+/// Returns the list and the model of a key; `None` where the key is a route or a rate of the table's own.
+fn place(key: &str, provider: &str) -> Option<(String, String)> {
+    let list = canonical(provider).into_owned();
+    let strip = |prefix: &str| key.strip_prefix(prefix).unwrap_or(key).to_owned();
+    match list.as_str() {
+        "bedrock" => match key.strip_prefix("bedrock/") {
+            Some(below) => {
+                let (region, model) = below.split_once('/')?;
+                let ends_in_number = region.rsplit_once('-')?.1.parse::<u8>().is_ok();
+                let is_place = ends_in_number && !model.contains('/');
+                is_place.then(|| (format!("bedrock@{region}"), model.to_owned()))
+            }
+            None => Some((list, strip("bedrock_mantle/"))),
+        },
+        "vertex" => Some((list, strip("vertex_ai/"))),
+        "fireworks" => Some((list, strip("fireworks_ai/"))),
+        _ => Some((list, strip(&format!("{provider}/")))),
+    }
+}
+
+/// Returns the row of Google's regional endpoints, where they are dearer than the global one.
+fn regional(row: &PriceRow, fields: &BTreeMap<String, &RawValue>) -> Option<PriceRow> {
+    let percent = scaled(fields.get("regional_endpoint_uplift_multiplier")?.get(), 2)?;
+    if row.provider != "vertex" {
+        return None;
+    }
+    let dearer = |price: Option<u64>| Some(price?.checked_mul(percent)?.saturating_add(50) / 100);
+    let tier = |tier: &Tier| Tier {
+        above: tier.above,
+        input: dearer(tier.input),
+        output: dearer(tier.output),
+        cached_input: dearer(tier.cached_input),
+        cache_write_5m: dearer(tier.cache_write_5m),
+        cache_write_1h: dearer(tier.cache_write_1h),
+    };
+    Some(PriceRow {
+        provider: "vertex@regional".to_owned(),
+        input: dearer(row.input),
+        output: dearer(row.output),
+        cached_input: dearer(row.cached_input),
+        cache_write_5m: dearer(row.cache_write_5m),
+        cache_write_1h: dearer(row.cache_write_1h),
+        reasoning: dearer(row.reasoning),
+        audio_input: dearer(row.audio_input),
+        audio_output: dearer(row.audio_output),
+        request: dearer(row.request),
+        batch_input: dearer(row.batch_input),
+        batch_output: dearer(row.batch_output),
+        tiers: row.tiers.iter().map(tier).collect(),
+        ..row.clone()
+    })
 }
 
 struct NoAmount;
@@ -70,6 +139,7 @@ fn set(row: &mut PriceRow, field: &str, raw: &str) -> Result<(), NoAmount> {
     let place = match field {
         "max_input_tokens" => return set_count(&mut row.context, raw),
         "max_output_tokens" => return set_count(&mut row.max_output, raw),
+        "output_vector_size" => return set_count(&mut row.dimensions, raw),
         "input_cost_per_token" => &mut row.input,
         "output_cost_per_token" => &mut row.output,
         "cache_read_input_token_cost" | "input_cost_per_token_cache_hit" => &mut row.cached_input,
@@ -121,7 +191,7 @@ fn tier_place<'a>(tiers: &'a mut Vec<Tier>, field: &str) -> Option<&'a mut Optio
 #[cfg(test)]
 mod tests {
     use super::import_litellm;
-    use crate::metering::Mode;
+    use crate::metering::{Capability, Mode};
 
     #[test]
     fn a_price_file_is_read_exactly() {
@@ -159,6 +229,44 @@ mod tests {
         );
         assert_eq!(pro.context, Some(1_048_576));
         assert_eq!(pro.shutdown_date.as_deref(), Some("2027-01-01"));
+    }
+
+    #[test]
+    fn clouds_have_a_list_for_each_region_that_is_dearer() {
+        let rows = import_litellm(
+            r#"{"bedrock/eu-west-1/a.b-v1:0":{"litellm_provider":"bedrock","mode":"chat","input_cost_per_token":2e-06,
+              "supports_vision":true,"supports_reasoning":false},
+            "bedrock/*/1-month-commitment/a.b-v1:0":{"litellm_provider":"bedrock","mode":"chat","input_cost_per_token":1},
+            "bedrock/invoke/a.b-v1:0":{"litellm_provider":"bedrock","mode":"chat","input_cost_per_token":1},
+            "eu.a.b-v1:0":{"litellm_provider":"bedrock_converse","mode":"chat","input_cost_per_token":3e-06},
+            "fireworks_ai/accounts/fireworks/models/m":{"litellm_provider":"fireworks_ai","mode":"chat","input_cost_per_token":1e-06},
+            "fireworks_ai/unpriced":{"litellm_provider":"fireworks_ai","mode":"chat","input_cost_per_token":0},
+            "vertex_ai/c@20250929":{"litellm_provider":"vertex_ai-anthropic_models","mode":"chat","input_cost_per_token":3e-06,
+              "cache_read_input_token_cost_above_200k_tokens":6e-07,"regional_endpoint_uplift_multiplier":1.1}}"#,
+        )
+        .unwrap();
+        let found: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                (
+                    row.provider.as_str(),
+                    row.model.as_str(),
+                    row.input.unwrap(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("bedrock@eu-west-1", "a.b-v1:0", 2_000_000),
+                ("bedrock", "eu.a.b-v1:0", 3_000_000),
+                ("fireworks", "accounts/fireworks/models/m", 1_000_000),
+                ("vertex@regional", "c@20250929", 3_300_000),
+                ("vertex", "c@20250929", 3_000_000),
+            ]
+        );
+        assert_eq!(rows[3].tiers[0].cached_input, Some(660_000));
+        assert!(rows[0].can.iter().eq([Capability::Vision]));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The dated price table: what comes with the program, and what the config says instead.
 
 use crate::domain::Timestamp;
+use crate::metering::spelling::{canonical, spellings, undated};
+use crate::metering::{Capabilities, Retirement};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
@@ -40,6 +41,19 @@ pub enum Mode {
     Embedding,
     /// Only the responses API.
     Responses,
+}
+
+impl Mode {
+    /// Returns the name in lists of models.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Completion => "completion",
+            Self::Embedding => "embedding",
+            Self::Responses => "responses",
+        }
+    }
 }
 
 /// The prices of one model, in whole pico-dollars per token. A missing price of a special class
@@ -85,6 +99,10 @@ pub struct PriceRow {
     pub max_output: Option<u64>,
     /// What the model is for.
     pub mode: Mode,
+    /// How many numbers an embedding has, when nobody asks for fewer.
+    pub dimensions: Option<u64>,
+    /// What the model is known to be able to do.
+    pub can: Capabilities,
     /// The day the provider turns the model off.
     pub shutdown_date: Option<String>,
 }
@@ -108,7 +126,7 @@ pub struct Tier {
 }
 
 impl PriceRow {
-    /// Returns the name of the row in records: `openai/gpt-4o@2026-11-23`.
+    /// Returns the name of the row in records: `openai/gpt-4o@2026-11-26`.
     #[must_use]
     pub fn label(&self) -> String {
         let date = match (self.effective_from.as_str(), self.as_of.as_str()) {
@@ -117,6 +135,23 @@ impl PriceRow {
             (from, _) => from,
         };
         format!("{}/{}@{date}", self.provider, self.model)
+    }
+
+    /// Takes from `known` what this row does not say about the model itself: a price of one's own changes
+    /// neither its size nor the day it is turned off.
+    fn complete(&mut self, known: &Self) {
+        self.context = self.context.or(known.context);
+        self.max_output = self.max_output.or(known.max_output);
+        self.dimensions = self.dimensions.or(known.dimensions);
+        if self.mode == Mode::default() {
+            self.mode = known.mode;
+        }
+        if self.can.is_empty() {
+            self.can = known.can;
+        }
+        if self.shutdown_date.is_none() {
+            self.shutdown_date.clone_from(&known.shutdown_date);
+        }
     }
 }
 
@@ -163,6 +198,10 @@ impl Table {
     fn add(&mut self, mut row: PriceRow) {
         row.provider = canonical(&row.provider).into_owned();
         row.tiers.sort_by_key(|tier| tier.above);
+        let known = BUILTIN_TABLE.providers.get(&row.provider);
+        if let Some(known) = known.and_then(|models| models.get(&row.model)?.first()) {
+            row.complete(known);
+        }
         let models = self.providers.entry(row.provider.clone()).or_default();
         let rows = models.entry(row.model.clone()).or_default();
         // Of two rows for one day the later one counts.
@@ -211,24 +250,63 @@ impl Prices {
         &BUILTIN_TABLE.as_of
     }
 
-    /// Returns the row for `model` of `provider` at a time: under its exact name, else without the
-    /// provider before it (`openai/gpt-4o`), else without a date behind it (`gpt-4o-2024-08-06`).
+    /// Returns the row for `model` of `provider` at a time: under its exact name, else as others spell it
+    /// (`openai/gpt-4o`, `eu.anthropic.claude-x`), else without a date behind it (`gpt-4o-2024-08-06`).
     #[must_use]
     pub fn lookup(&self, provider: &str, model: &str, at: Timestamp) -> Option<Arc<PriceRow>> {
-        let provider = canonical(provider);
-        let prefixed = model.strip_prefix("models/").or_else(|| {
-            let (prefix, rest) = model.split_once('/')?;
-            (canonical(prefix) == provider).then_some(rest)
-        });
-        let names = [Some(model), prefixed];
-        let undated = names.map(|name| name.and_then(without_date));
-        let found = names.iter().chain(&undated).flatten().find_map(|name| {
-            self.overrides
-                .find(&provider, name, at)
-                .or_else(|| BUILTIN_TABLE.find(&provider, name, at))
-        });
+        self.lookup_in(&[provider], model, at)
+    }
+
+    /// Returns the row for `model` at a time in the first of several lists that has it; a nearer spelling
+    /// counts more than an earlier list.
+    #[must_use]
+    pub fn lookup_in(
+        &self,
+        lists: &[impl AsRef<str>],
+        model: &str,
+        at: Timestamp,
+    ) -> Option<Arc<PriceRow>> {
+        let same = self.find(lists, model, at, |names| names);
+        let found = same.or_else(|| self.find(lists, model, at, undated));
         // An override gives simulated calls a price, to try reports and budgets with.
-        found.or_else(|| (provider == SIMULATED).then(|| Arc::clone(&FREE)))
+        found.or_else(|| {
+            let is_free = lists.iter().any(|list| list.as_ref() == SIMULATED);
+            is_free.then(|| Arc::clone(&FREE))
+        })
+    }
+
+    /// Returns the day the provider turns `model` off, as seen at a time. What is known of one version of
+    /// a model is not said of another.
+    #[must_use]
+    pub fn retirement(
+        &self,
+        lists: &[impl AsRef<str>],
+        model: &str,
+        at: Timestamp,
+    ) -> Option<Retirement> {
+        let row = self.find(lists, model, at, |names| names)?;
+        row.retirement(at)
+    }
+
+    fn find<'m>(
+        &self,
+        lists: &[impl AsRef<str>],
+        model: &'m str,
+        at: Timestamp,
+        pick: fn([Option<&'m str>; 3]) -> [Option<&'m str>; 3],
+    ) -> Option<Arc<PriceRow>> {
+        // Of one spelling what the config says counts before what comes with the program.
+        (0..3).find_map(|place| {
+            [&*self.overrides, &BUILTIN_TABLE]
+                .into_iter()
+                .find_map(|table| {
+                    lists.iter().find_map(|list| {
+                        let list = canonical(list.as_ref());
+                        let names = pick(spellings(&list, model));
+                        table.find(&list, names.get(place).copied().flatten()?, at)
+                    })
+                })
+        })
     }
 
     /// Returns every priced model of `provider`, one row each, by name.
@@ -251,39 +329,6 @@ impl Prices {
     }
 }
 
-/// Returns the table's name of a provider.
-pub(super) fn canonical(provider: &str) -> Cow<'_, str> {
-    Cow::Borrowed(match provider {
-        "azure_ai" | "azure_openai" | "azure-openai" => "azure",
-        "cohere_chat" => "cohere",
-        "google" | "google_ai" | "google-ai" => "gemini",
-        "mistralai" => "mistral",
-        "text-completion-openai" => "openai",
-        "together_ai" | "together-ai" | "togethercomputer" => "together",
-        "x-ai" | "x_ai" => "xai",
-        other if other.bytes().any(|byte| byte.is_ascii_uppercase()) => {
-            return Cow::Owned(other.to_ascii_lowercase());
-        }
-        other => other,
-    })
-}
-
-/// Returns `model` without a date at its end: `-2024-08-06` or `-20240806`.
-fn without_date(model: &str) -> Option<&str> {
-    let ends_with = |pattern: &str| {
-        let (head, tail) = model.split_at_checked(model.len().checked_sub(pattern.len())?)?;
-        let is_date = tail
-            .bytes()
-            .zip(pattern.bytes())
-            .all(|(byte, wanted)| match wanted {
-                b'0' => byte.is_ascii_digit(),
-                literal => byte == literal,
-            });
-        (is_date && !head.is_empty()).then_some(head)
-    };
-    ends_with("-0000-00-00").or_else(|| ends_with("-00000000"))
-}
-
 /// Returns the day of a time, in UTC: `2026-11-23`.
 fn day(at: Timestamp) -> String {
     let time = jiff::Timestamp::from_microsecond(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
@@ -292,8 +337,9 @@ fn day(at: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{BUILTIN, Mode, PriceRow, Prices, without_date};
+    use super::{BUILTIN, Mode, PriceRow, Prices};
     use crate::domain::Timestamp;
+    use crate::metering::{Capability, Retirement};
 
     /// 2026-11-23T00:00:00Z.
     const NOW: Timestamp = Timestamp(1_795_392_000_000_000);
@@ -305,7 +351,7 @@ mod tests {
     #[test]
     fn the_builtin_table_is_whole() {
         assert!(BUILTIN.len() < 400_000);
-        assert_eq!(Prices::builtin().as_of(), "2026-11-23");
+        assert_eq!(Prices::builtin().as_of(), "2026-11-26");
         for provider in [
             "openai",
             "azure",
@@ -317,6 +363,9 @@ mod tests {
             "xai",
             "together",
             "cohere",
+            "bedrock",
+            "vertex",
+            "fireworks",
         ] {
             assert!(5 < Prices::builtin().models(provider).len(), "{provider}");
         }
@@ -345,7 +394,7 @@ mod tests {
 
     #[test]
     fn names_are_found_in_all_spellings() {
-        let gpt = Some("openai/gpt-4o@2026-11-23".to_owned());
+        let gpt = Some("openai/gpt-4o@2026-11-26".to_owned());
         assert_eq!(found("openai", "gpt-4o"), gpt);
         assert_eq!(found("openai", "openai/gpt-4o"), gpt);
         assert_eq!(found("openai", "gpt-4o-2031-01-02"), gpt);
@@ -354,8 +403,121 @@ mod tests {
         assert!(found("together_ai", "Qwen/QwQ-32B").is_some());
         assert_eq!(found("openai", "gpt-4o-mine"), None);
         assert_eq!(found("nobody", "gpt-4o"), None);
-        assert_eq!(without_date("-2024-08-06"), None);
-        assert_eq!(without_date("ü2024-08-06"), None);
+    }
+
+    /// The prices of input and output.
+    fn price(lists: &[&str], model: &str) -> Option<(u64, u64)> {
+        let row = Prices::builtin().lookup_in(lists, model, NOW)?;
+        Some((row.input?, row.output?))
+    }
+
+    #[test]
+    fn bedrock_is_priced_by_profile_and_region() {
+        let sonnet = "anthropic.claude-sonnet-4-5-20250929-v1:0";
+        let (plain, eu) = (Some((3_000_000, 15_000_000)), Some((3_300_000, 16_500_000)));
+        for (model, wanted) in [
+            (sonnet.to_owned(), plain),
+            (format!("global.{sonnet}"), plain),
+            (format!("eu.{sonnet}"), eu),
+            // No row of its own, so that of the model.
+            (format!("ca.{sonnet}"), plain),
+            (
+                format!("arn:aws:bedrock:r:1:inference-profile/eu.{sonnet}"),
+                eu,
+            ),
+            (
+                "arn:aws:bedrock:r:1:application-inference-profile/x1".to_owned(),
+                None,
+            ),
+            ("anthropic.claude-unheard-of-v1:0".to_owned(), None),
+        ] {
+            assert_eq!(price(&["bedrock"], &model), wanted, "{model}");
+        }
+        // The profile's own row counts before the region's of the model.
+        let (gov, elsewhere) = (
+            ["bedrock@us-gov-west-1", "bedrock"],
+            ["bedrock@eu-west-9", "bedrock"],
+        );
+        assert_eq!(price(&gov, &format!("eu.{sonnet}")), eu);
+        let nova = "amazon.nova-lite-v1:0";
+        assert_eq!(price(&gov, nova), Some((72_000, 288_000)));
+        assert_eq!(price(&elsewhere, nova), Some((60_000, 240_000)));
+    }
+
+    #[test]
+    fn vertex_and_fireworks_are_priced_by_their_own_names() {
+        let (global, regional) = (["vertex"], ["vertex@regional", "vertex"]);
+        let sonnet = Some((3_000_000, 15_000_000));
+        for (lists, model, wanted) in [
+            (&global[..], "claude-sonnet-4-5@20250929", sonnet),
+            // As the answer spells it.
+            (&global, "claude-sonnet-4-5-20250929", sonnet),
+            (
+                &regional,
+                "claude-sonnet-4-5@20250929",
+                Some((3_300_000, 16_500_000)),
+            ),
+            (
+                &regional,
+                "publishers/google/models/gemini-2.5-pro",
+                Some((1_250_000, 10_000_000)),
+            ),
+            // What the table calls free on a cloud is not known.
+            (&global, "meta/llama3-8b-instruct-maas", None),
+            (
+                &["fireworks"],
+                "accounts/fireworks/models/deepseek-v3",
+                Some((900_000, 900_000)),
+            ),
+            (&["fireworks"], "accounts/mine/models/deepseek-v3", None),
+        ] {
+            assert_eq!(price(lists, model), wanted, "{lists:?} {model}");
+        }
+    }
+
+    #[test]
+    fn capabilities_and_sizes_come_from_the_table() {
+        let row = |provider, model| Prices::builtin().lookup(provider, model, NOW).unwrap();
+        let gpt = row("openai", "gpt-4o");
+        assert!(
+            gpt.can.has(Capability::ParallelFunctionCalling) && gpt.can.has(Capability::PdfInput)
+        );
+        assert!(!gpt.can.has(Capability::Reasoning) && !gpt.can.has(Capability::AudioInput));
+        let titan = row("bedrock", "amazon.titan-embed-text-v2:0");
+        assert_eq!(
+            (titan.dimensions, titan.mode),
+            (Some(1024), Mode::Embedding)
+        );
+    }
+
+    #[test]
+    fn a_date_is_said_of_the_very_model_only() {
+        let prices = Prices::builtin();
+        let days = |lists: &[&str], model| {
+            prices
+                .retirement(lists, model, NOW)
+                .map(Retirement::days_left)
+        };
+        assert_eq!(days(&["openai"], "gpt-5"), Some(18));
+        assert_eq!(days(&["openai"], "openai/gpt-5"), Some(18));
+        assert_eq!(days(&["openai"], "gpt-5-2031-01-01"), None);
+        assert_eq!(days(&["openai"], "gpt-4o"), None);
+        assert_eq!(days(&["nobody"], "gpt-5"), None);
+        // A price of one's own says nothing of the date; a date does.
+        let own = |date: Option<&str>| PriceRow {
+            provider: "openai".to_owned(),
+            model: "gpt-5".to_owned(),
+            input: Some(1),
+            shutdown_date: date.map(str::to_owned),
+            ..PriceRow::default()
+        };
+        for (date, left) in [(None, 18), (Some("2026-11-25"), 2)] {
+            let prices = Prices::with_overrides(vec![own(date)]);
+            let found = prices.retirement(&["openai"], "gpt-5", NOW).unwrap();
+            assert_eq!(found.days_left(), left);
+            let row = prices.lookup("openai", "gpt-5", NOW).unwrap();
+            assert_eq!((row.input, row.context), (Some(1), Some(272_000)));
+        }
     }
 
     #[test]
@@ -378,7 +540,7 @@ mod tests {
         };
         assert_eq!(at(0), (2, "openai/gpt-4o@2026-11-01".to_owned()));
         assert_eq!(at(8), (3, "openai/gpt-4o@2026-12-01".to_owned()));
-        assert_eq!(at(-30), (2_500_000, "openai/gpt-4o@2026-11-23".to_owned()));
+        assert_eq!(at(-30), (2_500_000, "openai/gpt-4o@2026-11-26".to_owned()));
         let own = PriceRow {
             provider: "local".to_owned(),
             model: "llama".to_owned(),

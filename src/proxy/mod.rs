@@ -41,12 +41,13 @@ pub use routing::{Plan, PlannedAttempt, RetryPolicy, Routes, WELL_KNOWN};
 pub use shadow::{AfterAnswer, Shadows};
 pub use space::Under;
 pub use stream::RecordedStream;
-pub use upstreams::{CurrentUpstreams, Upstreams};
+pub use upstreams::{CurrentUpstreams, PriceLists, Upstreams};
 
 use crate::domain::{
     BodyFormat, CallState, Caller, Cost, Dialect, Durability, EmbeddingStamp, Operation,
     PromptReference, PromptStamp, ReleaseDecision, TokenUsage,
 };
+use crate::metering::Retirement;
 use crate::prompts::{Prompts, Released, StickyKeys};
 use crate::proxy::attempts::{Reply, Sending, Success};
 use crate::proxy::call::Call;
@@ -99,6 +100,8 @@ pub struct AnswerFacts {
     pub cost: Option<Cost>,
     /// The tokens it took, when they are known with the head.
     pub usage: Option<TokenUsage>,
+    /// The day the model that was asked is turned off, when that is near or past.
+    pub retirement: Option<Retirement>,
     /// What should be known but stopped nothing.
     pub warnings: Vec<String>,
     /// The provider's `x-ratelimit-*` headers.

@@ -5,7 +5,7 @@ use crate::domain::{
     Attempt, BodyFormat, CallIntent, CallOutcome, CallState, CallTimes, Caller, Clock, Cost,
     CostQuality, Operation, TokenUsage,
 };
-use crate::metering::{self, Tokens};
+use crate::metering::{self, Retirement, Tokens};
 use crate::proxy::attempts::micros;
 use crate::proxy::call::{Arrival, Call};
 use crate::proxy::routing::{Plan, PlannedAttempt};
@@ -62,6 +62,7 @@ struct Open {
     attempt: PlannedAttempt,
     attempts: Vec<Attempt>,
     times: CallTimes,
+    retirement: Option<Retirement>,
     warnings: Vec<String>,
     is_recorded: bool,
 }
@@ -133,6 +134,8 @@ impl Recorder {
             Err(error) => return Err(error.into()),
         };
         self.telemetry.call_begun();
+        let retirement = upstreams.retirement(&plan.first, intent.started);
+        let warning = retirement.map(|retirement| self.tell_retirement(&intent, retirement));
         Ok(Recording {
             recorder: Arc::clone(self),
             open: Some(Box::new(Open {
@@ -143,10 +146,24 @@ impl Recorder {
                 attempt: plan.first.clone(),
                 attempts: Vec::with_capacity(1),
                 times: CallTimes::default(),
-                warnings: call.warnings.clone(),
+                retirement,
+                warnings: call.warnings.iter().cloned().chain(warning).collect(),
                 is_recorded,
             })),
         })
+    }
+
+    /// Counts a call to a model that is near its end, and returns the warning.
+    fn tell_retirement(&self, intent: &CallIntent, retirement: Retirement) -> String {
+        let prompt = intent.prompt.as_ref().map(|stamp| stamp.key.as_str());
+        let model = format!("{}/{}", intent.provider, intent.model);
+        let day = retirement.to_string();
+        self.telemetry
+            .retiring_model_called(prompt, &model, &day, intent.started);
+        match prompt {
+            Some(prompt) => format!("the model `{model}` of the prompt `{prompt}` {day}"),
+            None => format!("the model `{model}` {day}"),
+        }
     }
 
     /// Whether the operator lets calls pass that cannot be recorded. They are counted.
@@ -468,6 +485,7 @@ fn facts_of(open: &Open, outcome: Option<&CallOutcome>) -> AnswerFacts {
         durability: open.is_recorded.then_some(open.intent.durability),
         cost: outcome.map(|outcome| outcome.cost.clone()),
         usage: outcome.and_then(|outcome| outcome.usage),
+        retirement: open.retirement,
         warnings: open.warnings.clone(),
         rate_limits: Vec::new(),
     }

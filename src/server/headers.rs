@@ -49,6 +49,9 @@ const DURABILITY: HeaderName = HeaderName::from_static("x-promptgate-durability"
 const COST: HeaderName = HeaderName::from_static("x-promptgate-cost-usd");
 const COST_QUALITY: HeaderName = HeaderName::from_static("x-promptgate-cost-quality");
 const WARNINGS: HeaderName = HeaderName::from_static("x-promptgate-warnings");
+/// When what was asked is no longer there (RFC 8594). `deprecation` (RFC 9745) would say since when its use is
+/// discouraged, and a link to the provider's page: neither is in the price table.
+const SUNSET: HeaderName = HeaderName::from_static("sunset");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The same, where Anthropic's clients look for it.
 const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -101,6 +104,9 @@ pub(crate) fn write_facts(headers: &mut HeaderMap, facts: &AnswerFacts) {
         if cost.quality == CostQuality::Estimated {
             headers.insert(COST_QUALITY, HeaderValue::from_static("estimated"));
         }
+    }
+    if let Some(retirement) = facts.retirement {
+        set(headers, SUNSET, &retirement.http_date());
     }
     if !facts.warnings.is_empty() {
         set(headers, WARNINGS, &facts.warnings.join("; "));

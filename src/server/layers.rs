@@ -23,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// The id of a request, which is also the id of its call. In the request's extensions.
 #[derive(Debug, Clone, Copy)]
@@ -73,12 +74,7 @@ where
 {
     let id = CallId::fresh();
     request.extensions_mut().insert(RequestId(id));
-    // Whoever asks as Anthropic's clients do hears of errors as they do.
-    let dialect = if request.uri().path().starts_with("/v1/messages") {
-        Dialect::Messages
-    } else {
-        Dialect::Chat
-    };
+    let dialect = dialect_of(&request);
     let served = AssertUnwindSafe(serve(request)).catch_unwind();
     let mut response = headers::with_request_id((id, dialect), async move {
         served.await.unwrap_or_else(|panic| {
@@ -92,6 +88,19 @@ where
     .await;
     headers::write_request_id(response.headers_mut(), id, dialect);
     response
+}
+
+/// Whoever asks as Anthropic's clients do hears of errors as they do. Its list of models has the path of
+/// `OpenAI`'s: there its clients are known by their header.
+fn dialect_of(request: &Request) -> Dialect {
+    let path = request.uri().path();
+    let is_anthropic = path.starts_with("/v1/messages")
+        || (path.starts_with("/v1/models") && request.headers().contains_key(ANTHROPIC_VERSION));
+    if is_anthropic {
+        Dialect::Messages
+    } else {
+        Dialect::Chat
+    }
 }
 
 /// Refuses what would be too many calls at once, and who shows no key. The permit rides in the

@@ -114,6 +114,8 @@ pub struct Catalogue {
     pub embeddings: Arc<Snapshots>,
     /// The providers, and what their models cost.
     pub upstreams: Arc<CurrentUpstreams>,
+    /// The time of day.
+    pub clock: Clock,
     /// When the process started.
     pub started: Timestamp,
 }

@@ -67,6 +67,7 @@ pub struct Metrics {
     costs: [AtomicU64; QUALITIES.len()],
     unrecorded_calls: AtomicU64,
     shadows_left_out: AtomicU64,
+    retiring_model_calls: AtomicU64,
     unrecorded_outcomes: AtomicU64,
     journal_troubles: AtomicU64,
     prompts: AtomicU64,
@@ -93,6 +94,7 @@ impl Default for Metrics {
             costs: Default::default(),
             unrecorded_calls: AtomicU64::default(),
             shadows_left_out: AtomicU64::default(),
+            retiring_model_calls: AtomicU64::default(),
             unrecorded_outcomes: AtomicU64::default(),
             journal_troubles: AtomicU64::default(),
             prompts: AtomicU64::default(),
@@ -145,6 +147,10 @@ impl Metrics {
 
     pub(super) fn call_unrecorded(&self) {
         self.unrecorded_calls.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn retiring_model_called(&self) {
+        self.retiring_model_calls.fetch_add(1, Relaxed);
     }
 
     pub(super) fn shadow_left_out(&self) {
@@ -263,6 +269,11 @@ impl Metrics {
                 "shadows_left_out_total",
                 "Runs in the shadow of a call that found no room.",
                 &self.shadows_left_out,
+            ),
+            (
+                "retiring_model_calls_total",
+                "Calls to models that are turned off within sixty days, or should be off.",
+                &self.retiring_model_calls,
             ),
             (
                 "journal_troubles_total",

@@ -7,6 +7,7 @@ mod error;
 mod histogram;
 mod logs;
 mod metrics;
+mod retiring;
 mod spans;
 
 pub use error::Error;
@@ -15,7 +16,8 @@ pub use metrics::Metrics;
 #[cfg(test)]
 pub(crate) use spans::tests::call as sample_call;
 
-use crate::domain::{Attempt, CallId, CallIntent, CallOutcome, CallState, Secret};
+use crate::domain::{Attempt, CallId, CallIntent, CallOutcome, CallState, Secret, Timestamp};
+use retiring::ToldToday;
 use spans::Spans;
 use std::fmt;
 use std::time::Duration;
@@ -38,6 +40,7 @@ pub struct Config {
 pub struct Telemetry {
     metrics: Metrics,
     spans: Option<Spans>,
+    retiring: ToldToday,
 }
 
 impl Telemetry {
@@ -57,6 +60,7 @@ impl Telemetry {
         Ok(Self {
             metrics: Metrics::default(),
             spans,
+            retiring: ToldToday::default(),
         })
     }
 
@@ -96,6 +100,21 @@ impl Telemetry {
                     %call, provider, model, state = ?outcome.state, error, total_ms, "call failed"
                 );
             }
+        }
+    }
+
+    /// A call goes to a model that is turned off soon, or should be off: counted each time, and logged once a
+    /// day for a prompt and a model. `day` goes on after the model: `will be shut down on …`.
+    pub fn retiring_model_called(
+        &self,
+        prompt: Option<&str>,
+        model: &str,
+        day: &str,
+        at: Timestamp,
+    ) {
+        self.metrics.retiring_model_called();
+        if self.retiring.is_first(prompt, model, at) {
+            tracing::warn!(prompt, model, "the model {day}: choose another one");
         }
     }
 

@@ -41,6 +41,7 @@ mod lint;
 mod meaning;
 mod memory;
 mod migrations;
+mod models;
 mod naming;
 mod numbers;
 mod odd_upstreams;

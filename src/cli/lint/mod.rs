@@ -119,7 +119,7 @@ pub(crate) async fn run(
     let mut registry = config.prompts.clone();
     registry.source = scope.source.clone();
     let prompts = Prompts::archived(registry, app::read_only_archive(config));
-    let prices = Prices::builtin();
+    let prices = Prices::with_overrides(config.prices.clone());
     let facts = ModelFacts {
         prices: &prices,
         now: Clock::System.now(),
@@ -156,7 +156,7 @@ pub(crate) async fn run(
     }
 }
 
-fn could_not_run(error: crate::prompts::Error) -> Failure {
+pub(crate) fn could_not_run(error: crate::prompts::Error) -> Failure {
     let hint = error.hint();
     let error = app::Error::from(error);
     let mut words = error.to_string();

@@ -84,10 +84,11 @@ impl Snapshots {
         let upstreams = self.proxy.upstreams.get();
         let planned: Result<CallPlan, _> = upstreams.routes.plan(&Caller::local(), model);
         let first = planned.map_err(Box::new)?.first;
-        let kind = upstreams.price_lists.get(&first.provider).copied();
+        let lists = upstreams.price_lists.get(&first.provider);
+        let kind = lists.map_or(&*first.provider, |lists| lists.kind());
         Ok(Way {
             model: format!("{}/{}", first.provider, first.model),
-            kind: kind.unwrap_or(&first.provider).to_owned(),
+            kind: kind.to_owned(),
             price: upstreams.price(&first, &first.model, at),
         })
     }

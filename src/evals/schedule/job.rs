@@ -293,9 +293,7 @@ const fn word(verdict: Verdict) -> &'static str {
 /// The price of a model at the provider that serves it.
 fn price(upstreams: &Upstreams, model: &str, at: Timestamp) -> Option<Arc<PriceRow>> {
     let (provider, name) = upstreams.routes.owner(model)?;
-    let kind = upstreams.price_lists.get(provider).copied();
-    let mut lists = [Some(provider), kind].into_iter().flatten();
-    lists.find_map(|list| upstreams.prices.lookup(list, name, at))
+    upstreams.row(provider, name, at)
 }
 
 fn words(problems: &[Problem]) -> String {

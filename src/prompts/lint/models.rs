@@ -47,8 +47,6 @@ const NOT_STRICT: [&str; 9] = [
 /// Days before a shutdown from which on it is a warning.
 const NOTICE_DAYS: i64 = 90;
 
-const MICROS_PER_DAY: i64 = 86_400_000_000;
-
 /// What is known about models.
 #[derive(Debug, Clone, Copy)]
 pub struct ModelFacts<'a> {
@@ -59,13 +57,6 @@ pub struct ModelFacts<'a> {
 }
 
 impl ModelFacts<'_> {
-    /// The day that is `ahead` days from now: `2026-11-25`.
-    pub(super) fn day(self, ahead: i64) -> String {
-        let micros = self.now.0.saturating_add(ahead * MICROS_PER_DAY);
-        let time = jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::MAX);
-        time.strftime("%Y-%m-%d").to_string()
-    }
-
     /// The row of a model: of the provider before its name, else of the first that has it.
     fn row(self, model: &str) -> Option<Arc<PriceRow>> {
         let named = model
@@ -95,7 +86,7 @@ impl Models<'_> {
         let row = self.facts.row(model);
         self.allowed(subject, model, findings);
         if let Some(row) = &row {
-            self.shutdown(subject, row, findings);
+            self.shutdown(subject, (model, row), findings);
         }
         self.samples(subject, model, row.as_deref(), findings);
         if row.is_some_and(|row| STRICT.contains(&row.provider.as_str())) {
@@ -118,23 +109,21 @@ impl Models<'_> {
     }
 
     /// P011, by the provider's dates.
-    fn shutdown(self, subject: &Subject<'_>, row: &PriceRow, findings: &mut Vec<Finding>) {
-        let Some(date) = row.shutdown_date.as_deref() else {
+    fn shutdown(
+        self,
+        subject: &Subject<'_>,
+        (model, row): (&str, &PriceRow),
+        findings: &mut Vec<Finding>,
+    ) {
+        let lists = [row.provider.as_str()];
+        let retirement = self.facts.prices.retirement(&lists, model, self.facts.now);
+        let Some(retirement) = retirement.filter(|it| it.days_left() <= NOTICE_DAYS) else {
             return;
         };
-        if self.facts.day(NOTICE_DAYS).as_str() < date {
-            return;
-        }
-        let is_past = date <= self.facts.day(0).as_str();
-        let model = &row.model;
-        let message = if is_past {
-            format!("the model `{model}` was shut down on {date}")
-        } else {
-            format!("the model `{model}` will be shut down on {date}")
-        };
+        let message = format!("the model `{model}` of `{}` {retirement}", subject.key);
         let place = subject.value_place("model");
         let mut finding = subject.finding(Rule::ModelNotAllowed, &place, message);
-        if !is_past {
+        if !retirement.is_past() {
             finding.severity = Severity::Warning;
         }
         findings
