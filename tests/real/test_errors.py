@@ -71,6 +71,10 @@ class Refusals(Case):
         self.assertEqual(status, 502)
         self.assertIn("--embeddings", fault(body)["message"])
 
+    def test_nothing_is_simulated_where_a_server_is(self):
+        status, _, body = self.gateway.ask(CHAT.path, CHAT.request("gpt-4o", most=5, stream=False))
+        self.assertEqual((status, fault(body)["code"]), (404, "model_not_found"), body)
+
     def test_nobody_listens(self):
         for dialect in DIALECTS:
             with self.subTest(dialect=dialect.name):
