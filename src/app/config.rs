@@ -46,7 +46,7 @@ pub struct Config {
     pub dropping: BTreeSet<String>,
     /// Patterns of models, and their provider.
     pub models: Vec<(String, String)>,
-    /// Whether no provider has a key, so that every model is simulated.
+    /// Whether no provider has a key and no local one is named, so that every known model is simulated.
     pub only_simulated: bool,
     /// Prices.
     pub prices: Vec<PriceRow>,
@@ -155,9 +155,7 @@ fn check(file: &File, origin: Origin) -> Result<Config, Error> {
     let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
     let store = store_config(file, overrides);
     let providers = provider::all(file, environment)?;
-    let only_simulated = providers
-        .iter()
-        .all(|provider| provider.preset.facts().is_local);
+    let only_simulated = !provider::is_any_wanted(&providers, file, environment);
     Ok(Config {
         listen: overrides
             .listen

@@ -52,6 +52,18 @@ fn is_here(preset: Preset, environment: &Environment) -> bool {
     }
 }
 
+/// Whether somebody wants to be answered by one of `providers`: there is a key, or a local server is named in
+/// the file or the environment. A local one that is there by default may not even run.
+pub(super) fn is_any_wanted(providers: &[Config], file: &File, environment: &Environment) -> bool {
+    providers.iter().any(|provider| {
+        let facts = provider.preset.facts();
+        let mut variables = facts.key_variables.iter().chain(&facts.base_url_variable);
+        let is_set = variables.any(|name| environment.get(name).is_some());
+        let is_named = file.providers.contains_key(&provider.name);
+        provider.preset != Preset::Simulated && (!facts.is_local || is_named || is_set)
+    })
+}
+
 /// One provider's table, with what it is read against.
 struct Table<'a> {
     name: &'a str,
@@ -288,7 +300,7 @@ impl<'a> Table<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::all;
+    use super::{all, is_any_wanted};
     use crate::app::Error;
     use crate::app::file::parse_file;
     use crate::app::origin::Environment;
@@ -306,6 +318,26 @@ mod tests {
         let error = built.map(drop).unwrap_err();
         let hint = error.hint().unwrap_or_default();
         format!("{error}; {hint}")
+    }
+
+    #[test]
+    fn a_local_server_that_somebody_named_is_wanted() {
+        let url = "http://127.0.0.1:9000";
+        for (text, variables, wanted) in [
+            ("", &[][..], false),
+            ("[providers.simulated]", &[], false),
+            ("[providers.fake]\npreset = \"simulated\"", &[], false),
+            ("[providers.vllm]", &[], true),
+            ("", &[("OLLAMA_BASE_URL", url)], true),
+            ("", &[("LLAMA_CPP_BASE_URL", url)], true),
+            ("", &[("VLLM_API_KEY", "key-of-the-server")], true),
+            ("", &[("GROQ_API_KEY", "key-of-the-account")], true),
+        ] {
+            let (file, environment) = (parse_file(text).unwrap(), Environment::of(variables));
+            let providers = all(&file, &environment).unwrap();
+            let is_wanted = is_any_wanted(&providers, &file, &environment);
+            assert_eq!(is_wanted, wanted, "{text} {variables:?}");
+        }
     }
 
     #[test]

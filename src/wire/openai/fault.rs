@@ -17,7 +17,7 @@ pub struct ProviderFault {
     /// The provider's `type`.
     #[serde(rename = "type")]
     pub kind: Option<String>,
-    /// The provider's `code`; numbers as text.
+    /// The provider's `code`; numbers as text. Its `type` where the number only repeats the status.
     pub code: Option<String>,
     /// The parameter at fault.
     pub param: Option<String>,
@@ -65,7 +65,7 @@ impl ProviderFault {
             Some(error) if is_truthy(error) => Some(Self {
                 message: describe(error),
                 kind: text_of(outer.kind),
-                code: text_of(outer.code),
+                code: code_of(outer.code, outer.kind),
                 param: text_of(outer.param),
             }),
             _ => {
@@ -73,7 +73,7 @@ impl ProviderFault {
                 Some(Self {
                     message: describe(said.get()),
                     kind: text_of(outer.kind),
-                    code: text_of(outer.code),
+                    code: code_of(outer.code, outer.kind),
                     param: text_of(outer.param),
                 })
             }
@@ -99,10 +99,23 @@ impl ProviderFault {
         Self {
             message,
             kind: text_of(inner.kind).or_else(|| text_of(inner.status)),
-            code: text_of(inner.code),
+            code: code_of(inner.code, inner.kind),
             param: text_of(inner.param),
         }
     }
+}
+
+/// Returns what names the error best. Local servers (llama.cpp, vLLM) write the status once more as `code`,
+/// and say in `type` what it is about.
+fn code_of(code: Option<&RawValue>, kind: Option<&RawValue>) -> Option<String> {
+    let is_status = code.is_some_and(|code| {
+        let number: Result<u16, _> = code.get().parse();
+        number.is_ok_and(|number| (400..600).contains(&number))
+    });
+    let kind = kind
+        .filter(|_| is_status)
+        .and_then(|kind| text_of(Some(kind)));
+    kind.or_else(|| text_of(code))
 }
 
 /// Whether a JSON value counts as an error where SDKs ask `if data.error`.
@@ -281,8 +294,22 @@ mod tests {
             r#"{"object":"error","message":"too long","type":"BadRequestError","param":"max_tokens","code":400}"#,
             "too long",
             Some("BadRequestError"),
-            Some("400"),
+            Some("BadRequestError"),
             Some("max_tokens"),
+        ),
+        (
+            r#"{"error":{"code":400,"message":"too long","type":"exceed_context_size_error","n_prompt_tokens":620,"n_ctx":256}}"#,
+            "too long",
+            Some("exceed_context_size_error"),
+            Some("exceed_context_size_error"),
+            None,
+        ),
+        (
+            r#"{"error":{"code":17,"message":"m","type":"kind"}}"#,
+            "m",
+            Some("kind"),
+            Some("17"),
+            None,
         ),
         (r#"{"detail":"Not Found"}"#, "Not Found", None, None, None),
         (
