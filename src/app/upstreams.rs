@@ -136,8 +136,12 @@ impl Reloader {
         let origin = &self.config.origin;
         let now = self.upstreams.get();
         let fetched = now.secrets.fetched();
-        let next = config::load(&origin.overrides, &origin.environment)
-            .and_then(|next| Ok((build(&next, &self.token, &self.all_secrets(), fetched)?, next)));
+        let next = config::load(&origin.overrides, &origin.environment).and_then(|next| {
+            Ok((
+                build(&next, &self.token, &self.all_secrets(), fetched)?,
+                next,
+            ))
+        });
         let (upstreams, next) = match next {
             Ok(built) => built,
             Err(error) => {

@@ -43,6 +43,8 @@ pub enum Operation {
     Embeddings,
     /// A raw request: any path of a provider's API.
     Raw,
+    /// How many tokens a request has, before an answer is asked for.
+    Count,
 }
 
 /// How a call ended. Exactly one per call.

@@ -100,6 +100,20 @@ impl Endpoint {
         }
     }
 
+    /// Returns the dialect in which it says how many tokens a request to `model` has; `None` where it does not.
+    #[must_use]
+    pub fn counts_in(&self, model: &str) -> Option<Dialect> {
+        let dialect = match self.preset {
+            Preset::Anthropic => Dialect::Messages,
+            Preset::Vertex if model.starts_with("claude") => Dialect::Messages,
+            Preset::Vertex | Preset::Gemini => Dialect::Gemini,
+            Preset::Bedrock => Dialect::Converse,
+            _ => return None,
+        };
+        let is_spoken = self.dialects.is_empty() || self.dialects.contains(&dialect);
+        is_spoken.then_some(dialect)
+    }
+
     /// Returns the `anthropic_version` that a body in the dialect of messages must hold here, in place of
     /// `model`, which is in the path; `None` where the body is Anthropic's own.
     #[must_use]

@@ -1,7 +1,7 @@
 //! Everything that can keep a call from its answer, with whose fault it is.
 
 use crate::domain::{Blame, CallState, Dialect};
-use crate::providers::ErrorKind;
+use crate::providers::{Clock, ErrorKind};
 use crate::proxy::naming::Way;
 use crate::safety::Secrets;
 use crate::wire::conversation::Unsupported;
@@ -349,6 +349,18 @@ impl Error {
             | Self::InvalidAnswer { .. }
             | Self::Record(_)
             | Self::ShuttingDown => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the provider had the request and did not answer in time.
+    #[must_use]
+    pub fn was_too_slow(&self) -> bool {
+        let Self::Provider { error, .. } = self else {
+            return false;
+        };
+        match error.error_kind() {
+            ErrorKind::Timeout(clock) => clock != Clock::Connect,
             _ => false,
         }
     }

@@ -4,6 +4,7 @@
 
 mod attempts;
 mod call;
+mod countable;
 mod counting;
 mod embedding;
 mod encode;
@@ -27,6 +28,7 @@ mod stream;
 mod upstreams;
 
 pub use call::Arrival;
+pub use counting::CountedInput;
 pub use errand::WholeAnswer;
 pub use error::Error;
 pub use explain::Explanation;

@@ -3,16 +3,17 @@
 
 use crate::domain::{
     Attempt, BodyFormat, CallIntent, CallOutcome, CallState, CallTimes, Caller, Clock, Cost,
-    CostQuality, Operation, TokenUsage,
+    CostQuality, Operation, PicoDollars, TokenUsage,
 };
 use crate::metering::{self, Tokens};
 use crate::proxy::attempts::micros;
 use crate::proxy::call::{Arrival, Call};
 use crate::proxy::routing::{Plan, PlannedAttempt};
-use crate::proxy::{AnswerFacts, Error, Failure, Upstreams};
+use crate::proxy::{AnswerFacts, Error, Failure, Upstreams, countable};
 use crate::safety::Secrets;
 use crate::store::{self, Position, Store};
 use crate::telemetry::Telemetry;
+use crate::wire::conversation::Request;
 use crate::wire::openai::ReplyFacts;
 use bytes::Bytes;
 use serde_json::Value;
@@ -57,6 +58,7 @@ pub(crate) struct Recording {
 struct Open {
     intent: CallIntent,
     messages: Arc<[Bytes]>,
+    conversation: Option<Arc<Request>>,
     upstreams: Arc<Upstreams>,
     started: Instant,
     attempt: PlannedAttempt,
@@ -79,6 +81,8 @@ pub(crate) struct Ending {
     pub(crate) output_text: String,
     pub(crate) bytes_sent: u64,
     pub(crate) warnings: Vec<String>,
+    /// Whether the provider takes nothing for it.
+    pub(crate) is_free: bool,
 }
 
 /// An outcome, and where it stands in the journal.
@@ -101,6 +105,7 @@ impl Ending {
             output_text: String::new(),
             bytes_sent: 0,
             warnings: Vec::new(),
+            is_free: false,
         }
     }
 }
@@ -138,6 +143,7 @@ impl Recorder {
             open: Some(Box::new(Open {
                 intent,
                 messages: Arc::clone(&call.messages),
+                conversation: call.conversation.clone(),
                 upstreams: Arc::clone(upstreams),
                 started: arrival.started,
                 attempt: plan.first.clone(),
@@ -215,12 +221,14 @@ impl Recorder {
             CostQuality::Estimated
         };
         let model = facts.model.as_deref().unwrap_or(&open.attempt.model);
-        let cost = usage.map_or_else(Cost::default, |usage| {
+        let priced = usage.filter(|_| !ending.is_free);
+        let cost = priced.map_or_else(Cost::default, |usage| {
             let price = upstreams.price(&open.attempt, model, open.intent.started);
             price.map_or_else(Cost::default, |price| {
                 metering::cost(&usage, &price, quality)
             })
         });
+        let cost = if ending.is_free { free() } else { cost };
         let mut warnings = open.warnings.clone();
         warnings.extend(ending.warnings);
         let (error, message) = ending.error.unzip();
@@ -260,8 +268,12 @@ impl Recorder {
         }
         let model = &open.attempt.model;
         let input = match open.intent.operation {
-            Operation::Raw => return None,
-            Operation::Chat => self.tokens.count_messages(model, &open.messages),
+            Operation::Raw | Operation::Count => return None,
+            Operation::Chat => {
+                let conversation = open.conversation.as_deref();
+                let all = countable::messages(open.intent.dialect, conversation, &open.messages);
+                self.tokens.count_messages(model, &all)
+            }
             Operation::Embeddings => open
                 .messages
                 .iter()
@@ -295,6 +307,15 @@ impl Recorder {
     }
 }
 
+/// What a call costs that nothing is taken for.
+fn free() -> Cost {
+    Cost {
+        pico_usd: Some(PicoDollars(0)),
+        quality: CostQuality::Exact,
+        price: None,
+    }
+}
+
 fn scrubbed(secrets: &Secrets, attempts: &[Attempt]) -> Vec<Attempt> {
     let scrub = |text: &String| secrets.scrub_text(text).into_owned();
     attempts
@@ -317,7 +338,7 @@ fn needs_count(ending: &Ending) -> bool {
         CallState::UpstreamError | CallState::Timeout => !ending.output_text.is_empty(),
         CallState::Refused | CallState::CrashRecovered => false,
     };
-    may_have_cost && !is_reported
+    may_have_cost && !is_reported && !ending.is_free
 }
 
 impl Recording {

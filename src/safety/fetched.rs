@@ -69,7 +69,10 @@ impl SecretSource {
         let mut kept = shared.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let is_ours = |set: &Kept| std::ptr::eq(set.source.as_ptr(), Arc::as_ptr(&self.mark));
         let newest = kept.iter().rposition(is_ours);
-        if newest.and_then(|place| kept.get(place)).is_some_and(|set| set.secrets == secrets) {
+        if newest
+            .and_then(|place| kept.get(place))
+            .is_some_and(|set| set.secrets == secrets)
+        {
             return;
         }
         let mut place = 0;
@@ -144,6 +147,9 @@ mod tests {
         let fetched = FetchedSecrets::default();
         let source = fetched.source();
         source.replace(vec![Secret::new(token(1))]);
-        assert_eq!(format!("{fetched:?} {source:?}"), "FetchedSecrets(***) SecretSource(***)");
+        assert_eq!(
+            format!("{fetched:?} {source:?}"),
+            "FetchedSecrets(***) SecretSource(***)"
+        );
     }
 }

@@ -352,7 +352,7 @@ impl From<snapshots::Error> for ApiError {
                 StatusCode::TOO_MANY_REQUESTS
             }
             Error::Told(_) => StatusCode::BAD_GATEWAY,
-            Error::Late { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Error::TooSlow(_) | Error::Late { .. } => StatusCode::GATEWAY_TIMEOUT,
             Error::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Error::Io { .. } | Error::Kept { .. } => return Self::internal(&describe(&error)),
         };

@@ -256,6 +256,7 @@ const fn operation_name(operation: Operation) -> &'static str {
         Operation::Chat => "chat",
         Operation::Embeddings => "embeddings",
         Operation::Raw => "raw",
+        Operation::Count => "count",
     }
 }
 

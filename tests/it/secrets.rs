@@ -133,7 +133,10 @@ async fn a_token_that_was_fetched_is_never_written_down() {
                     "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 2},
                 }));
             }
-            Answer::fail(403, &json!({"error": {"code": 403, "message": echo, "status": "X"}}))
+            Answer::fail(
+                403,
+                &json!({"error": {"code": 403, "message": echo, "status": "X"}}),
+            )
         }
     });
     let address = provider.address;
@@ -151,14 +154,17 @@ async fn a_token_that_was_fetched_is_never_written_down() {
     let mut body = chat("token");
     body["model"] = "vertex/gemini-bad".into();
     let failed = client.chat(&body).await;
-    assert_eq!(failed.status, 403, "{}", failed.text());
+    assert_eq!(failed.status, 502, "{}", failed.text());
     assert!(failed.text().contains("[redacted]"), "{}", failed.text());
     body["model"] = "vertex/gemini-good".into();
     let good = client.chat(&body).await;
     assert!(good.content().contains(&token), "an answer is the client's");
     let record = gateway.record(good.call_id()).await;
     assert!(record.to_string().contains("[redacted]"), "{record}");
-    for (id, said) in [(failed.call_id(), vec![failed.clone()]), (good.call_id(), vec![])] {
+    for (id, said) in [
+        (failed.call_id(), vec![failed.clone()]),
+        (good.call_id(), vec![]),
+    ] {
         let record = gateway.record(id).await;
         for (place, bytes) in everything_written(&gateway, id, &record, said).await {
             let is_there = memchr::memmem::find(&bytes, token.as_bytes()).is_some();
