@@ -41,7 +41,6 @@ use crate::metering::Tokens;
 use crate::prompts::Prompts;
 use crate::providers;
 use crate::proxy::{CurrentUpstreams, Proxy, Recorder, Shadows};
-use crate::safety::FetchedSecrets;
 use crate::server::{self, AdminClient, AdminState, Catalogue, DataState, Readiness};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
@@ -123,12 +122,7 @@ impl App {
         let prompts = Arc::new(prompts);
         let token = Arc::new(admin_token(&config.store.dir)?);
         providers::install_tls();
-        let upstreams = CurrentUpstreams::new(upstreams::build(
-            &config,
-            &token,
-            &[],
-            &FetchedSecrets::default(),
-        )?);
+        let upstreams = CurrentUpstreams::new(upstreams::first(&config, &token)?);
         let upstreams = Arc::new(upstreams);
         let telemetry = Telemetry::new(&config.telemetry);
         let telemetry = Arc::new(telemetry.map_err(|error| Error::Telemetry(error.to_string()))?);

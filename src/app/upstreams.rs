@@ -21,13 +21,22 @@ use tokio_util::sync::CancellationToken;
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// Builds those of a start.
+///
+/// # Errors
+///
+/// As [`build`].
+pub(super) fn first(config: &Config, token: &Secret) -> Result<Upstreams, Error> {
+    build(config, token, &[], &FetchedSecrets::default())
+}
+
 /// Builds providers, routes and prices; connects to nobody. `retired` are secrets of configs before, `fetched`
 /// those that come while calls are made.
 ///
 /// # Errors
 ///
 /// The first provider whose settings cannot be used.
-pub(super) fn build(
+fn build(
     config: &Config,
     token: &Secret,
     retired: &[Secret],

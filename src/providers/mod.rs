@@ -21,6 +21,7 @@ mod simulated;
 mod stream;
 #[cfg(test)]
 mod testing;
+mod upload;
 mod urls;
 mod webhook;
 
@@ -32,6 +33,7 @@ pub use pass::{Passed, PassedReply};
 pub use post::post_json;
 pub use preset::{AuthStyle, Cloud, Facts, Preset, UnknownPreset};
 pub use stream::ByteStream;
+pub use upload::{Upload, UploadFault, UploadStream};
 pub use webhook::send_text;
 
 use crate::domain::Dialect;

@@ -1,10 +1,12 @@
 //! What of a call is counted: its messages as those of a chat completion, in whatever dialect they came.
 
 use crate::domain::Dialect;
+use crate::metering::Tokens;
 use crate::wire::conversation::Request;
 use crate::wire::json::{field, split_array};
 use crate::wire::translate::{self, Target};
 use bytes::Bytes;
+use serde_json::Value;
 use std::borrow::Cow;
 
 /// Returns the messages to count: those of `conversation`, where a prompt was laid under the client's; else
@@ -27,6 +29,22 @@ pub(crate) fn messages<'a>(
     };
     let written = request.and_then(as_chat);
     Cow::Owned(written.unwrap_or_else(|| messages.iter().map(said_by_somebody).collect()))
+}
+
+/// Returns the tokens of the input of an embeddings request: texts, or tokens that are there already.
+pub(crate) fn input_tokens(tokens: Tokens, model: &str, input: &Bytes) -> u64 {
+    match serde_json::from_slice::<Value>(input).unwrap_or_default() {
+        Value::String(text) => tokens.count_text(model, &text),
+        Value::Array(elements) => elements
+            .iter()
+            .map(|element| match element {
+                Value::String(text) => tokens.count_text(model, text),
+                Value::Array(tokens) => u64::try_from(tokens.len()).unwrap_or(u64::MAX),
+                _ => 1,
+            })
+            .sum(),
+        _ => 0,
+    }
 }
 
 fn as_chat(request: &Request) -> Option<Vec<Bytes>> {

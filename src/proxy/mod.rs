@@ -16,6 +16,7 @@ mod naming;
 mod overlay;
 mod pace;
 mod parameters;
+mod passed_stream;
 mod passing;
 mod previous;
 mod recording;
@@ -25,6 +26,7 @@ mod routing;
 mod shadow;
 mod space;
 mod stream;
+mod told;
 mod upstreams;
 
 pub use call::Arrival;
@@ -34,7 +36,8 @@ pub use error::Error;
 pub use explain::Explanation;
 pub use naming::{PromptHeaders, Way};
 pub use pace::{Pace, Paces, Place};
-pub use passing::{PassedAnswer, PassedStream, Passing};
+pub use passed_stream::PassedStream;
+pub use passing::{PassedAnswer, PassedWhole, Passing};
 pub use previous::{call_of, items_of_input, response_id};
 pub use recording::Recorder;
 pub use rendering::Rendering;
@@ -43,6 +46,7 @@ pub use routing::{Plan, PlannedAttempt, RetryPolicy, Routes, WELL_KNOWN};
 pub use shadow::{AfterAnswer, Shadows};
 pub use space::Under;
 pub use stream::RecordedStream;
+pub use told::{Told, told, told_answer};
 pub use upstreams::{CurrentUpstreams, Upstreams};
 
 use crate::domain::{

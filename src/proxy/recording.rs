@@ -6,6 +6,7 @@ use crate::domain::{
     CostQuality, Operation, PicoDollars, TokenUsage,
 };
 use crate::metering::{self, Tokens};
+use crate::providers::Upload;
 use crate::proxy::attempts::micros;
 use crate::proxy::call::{Arrival, Call};
 use crate::proxy::routing::{Plan, PlannedAttempt};
@@ -16,7 +17,6 @@ use crate::telemetry::Telemetry;
 use crate::wire::conversation::Request;
 use crate::wire::openai::ReplyFacts;
 use bytes::Bytes;
-use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -66,6 +66,8 @@ struct Open {
     times: CallTimes,
     warnings: Vec<String>,
     is_recorded: bool,
+    /// The request's body, where it is handed on while it comes.
+    upload: Option<Upload>,
 }
 
 /// How a call ended, as the one who ends it knows it.
@@ -151,6 +153,7 @@ impl Recorder {
                 times: CallTimes::default(),
                 warnings: call.warnings.clone(),
                 is_recorded,
+                upload: None,
             })),
         })
     }
@@ -253,6 +256,7 @@ impl Recorder {
             attempts: scrubbed(secrets, &open.attempts),
             bytes_sent: ending.bytes_sent,
             warnings,
+            request_body: open.upload.as_ref().map(Upload::sum),
             output_format: ending.output_format,
             output: secrets.scrub_bytes(&ending.output),
         }
@@ -277,7 +281,7 @@ impl Recorder {
             Operation::Embeddings => open
                 .messages
                 .iter()
-                .map(|input| self.count_input(model, input))
+                .map(|input| countable::input_tokens(self.tokens, model, input))
                 .sum(),
         };
         let output = self.tokens.count_text(model, &ending.output_text);
@@ -286,24 +290,6 @@ impl Recorder {
             output,
             ..TokenUsage::default()
         })
-    }
-}
-
-impl Recorder {
-    /// Counts the input of an embeddings request: texts, or tokens that are there already.
-    fn count_input(&self, model: &str, input: &Bytes) -> u64 {
-        match serde_json::from_slice::<Value>(input).unwrap_or_default() {
-            Value::String(text) => self.tokens.count_text(model, &text),
-            Value::Array(elements) => elements
-                .iter()
-                .map(|element| match element {
-                    Value::String(text) => self.tokens.count_text(model, text),
-                    Value::Array(tokens) => u64::try_from(tokens.len()).unwrap_or(u64::MAX),
-                    _ => 1,
-                })
-                .sum(),
-            _ => 0,
-        }
     }
 }
 
@@ -360,6 +346,13 @@ impl Recording {
             open.attempt = attempt;
             open.times.sent_us = Some(micros(sent));
             open.times.head_us = Some(micros(head));
+        }
+    }
+
+    /// Notes the request's body, which is handed on while it comes.
+    pub(crate) fn note_upload(&mut self, upload: Upload) {
+        if let Some(open) = &mut self.open {
+            open.upload = Some(upload);
         }
     }
 

@@ -4,6 +4,7 @@ use crate::domain::Blame;
 use crate::embeddings::{self, migrate::MigrateError, snapshots, vault::VaultError};
 use crate::evals::run;
 use crate::providers::ErrorKind;
+use crate::providers::UploadFault;
 use crate::proxy::{self, AnswerFacts, Failure};
 use crate::server::headers;
 use crate::{access, prompts, providers, store, wire};
@@ -193,7 +194,10 @@ fn status_of(error: &proxy::Error) -> StatusCode {
         proxy::Error::PreviousNotFound { .. } | proxy::Error::NoProvider { .. } => {
             StatusCode::NOT_FOUND
         }
-        proxy::Error::MediaTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        proxy::Error::MediaTooLarge { .. } | proxy::Error::Upload(UploadFault::TooLarge { .. }) => {
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
+        proxy::Error::Upload(_) => StatusCode::BAD_REQUEST,
         proxy::Error::ModelNotFound { .. } => StatusCode::NOT_FOUND,
         proxy::Error::ModelForbidden { .. } => StatusCode::FORBIDDEN,
         proxy::Error::Provider { error, .. } => status_of_provider(error),

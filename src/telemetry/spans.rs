@@ -405,6 +405,7 @@ pub(super) mod tests {
             attempts: vec![attempt(Some("provider_reset")), attempt(None)],
             bytes_sent: 10,
             warnings: Vec::new(),
+            request_body: None,
             output_format: BodyFormat::Assembled,
             output: Bytes::from_static(b"canary"),
         }

@@ -396,7 +396,8 @@ async fn a_snapshot_finds_how_many_texts_a_slow_provider_bears() {
     assert_eq!(made["snapshot"]["items"], 16, "{made}");
     is_paid_once(&provider, 16);
     let unanswered = provider.journal().iter().filter(|it| !it.answered).count();
-    assert!(unanswered <= 5, "{unanswered} requests were for nothing");
+    // Eight at once hang twice in the first try, and each four once.
+    assert!(unanswered <= 7, "{unanswered} requests were for nothing");
 }
 
 #[tokio::test]

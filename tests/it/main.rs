@@ -59,3 +59,4 @@ mod suites;
 mod support;
 mod torture;
 mod traces;
+mod uploads;

@@ -109,6 +109,11 @@ impl Credentials {
         })
     }
 
+    /// Whether a request can be authorised before its body is there: a signature is over all of it.
+    pub(super) const fn take_uploads(&self) -> bool {
+        !matches!(self.proof, Proof::Aws { .. })
+    }
+
     /// Makes `request`, which is complete, prove who asks.
     ///
     /// # Errors
