@@ -28,7 +28,7 @@ pub(super) struct Urls {
 #[derive(Debug)]
 enum Layout {
     /// The model is in the body.
-    Compatible(Compatible),
+    Compatible(Box<Compatible>),
     /// Azure: the model is a deployment in the path below this URL, but for responses.
     Deployments { deployments: Url, responses: Uri },
     /// Models below this URL, the verb behind the model; and the compatible endpoint.
@@ -74,7 +74,7 @@ impl Urls {
                 models: below(&base, "model"),
                 chat: uri(&below(&base, "openai/v1/chat/completions"))?,
             },
-            _ => Layout::Compatible(Compatible::below(&base)?),
+            _ => Layout::Compatible(Box::new(Compatible::below(&base)?)),
         };
         Ok(Self {
             preset: config.preset,
@@ -253,7 +253,7 @@ fn azure(config: &Config, base: &Url) -> Result<Layout, String> {
     let path = base.path().trim_end_matches('/');
     // Azure's newer API has `/openai/v1` and the model in the body, like everybody's.
     if path.ends_with("/v1") {
-        return Ok(Layout::Compatible(Compatible::below(base)?));
+        return Ok(Layout::Compatible(Box::new(Compatible::below(base)?)));
     }
     let prefix = if path.ends_with("/openai") {
         ""
