@@ -122,7 +122,7 @@ impl App {
         let prompts = Arc::new(prompts);
         let token = Arc::new(admin_token(&config.store.dir)?);
         providers::install_tls();
-        let upstreams = CurrentUpstreams::new(upstreams::build(&config, &token, &[])?);
+        let upstreams = CurrentUpstreams::new(upstreams::first(&config, &token)?);
         let upstreams = Arc::new(upstreams);
         let telemetry = Telemetry::new(&config.telemetry);
         let telemetry = Arc::new(telemetry.map_err(|error| Error::Telemetry(error.to_string()))?);

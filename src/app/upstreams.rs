@@ -10,7 +10,7 @@ use crate::metering::Prices;
 use crate::prompts;
 use crate::providers::Providers;
 use crate::proxy::{CurrentUpstreams, PriceLists, Routes, Upstreams};
-use crate::safety::Secrets;
+use crate::safety::{FetchedSecrets, Secrets};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,25 +21,40 @@ use tokio_util::sync::CancellationToken;
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Builds providers, routes and prices; connects to nobody. `retired` are secrets of configs before.
+/// Builds those of a start.
+///
+/// # Errors
+///
+/// As [`build`].
+pub(super) fn first(config: &Config, token: &Secret) -> Result<Upstreams, Error> {
+    build(config, token, &[], &FetchedSecrets::default())
+}
+
+/// Builds providers, routes and prices; connects to nobody. `retired` are secrets of configs before, `fetched`
+/// those that come while calls are made.
 ///
 /// # Errors
 ///
 /// The first provider whose settings cannot be used.
-pub(super) fn build(
+fn build(
     config: &Config,
     token: &Secret,
     retired: &[Secret],
+    fetched: &FetchedSecrets,
 ) -> Result<Upstreams, Error> {
     let mut known = secrets_of(config);
     known.push(token.clone());
     known.extend_from_slice(retired);
+    let mut providers = config.providers.clone();
+    for provider in &mut providers {
+        provider.fetched = fetched.clone();
+    }
     Ok(Upstreams {
         routes: routes(config),
-        providers: Providers::build(config.providers.clone())?,
+        providers: Providers::build(providers)?,
         prices: Prices::with_overrides(config.prices.clone()),
         price_lists: price_lists(config),
-        secrets: Secrets::new(&known),
+        secrets: Secrets::with_fetched(&known, fetched.clone()),
     })
 }
 
@@ -132,8 +147,14 @@ impl Reloader {
 
     fn reload(&mut self) {
         let origin = &self.config.origin;
-        let next = config::load(&origin.overrides, &origin.environment)
-            .and_then(|next| Ok((build(&next, &self.token, &self.all_secrets())?, next)));
+        let now = self.upstreams.get();
+        let fetched = now.secrets.fetched();
+        let next = config::load(&origin.overrides, &origin.environment).and_then(|next| {
+            Ok((
+                build(&next, &self.token, &self.all_secrets(), fetched)?,
+                next,
+            ))
+        });
         let (upstreams, next) = match next {
             Ok(built) => built,
             Err(error) => {

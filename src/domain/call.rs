@@ -43,6 +43,8 @@ pub enum Operation {
     Embeddings,
     /// A raw request: any path of a provider's API.
     Raw,
+    /// How many tokens a request has, before an answer is asked for.
+    Count,
 }
 
 /// How a call ended. Exactly one per call.
@@ -260,6 +262,18 @@ pub struct Body {
     pub bytes: Bytes,
 }
 
+/// What is known of the body of a request that was handed on while it came, and of which the record keeps
+/// nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedBody {
+    /// How many bytes came.
+    pub bytes: u64,
+    /// SHA-256 of them, as hex.
+    pub sha256: String,
+    /// Whether they are all of it.
+    pub is_whole: bool,
+}
+
 /// What is known at the end of a call.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CallOutcome {
@@ -308,6 +322,9 @@ pub struct CallOutcome {
     /// Things that did not stop the call but should be known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// The request's body, where it was handed on while it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_body: Option<PassedBody>,
     /// How the output is to be read.
     #[serde(default)]
     pub output_format: BodyFormat,

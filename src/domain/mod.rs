@@ -30,7 +30,7 @@ mod usage;
 pub use audit::{AuditEvent, Audited, OverrideEnd, VersionChange};
 pub use call::{
     Attempt, Body, BodyFormat, CallId, CallIntent, CallOutcome, CallRecord, CallState, CallTimes,
-    Durability, Operation, PromptStamp, TraceContext,
+    Durability, Operation, PassedBody, PromptStamp, TraceContext,
 };
 pub use caller::{Caller, KeyId, matches_glob};
 pub use dialect::{Dialect, UnknownDialect};

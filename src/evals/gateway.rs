@@ -122,6 +122,38 @@ pub struct Embedded {
     pub call: Option<CallId>,
 }
 
+/// What a provider's moderation says of a text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moderated {
+    /// The categories that are flagged, by their names at the provider; empty where nothing is.
+    pub flagged: Vec<String>,
+    /// What was returned, for the report.
+    pub returned: Value,
+    /// The model that answered, by its own account.
+    pub model_returned: Option<String>,
+    /// Money.
+    pub cost: Cost,
+    /// Tokens, where they are told.
+    pub usage: Option<TokenUsage>,
+    /// The record of the call.
+    pub call: Option<CallId>,
+}
+
+/// A text that is to be moderated.
+#[derive(Debug, Clone, Copy)]
+pub struct ModerationAsk<'a> {
+    /// For which run.
+    pub run: RunId,
+    /// The case it is for.
+    pub case: &'a str,
+    /// The model, as the gateway routes it.
+    pub model: &'a str,
+    /// The text.
+    pub text: &'a str,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
 /// A future that may go to another thread.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -137,6 +169,9 @@ pub trait Gateway: Send + Sync + fmt::Debug {
         model: &'a str,
         texts: &'a [String],
     ) -> Pending<'a, Result<Embedded, AskError>>;
+
+    /// Lets a provider's moderation judge a text.
+    fn moderate<'a>(&'a self, ask: ModerationAsk<'a>) -> Pending<'a, Result<Moderated, AskError>>;
 
     /// Whether nobody is asked, so that services beside the gateway are not either.
     fn is_offline(&self) -> bool {

@@ -9,7 +9,7 @@ use crate::evals::report::{RunReport, Spent};
 use crate::evals::row::{CellKey, Row};
 use crate::evals::shift::OutputShift;
 use crate::proxy::CurrentUpstreams;
-use crate::store::{self, CallFilter, RunEntry, RunStep, Store, StoredRun};
+use crate::store::{self, CallFilter, CallRow, RunEntry, RunStep, Store, StoredRun};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{json, value::to_raw_value};
@@ -392,7 +392,6 @@ impl Ledger {
     ) -> Result<Option<Vec<CallRecord>>, store::Error> {
         let filter = CallFilter {
             session: Some(session.to_owned()),
-            operation: Some(Operation::Chat),
             ..CallFilter::default()
         };
         self.blocking(move |store| {
@@ -401,7 +400,9 @@ impl Ledger {
                 return Ok(None);
             }
             let mut records = Vec::new();
-            for row in rows.iter().rev() {
+            // A conversation may also be held with raw requests.
+            let talks = |row: &&CallRow| matches!(row.operation, Operation::Chat | Operation::Raw);
+            for row in rows.iter().rev().filter(talks) {
                 records.extend(store.record(&row.id.to_string())?);
             }
             records

@@ -5,10 +5,10 @@
 //! the ways of proxies, at a price that a direct call need not pay.
 
 use crate::providers::error::{Error, ErrorKind};
+use crate::providers::upload::RequestBody;
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy;
@@ -27,7 +27,7 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type Pool = legacy::Client<Dial, Full<Bytes>>;
+type Pool = legacy::Client<Dial, RequestBody>;
 
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(90);
@@ -110,17 +110,20 @@ impl Client {
     /// Dropping the future closes the connection.
     pub(super) async fn send(
         &self,
-        request: Request<Bytes>,
+        request: Request<RequestBody>,
     ) -> Result<Response<AnswerBody>, Failure> {
         match self {
             Self::Direct(dial) => {
                 // The borrow of the thread's pools must end before the wait begins.
-                let request = request.map(Full::new);
                 let answering = with_pool(dial, |pool| pool.request(request));
                 let answer = answering.await.map_err(Failure::Direct)?;
                 Ok(answer.map(AnswerBody::Direct))
             }
             Self::Proxied(client) => {
+                let request = request.map(|body| match body {
+                    RequestBody::Whole(bytes) => bytes.unwrap_or_default().into(),
+                    upload @ RequestBody::Upload { .. } => reqwest::Body::wrap(upload),
+                });
                 let request = request.try_into().map_err(Failure::Proxied)?;
                 let answer = client.execute(request).await.map_err(Failure::Proxied)?;
                 Ok(Response::<reqwest::Body>::from(answer).map(AnswerBody::Proxied))

@@ -5,16 +5,20 @@ use crate::domain::Dialect;
 use crate::domain::Operation;
 use crate::providers::client::{AnswerBody, Client, Clients, Settings};
 use crate::providers::credentials::Credentials;
-use crate::providers::error::{Error, ErrorKind};
+use crate::providers::error::{Clock, Error, ErrorKind};
 use crate::providers::headers::{Heads, mark};
 use crate::providers::preset::{Facts, Preset};
 use crate::providers::receive::{pass, receive};
 use crate::providers::stream::Clocks;
+use crate::providers::upload::RequestBody;
 use crate::providers::urls::{Urls, is_loopback, uri};
-use crate::providers::{Config, Deadlines, Outgoing, Passed, PassedReply, Reply, simulated};
+use crate::providers::{
+    Config, Deadlines, Outgoing, Passed, PassedReply, Reply, Upload, simulated,
+};
 use bytes::Bytes;
 use http::{Method, Request, Response};
-use tokio::time::{Instant, timeout_at};
+use std::future::Future;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// A provider that requests can be sent to.
 #[derive(Debug)]
@@ -100,6 +104,20 @@ impl Endpoint {
         }
     }
 
+    /// Returns the dialect in which it says how many tokens a request to `model` has; `None` where it does not.
+    #[must_use]
+    pub fn counts_in(&self, model: &str) -> Option<Dialect> {
+        let dialect = match self.preset {
+            Preset::Anthropic => Dialect::Messages,
+            Preset::Vertex if model.starts_with("claude") => Dialect::Messages,
+            Preset::Vertex | Preset::Gemini => Dialect::Gemini,
+            Preset::Bedrock => Dialect::Converse,
+            _ => return None,
+        };
+        let is_spoken = self.dialects.is_empty() || self.dialects.contains(&dialect);
+        is_spoken.then_some(dialect)
+    }
+
     /// Returns the `anthropic_version` that a body in the dialect of messages must hold here, in place of
     /// `model`, which is in the path; `None` where the body is Anthropic's own.
     #[must_use]
@@ -121,6 +139,13 @@ impl Endpoint {
     #[must_use]
     pub const fn deadlines(&self) -> Deadlines {
         self.deadlines
+    }
+
+    /// Whether it can be sent a body that is still coming. Amazon's signature is over all of it.
+    #[must_use]
+    pub fn takes_uploads(&self) -> bool {
+        let target = self.target.as_ref();
+        target.is_some_and(|target| target.credentials.take_uploads())
     }
 
     /// Sends a request; see `Providers::send`.
@@ -180,7 +205,7 @@ impl Target {
             outgoing.call_id,
             outgoing.trace.as_ref(),
         );
-        let response = self.exchange(request, &clocks).await?;
+        let response = self.exchange(request, None, &clocks).await?;
         receive(response, outgoing.dialect, outgoing.stream, clocks).await
     }
 
@@ -193,7 +218,12 @@ impl Target {
         let is_compatible = self.urls.is_compatible(request.uri().path());
         *request.headers_mut() = self.heads.raw(is_compatible, &passed.headers);
         mark(request.headers_mut(), passed.call_id, passed.trace.as_ref());
-        let response = self.exchange(request, &clocks).await?;
+        let upload = passed.upload.as_ref();
+        let response = self.exchange(request, upload, &clocks).await?;
+        let clocks = match upload {
+            Some(_) => clocks.sent_by_now(),
+            None => clocks,
+        };
         pass(response, clocks)
     }
 
@@ -201,6 +231,7 @@ impl Target {
     async fn exchange(
         &self,
         mut request: Request<Bytes>,
+        upload: Option<&Upload>,
         clocks: &Clocks,
     ) -> Result<Response<AnswerBody>, Error> {
         let (head_by, clock, limit) = clocks.head_deadline();
@@ -210,20 +241,57 @@ impl Target {
             // Nothing has been sent so far, but it was the same clock.
             .map_err(|_elapsed| late())?
             .map_err(|fault| Error::credentials(&clocks.provider, fault))?;
-        match timeout_at(head_by, self.client.send(request)).await {
-            Ok(Ok(response)) => {
+        let body = |bytes| upload.map_or_else(|| RequestBody::whole(bytes), RequestBody::upload);
+        let answering = self.client.send(request.map(body));
+        let answer = match upload {
+            None => timeout_at(head_by, answering)
+                .await
+                .map_err(|_elapsed| late())?,
+            Some(upload) => while_sending(upload, clocks, answering).await?,
+        };
+        match answer {
+            Ok(response) => {
                 if matches!(response.status().as_u16(), 401 | 403) {
                     self.credentials.refused();
                 }
                 Ok(response)
             }
-            Ok(Err(error)) => {
+            Err(error) => {
                 let limit = clocks.deadlines.connect;
                 Err(Error::from_transport(&clocks.provider, limit, error))
             }
-            Err(_elapsed) => Err(late()),
         }
     }
+}
+
+/// Waits for the head of an answer to a request whose body is still coming: the first byte is late only
+/// when the body was sent.
+async fn while_sending<T>(
+    upload: &Upload,
+    clocks: &Clocks,
+    answering: impl Future<Output = T>,
+) -> Result<T, Error> {
+    let Deadlines {
+        first_byte, total, ..
+    } = clocks.deadlines;
+    let late = |clock, limit| Error::timeout(clock, &clocks.provider, limit);
+    let end = clocks.after(total);
+    tokio::pin!(answering);
+    tokio::select! {
+        biased;
+        answer = &mut answering => return Ok(answer),
+        () = sleep_until(end) => return Err(late(Clock::Total, total)),
+        () = upload.ended() => {}
+    }
+    let by = Instant::now() + first_byte;
+    let answer = timeout_at(by.min(end), answering).await;
+    answer.map_err(|_elapsed| {
+        if end < by {
+            late(Clock::Total, total)
+        } else {
+            late(Clock::FirstByte, first_byte)
+        }
+    })
 }
 
 #[cfg(test)]

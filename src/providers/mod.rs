@@ -21,6 +21,7 @@ mod simulated;
 mod stream;
 #[cfg(test)]
 mod testing;
+mod upload;
 mod urls;
 mod webhook;
 
@@ -32,10 +33,12 @@ pub use pass::{Passed, PassedReply};
 pub use post::post_json;
 pub use preset::{AuthStyle, Cloud, Facts, Preset, UnknownPreset};
 pub use stream::ByteStream;
+pub use upload::{Upload, UploadFault, UploadStream};
 pub use webhook::send_text;
 
 use crate::domain::Dialect;
 use crate::domain::{CallId, Operation, Secret, TraceContext};
+use crate::safety::FetchedSecrets;
 use bytes::Bytes;
 use client::Clients;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -76,6 +79,8 @@ pub struct Config {
     pub stream_usage: Option<bool>,
     /// The largest answer that is taken, streams included.
     pub max_response_bytes: u64,
+    /// Is told of the tokens that are fetched for it, so that they are written nowhere.
+    pub fetched: FetchedSecrets,
 }
 
 impl Config {
@@ -97,6 +102,7 @@ impl Config {
             api_version: None,
             stream_usage: None,
             max_response_bytes: DEFAULT_MAX_RESPONSE_BYTES,
+            fetched: FetchedSecrets::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Raw requests: any path below a provider's base URL, with its credentials, and its answer as it is.
 
 use crate::domain::{CallId, TraceContext};
-use crate::providers::{ByteStream, Deadlines, ReplyTimes};
+use crate::providers::{ByteStream, Deadlines, ReplyTimes, Upload};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
@@ -18,6 +18,8 @@ pub struct Passed {
     pub headers: HeaderMap,
     /// The body, empty where there is none.
     pub body: Bytes,
+    /// A body in place of that, which is sent while it comes.
+    pub upload: Option<Upload>,
     /// The call.
     pub call_id: CallId,
     /// The trace the client is in; `None` sends no `traceparent`.
@@ -48,7 +50,7 @@ mod tests {
     use super::{Passed, PassedReply};
     use crate::domain::{CallId, Secret};
     use crate::providers::testing::{Server, http};
-    use crate::providers::{Config, Error, ErrorKind, Preset, Providers};
+    use crate::providers::{Config, Error, ErrorKind, Preset, Providers, Upload};
     use bytes::{Bytes, BytesMut};
     use http::{HeaderMap, HeaderValue, Method};
 
@@ -67,6 +69,7 @@ mod tests {
             path_and_query: path.to_owned(),
             headers,
             body: Bytes::from_static(body.as_bytes()),
+            upload: None,
             call_id: CallId::fresh(),
             trace: None,
             deadlines: None,
@@ -123,6 +126,22 @@ mod tests {
         ] {
             assert_eq!(asked.header(name), value, "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_body_goes_out_while_it_comes() {
+        let server = Server::start(|_| http("200 OK", "", "")).await;
+        let rest = [Ok(Bytes::from_static(b"and rest"))];
+        let rest = Box::pin(futures_util::stream::iter(rest));
+        let mut passed = passed(Method::POST, "/files", "");
+        let upload = Upload::new(Bytes::from_static(b"H"), Some(9), rest);
+        passed.upload = Some(upload.clone());
+        let reply = pass(&server, &passed).await.unwrap();
+        assert_eq!(reply.status, 200);
+        let asked = server.asked("/v1/files").pop().unwrap();
+        assert_eq!(asked.header("content-length"), "9");
+        assert_eq!(asked.body, "Hand rest");
+        assert!(upload.sum().is_whole);
     }
 
     #[tokio::test]

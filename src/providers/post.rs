@@ -1,6 +1,7 @@
 //! One JSON document to a service that is no provider: a webhook. No key goes with it.
 
 use crate::providers::client::{Clients, Settings};
+use crate::providers::upload::RequestBody;
 use crate::providers::urls::is_loopback;
 use crate::providers::{Clock, Error, ErrorKind};
 use bytes::{Bytes, BytesMut};
@@ -56,7 +57,10 @@ pub async fn post_json(
         .map_err(|error| unsendable(&error))?;
     let answering = async {
         let failed = |failure| Error::from_transport(&name, connect, failure);
-        let response = client.send(request).await.map_err(failed)?;
+        let response = client
+            .send(request.map(RequestBody::whole))
+            .await
+            .map_err(failed)?;
         let status = response.status();
         if !status.is_success() {
             let what = if status.is_redirection() {

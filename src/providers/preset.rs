@@ -103,7 +103,7 @@ impl Facts {
     #[must_use]
     pub const fn dialects(&self, operation: Operation) -> &'static [Dialect] {
         match operation {
-            Operation::Chat | Operation::Raw => self.dialects,
+            Operation::Chat | Operation::Raw | Operation::Count => self.dialects,
             Operation::Embeddings => self.embeddings,
         }
     }

@@ -40,8 +40,22 @@ impl Clocks {
         }
     }
 
+    /// Returns the clocks of what is left when the request itself took long to send: the first byte is waited
+    /// for from now on.
+    pub(super) fn sent_by_now(self) -> Self {
+        let total = self.deadlines.total.saturating_sub(self.started.elapsed());
+        Self {
+            started: Instant::now(),
+            deadlines: Deadlines {
+                total,
+                ..self.deadlines
+            },
+            ..self
+        }
+    }
+
     /// Returns when `limit` is over, counted from the start; a limit of ages means a year.
-    fn after(&self, limit: Duration) -> Instant {
+    pub(super) fn after(&self, limit: Duration) -> Instant {
         self.started + limit.min(Duration::from_secs(31_536_000))
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Urls {
 #[derive(Debug)]
 enum Layout {
     /// The model is in the body.
-    Compatible(Compatible),
+    Compatible(Box<Compatible>),
     /// Azure: the model is a deployment in the path below this URL, but for responses.
     Deployments { deployments: Url, responses: Uri },
     /// Models below this URL, the verb behind the model; and the compatible endpoint.
@@ -48,6 +48,7 @@ struct Compatible {
     chat: Uri,
     responses: Uri,
     messages: Uri,
+    count: Uri,
     embeddings: Uri,
 }
 
@@ -73,7 +74,7 @@ impl Urls {
                 models: below(&base, "model"),
                 chat: uri(&below(&base, "openai/v1/chat/completions"))?,
             },
-            _ => Layout::Compatible(Compatible::below(&base)?),
+            _ => Layout::Compatible(Box::new(Compatible::below(&base)?)),
         };
         Ok(Self {
             preset: config.preset,
@@ -122,6 +123,7 @@ impl Urls {
                 let verb = match operation {
                     Operation::Chat | Operation::Raw => "chat/completions",
                     Operation::Embeddings => "embeddings",
+                    Operation::Count => return Err(not_spoken(outgoing.dialect, operation)),
                 };
                 uri(&below(deployments, &format!("{}/{verb}", segment(model)?)))
             }
@@ -133,7 +135,7 @@ impl Urls {
             (Layout::Vertex { publishers, .. }, Dialect::Gemini, operation) => {
                 let path = format!("google/models/{}", segment(model)?);
                 match operation {
-                    Operation::Chat | Operation::Raw => {
+                    Operation::Chat | Operation::Raw | Operation::Count => {
                         generate(publishers, &path, operation, outgoing.stream)
                     }
                     Operation::Embeddings => uri(&below(publishers, &format!("{path}:predict"))),
@@ -148,11 +150,16 @@ impl Urls {
                 let path = format!("anthropic/models/{}:{verb}", segment(model)?);
                 uri(&below(publishers, &path))
             }
+            // The model is in the body.
+            (Layout::Vertex { publishers, .. }, Dialect::Messages, Operation::Count) => uri(
+                &below(publishers, "anthropic/models/count-tokens:rawPredict"),
+            ),
             (Layout::Bedrock { models, .. }, Dialect::Converse, operation) => {
                 let verb = match (operation, outgoing.stream) {
                     (Operation::Chat | Operation::Raw, false) => "converse",
                     (Operation::Chat | Operation::Raw, true) => "converse-stream",
                     (Operation::Embeddings, _) => "invoke",
+                    (Operation::Count, _) => "count-tokens",
                 };
                 uri(&below(models, &format!("{}/{verb}", segment(model)?)))
             }
@@ -221,6 +228,7 @@ impl Compatible {
             chat: uri(&below(base, "chat/completions"))?,
             responses: uri(&below(base, "responses"))?,
             messages: uri(&below(base, "messages"))?,
+            count: uri(&below(base, "messages/count_tokens"))?,
             embeddings: uri(&below(base, "embeddings"))?,
         })
     }
@@ -230,6 +238,7 @@ impl Compatible {
             (Dialect::Chat, Operation::Chat) => Ok(self.chat.clone()),
             (Dialect::Responses, Operation::Chat) => Ok(self.responses.clone()),
             (Dialect::Messages, Operation::Chat) => Ok(self.messages.clone()),
+            (Dialect::Messages, Operation::Count) => Ok(self.count.clone()),
             (Dialect::Chat, Operation::Embeddings) => Ok(self.embeddings.clone()),
             (dialect, operation) => Err(not_spoken(dialect, operation)),
         }
@@ -244,7 +253,7 @@ fn azure(config: &Config, base: &Url) -> Result<Layout, String> {
     let path = base.path().trim_end_matches('/');
     // Azure's newer API has `/openai/v1` and the model in the body, like everybody's.
     if path.ends_with("/v1") {
-        return Ok(Layout::Compatible(Compatible::below(base)?));
+        return Ok(Layout::Compatible(Box::new(Compatible::below(base)?)));
     }
     let prefix = if path.ends_with("/openai") {
         ""
@@ -302,6 +311,7 @@ fn generate(
         (Operation::Chat | Operation::Raw, false) => "generateContent",
         (Operation::Chat | Operation::Raw, true) => "streamGenerateContent",
         (Operation::Embeddings, _) => "batchEmbedContents",
+        (Operation::Count, _) => "countTokens",
     };
     let mut url = below(models, &format!("{model}:{verb}"));
     if operation == Operation::Chat && is_stream {
@@ -614,6 +624,55 @@ mod tests {
         ] {
             let urls = urls(preset, "http://h:1").unwrap();
             let uri = urls.of(&asked(dialect, Operation::Chat, model, false)).ok();
+            assert_eq!(uri.as_ref().map(http::Uri::path), expected, "{model}");
+        }
+    }
+
+    #[test]
+    fn who_counts_is_asked_where_it_counts() {
+        for (preset, dialect, model, expected) in [
+            (
+                Preset::Anthropic,
+                Dialect::Messages,
+                "claude-opus-4-6",
+                Some("/v1/messages/count_tokens"),
+            ),
+            (
+                Preset::Gemini,
+                Dialect::Gemini,
+                "gemini-3-pro",
+                Some("/v1beta/models/gemini-3-pro:countTokens"),
+            ),
+            (
+                Preset::Vertex,
+                Dialect::Gemini,
+                "gemini-3-pro",
+                Some(
+                    "/v1/projects/my-project/locations/europe-west4/publishers/google/models/\
+                     gemini-3-pro:countTokens",
+                ),
+            ),
+            (
+                Preset::Vertex,
+                Dialect::Messages,
+                "claude-opus-4-6",
+                Some(
+                    "/v1/projects/my-project/locations/europe-west4/publishers/anthropic/models/\
+                     count-tokens:rawPredict",
+                ),
+            ),
+            (
+                Preset::Bedrock,
+                Dialect::Converse,
+                "anthropic.claude",
+                Some("/model/anthropic.claude/count-tokens"),
+            ),
+            (Preset::OpenAi, Dialect::Chat, "gpt-5", None),
+        ] {
+            let urls = urls(preset, "").unwrap();
+            let uri = urls
+                .of(&asked(dialect, Operation::Count, model, false))
+                .ok();
             assert_eq!(uri.as_ref().map(http::Uri::path), expected, "{model}");
         }
     }

@@ -105,9 +105,10 @@ async fn try_provider(
     recording: &mut Recording,
 ) -> Result<Success, Error> {
     let mut tries = 0;
+    let mut batch = embedding::Progress::default();
     loop {
         let began = Instant::now();
-        let result = attempt(sending, planned, tries).await;
+        let result = attempt(sending, planned, tries, &mut batch).await;
         recording.note_attempt(describe(planned, began, &result));
         let error = match result {
             Ok(success) => return Ok(success),
@@ -117,13 +118,16 @@ async fn try_provider(
         else {
             return Err(error);
         };
+        if error.was_too_slow() {
+            batch.halve();
+        }
         tries += 1;
         tokio::time::sleep(pause).await;
     }
 }
 
 /// How long to wait before the same provider is asked again; `None` when it must not be.
-fn pause_before_retry(error: &Error, retry: RetryPolicy) -> Option<Duration> {
+pub(crate) fn pause_before_retry(error: &Error, retry: RetryPolicy) -> Option<Duration> {
     let is_retryable = match error {
         Error::Provider { error, .. } => error.is_retryable(),
         Error::InvalidAnswer { .. } => true,
@@ -165,6 +169,7 @@ async fn attempt(
     sending: Sending<'_>,
     planned: &PlannedAttempt,
     tries: u32,
+    batch: &mut embedding::Progress,
 ) -> Result<Success, Error> {
     let call = sending.call;
     let Some(endpoint) = sending.upstreams.providers.get(&planned.provider) else {
@@ -174,9 +179,9 @@ async fn attempt(
     let dialect = encode::dialect_for(call, &planned.model, endpoint)?;
     let model = &planned.model;
     if call.operation == Operation::Embeddings
-        && !embedding::goes_as_it_is(call, dialect, endpoint, model)
+        && !batch.goes_as_it_is(call, dialect, endpoint, model)
     {
-        return embedding::attempt(sending, planned, (dialect, endpoint), tries).await;
+        return embedding::attempt(sending, planned, (dialect, endpoint), tries, batch).await;
     }
     let longest = || {
         let price = sending.upstreams.price(planned, model, sending.now);

@@ -15,8 +15,10 @@ use crate::wire::openai::{
 };
 use crate::wire::{converse, gemini};
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, future, stream};
 use http::HeaderMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How many of the requests are under way at once.
 const AT_ONCE: usize = 8;
@@ -71,15 +73,75 @@ struct Batch<'a> {
     tries: u32,
 }
 
-/// Whether a call goes out as it is: one request in `OpenAI`'s form.
-pub(crate) fn goes_as_it_is(
-    call: &Call,
-    dialect: Dialect,
-    endpoint: &Endpoint,
-    model: &str,
-) -> bool {
-    let form = Form::of(dialect, endpoint, model);
-    form == Form::OpenAi && count(call) <= form.most(endpoint.preset(), model)
+/// What of a call's texts has come, over all tries at one provider.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// How many texts the largest request of the last try had.
+    asked: usize,
+    /// The most texts that a request may have, after one that took too long.
+    most: Option<usize>,
+    /// The answers so far, each with the places of its texts.
+    parts: Vec<(Range<usize>, Embedded)>,
+}
+
+impl Progress {
+    /// Whether a call goes out as it is: one request in `OpenAI`'s form.
+    pub(crate) fn goes_as_it_is(
+        &mut self,
+        call: &Call,
+        dialect: Dialect,
+        endpoint: &Endpoint,
+        model: &str,
+    ) -> bool {
+        let form = Form::of(dialect, endpoint, model);
+        self.asked = count(call).min(form.most(endpoint.preset(), model));
+        self.most.is_none() && form == Form::OpenAi && count(call) == self.asked
+    }
+
+    /// Lets the next try ask for half as many texts at once: who was too slow would be again, and is paid
+    /// for each try.
+    pub(crate) fn halve(&mut self) {
+        let asked = self.most.map_or(self.asked, |most| most.min(self.asked));
+        self.most = (1 < asked).then_some(asked / 2).or(self.most);
+    }
+
+    /// The places of the texts that are still missing among `all`, in portions of at most `most`.
+    fn missing(&self, all: usize, most: usize) -> Vec<Range<usize>> {
+        let most = self.most.map_or(most, |fewer| most.min(fewer)).max(1);
+        let mut portions = Vec::new();
+        let mut at = 0;
+        let ends = self.parts.iter().map(|(place, _)| place.clone());
+        for come in ends.chain(std::iter::once(all..all)) {
+            while at < come.start {
+                let end = (at + most).min(come.start);
+                portions.push(at..end);
+                at = end;
+            }
+            at = come.end;
+        }
+        portions
+    }
+
+    fn take(&mut self, place: Range<usize>, embedded: Embedded) {
+        let before = self
+            .parts
+            .partition_point(|(other, _)| other.start < place.start);
+        self.parts.insert(before, (place, embedded));
+    }
+
+    /// All vectors in their order.
+    fn whole(&mut self) -> Embedded {
+        let parts = std::mem::take(&mut self.parts);
+        let usages: Option<Vec<TokenUsage>> = parts.iter().map(|(_, part)| part.usage).collect();
+        let usage = usages.map(|usages| Embedded::usage_of(usages.iter().map(|it| it.input).sum()));
+        Embedded {
+            vectors: parts
+                .into_iter()
+                .flat_map(|(_, part)| part.vectors)
+                .collect(),
+            usage,
+        }
+    }
 }
 
 fn count(call: &Call) -> usize {
@@ -95,7 +157,8 @@ fn is_number(raw: &Bytes) -> bool {
         .is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-')
 }
 
-/// Asks for the vectors of a call, in as many requests as it takes.
+/// Asks for the vectors of a call that have not come yet, in as many requests as it takes. After one that
+/// fails no other is begun; what comes of those under way is kept in `progress`.
 ///
 /// # Errors
 ///
@@ -105,6 +168,7 @@ pub(crate) async fn attempt(
     planned: &PlannedAttempt,
     (dialect, endpoint): (Dialect, &Endpoint),
     tries: u32,
+    progress: &mut Progress,
 ) -> Result<Success, Error> {
     let model = &planned.model;
     let batch = Batch {
@@ -116,17 +180,18 @@ pub(crate) async fn attempt(
     };
     let request = EmbeddingsRequest::decode(&sending.call.body.to_bytes())?;
     let most = batch.form.most(endpoint.preset(), model);
-    let (bodies, warnings) = batch.bodies(&request, most)?;
+    let portions = |all: usize| progress.missing(all, most);
+    let (bodies, mut warnings) = batch.bodies(&request, portions)?;
     let sent = sending.started.elapsed();
-    let asked = stream::iter(bodies.into_iter().map(|part| batch.ask(part)));
-    let parts: Vec<Embedded> = asked.buffered(AT_ONCE).try_collect().await?;
+    batch.ask_all(bodies, progress).await?;
     let head = sending.started.elapsed();
-    let usages: Option<Vec<TokenUsage>> = parts.iter().map(|part| part.usage).collect();
-    let usage = usages.map(|usages| Embedded::usage_of(usages.iter().map(|it| it.input).sum()));
-    let whole = Embedded {
-        vectors: parts.into_iter().flat_map(|part| part.vectors).collect(),
-        usage,
-    };
+    if let Some(fewer) = progress.most {
+        warnings.push(format!(
+            "`{}` was too slow for all texts at once and was asked for at most {fewer}",
+            planned.provider
+        ));
+    }
+    let whole = progress.whole();
     let encoding = match request.encoding_format.as_deref() {
         Some("base64") => VectorEncoding::Base64,
         _ => VectorEncoding::Float,
@@ -142,28 +207,52 @@ pub(crate) async fn attempt(
             body: whole.to_openai(model, encoding),
             facts: Box::new(ReplyFacts {
                 model: Some(model.clone()),
-                usage,
+                usage: whole.usage,
                 ..ReplyFacts::default()
             }),
         },
     })
 }
 
-/// The body of one request, and how many texts it has.
+/// The body of one request, and the places of its texts.
 struct PartOfBatch {
     body: Bytes,
-    count: usize,
+    place: Range<usize>,
 }
 
 impl Batch<'_> {
+    async fn ask_all(
+        &self,
+        bodies: Vec<PartOfBatch>,
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
+        let has_failed = AtomicBool::new(false);
+        let goes_on = || future::ready(!has_failed.load(Ordering::Relaxed));
+        let mut asked = stream::iter(bodies)
+            .take_while(|_| goes_on())
+            .map(|part| self.ask(part))
+            .buffer_unordered(AT_ONCE);
+        let mut failure = None;
+        while let Some(answer) = asked.next().await {
+            match answer {
+                Ok((place, embedded)) => progress.take(place, embedded),
+                Err(error) => {
+                    has_failed.store(true, Ordering::Relaxed);
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
     /// The bodies of the requests, and what had to be left out.
     fn bodies(
         &self,
         request: &EmbeddingsRequest,
-        most: usize,
+        portions: impl Fn(usize) -> Vec<Range<usize>>,
     ) -> Result<(Vec<PartOfBatch>, Vec<String>), Error> {
         if self.form == Form::OpenAi {
-            return Ok((self.own_bodies(request, most), Vec::new()));
+            return Ok((self.own_bodies(request, portions), Vec::new()));
         }
         let target = match self.form {
             Form::Titan | Form::Cohere => "Bedrock",
@@ -172,9 +261,10 @@ impl Batch<'_> {
         let mut losses = Losses::new(target, self.planned.drops_unsupported);
         let mut all = TextsToEmbed::of(request, &mut losses)?;
         all.model.clone_from(&self.planned.model);
-        let bodies = all.texts.chunks(most.max(1)).map(|texts| {
+        let texts = std::mem::take(&mut all.texts);
+        let bodies = portions(texts.len()).into_iter().map(|place| {
             let some = TextsToEmbed {
-                texts: texts.to_vec(),
+                texts: texts.get(place.clone()).unwrap_or_default().to_vec(),
                 ..all.clone()
             };
             let body = match self.form {
@@ -183,18 +273,20 @@ impl Batch<'_> {
                 Form::Cohere => converse::write_cohere(&some),
                 Form::Gemini | Form::OpenAi => gemini::write_embeddings(&some),
             };
-            PartOfBatch {
-                body,
-                count: texts.len(),
-            }
+            PartOfBatch { body, place }
         });
         Ok((bodies.collect(), losses.into_warnings()))
     }
 
     /// The client's own body, with a part of its inputs each.
-    fn own_bodies(&self, request: &EmbeddingsRequest, most: usize) -> Vec<PartOfBatch> {
+    fn own_bodies(
+        &self,
+        request: &EmbeddingsRequest,
+        portions: impl Fn(usize) -> Vec<Range<usize>>,
+    ) -> Vec<PartOfBatch> {
         let inputs = split_array(&request.input).unwrap_or_default();
-        let parts = inputs.chunks(most.max(1)).map(|inputs| {
+        let parts = portions(inputs.len()).into_iter().map(|place| {
+            let inputs = inputs.get(place.clone()).unwrap_or_default();
             let texts: Vec<&[u8]> = inputs.iter().map(|input| &**input).collect();
             let mut list = b"[".to_vec();
             list.extend(texts.join(&b","[..]));
@@ -204,13 +296,13 @@ impl Batch<'_> {
             object.set("input", Bytes::from(list));
             PartOfBatch {
                 body: object.to_bytes(),
-                count: inputs.len(),
+                place,
             }
         });
         parts.collect()
     }
 
-    async fn ask(&self, part: PartOfBatch) -> Result<Embedded, Error> {
+    async fn ask(&self, part: PartOfBatch) -> Result<(Range<usize>, Embedded), Error> {
         let sending = self.sending;
         let outgoing = Outgoing {
             operation: sending.call.operation,
@@ -231,14 +323,15 @@ impl Batch<'_> {
         let ReplyBody::Whole(body) = reply.body else {
             return Err(invalid(self.planned, "it is a stream".to_owned()));
         };
-        let embedded = self.read(&body, reply.input_tokens, part.count);
+        let wanted = part.place.len();
+        let embedded = self.read(&body, reply.input_tokens, wanted);
         let embedded = embedded.map_err(|error| invalid(self.planned, error.to_string()))?;
-        if embedded.vectors.len() != part.count {
-            let (is, wanted) = (embedded.vectors.len(), part.count);
+        if embedded.vectors.len() != wanted {
+            let is = embedded.vectors.len();
             let problem = format!("it has {is} vectors for {wanted} texts");
             return Err(invalid(self.planned, problem));
         }
-        Ok(embedded)
+        Ok((part.place, embedded))
     }
 
     fn read(
@@ -257,5 +350,53 @@ impl Batch<'_> {
                 usage: EmbeddingsReply::read(body)?.usage,
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Embedded, Progress};
+
+    fn part(count: usize) -> Embedded {
+        Embedded {
+            vectors: vec![vec![0.5]; count],
+            usage: Some(Embedded::usage_of(1)),
+        }
+    }
+
+    #[test]
+    fn only_what_has_not_come_is_asked_again_and_in_halves() {
+        let mut progress = Progress {
+            asked: 4,
+            ..Progress::default()
+        };
+        assert_eq!(progress.missing(10, 4), [0..4, 4..8, 8..10]);
+        progress.take(8..10, part(2));
+        progress.take(4..8, part(4));
+        progress.halve();
+        assert_eq!(progress.missing(10, 4), [0..2, 2..4]);
+        progress.halve();
+        assert_eq!(progress.missing(10, 4), [0..1, 1..2, 2..3, 3..4]);
+        progress.halve();
+        assert_eq!(progress.most, Some(1));
+        progress.take(1..2, part(1));
+        assert_eq!(progress.missing(10, 4), [0..1, 2..3, 3..4]);
+        for place in [2..3, 0..1, 3..4] {
+            progress.take(place, part(1));
+        }
+        assert!(progress.missing(10, 4).is_empty());
+        let whole = progress.whole();
+        assert_eq!(whole.vectors.len(), 10);
+        assert_eq!(whole.usage.unwrap().input, 6);
+    }
+
+    #[test]
+    fn one_text_has_no_half() {
+        let mut progress = Progress {
+            asked: 1,
+            ..Progress::default()
+        };
+        progress.halve();
+        assert_eq!(progress.most, None);
     }
 }

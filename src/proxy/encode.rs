@@ -8,6 +8,7 @@ use crate::proxy::call::Call;
 use crate::proxy::routing::PlannedAttempt;
 use crate::wire::chat::{self, CacheMarks, Thoughts};
 use crate::wire::conversation::{ModelTraits, Request, Unsupported, Written};
+use crate::wire::count::{Counter, write_count_request};
 use crate::wire::json::{Change, RawObject, to_json};
 use crate::wire::openai::{self, Asked};
 use crate::wire::responses;
@@ -27,7 +28,9 @@ pub(crate) fn dialect_for(call: &Call, model: &str, endpoint: &Endpoint) -> Resu
         target: "this provider",
         reason: match call.operation {
             Operation::Embeddings => format!("`{}` makes no embeddings", endpoint.name()),
-            Operation::Chat | Operation::Raw => format!("`{}` answers nobody", endpoint.name()),
+            Operation::Chat | Operation::Raw | Operation::Count => {
+                format!("`{}` answers nobody", endpoint.name())
+            }
         },
     })?;
     let is_of_its_own = !matches!(best, Dialect::Chat | Dialect::Responses);
@@ -70,6 +73,49 @@ pub(crate) fn body_for(
         asked.body = at_vertex(&asked.body, version);
     }
     Ok(asked)
+}
+
+/// Returns the body that asks `endpoint` how many tokens the call has, and in whose words it is.
+///
+/// # Errors
+///
+/// `unsupported_parameter` when something cannot be said in `dialect`.
+pub(crate) fn count_body(
+    call: &Call,
+    dialect: Dialect,
+    planned: &PlannedAttempt,
+    endpoint: &Endpoint,
+) -> Result<(Counter, Bytes), Error> {
+    let counter = match dialect {
+        Dialect::Gemini if endpoint.preset() == Preset::Vertex => Counter::Vertex,
+        Dialect::Gemini => Counter::Gemini,
+        Dialect::Converse => Counter::Converse,
+        Dialect::Messages | Dialect::Chat | Dialect::Responses => Counter::Messages,
+    };
+    let own = own_body(call, &planned.model, None);
+    let body = match &call.conversation {
+        None if dialect == call.dialect => own,
+        conversation => {
+            let mut request = match conversation {
+                Some(conversation) => conversation.as_ref().clone(),
+                None => translate::read_request(call.dialect, &own)?,
+            };
+            request.model.clone_from(&planned.model);
+            let traits = traits_of(&planned.model, None);
+            write_count_request(counter, &request, &traits)?
+        }
+    };
+    let version = endpoint.anthropic_version();
+    let version = version.filter(|_| counter == Counter::Messages);
+    let body = match (version, RawObject::parse(&body)) {
+        // Here the model stays in the body.
+        (Some(version), Ok(mut object)) => {
+            object.set("anthropic_version", to_json(version));
+            object.to_bytes()
+        }
+        _ => body,
+    };
+    Ok((counter, body))
 }
 
 /// Anthropic's messages at Vertex AI: the model stands in the path, the version in the body.

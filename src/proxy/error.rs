@@ -1,7 +1,7 @@
 //! Everything that can keep a call from its answer, with whose fault it is.
 
 use crate::domain::{Blame, CallState, Dialect};
-use crate::providers::ErrorKind;
+use crate::providers::{Clock, ErrorKind, UploadFault};
 use crate::proxy::naming::Way;
 use crate::safety::Secrets;
 use crate::wire::conversation::Unsupported;
@@ -98,6 +98,9 @@ pub enum Error {
     /// The provider that the model is routed to cannot be told a part of the request.
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
+    /// The body of a raw request did not come whole.
+    #[error(transparent)]
+    Upload(UploadFault),
     /// A raw request names no model, and no provider speaks as `OpenAI` does.
     #[error("no configured provider has `{path}`")]
     NoProvider {
@@ -200,6 +203,9 @@ impl Error {
             Self::ModelForbidden { .. } => "model_forbidden",
             Self::Provider { error, .. } => error.kind(),
             Self::Unsupported(_) => "unsupported_parameter",
+            Self::Upload(UploadFault::TooLarge { .. }) => "request_too_large",
+            Self::Upload(UploadFault::TooSlow) => "request_timeout",
+            Self::Upload(UploadFault::BrokenOff) => "request_incomplete",
             Self::NoProvider { .. } => "provider_not_found",
             Self::PreviousNotFound { .. } => "previous_response_not_found",
             Self::PreviousTooLong { .. } => "previous_response_too_long",
@@ -226,6 +232,7 @@ impl Error {
             | Self::ModelNotFound { .. }
             | Self::ModelForbidden { .. }
             | Self::Unsupported(_)
+            | Self::Upload(_)
             | Self::NoProvider { .. }
             | Self::PreviousNotFound { .. }
             | Self::PreviousTooLong { .. } => Blame::Client,
@@ -284,6 +291,9 @@ impl Error {
                 "leave it out, ask a model whose provider has it, or set `drop_unsupported = true` for \
                  the provider in promptgate.toml: it is then left out with a warning"
             }
+            Self::Upload(UploadFault::TooLarge { .. }) => {
+                "send less, or raise `server.max_body` in promptgate.toml"
+            }
             Self::NoProvider { .. } => {
                 "set `OPENAI_API_KEY`, name a model in the body, or write the provider in front: \
                  `/PROVIDER/v1/...`"
@@ -321,6 +331,7 @@ impl Error {
             Self::Provider { fault, .. } => fault.as_ref().and_then(|fault| fault.param.clone()),
             Self::NoContent { .. }
             | Self::InvalidAnswer { .. }
+            | Self::Upload(_)
             | Self::NoProvider { .. }
             | Self::OutputInvalid { .. }
             | Self::Record(_)
@@ -353,11 +364,24 @@ impl Error {
         }
     }
 
+    /// Whether the provider had the request and did not answer in time.
+    #[must_use]
+    pub fn was_too_slow(&self) -> bool {
+        let Self::Provider { error, .. } = self else {
+            return false;
+        };
+        match error.error_kind() {
+            ErrorKind::Timeout(clock) => clock != Clock::Connect,
+            _ => false,
+        }
+    }
+
     /// Returns how the record of a call ends that ends with this error.
     #[must_use]
     pub fn state(&self) -> CallState {
         match self {
             Self::NoContent { .. } => CallState::Timeout,
+            Self::Upload(UploadFault::BrokenOff) => CallState::ClientGone,
             Self::Provider { error, .. } if matches!(error.error_kind(), ErrorKind::Timeout(_)) => {
                 CallState::Timeout
             }

@@ -3,31 +3,23 @@
 //! The answer goes on byte by byte, whatever its status. What is JSON or a stream of events is read along
 //! for its tokens and kept; what is not is recorded by its size alone.
 
-use crate::domain::{BodyFormat, CallState, Caller, Dialect, Operation, sha256_hex};
-use crate::providers::{ByteStream, Passed, PassedReply};
+use crate::domain::{Caller, Dialect, Operation, sha256_hex};
+use crate::providers::{Endpoint, Passed, PassedReply, Preset, Upload};
 use crate::proxy::call::{Arrival, Call};
-use crate::proxy::recording::{Ending, Recording};
+use crate::proxy::passed_stream::{MAX_KEPT, PassedStream};
+use crate::proxy::recording::Recording;
 use crate::proxy::routing::{Plan, PlannedAttempt};
 use crate::proxy::{AnswerFacts, Error, Failure, Proxy, Upstreams, attempts};
-use crate::wire::answer::facts_of;
-use crate::wire::conversation::{Collector, Event};
 use crate::wire::json::RawObject;
-use crate::wire::openai::{ProviderFault, ReplyFacts, read_usage};
-use crate::wire::translate::{EventReader, Origin};
 use bytes::{Bytes, BytesMut};
-use futures_util::Stream;
-use http::{HeaderMap, Method};
+use futures_util::StreamExt;
+use http::{HeaderMap, HeaderValue, Method};
 use serde_json::json;
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-/// The most of an answer that is kept in its record.
-const MAX_KEPT: usize = 1024 * 1024;
+/// Where `OpenAI`'s moderation is asked.
+const MODERATIONS: &str = "/moderations";
 
 /// A raw request.
 #[derive(Debug)]
@@ -40,6 +32,8 @@ pub struct Passing {
     pub path_and_query: String,
     /// What the client said in headers.
     pub headers: HeaderMap,
+    /// The body, where it is still coming; the arrival has none then.
+    pub upload: Option<Upload>,
 }
 
 /// The answer to a raw request.
@@ -55,7 +49,64 @@ pub struct PassedAnswer {
     pub body: PassedStream,
 }
 
+/// The whole answer to a raw request of the gateway's own.
+#[derive(Debug)]
+pub struct PassedWhole {
+    /// What is known of the call.
+    pub facts: AnswerFacts,
+    /// The provider's status.
+    pub status: u16,
+    /// How long it wants to be left alone, where it says so.
+    pub retry_after_ms: Option<u64>,
+    /// Its answer.
+    pub body: Bytes,
+}
+
 impl Proxy {
+    /// Lets a provider moderate what stands in `arrival.body`, as `OpenAI`'s `/v1/moderations` takes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Proxy::pass`]; when the answer breaks off or is too large.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Proxy::complete`].
+    pub async fn moderate(
+        self: &Arc<Self>,
+        caller: &Caller,
+        arrival: &Arrival,
+    ) -> Result<PassedWhole, Box<Failure>> {
+        let json = HeaderValue::from_static("application/json");
+        let passing = Passing {
+            provider: None,
+            method: Method::POST,
+            path_and_query: MODERATIONS.to_owned(),
+            headers: HeaderMap::from_iter([(http::header::CONTENT_TYPE, json)]),
+            upload: None,
+        };
+        let mut answer = self.pass(caller, arrival, passing).await?;
+        let mut whole = BytesMut::new();
+        while let Some(chunk) = answer.body.next().await {
+            let facts = answer.facts.clone();
+            let chunk = chunk.map_err(|error| Box::new(Failure { error, facts }))?;
+            if MAX_KEPT < whole.len() + chunk.len() {
+                let problem = format!("it has more than {MAX_KEPT} bytes");
+                let provider = answer.facts.provider.clone();
+                let error = Error::InvalidAnswer { provider, problem };
+                let facts = answer.facts;
+                return Err(Box::new(Failure { error, facts }));
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(PassedWhole {
+            retry_after_ms: retry_after_ms(&answer.headers),
+            status: answer.status,
+            facts: answer.body.settled.take().unwrap_or(answer.facts),
+            body: whole.freeze(),
+        })
+    }
+
     /// Hands a raw request on.
     ///
     /// # Errors
@@ -69,15 +120,19 @@ impl Proxy {
         self: &Arc<Self>,
         caller: &Caller,
         arrival: &Arrival,
-        passing: Passing,
+        mut passing: Passing,
     ) -> Result<PassedAnswer, Box<Failure>> {
         let upstreams = self.upstreams.get();
+        let gathered = gathered(&upstreams, caller, arrival, &mut passing).await;
+        let gathered = gathered.map_err(Failure::early)?;
+        let arrival = gathered.as_ref().unwrap_or(arrival);
         let object = RawObject::parse(&arrival.body).ok();
         let asked = object.as_ref().and_then(|body| body.get_str("model"));
         let asked = asked.map(std::borrow::Cow::into_owned);
         let plan =
             plan_of(&upstreams, caller, &passing, asked.as_deref()).map_err(Failure::early)?;
-        let call = call_of(&plan, &passing, object.as_ref(), asked.unwrap_or_default());
+        let mut call = call_of(&plan, &passing, object.as_ref(), asked.unwrap_or_default());
+        call.session.clone_from(&arrival.session);
         let recorded = Arrival {
             body: recordable(&arrival.body, &passing, object.is_some()),
             ..arrival.clone()
@@ -86,42 +141,114 @@ impl Proxy {
             .recorder
             .begin(caller, &call, &plan, &recorded, &upstreams);
         let mut recording = begun.await.map_err(Failure::early)?;
+        if let Some(upload) = &passing.upload {
+            recording.note_upload(upload.clone());
+        }
         let passed = Passed {
             method: passing.method,
             path_and_query: passing.path_and_query.clone(),
             headers: passing.headers,
             body: body_of(&arrival.body, object, &plan.first.model),
+            upload: passing.upload,
             call_id: arrival.id,
             trace: arrival.trace.clone(),
             deadlines: None,
         };
         let sent = arrival.started.elapsed();
-        let began = Instant::now();
-        let reply = upstreams
-            .providers
-            .pass(&plan.first.provider, &passed)
-            .await;
-        let attempt =
-            |status, error: Option<&Error>| attempts::described(&plan.first, began, status, error);
-        let reply = match reply {
+        let reply = match reply_to(&passed, &plan, &upstreams, &mut recording).await {
             Ok(reply) => reply,
-            Err(error) => {
-                let error = Error::from_provider(error, Dialect::Chat, &upstreams.secrets);
-                recording.note_attempt(attempt(None, Some(&error)));
-                return Err(recording.fail(error).await);
-            }
+            Err(error) => return Err(recording.fail(error).await),
         };
-        recording.note_attempt(attempt(Some(reply.status), None));
         recording.note_success(plan.first.clone(), sent, arrival.started.elapsed());
         let facts = recording.facts();
         let dialect = dialect_of(&passing.path_and_query);
+        let preset = upstreams.providers.get(&facts.provider);
+        let is_free = preset.is_some_and(|it| is_free(&passing.path_and_query, it.preset()));
+        let headers = reply.headers.clone();
+        let status = reply.status;
+        let mut body = PassedStream::new(recording, reply, dialect, (upstreams, self.cut.clone()));
+        body.is_free = is_free;
         Ok(PassedAnswer {
             facts,
-            status: reply.status,
-            headers: reply.headers.clone(),
-            body: PassedStream::new(recording, reply, dialect, (upstreams, self.cut.clone())),
+            status,
+            headers,
+            body,
         })
     }
+}
+
+/// Returns the arrival with all of its body, where the provider cannot be sent one that is still coming.
+async fn gathered(
+    upstreams: &Upstreams,
+    caller: &Caller,
+    arrival: &Arrival,
+    passing: &mut Passing,
+) -> Result<Option<Arrival>, Error> {
+    let Some(upload) = passing.upload.clone() else {
+        return Ok(None);
+    };
+    let plan = plan_of(upstreams, caller, passing, None)?;
+    let endpoint = upstreams.providers.get(&plan.first.provider);
+    if endpoint.is_some_and(Endpoint::takes_uploads) {
+        return Ok(None);
+    }
+    passing.upload = None;
+    Ok(Some(Arrival {
+        body: upload.whole().await.map_err(Error::Upload)?,
+        ..arrival.clone()
+    }))
+}
+
+/// Asks; and once more, as long as nothing was sent.
+async fn reply_to(
+    passed: &Passed,
+    plan: &Plan,
+    upstreams: &Upstreams,
+    recording: &mut Recording,
+) -> Result<PassedReply, Error> {
+    let planned = &plan.first;
+    let upload = passed.upload.as_ref();
+    let mut tries = 0;
+    loop {
+        let began = Instant::now();
+        let reply = upstreams.providers.pass(&planned.provider, passed).await;
+        let error = match reply {
+            Ok(reply) => {
+                let status = Some(reply.status);
+                recording.note_attempt(attempts::described(planned, began, status, None));
+                return Ok(reply);
+            }
+            Err(error) => error,
+        };
+        let is_untouched = !error.was_sent() && !upload.is_some_and(Upload::has_begun);
+        let error = match upload.and_then(Upload::fault) {
+            Some(fault) => Error::Upload(fault),
+            None => Error::from_provider(error, Dialect::Chat, &upstreams.secrets),
+        };
+        recording.note_attempt(attempts::described(planned, began, None, Some(&error)));
+        let pause = attempts::pause_before_retry(&error, plan.retry);
+        let Some(pause) = pause.filter(|_| is_untouched && tries < plan.retry.retries) else {
+            return Err(error);
+        };
+        tries += 1;
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Whether a provider takes nothing for what is asked of it at this path.
+fn is_free(path_and_query: &str, preset: Preset) -> bool {
+    let path = path(path_and_query);
+    let counts = ["/count_tokens", ":countTokens", "/count-tokens"];
+    let is_count = counts.iter().any(|end| path.ends_with(end));
+    is_count || (preset == Preset::OpenAi && path.ends_with(MODERATIONS))
+}
+
+/// How long a provider wants to be left alone, in milliseconds.
+fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let millis = text("retry-after-ms").and_then(|text| text.parse().ok());
+    let seconds = || text("retry-after").and_then(|text| text.parse::<u64>().ok());
+    millis.or_else(|| seconds()?.checked_mul(1_000))
 }
 
 /// Who is asked.
@@ -195,19 +322,24 @@ fn body_of(body: &Bytes, object: Option<RawObject>, model: &str) -> Bytes {
     }
 }
 
-/// What is recorded of the request: JSON as it is; of anything else, what it was.
+/// What is recorded of the request: JSON as it is; of anything else, what it was. Of a body that is still
+/// coming, the outcome knows the rest.
 fn recordable(body: &Bytes, passing: &Passing, is_json: bool) -> Bytes {
+    let kind = passing.headers.get(http::header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok());
+    if let Some(upload) = &passing.upload {
+        let note = json!({"content_type": kind, "bytes": upload.length()});
+        return Bytes::from(note.to_string());
+    }
     if is_json || body.is_empty() {
         return body.clone();
     }
-    let kind = passing.headers.get(http::header::CONTENT_TYPE);
-    let kind = kind.and_then(|kind| kind.to_str().ok());
     let note = json!({"content_type": kind, "bytes": body.len(), "sha256": sha256_hex(body)});
     Bytes::from(note.to_string())
 }
 
 /// The dialect that a path is answered in.
-fn dialect_of(path_and_query: &str) -> Option<Dialect> {
+pub(super) fn dialect_of(path_and_query: &str) -> Option<Dialect> {
     let path = path(path_and_query);
     let ends = |end: &str| path.ends_with(end);
     if ends("/chat/completions") || ends("/completions") {
@@ -222,196 +354,6 @@ fn dialect_of(path_and_query: &str) -> Option<Dialect> {
         Some(Dialect::Converse)
     } else {
         None
-    }
-}
-
-/// The body of a raw answer. Dropping it before its end cancels the provider's work and records what was
-/// delivered.
-pub struct PassedStream {
-    recording: Option<Recording>,
-    body: ByteStream,
-    reading: Reading,
-    status: u16,
-    bytes_sent: u64,
-    ending: Option<Pin<Box<dyn Future<Output = AnswerFacts> + Send>>>,
-    upstreams: Arc<Upstreams>,
-    cut: Pin<Box<dyn Future<Output = ()> + Send>>,
-}
-
-/// What is read along.
-#[derive(Debug)]
-struct Reading {
-    is_text: bool,
-    is_stream: bool,
-    kept: BytesMut,
-    reader: Option<(EventReader, Collector)>,
-}
-
-impl fmt::Debug for PassedStream {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("PassedStream")
-            .field("bytes_sent", &self.bytes_sent)
-            .finish_non_exhaustive()
-    }
-}
-
-impl PassedStream {
-    fn new(
-        recording: Recording,
-        reply: PassedReply,
-        dialect: Option<Dialect>,
-        (upstreams, cut): (Arc<Upstreams>, CancellationToken),
-    ) -> Self {
-        let kind = reply.headers.get(http::header::CONTENT_TYPE);
-        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let is_stream = kind.contains("event-stream") || kind.contains("eventstream");
-        let reader = dialect.filter(|_| is_stream);
-        Self {
-            recording: Some(recording),
-            body: reply.body,
-            reading: Reading {
-                is_text: kind.contains("json") || kind.starts_with("text/"),
-                is_stream,
-                kept: BytesMut::new(),
-                reader: reader
-                    .map(|it| (EventReader::new(it, &Origin::default()), Collector::new(it))),
-            },
-            status: reply.status,
-            bytes_sent: 0,
-            ending: None,
-            upstreams,
-            cut: Box::pin(cut.cancelled_owned()),
-        }
-    }
-
-    fn begin_ending(&mut self, context: &mut Context<'_>, broken: Option<&Error>) {
-        let state = match broken {
-            Some(error) => error.state(),
-            None if self.status < 400 => CallState::Ok,
-            None if self.status < 500 && !matches!(self.status, 401 | 403 | 429) => {
-                CallState::Refused
-            }
-            None => CallState::UpstreamError,
-        };
-        let mut ending = self.ending(state);
-        ending.error = broken.map(|error| (error.kind().to_owned(), error.to_string()));
-        if broken.is_none() && 400 <= self.status {
-            let fault = ProviderFault::read(self.status, None, &self.reading.kept);
-            ending.error = Some(("upstream_error".to_owned(), fault.message));
-        }
-        let Some(recording) = self.recording.take() else {
-            return;
-        };
-        let mut writing = Box::pin(recording.complete(ending));
-        // The first poll writes: a client that leaves from here on changes nothing any more.
-        if writing.as_mut().poll(context).is_pending() {
-            self.ending = Some(writing);
-        }
-    }
-
-    fn ending(&mut self, state: CallState) -> Ending {
-        let reading = &mut self.reading;
-        let kept = reading.kept.split().freeze();
-        let is_json = reading.is_text && !reading.is_stream;
-        let format = match (kept.is_empty(), is_json) {
-            (true, _) => BodyFormat::None,
-            (false, true) => BodyFormat::Json,
-            (false, false) => BodyFormat::Text,
-        };
-        Ending {
-            status: Some(self.status),
-            facts: Some(reading.facts(&kept)),
-            output_format: format,
-            output: kept,
-            bytes_sent: self.bytes_sent,
-            ..Ending::bare(state)
-        }
-    }
-}
-
-impl Reading {
-    fn take(&mut self, chunk: &Bytes) {
-        if let Some((reader, collector)) = &mut self.reader {
-            let mut events: Vec<Event> = Vec::new();
-            reader.push(chunk, &mut events);
-            for event in events {
-                collector.take(event);
-            }
-        }
-        let is_kept = self.is_text && self.kept.len() + chunk.len() <= MAX_KEPT;
-        if is_kept {
-            self.kept.extend_from_slice(chunk);
-        }
-    }
-
-    /// The model and the tokens, wherever the answer says them.
-    fn facts(&self, kept: &Bytes) -> ReplyFacts {
-        if let Some((_, collector)) = &self.reader {
-            return facts_of(collector.reply());
-        }
-        let Ok(object) = RawObject::parse(kept) else {
-            return ReplyFacts::default();
-        };
-        let usage = object
-            .get_some("usage")
-            .or_else(|| object.get_some("usageMetadata"));
-        let usage = usage.and_then(|usage| std::str::from_utf8(usage).ok());
-        ReplyFacts {
-            id: object.get_str("id").map(Into::into),
-            model: object.get_str("model").map(Into::into),
-            usage: usage.and_then(read_usage),
-            usage_reported: usage.and_then(|usage| serde_json::from_str(usage).ok()),
-            ..ReplyFacts::default()
-        }
-    }
-}
-
-impl Stream for PassedStream {
-    type Item = Result<Bytes, Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        let mut broken = None;
-        if this.recording.is_some() {
-            if this.cut.as_mut().poll(context).is_ready() {
-                broken = Some(Error::ShuttingDown);
-                this.begin_ending(context, broken.as_ref());
-            } else {
-                match ready!(Pin::new(&mut this.body).poll_next(context)) {
-                    Some(Ok(chunk)) => {
-                        this.bytes_sent += u64::try_from(chunk.len()).unwrap_or(0);
-                        this.reading.take(&chunk);
-                        return Poll::Ready(Some(Ok(chunk)));
-                    }
-                    Some(Err(error)) => {
-                        let secrets = &this.upstreams.secrets;
-                        broken = Some(Error::from_provider(error, Dialect::Chat, secrets));
-                        this.begin_ending(context, broken.as_ref());
-                    }
-                    None => this.begin_ending(context, None),
-                }
-            }
-        }
-        // A body that broke must not look like one that ended.
-        if let Some(error) = broken {
-            return Poll::Ready(Some(Err(error)));
-        }
-        if let Some(ending) = &mut this.ending {
-            ready!(ending.as_mut().poll(context));
-            this.ending = None;
-        }
-        Poll::Ready(None)
-    }
-}
-
-impl Drop for PassedStream {
-    /// The client left: what it got is recorded.
-    fn drop(&mut self) {
-        if let Some(mut recording) = self.recording.take() {
-            let ending = self.ending(CallState::ClientGone);
-            recording.abandon(ending);
-        }
     }
 }
 

@@ -2,20 +2,21 @@
 //! when the client leaves (then from `Drop`) or the provider dies.
 
 use crate::domain::{
-    Attempt, BodyFormat, CallIntent, CallOutcome, CallState, CallTimes, Caller, Clock, Cost,
-    CostQuality, Operation, TokenUsage,
+    Attempt, CallIntent, CallOutcome, CallState, CallTimes, Caller, Clock, Cost, CostQuality,
+    Operation, PicoDollars, TokenUsage,
 };
 use crate::metering::{self, Retirement, Tokens};
+use crate::providers::Upload;
 use crate::proxy::attempts::micros;
 use crate::proxy::call::{Arrival, Call};
+use crate::proxy::ending::Ending;
 use crate::proxy::routing::{Plan, PlannedAttempt};
-use crate::proxy::{AnswerFacts, Error, Failure, Upstreams};
+use crate::proxy::{AnswerFacts, Error, Failure, Upstreams, countable};
 use crate::safety::Secrets;
 use crate::store::{self, Position, Store};
 use crate::telemetry::Telemetry;
-use crate::wire::openai::ReplyFacts;
+use crate::wire::conversation::Request;
 use bytes::Bytes;
-use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -57,6 +58,7 @@ pub(crate) struct Recording {
 struct Open {
     intent: CallIntent,
     messages: Arc<[Bytes]>,
+    conversation: Option<Arc<Request>>,
     upstreams: Arc<Upstreams>,
     started: Instant,
     attempt: PlannedAttempt,
@@ -65,21 +67,8 @@ struct Open {
     retirement: Option<Retirement>,
     warnings: Vec<String>,
     is_recorded: bool,
-}
-
-/// How a call ended, as the one who ends it knows it.
-#[derive(Debug)]
-pub(crate) struct Ending {
-    pub(crate) state: CallState,
-    pub(crate) status: Option<u16>,
-    pub(crate) error: Option<(String, String)>,
-    pub(crate) facts: Option<ReplyFacts>,
-    pub(crate) output_format: BodyFormat,
-    pub(crate) output: Bytes,
-    /// The text of the answer, for counting when no usage was reported.
-    pub(crate) output_text: String,
-    pub(crate) bytes_sent: u64,
-    pub(crate) warnings: Vec<String>,
+    /// The request's body, where it is handed on while it comes.
+    upload: Option<Upload>,
 }
 
 /// An outcome, and where it stands in the journal.
@@ -87,23 +76,6 @@ pub(crate) struct Ending {
 struct Written {
     outcome: CallOutcome,
     position: Option<Position>,
-}
-
-impl Ending {
-    /// An ending without any output.
-    pub(crate) const fn bare(state: CallState) -> Self {
-        Self {
-            state,
-            status: None,
-            error: None,
-            facts: None,
-            output_format: BodyFormat::None,
-            output: Bytes::new(),
-            output_text: String::new(),
-            bytes_sent: 0,
-            warnings: Vec::new(),
-        }
-    }
 }
 
 impl Recorder {
@@ -141,6 +113,7 @@ impl Recorder {
             open: Some(Box::new(Open {
                 intent,
                 messages: Arc::clone(&call.messages),
+                conversation: call.conversation.clone(),
                 upstreams: Arc::clone(upstreams),
                 started: arrival.started,
                 attempt: plan.first.clone(),
@@ -149,6 +122,7 @@ impl Recorder {
                 retirement,
                 warnings: call.warnings.iter().cloned().chain(warning).collect(),
                 is_recorded,
+                upload: None,
             })),
         })
     }
@@ -232,12 +206,14 @@ impl Recorder {
             CostQuality::Estimated
         };
         let model = facts.model.as_deref().unwrap_or(&open.attempt.model);
-        let cost = usage.map_or_else(Cost::default, |usage| {
+        let priced = usage.filter(|_| !ending.is_free);
+        let cost = priced.map_or_else(Cost::default, |usage| {
             let price = upstreams.price(&open.attempt, model, open.intent.started);
             price.map_or_else(Cost::default, |price| {
                 metering::cost(&usage, &price, quality)
             })
         });
+        let cost = if ending.is_free { free() } else { cost };
         let mut warnings = open.warnings.clone();
         warnings.extend(ending.warnings);
         let (error, message) = ending.error.unzip();
@@ -262,6 +238,7 @@ impl Recorder {
             attempts: scrubbed(secrets, &open.attempts),
             bytes_sent: ending.bytes_sent,
             warnings,
+            request_body: open.upload.as_ref().map(Upload::sum),
             output_format: ending.output_format,
             output: secrets.scrub_bytes(&ending.output),
         }
@@ -277,12 +254,16 @@ impl Recorder {
         }
         let model = &open.attempt.model;
         let input = match open.intent.operation {
-            Operation::Raw => return None,
-            Operation::Chat => self.tokens.count_messages(model, &open.messages),
+            Operation::Raw | Operation::Count => return None,
+            Operation::Chat => {
+                let conversation = open.conversation.as_deref();
+                let all = countable::messages(open.intent.dialect, conversation, &open.messages);
+                self.tokens.count_messages(model, &all)
+            }
             Operation::Embeddings => open
                 .messages
                 .iter()
-                .map(|input| self.count_input(model, input))
+                .map(|input| countable::input_tokens(self.tokens, model, input))
                 .sum(),
         };
         let output = self.tokens.count_text(model, &ending.output_text);
@@ -294,21 +275,12 @@ impl Recorder {
     }
 }
 
-impl Recorder {
-    /// Counts the input of an embeddings request: texts, or tokens that are there already.
-    fn count_input(&self, model: &str, input: &Bytes) -> u64 {
-        match serde_json::from_slice::<Value>(input).unwrap_or_default() {
-            Value::String(text) => self.tokens.count_text(model, &text),
-            Value::Array(elements) => elements
-                .iter()
-                .map(|element| match element {
-                    Value::String(text) => self.tokens.count_text(model, text),
-                    Value::Array(tokens) => u64::try_from(tokens.len()).unwrap_or(u64::MAX),
-                    _ => 1,
-                })
-                .sum(),
-            _ => 0,
-        }
+/// What a call costs that nothing is taken for.
+fn free() -> Cost {
+    Cost {
+        pico_usd: Some(PicoDollars(0)),
+        quality: CostQuality::Exact,
+        price: None,
     }
 }
 
@@ -334,7 +306,7 @@ fn needs_count(ending: &Ending) -> bool {
         CallState::UpstreamError | CallState::Timeout => !ending.output_text.is_empty(),
         CallState::Refused | CallState::CrashRecovered => false,
     };
-    may_have_cost && !is_reported
+    may_have_cost && !is_reported && !ending.is_free
 }
 
 impl Recording {
@@ -356,6 +328,13 @@ impl Recording {
             open.attempt = attempt;
             open.times.sent_us = Some(micros(sent));
             open.times.head_us = Some(micros(head));
+        }
+    }
+
+    /// Notes the request's body, which is handed on while it comes.
+    pub(crate) fn note_upload(&mut self, upload: Upload) {
+        if let Some(open) = &mut self.open {
+            open.upload = Some(upload);
         }
     }
 

@@ -2,9 +2,9 @@
 
 use crate::domain::{CallRecord, PromptReference, Selector};
 use crate::prompts::{Bundle, RenderInput, Traced};
-use crate::proxy::Error;
 use crate::proxy::call::bind;
 use crate::proxy::naming::{Naming, PromptHeaders, Variables, plain_variables};
+use crate::proxy::{Error, told};
 use crate::wire::openai::ChatRequest;
 use bytes::Bytes;
 
@@ -61,7 +61,7 @@ pub(crate) fn named_prompt(request: &ChatRequest) -> Option<PromptReference> {
 pub struct Inputs {
     /// Its variables.
     pub variables: serde_json::Map<String, serde_json::Value>,
-    /// Its messages, each JSON.
+    /// Its messages, each JSON, as those of a chat completion.
     pub messages: Vec<Bytes>,
 }
 
@@ -73,10 +73,15 @@ fn decode(record: &CallRecord) -> Option<ChatRequest> {
 /// Returns what a recorded request brought with it; `None` where it cannot be read any more.
 #[must_use]
 pub fn inputs(record: &CallRecord) -> Option<Inputs> {
-    let request = decode(record)?;
+    let said = told(record);
+    let request = decode(record);
+    if said.is_none() && request.is_none() {
+        return None;
+    }
+    let variables = request.and_then(|request| variables(&request).ok());
     Some(Inputs {
-        variables: variables(&request).unwrap_or_default(),
-        messages: request.messages,
+        variables: variables.unwrap_or_default(),
+        messages: said.map(|said| said.messages).unwrap_or_default(),
     })
 }
 

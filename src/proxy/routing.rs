@@ -67,13 +67,19 @@ pub struct Plan {
 }
 
 /// Models by their usual names: what comes without a provider in front goes here.
-pub const WELL_KNOWN: [(&str, &str); 22] = [
+pub const WELL_KNOWN: [(&str, &str); 28] = [
     ("gpt-*", "openai"),
     ("chatgpt-*", "openai"),
     ("o1*", "openai"),
     ("o3*", "openai"),
     ("o4*", "openai"),
     ("text-embedding-*", "openai"),
+    ("omni-moderation-*", "openai"),
+    ("text-moderation-*", "openai"),
+    ("dall-e-*", "openai"),
+    ("tts-*", "openai"),
+    ("whisper-*", "openai"),
+    ("sora-*", "openai"),
     ("claude-*", "anthropic"),
     ("gemini-*", "gemini"),
     ("mistral-*", "mistral"),

@@ -4,7 +4,8 @@
 use crate::domain::{BodyFormat, CallState, Dialect};
 use crate::providers::ByteStream;
 use crate::proxy::attempts::OpenStream;
-use crate::proxy::recording::{Ending, Recording};
+use crate::proxy::ending::Ending;
+use crate::proxy::recording::Recording;
 use crate::proxy::{AnswerFacts, Error, Upstreams};
 use crate::wire::answer::AnswerStream;
 use crate::wire::openai::ErrorEnvelope;

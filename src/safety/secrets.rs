@@ -1,6 +1,7 @@
 //! The secrets that are known, and the scrubbing of texts and bodies.
 
 use crate::domain::Secret;
+use crate::safety::fetched::FetchedSecrets;
 use crate::safety::patterns;
 use crate::safety::search::Needles;
 use base64::Engine as _;
@@ -22,6 +23,13 @@ const LONG: usize = 16;
 /// The secrets that must not be written anywhere.
 #[derive(Clone, Default)]
 pub struct Secrets {
+    known: Known,
+    fetched: FetchedSecrets,
+}
+
+/// Secrets in all their forms, ready to be searched for.
+#[derive(Clone, Default)]
+pub(super) struct Known {
     long: Option<Needles>,
     short: Option<Needles>,
 }
@@ -38,6 +46,51 @@ impl Secrets {
     /// eight bytes are left out.
     #[must_use]
     pub fn new(exact: &[Secret]) -> Self {
+        Self::with_fetched(exact, FetchedSecrets::default())
+    }
+
+    /// As [`Secrets::new`], with those that are fetched later on.
+    #[must_use]
+    pub fn with_fetched(exact: &[Secret], fetched: FetchedSecrets) -> Self {
+        Self {
+            known: Known::new(exact),
+            fetched,
+        }
+    }
+
+    /// Returns those that are fetched.
+    #[must_use]
+    pub const fn fetched(&self) -> &FetchedSecrets {
+        &self.fetched
+    }
+
+    /// Returns `body` without the known secrets and without gateway keys, which are known by their
+    /// form only; the same bytes when it has none.
+    #[must_use]
+    pub fn scrub_bytes(&self, body: &Bytes) -> Bytes {
+        let mut scrubbed = scrub(body, patterns::find_gateway_key);
+        scrubbed = self.known.scrub_bytes(scrubbed);
+        match self.fetched.known() {
+            None => scrubbed,
+            Some(known) => known.scrub_bytes(scrubbed),
+        }
+    }
+
+    /// Returns `text`, an error or a log field, without the known secrets and without what looks like
+    /// one.
+    #[must_use]
+    pub fn scrub_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut scrubbed = self.known.scrub_text(Cow::Borrowed(text));
+        if let Some(known) = self.fetched.known() {
+            scrubbed = known.scrub_text(scrubbed);
+        }
+        replace(scrubbed, patterns::find)
+    }
+}
+
+impl Known {
+    /// Prepares the search for `exact` secrets.
+    pub(super) fn new(exact: &[Secret]) -> Self {
         let forms = exact
             .iter()
             .filter(|secret| MIN_LENGTH <= secret.reveal().len())
@@ -49,29 +102,21 @@ impl Secrets {
         }
     }
 
-    /// Returns `body` without the known secrets and without gateway keys, which are known by their
-    /// form only; the same bytes when it has none.
-    #[must_use]
-    pub fn scrub_bytes(&self, body: &Bytes) -> Bytes {
-        let mut scrubbed = scrub(body, patterns::find_gateway_key);
-        for needles in [&self.long, &self.short].into_iter().flatten() {
-            scrubbed = scrub(&scrubbed, |body, from| needles.find(body, from));
-        }
-        scrubbed
+    fn sets(&self) -> impl Iterator<Item = &Needles> {
+        [&self.long, &self.short].into_iter().flatten()
     }
 
-    /// Returns `text`, an error or a log field, without the known secrets and without what looks like
-    /// one.
-    #[must_use]
-    pub fn scrub_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let mut scrubbed = Cow::Borrowed(text);
-        for needles in [&self.long, &self.short].into_iter().flatten() {
-            scrubbed = replace(scrubbed, |text, from| {
-                // Secrets are text, so what is found begins and ends between characters.
-                needles.find(text.as_bytes(), from)
-            });
-        }
-        replace(scrubbed, patterns::find)
+    fn scrub_bytes(&self, body: Bytes) -> Bytes {
+        self.sets().fold(body, |body, needles| {
+            scrub(&body, |body, from| needles.find(body, from))
+        })
+    }
+
+    fn scrub_text<'a>(&self, text: Cow<'a, str>) -> Cow<'a, str> {
+        self.sets().fold(text, |text, needles| {
+            // Secrets are text, so what is found begins and ends between characters.
+            replace(text, |text, from| needles.find(text.as_bytes(), from))
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use crate::domain::Blame;
 use crate::embeddings::{self, migrate::MigrateError, snapshots, vault::VaultError};
 use crate::evals::run;
 use crate::providers::ErrorKind;
+use crate::providers::UploadFault;
 use crate::proxy::{self, AnswerFacts, Failure};
 use crate::server::headers;
 use crate::{access, prompts, providers, store, wire};
@@ -193,7 +194,10 @@ fn status_of(error: &proxy::Error) -> StatusCode {
         proxy::Error::PreviousNotFound { .. } | proxy::Error::NoProvider { .. } => {
             StatusCode::NOT_FOUND
         }
-        proxy::Error::MediaTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        proxy::Error::MediaTooLarge { .. } | proxy::Error::Upload(UploadFault::TooLarge { .. }) => {
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
+        proxy::Error::Upload(_) => StatusCode::BAD_REQUEST,
         proxy::Error::ModelNotFound { .. } => StatusCode::NOT_FOUND,
         proxy::Error::ModelForbidden { .. } => StatusCode::FORBIDDEN,
         proxy::Error::Provider { error, .. } => status_of_provider(error),
@@ -352,7 +356,7 @@ impl From<snapshots::Error> for ApiError {
                 StatusCode::TOO_MANY_REQUESTS
             }
             Error::Told(_) => StatusCode::BAD_GATEWAY,
-            Error::Late { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Error::TooSlow(_) | Error::Late { .. } => StatusCode::GATEWAY_TIMEOUT,
             Error::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Error::Io { .. } | Error::Kept { .. } => return Self::internal(&describe(&error)),
         };

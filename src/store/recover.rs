@@ -259,6 +259,7 @@ fn close_crashed(journal: &Journal, open: Vec<(CallId, Position)>, clock: Clock)
             attempts: Vec::new(),
             bytes_sent: 0,
             warnings: Vec::new(),
+            request_body: None,
             output_format: BodyFormat::None,
             output: Bytes::new(),
         };

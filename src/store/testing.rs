@@ -118,6 +118,7 @@ pub(super) fn outcome(intent: &CallIntent) -> CallOutcome {
         }],
         bytes_sent: 20,
         warnings: vec![],
+        request_body: None,
         output_format: BodyFormat::Json,
         output: Bytes::from(format!("{{\"output\":{n}}}")),
     }

@@ -10,10 +10,11 @@ use crate::telemetry::histogram::Histogram;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-const OPERATIONS: [(Operation, &str); 3] = [
+const OPERATIONS: [(Operation, &str); 4] = [
     (Operation::Chat, "chat"),
     (Operation::Embeddings, "embeddings"),
     (Operation::Raw, "raw"),
+    (Operation::Count, "count"),
 ];
 
 const STATES: [(CallState, &str); 6] = [

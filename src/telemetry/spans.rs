@@ -256,6 +256,7 @@ const fn operation_name(operation: Operation) -> &'static str {
         Operation::Chat => "chat",
         Operation::Embeddings => "embeddings",
         Operation::Raw => "raw",
+        Operation::Count => "count",
     }
 }
 
@@ -404,6 +405,7 @@ pub(super) mod tests {
             attempts: vec![attempt(Some("provider_reset")), attempt(None)],
             bytes_sent: 10,
             warnings: Vec::new(),
+            request_body: None,
             output_format: BodyFormat::Assembled,
             output: Bytes::from_static(b"canary"),
         }

@@ -9,6 +9,7 @@ pub mod answer;
 pub mod chat;
 pub mod conversation;
 pub mod converse;
+pub mod count;
 pub mod escape;
 pub mod gemini;
 pub mod json;

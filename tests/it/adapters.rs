@@ -213,8 +213,22 @@ async fn a_search_goes_through_an_adapter() {
     let found = gateway.run_json(&search("docs@1")).await;
     assert_eq!(found[0]["results"][0]["id"], "d77", "{found}");
     assert_eq!(found[0]["adapter"], id);
+    let line = fitted["head"]["score_map"].as_array().unwrap();
+    let ends = [&line[0][1], &line[line.len() - 1][1]].map(|it| it.as_f64().unwrap());
+    let score = found[0]["results"][0]["as_new_model"].as_f64().unwrap();
+    assert!((ends[0]..=ends[1]).contains(&score), "{score} of {ends:?}");
     let asked = provider.journal().last().unwrap().json()["model"].clone();
     assert_eq!(asked, "text-embedding-3-large", "the new model is asked");
+    let plain = [
+        "embeddings",
+        "search",
+        "docs@1",
+        "alpha77 beta3 gamma0",
+        "-k",
+        "1",
+    ];
+    let own = gateway.run_json(&plain).await;
+    assert!(own[0]["results"][0].get("as_new_model").is_none(), "{own}");
     let wrong = gateway.run(&search("docs@2")).await;
     let told = stderr(&wrong);
     assert!(told.contains("different embedding spaces"), "{told}");

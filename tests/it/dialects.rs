@@ -499,3 +499,93 @@ async fn texts_are_embedded_by_gemini_in_as_many_requests_as_it_takes() {
     );
     assert_eq!(asked[0].header("x-goog-api-key"), Some(PROVIDER_KEY));
 }
+
+/// A request to count tokens, for a model of `provider`.
+fn to_count(model: &str) -> Value {
+    json!({
+        "model": model, "system": "be brief",
+        "messages": [{"role": "user", "content": "hello there"}],
+    })
+}
+
+#[tokio::test]
+async fn a_provider_that_counts_is_asked_and_the_call_is_free() {
+    let upstream = FakeProvider::start().await;
+    upstream.always(|request| match request.path.as_str() {
+        "/v1/messages/count_tokens" => Answer::json(&json!({"input_tokens": 1414})),
+        path if path.ends_with(":countTokens") => Answer::json(&json!({"totalTokens": 77})),
+        _ => Answer::fail(404, &json!({"error": {"message": "no such path"}})),
+    });
+    let gateway = gateway(&upstream).await;
+    let client = gateway.client().header("anthropic-beta", "new-2026-01-01");
+    let path = "/v1/messages/count_tokens";
+    let counted = client.post(path, &to_count("claude/claude-opus-4-6")).await;
+    assert_eq!(counted.json(), json!({"input_tokens": 1414}));
+    assert_eq!(counted.header("x-promptgate-tokens-quality"), Some("exact"));
+    let asked = upstream.journal().remove(0);
+    assert_eq!(asked.header("anthropic-beta"), Some("new-2026-01-01"));
+    assert_eq!(asked.json()["model"], "claude-opus-4-6");
+    let record = gateway.record(counted.call_id()).await;
+    assert_eq!(record["intent"]["operation"], "count", "{record}");
+    assert_eq!(record["outcome"]["cost"]["pico_usd"], 0, "{record}");
+    assert_eq!(record["outcome"]["state"], "ok");
+    assert_eq!(record["output"]["input_tokens"], 1414);
+
+    let counted = client.post(path, &to_count("google/gemini-3-pro")).await;
+    assert_eq!(counted.json(), json!({"input_tokens": 77}));
+    let asked = upstream.journal().pop().unwrap();
+    assert_eq!(asked.path, "/v1beta/models/gemini-3-pro:countTokens");
+    let inner = &asked.json()["generateContentRequest"];
+    assert_eq!(
+        inner["systemInstruction"]["parts"][0]["text"], "be brief",
+        "{inner}"
+    );
+}
+
+#[tokio::test]
+async fn where_nobody_counts_an_estimate_says_that_it_is_one() {
+    let upstream = FakeProvider::start().await;
+    upstream.always(|_| Answer::fail(404, &json!({"error": {"message": "counts nothing"}})));
+    let gateway = gateway(&upstream).await;
+    let client = gateway.client();
+    let path = "/v1/messages/count_tokens";
+    let counted = client.post(path, &to_count("gpt-4o-mini")).await;
+    let header = "x-promptgate-tokens-quality";
+    assert_eq!(counted.header(header), Some("estimated"));
+    assert!(upstream.journal().is_empty(), "nobody counts for it");
+    let failed = client.post(path, &to_count("claude/claude-opus-4-6")).await;
+    assert_eq!(failed.json(), counted.json());
+    assert_eq!(failed.header(header), Some("estimated"));
+    let warning = failed.header("x-promptgate-warnings").unwrap();
+    assert!(warning.contains("counts nothing"), "{warning}");
+    let record = gateway.record(failed.call_id()).await;
+    assert_eq!(record["outcome"]["state"], "refused", "{record}");
+}
+
+#[tokio::test]
+async fn a_prompt_is_laid_under_before_its_tokens_are_counted() {
+    let upstream = FakeProvider::start().await;
+    upstream.always(|_| Answer::json(&json!({"input_tokens": 3})));
+    let gateway = setup(&upstream)
+        .prompt(
+            "counted.prompt",
+            "---\nmodel: claude/claude-opus-4-6\ninput:\n  schema:\n    name: string\n---\n\
+             Greet {{name}} politely.\n",
+        )
+        .start()
+        .await;
+    let body = json!({
+        "model": "prompt:counted", "prompt": {"variables": {"name": "Ada"}},
+        "messages": [{"role": "user", "content": "more"}],
+    });
+    let path = "/v1/messages/count_tokens";
+    let counted = gateway.client().post(path, &body).await;
+    assert_eq!(counted.json()["input_tokens"], 3, "{}", counted.text());
+    assert_eq!(counted.header("x-promptgate-prompt"), Some("counted"));
+    let sent = upstream.journal().remove(0).json();
+    assert!(sent.to_string().contains("Greet Ada politely."), "{sent}");
+    assert!(
+        sent.get("prompt").is_none() && sent.get("max_tokens").is_none(),
+        "{sent}"
+    );
+}

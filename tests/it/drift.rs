@@ -316,6 +316,56 @@ async fn a_new_topic_that_finds_no_answers_is_told_so() {
     );
 }
 
+#[tokio::test]
+async fn a_collection_that_is_declared_is_watched_snapshot_by_snapshot() {
+    let (fake, hook) = (FakeProvider::start().await, FakeProvider::start().await);
+    fake.always(provider);
+    hook.always(|_| Answer::json(&json!({"ok": true})));
+    let setup = Setup::of(&fake).config(WATCHED);
+    let setup = setup.env("HOOK", &format!("http://{}/hook", hook.address));
+    let mut gateway = setup.prepare();
+    let declared = "[collections.docs.drift]\nwebhook = \"env:HOOK\"\n";
+    std::fs::write(gateway.path().join("embeddings.toml"), declared).unwrap();
+    gateway.restart().await;
+    let seen = async |snapshot: &str| {
+        eventually(snapshot, async || {
+            let listed = gateway.admin().get("/api/embeddings/drift").await.json();
+            let watched = listed["collections"]["docs"].clone();
+            (watched["seen"] == snapshot).then_some(watched)
+        })
+        .await
+    };
+    docs(&gateway, 0).await;
+    assert_eq!(seen("docs@1").await["looks"], 0);
+    docs(&gateway, 45).await;
+    let watched = seen("docs@2").await;
+    assert_eq!(watched["last"]["standing"], "suspected", "{watched}");
+    assert_eq!(watched["reference"], "docs@1");
+    docs(&gateway, 90).await;
+    let watched = seen("docs@3").await;
+    assert_eq!(watched["last"]["standing"], "alarm", "{watched}");
+    assert_eq!(watched["reference"], "docs@3");
+    let sent = eventually("the webhook", async || hook.journal().first().cloned()).await;
+    let text = sent.json()["text"].as_str().unwrap().to_owned();
+    assert!(
+        text.starts_with("New topic (") && text.contains("`docs@3`"),
+        "{text}"
+    );
+    let status = stdout(&gateway.run(&["embeddings", "drift", "status"]).await);
+    assert!(
+        status.contains("docs: new items against docs@3"),
+        "{status}"
+    );
+    // What is too little to be judged waits for more.
+    docs(&gateway, 95).await;
+    let watched = seen("docs@4").await;
+    assert!(
+        watched["fault"].as_str().unwrap().contains("5 items"),
+        "{watched}"
+    );
+    assert_eq!(watched["reference"], "docs@3");
+}
+
 /// The provider, whose model turns its vectors once it is another.
 fn changing(is_other: &'static AtomicBool) -> impl Fn(&Received) -> Answer + Send + Sync {
     move |request| {

@@ -353,6 +353,70 @@ async fn a_busy_provider_is_asked_again_and_a_text_only_once() {
     assert_eq!(sent.len(), 20);
 }
 
+/// A provider that answers for at most so many texts, and for more not in time.
+fn slow_above(provider: &FakeProvider, most: usize) {
+    provider.always(move |request| match inputs(request).len() {
+        texts if texts <= most => embedder(request),
+        _ => Answer::hang(),
+    });
+}
+
+#[tokio::test]
+async fn a_batch_that_is_too_slow_is_asked_again_in_halves() {
+    let (provider, gateway) =
+        started(|setup| setup.replace("first_byte = \"2s\"", "first_byte = \"300ms\"")).await;
+    slow_above(&provider, 4);
+    let texts: Vec<String> = (0..7).map(|n| format!("text {n}")).collect();
+    let body = json!({"model": MODEL, "input": texts});
+    let answer = gateway.client().post("/v1/embeddings", &body).await;
+    let data = answer.json()["data"].as_array().unwrap().len();
+    assert_eq!(data, 7, "{}", answer.text());
+    let sizes: Vec<usize> = provider
+        .journal()
+        .iter()
+        .map(|it| inputs(it).len())
+        .collect();
+    assert_eq!(sizes[0], 7);
+    assert_eq!(sizes[1..].iter().sum::<usize>(), 7, "{sizes:?}");
+    let warning = answer.header("x-promptgate-warnings").unwrap();
+    assert!(warning.contains("too slow"), "{warning}");
+    let record = gateway.record(answer.call_id()).await;
+    assert_eq!(record["outcome"]["usage"]["input"], 14, "{record}");
+    assert_eq!(record["outcome"]["attempts"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_snapshot_finds_how_many_texts_a_slow_provider_bears() {
+    let (provider, gateway) =
+        started(|setup| setup.replace("first_byte = \"2s\"", "first_byte = \"300ms\"")).await;
+    corpus(&gateway, 16, &[]);
+    slow_above(&provider, 2);
+    let arguments = create(&["--batch-texts", "16", "-j", "1"]);
+    let made = gateway.run_json(&arguments).await;
+    assert_eq!(made["snapshot"]["items"], 16, "{made}");
+    is_paid_once(&provider, 16);
+    let unanswered = provider.journal().iter().filter(|it| !it.answered).count();
+    // Eight at once hang twice in the first try, and each four once.
+    assert!(unanswered <= 7, "{unanswered} requests were for nothing");
+}
+
+#[tokio::test]
+async fn a_provider_that_is_too_slow_for_one_text_is_given_up_with_a_hint() {
+    let (provider, gateway) =
+        started(|setup| setup.replace("first_byte = \"2s\"", "first_byte = \"300ms\"")).await;
+    corpus(&gateway, 8, &[]);
+    slow_above(&provider, 0);
+    let failed = gateway
+        .run(&create(&["--batch-texts", "8", "-j", "1"]))
+        .await;
+    assert_eq!(failed.status.code(), Some(1));
+    let told = stderr(&failed);
+    assert!(told.contains("with one text alone"), "{told}");
+    assert!(told.contains("first_byte"), "{told}");
+    let asked = provider.journal().len();
+    assert!(asked <= 12, "{asked} requests");
+}
+
 #[tokio::test]
 async fn a_limit_of_cost_stops_and_what_is_paid_stays() {
     let (provider, gateway) = started(|setup| setup).await;

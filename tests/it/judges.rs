@@ -160,3 +160,55 @@ async fn a_suite_asks_its_judge_and_the_services_that_the_config_lists() {
         }
     }
 }
+
+/// Flags what has `FLAG` in it, where anybody moderates.
+fn moderator(request: &Received) -> Answer {
+    if !request.path.ends_with("/moderations") {
+        return Answer::reply("FLAG it");
+    }
+    let body = request.json();
+    if body["model"] == "nobody" {
+        return Answer::fail(404, &json!({"error": {"message": "no such model"}}));
+    }
+    let is_flagged = body["input"].as_str().unwrap().contains("FLAG");
+    Answer::json(&json!({"id": "modr-1", "model": body["model"], "results": [
+        {"flagged": is_flagged, "categories": {"hate": is_flagged, "violence": false}}]}))
+}
+
+#[tokio::test]
+async fn a_provider_moderates_for_free_and_the_call_is_of_the_run() {
+    let provider = FakeProvider::start().await;
+    provider.always(moderator);
+    let gateway = TestGateway::start(&provider).await;
+    let suite = "prompts: ['say {{x}}']\n\
+         providers: [gateway:openai/gpt-4.1-mini]\n\
+         tests:\n\
+         - vars: {x: hello}\n\
+         \x20 assert:\n\
+         \x20 - {type: moderation}\n\
+         \x20 - {type: moderation, value: [violence]}\n\
+         \x20 - {type: not-moderation}\n\
+         \x20 - {type: moderation, provider: 'gateway:openai/nobody'}\n";
+    write(&gateway, "evals/moderated.yaml", suite);
+    let output = gateway.run(&["evals", "run", "moderated", "--json"]).await;
+    let done: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let grades = done["rows"][0]["grade"]["assertions"].as_array().unwrap();
+    let marks: Vec<&Value> = grades.iter().map(|grade| &grade["mark"]).collect();
+    assert_eq!(marks, ["fail", "pass", "pass", "error"], "{grades:?}");
+    assert_eq!(grades[0]["reason"], "flagged: hate");
+    let reason = grades[3]["reason"].as_str().unwrap();
+    assert!(reason.contains("no such model"), "{reason}");
+    let call = grades[0]["judged"]["calls"][0].as_str().unwrap().to_owned();
+    let record = gateway.record(&call).await;
+    assert_eq!(record["intent"]["path"], "POST /moderations", "{record}");
+    assert_eq!(record["intent"]["run"]["purpose"], "judge", "{record}");
+    assert_eq!(record["outcome"]["cost"]["pico_usd"], 0, "{record}");
+    assert_eq!(grades[0]["judged"]["cost"]["pico_usd"], 0);
+    let asked = provider.journal();
+    let asked = asked
+        .iter()
+        .find(|it| it.path.ends_with("/moderations"))
+        .unwrap();
+    assert_eq!(asked.json()["model"], "omni-moderation-latest");
+}

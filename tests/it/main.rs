@@ -60,3 +60,4 @@ mod suites;
 mod support;
 mod torture;
 mod traces;
+mod uploads;

@@ -113,6 +113,66 @@ async fn everything_written(
     places
 }
 
+/// A token that the machine hands out, which the provider repeats in an error and in an answer.
+#[tokio::test]
+async fn a_token_that_was_fetched_is_never_written_down() {
+    let token = ["ya", "29.canary-of-this-machine-51d2e84b"].concat();
+    let provider = FakeProvider::start().await;
+    provider.always({
+        let token = token.clone();
+        move |request| {
+            let shown = request.header("authorization").unwrap_or_default();
+            if request.path.starts_with("/computeMetadata/") {
+                return Answer::json(&json!({"access_token": token, "expires_in": 3_600}));
+            }
+            let echo = format!("the token `{}` may not", shown.replace("Bearer ", ""));
+            if request.path.contains("gemini-good") {
+                return Answer::json(&json!({
+                    "candidates": [{"content": {"role": "model", "parts": [{"text": echo}]},
+                        "finishReason": "STOP"}],
+                    "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 2},
+                }));
+            }
+            Answer::fail(
+                403,
+                &json!({"error": {"code": 403, "message": echo, "status": "X"}}),
+            )
+        }
+    });
+    let address = provider.address;
+    let vertex = format!(
+        "[providers.vertex]\npreset = \"vertex\"\nbase_url = \"http://{address}/v1\"\n\
+         project = \"p\"\nregion = \"global\"\n"
+    );
+    let gateway = Setup::of(&provider)
+        .config(&vertex)
+        .env("GCE_METADATA_HOST", &address.to_string())
+        .env("RUST_LOG", "debug")
+        .start()
+        .await;
+    let client = gateway.client();
+    let mut body = chat("token");
+    body["model"] = "vertex/gemini-bad".into();
+    let failed = client.chat(&body).await;
+    assert_eq!(failed.status, 502, "{}", failed.text());
+    assert!(failed.text().contains("[redacted]"), "{}", failed.text());
+    body["model"] = "vertex/gemini-good".into();
+    let good = client.chat(&body).await;
+    assert!(good.content().contains(&token), "an answer is the client's");
+    let record = gateway.record(good.call_id()).await;
+    assert!(record.to_string().contains("[redacted]"), "{record}");
+    for (id, said) in [
+        (failed.call_id(), vec![failed.clone()]),
+        (good.call_id(), vec![]),
+    ] {
+        let record = gateway.record(id).await;
+        for (place, bytes) in everything_written(&gateway, id, &record, said).await {
+            let is_there = memchr::memmem::find(&bytes, token.as_bytes()).is_some();
+            assert!(!is_there, "the token is in {place}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_key_in_the_config_is_refused_without_repeating_it() {
     let provider = FakeProvider::start().await;

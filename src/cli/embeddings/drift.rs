@@ -244,11 +244,38 @@ fn alarms(answer: &Value, out: &mut String) {
 fn listed(answer: &Value) -> String {
     let monitors = at(answer, "data").as_array().into_iter().flatten();
     let mut out: String = monitors.map(line).collect();
+    let collections = at(answer, "collections").as_object().into_iter().flatten();
+    out.extend(collections.map(|(name, watched)| watched_line(name, watched)));
     if out.is_empty() {
         out = "there are no monitors\n".to_owned();
     }
     alarms(answer, &mut out);
+    for alarm in at(answer, "collection_alarms")
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let told = at(alarm, "text").as_str().unwrap_or_default();
+        let first = clean(told.lines().next().unwrap_or_default());
+        let _ = writeln!(out, "alarm: {first}");
+    }
     out
+}
+
+/// A collection whose new items are watched.
+fn watched_line(name: &str, watched: &Value) -> String {
+    let last = at(watched, "last");
+    let fault = at(watched, "fault").as_str();
+    let stands = match (fault, at(last, "standing").as_str()) {
+        (Some(fault), _) => clean(fault),
+        (None, Some(standing)) => format!("{} {}", text(at(watched, "seen")), clean(standing)),
+        (None, None) => format!("nothing new since {}", text(at(watched, "seen"))),
+    };
+    format!(
+        "{}: new items against {}: {stands}\n",
+        clean(name),
+        text(at(watched, "reference"))
+    )
 }
 
 fn standing(answer: &Value) -> String {

@@ -104,6 +104,9 @@ fn told(found: &Value) -> String {
     let results = at(found, "results").as_array().cloned().unwrap_or_default();
     let ids: Vec<String> = results.iter().map(|hit| text(at(hit, "id"))).collect();
     let width = ids.iter().map(|id| id.chars().count()).max().unwrap_or(0);
+    if results.iter().any(|hit| !at(hit, "as_new_model").is_null()) {
+        out.push_str("      score   of the new model\n");
+    }
     for ((hit, id), rank) in results.iter().zip(ids).zip(1..) {
         let score = at(hit, "score").as_f64().unwrap_or(0.0);
         let shown = text(at(hit, "text"))
@@ -112,7 +115,10 @@ fn told(found: &Value) -> String {
             .join(" ");
         let shown: String = shown.chars().take(SHOWN).collect();
         let padding = " ".repeat(width.saturating_sub(id.chars().count()));
-        let line = format!("{rank:>4}  {score:.4}  {id}{padding}  {shown}");
+        let as_new = at(hit, "as_new_model").as_f64();
+        let as_new = as_new.map(|score| format!("  {score:.4}"));
+        let as_new = as_new.unwrap_or_default();
+        let line = format!("{rank:>4}  {score:.4}{as_new}  {id}{padding}  {shown}");
         let _ = writeln!(out, "{}", line.trim_end());
     }
     out

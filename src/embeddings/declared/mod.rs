@@ -40,6 +40,19 @@ pub struct Collection {
     /// Where its labels point.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, Selector>,
+    /// How its new snapshots are watched; not at all when nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<WatchedDocuments>,
+}
+
+/// How the new items of a collection's snapshots are held against those before, by a server on its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WatchedDocuments {
+    /// How many false alarms a month are expected at most.
+    pub alarms_per_month: u32,
+    /// Where alarms are sent: `env:NAME` or `file:PATH` with a URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<String>,
 }
 
 /// Something in `embeddings.toml` that cannot be.

@@ -1,6 +1,7 @@
 //! Reads `embeddings.toml`, once its syntax is known to be right: every table, every key, every name.
 
-use crate::embeddings::declared::{Collection, Declared, Problem, meant};
+use crate::embeddings::declared::{Collection, Declared, Problem, WatchedDocuments, meant};
+use crate::embeddings::drift::check_webhook;
 use crate::embeddings::name::{Selector, SnapshotName, check_collection};
 use crate::embeddings::pipeline::{Chunker, Pipeline, PipelineWish};
 use crate::embeddings::space::{SideRule, Space};
@@ -213,7 +214,8 @@ impl Reader {
     }
 
     fn collection(&mut self, path: &str, value: &Value) -> Option<Collection> {
-        let table = self.table(path, value, &["space", "pipeline", "labels"])?;
+        let keys = ["space", "pipeline", "labels", "drift"];
+        let table = self.table(path, value, &keys)?;
         let mut labels = BTreeMap::new();
         let own = below(path, "labels");
         if let Some(value) = table.get("labels") {
@@ -231,6 +233,30 @@ impl Reader {
             space: self.text(path, table, "space"),
             pipeline: self.text(path, table, "pipeline"),
             labels,
+            drift: self.drift(path, table),
+        })
+    }
+
+    /// `[collections.docs.drift]`, which may be empty: then everything is as usual.
+    fn drift(&mut self, path: &str, table: &Map<String, Value>) -> Option<WatchedDocuments> {
+        let path = below(path, "drift");
+        let keys = ["alarms_per_month", "webhook"];
+        let table = self.table(&path, table.get("drift")?, &keys)?;
+        let alarms = self.number(&path, table, "alarms_per_month").unwrap_or(1);
+        if !(1..=100).contains(&alarms) {
+            let problem = format!("is {alarms}, not from 1 to 100");
+            self.refuse(below(&path, "alarms_per_month"), problem, None);
+        }
+        let webhook = self.text(&path, table, "webhook");
+        if let Some(reference) = &webhook
+            && let Err(error) = check_webhook(reference)
+        {
+            let problem = "is no reference to a URL";
+            self.refuse(below(&path, "webhook"), problem, error.hint());
+        }
+        Some(WatchedDocuments {
+            alarms_per_month: alarms,
+            webhook,
         })
     }
 

@@ -24,6 +24,8 @@ pub use examples::{Group, KnownTopic, Told, groups};
 pub use retrieval::Retrieval;
 pub use words::telling_words;
 
+pub(in crate::embeddings) use webhook::check as check_webhook;
+
 use detect::picked;
 use examples::short;
 

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 const LONGEST_UNSENT_MS: i64 = 24 * 3_600_000;
 
 /// Checks that a webhook is a reference, not a URL, which would be kept in clear.
-pub(super) fn check(reference: &str) -> Result<(), Error> {
+pub(in crate::embeddings) fn check(reference: &str) -> Result<(), Error> {
     let is_reference = ["env:", "file:"].iter().any(|kind| {
         reference
             .strip_prefix(kind)

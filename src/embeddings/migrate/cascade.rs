@@ -289,6 +289,7 @@ fn hit(candidate: &Candidate, score: f32) -> Hit {
     Hit {
         id: item.id.clone(),
         score,
+        as_new_model: None,
         text: item.text.as_deref().map(shown),
     }
 }

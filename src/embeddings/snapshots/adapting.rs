@@ -7,6 +7,7 @@ use crate::embeddings::adapters::{
     self, Adapter, AdapterError, Asked, Head, Judgement, KindWish, Role, Settings, Shelf,
 };
 use crate::embeddings::compare::{self, Query, Step, add_labels};
+use crate::embeddings::geometry::at;
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::snapshots::following::{Following, tell};
 use crate::embeddings::snapshots::ground::{Ground, Judging, shuffle};
@@ -96,6 +97,13 @@ impl Question {
 }
 
 impl Question {
+    /// The score that the new model gives such pairs as have `score` here, where an adapter carries the text
+    /// and has seen such; its own scores and the model's are not on one scale.
+    pub(super) fn as_new_model(&self, score: f32) -> Option<f64> {
+        let adapter = self.adapter.as_ref()?;
+        at(&adapter.head().score_map, f64::from(score))
+    }
+
     /// How a text comes through an adapter to snapshots of the space that it maps to.
     pub(super) fn through(adapter: Adapter, to: &[Manifest]) -> Result<Self, Error> {
         if adapter.head().role == Role::Documents {

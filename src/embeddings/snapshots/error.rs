@@ -24,6 +24,9 @@ pub enum Error {
     /// A call could not be made, or has no answer.
     #[error(transparent)]
     Proxy(#[from] Box<proxy::Error>),
+    /// A provider did not answer in time, although it was asked for one text alone.
+    #[error("{0}, with one text alone")]
+    TooSlow(Box<proxy::Error>),
     /// A migration does not go on.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
@@ -303,7 +306,7 @@ impl Error {
         match self {
             Self::Room(error) => error.kind(),
             Self::Vault(error) => error.kind(),
-            Self::Proxy(error) => error.kind(),
+            Self::Proxy(error) | Self::TooSlow(error) => error.kind(),
             Self::Import(error) => error.kind(),
             Self::Migrate(error) => error.kind(),
             Self::Invalid { .. } | Self::TokensWithPrefix { .. } => "invalid_request",
@@ -343,7 +346,7 @@ impl Error {
         match self {
             Self::Room(error) => error.blame(),
             Self::Vault(error) => error.blame(),
-            Self::Proxy(error) => error.blame(),
+            Self::Proxy(error) | Self::TooSlow(error) => error.blame(),
             Self::Migrate(error) => error.blame(),
             Self::Late { .. } => Blame::Provider,
             Self::Io { .. } | Self::Kept { .. } | Self::Stopping => Blame::Gateway,
@@ -411,6 +414,9 @@ impl Error {
             }
             Self::TokensWithPrefix { .. } => "send texts in place of tokens",
             Self::Forbidden { .. } => "ask for a key with a wider `--model` scope",
+            Self::TooSlow(_) => {
+                "give the provider longer (`[providers.NAME.deadlines]` in promptgate.toml: `first_byte`, `total`), or cut the texts smaller; what is embedded is kept"
+            }
             Self::IndexBusy => "try again when it is done",
             Self::NoMonitor { .. } => {
                 "begin one: `promptgate embeddings drift start NAME --prompt PROMPT --model MODEL`"

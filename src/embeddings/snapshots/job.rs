@@ -5,7 +5,7 @@ use crate::domain::PicoDollars;
 use crate::embeddings::ask::{Asker, Embedded};
 use crate::embeddings::snapshots::draft::DraftHead;
 use crate::embeddings::snapshots::limits::LimitsWish;
-use crate::embeddings::snapshots::patience::{Impatient, Patience};
+use crate::embeddings::snapshots::patience::{Impatient, Patience, Portion};
 use crate::embeddings::snapshots::plan::{Plan, Prepared, batches, count, price_of};
 use crate::embeddings::snapshots::purse::Purse;
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
@@ -110,6 +110,7 @@ struct Work<'a> {
     /// Set when nothing more is to be begun: what is under way may finish.
     stop: CancellationToken,
     models: Mutex<BTreeSet<String>>,
+    portion: Portion,
 }
 
 impl Job {
@@ -182,6 +183,7 @@ impl Job {
             began: Instant::now(),
             stop: self.cancel.child_token(),
             models: Mutex::default(),
+            portion: Portion::new(),
         };
         let at_once = usize::try_from(concurrency).unwrap_or(1);
         let mut answers = stream::iter(batches(&prepared.missing, prepared.limits))
@@ -272,8 +274,24 @@ impl Job {
 }
 
 impl Work<'_> {
-    /// Asks for one batch and keeps it. Nothing is asked any more once it is to stop.
+    /// Asks for one batch, in portions where the provider is too slow for all of it.
     async fn batch(&self, place: Range<usize>) -> Result<(), Error> {
+        let mut places = vec![place];
+        while let Some(place) = self.portion.next(&mut places) {
+            match self.part(place.clone()).await? {
+                Ok(()) => {}
+                Err(Impatient::TooSlow(_, tries)) if self.portion.shrink(place.len(), tries) => {
+                    self.retried();
+                    places.push(place);
+                }
+                Err(impatient) => return Err(impatient.into_error(|| self.stopped())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for some texts and keeps their vectors. Nothing is asked any more once it is to stop.
+    async fn part(&self, place: Range<usize>) -> Result<Result<(), Impatient>, Error> {
         if self.stop.is_cancelled() {
             return Err(self.stopped());
         }
@@ -294,26 +312,26 @@ impl Work<'_> {
         let texts = texts.await?;
         let texts = texts.iter().map(|text| text.as_deref().unwrap_or_default());
         let texts: Vec<&str> = texts.collect();
-        let embedded = self.patiently(&texts).await?;
-        reservation.settle(&embedded.cost);
-        let keys: Vec<VectorKey> = items.iter().map(|item| item.key).collect();
-        self.keep(keys, embedded, tokens).await
-    }
-
-    /// Asks, and asks again after a while when the provider is not able to answer now.
-    async fn patiently(&self, texts: &[&str]) -> Result<Embedded, Error> {
         let patience = Patience {
             asker: &self.asker,
             pace: &self.pace,
             stop: &self.stop,
         };
+        let asked = patience
+            .ask(Side::Document, &texts, || self.retried())
+            .await;
+        let embedded = match asked {
+            Ok(embedded) => embedded,
+            Err(impatient) => return Ok(Err(impatient)),
+        };
+        reservation.settle(&embedded.cost);
+        let keys: Vec<VectorKey> = items.iter().map(|item| item.key).collect();
+        self.keep(keys, embedded, tokens).await.map(Ok)
+    }
+
+    fn retried(&self) {
         let progress = &self.job.progress;
-        let on_retry = || progress.send_modify(|progress| progress.retries += 1);
-        let asked = patience.ask(Side::Document, texts, on_retry).await;
-        asked.map_err(|impatient| match impatient {
-            Impatient::Stopped => self.stopped(),
-            Impatient::Failed(error) => error.into(),
-        })
+        progress.send_modify(|progress| progress.retries += 1);
     }
 
     async fn keep(

@@ -71,6 +71,10 @@ pub struct Hit {
     pub id: String,
     /// The cosine of the angle to what was looked for.
     pub score: f32,
+    /// The score that the new model gives such pairs, where an adapter carried the text: its own are on
+    /// another scale, and thresholds of the new model hold for this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_new_model: Option<f64>,
     /// The beginning of its text, where texts are kept.
     pub text: Option<String>,
 }
@@ -131,6 +135,12 @@ impl Snapshots {
             };
             one.cost = cost;
             one.adapter.clone_from(&wish.adapter);
+            // Where a migration ranked them, the new model did it itself.
+            if let Some(bridge) = bridge.as_ref().filter(|_| one.way.is_none()) {
+                for hit in &mut one.results {
+                    hit.as_new_model = bridge.as_new_model(hit.score);
+                }
+            }
             found.push(one);
         }
         Ok(found)
@@ -216,6 +226,7 @@ impl Snapshots {
                 results.push(Hit {
                     id: snapshot.id(neighbour.row).unwrap_or_default().to_owned(),
                     score: neighbour.score,
+                    as_new_model: None,
                     text: text.as_deref().map(shown),
                 });
             }

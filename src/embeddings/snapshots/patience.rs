@@ -1,9 +1,12 @@
 //! Asking a provider that is busy: as many requests at once as it bears, and again after a while.
 
 use crate::embeddings::ask::{Asker, Embedded};
+use crate::embeddings::snapshots::Error;
 use crate::embeddings::space::Side;
 use crate::proxy::{self, Pace};
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_util::sync::CancellationToken;
 
 /// How often a request is made again that the provider could not answer.
@@ -21,13 +24,55 @@ pub(super) struct Patience<'a> {
 pub(super) enum Impatient {
     /// It was to stop.
     Stopped,
+    /// The provider did not answer in time, with so many tries.
+    TooSlow(Box<proxy::Error>, usize),
     /// The provider has no answer.
     Failed(Box<proxy::Error>),
 }
 
+/// How many texts a request may have: fewer after one that took too long.
+pub(super) struct Portion(AtomicUsize);
+
+impl Portion {
+    /// Begins without a limit.
+    pub(super) const fn new() -> Self {
+        Self(AtomicUsize::new(usize::MAX))
+    }
+
+    /// Takes the first portion off `places`, the last of which is to be done next.
+    pub(super) fn next(&self, places: &mut Vec<Range<usize>>) -> Option<Range<usize>> {
+        let place = places.pop()?;
+        let end = place.start.saturating_add(self.0.load(Ordering::Relaxed));
+        if end < place.end {
+            places.push(end..place.end);
+        }
+        Some(place.start..end.min(place.end))
+    }
+
+    /// Notes that `texts` were too many for the provider, which was asked so often, each time for half as
+    /// many. Returns whether fewer can be asked for.
+    pub(super) fn shrink(&self, texts: usize, tries: usize) -> bool {
+        let halvings = u32::try_from(tries.max(1)).unwrap_or(u32::MAX);
+        let fewer = texts.checked_shr(halvings).unwrap_or(0).max(1);
+        self.0.fetch_min(fewer, Ordering::Relaxed);
+        1 < texts
+    }
+}
+
+impl Impatient {
+    /// Returns the error; `stopped` where it was to stop.
+    pub(super) fn into_error(self, stopped: impl FnOnce() -> Error) -> Error {
+        match self {
+            Self::Stopped => stopped(),
+            Self::TooSlow(error, _) => Error::TooSlow(error),
+            Self::Failed(error) => error.into(),
+        }
+    }
+}
+
 impl Patience<'_> {
     /// Asks, and asks again after a while when the provider is not able to answer now; `on_retry` hears of
-    /// each time.
+    /// each time. Who was too slow is not asked again: fewer texts are to be sent.
     pub(super) async fn ask(
         &self,
         side: Side,
@@ -49,11 +94,41 @@ impl Patience<'_> {
             };
             tries += 1;
             let error = failure.error;
+            if error.was_too_slow() {
+                // As many texts would take as long, and each try is paid.
+                place.was_too_much(error.retry_after());
+                let asked = failure.facts.attempts;
+                return Err(Impatient::TooSlow(Box::new(error), asked));
+            }
             if !error.may_succeed_later() || tries == TRIES || self.stop.is_cancelled() {
                 return Err(Impatient::Failed(Box::new(error)));
             }
             place.was_too_much(error.retry_after());
             on_retry();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Portion;
+
+    #[test]
+    fn after_a_request_that_was_too_slow_all_are_smaller() {
+        let portion = Portion::new();
+        let mut places = vec![0..64];
+        let first = portion.next(&mut places).unwrap();
+        assert_eq!((first.clone(), places.len()), (0..64, 0));
+        // Asked twice, for 64 and for 32 at once.
+        assert!(portion.shrink(first.len(), 2));
+        places.push(first);
+        let mut done = Vec::new();
+        while let Some(place) = portion.next(&mut places) {
+            done.push(place);
+        }
+        assert_eq!(done, [0..16, 16..32, 32..48, 48..64]);
+        assert!(portion.shrink(16, 9));
+        assert_eq!(portion.next(&mut vec![3..9]), Some(3..4));
+        assert!(!portion.shrink(1, 1), "one text cannot be less");
     }
 }

@@ -7,7 +7,7 @@ use crate::embeddings::compare::{Query, Step};
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::snapshots::following::stopped;
 use crate::embeddings::snapshots::limits::Limits;
-use crate::embeddings::snapshots::patience::{Impatient, Patience};
+use crate::embeddings::snapshots::patience::{Impatient, Patience, Portion};
 use crate::embeddings::snapshots::plan::{Missing, batches, count, price_of};
 use crate::embeddings::snapshots::purse::Purse;
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
@@ -38,6 +38,9 @@ pub(super) struct Asking<'a> {
     pub(super) done: AtomicUsize,
 }
 
+/// A vector, under its key.
+type Found = (VectorKey, Vec<f32>);
+
 /// What the requests of one side share.
 struct Asked<'a> {
     room: &'a Arc<Snapshots>,
@@ -51,6 +54,7 @@ struct Asked<'a> {
     asker: Asker,
     pace: Arc<Pace>,
     stop: CancellationToken,
+    portion: Portion,
 }
 
 impl Asking<'_> {
@@ -193,6 +197,7 @@ impl Snapshots {
             asker: Asker::new(Arc::clone(&self.proxy), space.clone(), snapshot),
             pace: paces.of(""),
             stop: self.shutdown.child_token(),
+            portion: Portion::new(),
         })
     }
 }
@@ -200,7 +205,7 @@ impl Snapshots {
 impl Asked<'_> {
     /// Asks for everything that is missing; after the first that fails no other is begun, and those under
     /// way are kept.
-    async fn ask(&self) -> Result<Vec<(VectorKey, Vec<f32>)>, Error> {
+    async fn ask(&self) -> Result<Vec<Found>, Error> {
         let at_once = usize::try_from(self.limits.concurrency).unwrap_or(1);
         let mut answers = stream::iter(batches(self.missing, self.limits))
             .map(|batch| self.batch(batch))
@@ -224,8 +229,23 @@ impl Asked<'_> {
         failed.map_or(Ok(found), Err)
     }
 
-    /// Asks for one batch and keeps it.
-    async fn batch(&self, place: Range<usize>) -> Result<Vec<(VectorKey, Vec<f32>)>, Error> {
+    /// Asks for one batch, in portions where the provider is too slow for all of it.
+    async fn batch(&self, place: Range<usize>) -> Result<Vec<Found>, Error> {
+        let (mut places, mut found) = (vec![place], Vec::new());
+        while let Some(place) = self.portion.next(&mut places) {
+            match self.part(place.clone()).await? {
+                Ok(more) => found.extend(more),
+                Err(Impatient::TooSlow(_, tries)) if self.portion.shrink(place.len(), tries) => {
+                    places.push(place);
+                }
+                Err(impatient) => return Err(impatient.into_error(stopped)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Asks for some texts and keeps their vectors.
+    async fn part(&self, place: Range<usize>) -> Result<Result<Vec<Found>, Impatient>, Error> {
         if self.stop.is_cancelled() {
             return Err(stopped());
         }
@@ -244,13 +264,13 @@ impl Asked<'_> {
             stop: &self.stop,
         };
         let asked = patience.ask(Side::Query, &texts, || {}).await;
-        let Embedded { vectors, cost, .. } = asked.map_err(|impatient| match impatient {
-            Impatient::Stopped => stopped(),
-            Impatient::Failed(error) => error.into(),
-        })?;
+        let Embedded { vectors, cost, .. } = match asked {
+            Ok(embedded) => embedded,
+            Err(impatient) => return Ok(Err(impatient)),
+        };
         reservation.settle(&cost);
         let keys = batch.iter().filter_map(|text| self.keys.get(text.item));
-        let found: Vec<(VectorKey, Vec<f32>)> = keys.copied().zip(vectors).collect();
+        let found: Vec<Found> = keys.copied().zip(vectors).collect();
         let (room, space) = (Arc::clone(self.room), self.space_id.clone());
         let found = blocking(move || {
             let dimensions = found.first().map_or(0, |(_, vector)| vector.len());
@@ -261,7 +281,7 @@ impl Asked<'_> {
         });
         let found = found.await?;
         self.asking.tell(found.len());
-        Ok(found)
+        Ok(Ok(found))
     }
 
     fn exceeded(&self) -> Error {

@@ -29,6 +29,8 @@ pub(super) struct Bench {
 
 const NO_JUDGE: &str = "no judge is named: write `provider: MODEL` at the assertion, \
     `metadata.promptgate.judge.model` in the suite, or `judge_model` under `[evals]` in promptgate.toml";
+/// Who moderates when nobody is named.
+const MODERATION: &str = "omni-moderation-latest";
 const NO_EMBEDDING: &str = "no model that embeds is named: write `provider: {embedding: MODEL}` at the \
     assertion, `options.provider.embedding` for all cases, or `embedding_model` under `[evals]` in \
     promptgate.toml";
@@ -109,6 +111,23 @@ pub(super) fn embedder(
     Ok(model)
 }
 
+/// Returns the model that moderates. The grader of a case that is one model is a judge, and means nothing
+/// here.
+///
+/// # Errors
+///
+/// In words, when the name is none.
+pub(super) fn moderator(assertion: &Assertion, graded: &Graded<'_>) -> Result<String, String> {
+    let of_case = graded.case.options.grader.as_ref();
+    let of_case = of_case.filter(|grader| is_by_purpose(grader));
+    for grader in [assertion.grader.as_ref(), of_case].into_iter().flatten() {
+        if let Some((model, _)) = of_purpose(grader, "moderation")? {
+            return Ok(model);
+        }
+    }
+    Ok(MODERATION.to_owned())
+}
+
 fn judge(model: String, parameters: Map<String, Value>, graded: &Graded<'_>) -> Judge {
     let subject = graded.subject;
     let tested = match (&subject.model, &subject.prompt) {
@@ -152,7 +171,7 @@ fn no_name(grader: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bench, embedder};
+    use super::{bench, embedder, moderator};
     use crate::evals::judges::testing::{Desk, assertion};
     use crate::evals::plan::{JudgePlan, Panelist};
     use crate::evals::suite::ModelSource;
@@ -234,6 +253,23 @@ mod tests {
             });
             assert_eq!(found.unwrap().judges[0].is_under_test, expected);
         }
+    }
+
+    #[test]
+    fn who_moderates_is_named_by_purpose_or_by_the_assertion() {
+        let ask = |desk: &Desk, grader: Value| {
+            let mut assertion = assertion("moderation", Value::Null);
+            assertion.grader = Some(grader).filter(|grader| !grader.is_null());
+            desk.with(|graded, _| moderator(&assertion, graded))
+        };
+        let mut desk = Desk::of("x");
+        assert_eq!(ask(&desk, Value::Null).unwrap(), "omni-moderation-latest");
+        desk.case.options.grader = Some(json!("a-judge"));
+        assert_eq!(ask(&desk, Value::Null).unwrap(), "omni-moderation-latest");
+        desk.case.options.grader = Some(json!({"moderation": "of-case"}));
+        assert_eq!(ask(&desk, Value::Null).unwrap(), "of-case");
+        assert_eq!(ask(&desk, json!("own")).unwrap(), "own");
+        assert!(ask(&desk, json!(7)).is_err());
     }
 
     #[test]

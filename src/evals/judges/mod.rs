@@ -5,7 +5,7 @@
 //! ready         the answer transformed, the value filled
 //! instructions  what the judge is told; untrusted text between borders (fence)
 //! session       asks, asks again when the answer is unusable, adds up what it took
-//! rubric, plan, facts, grounding, vectors, conversation, webhook, best   the kinds
+//! rubric, plan, facts, grounding, vectors, conversation, moderation, webhook, best   the kinds
 //! calibration   a judge held against people
 //! ```
 //!
@@ -23,6 +23,7 @@ mod facts;
 mod fence;
 mod grounding;
 mod instructions;
+mod moderation;
 mod panel;
 mod plan;
 mod reading;
@@ -75,12 +76,7 @@ pub async fn decide(
         Err(reason) => return failed(assertion, &reason, None),
     };
     match assertion.kind {
-        AssertionKind::Moderation => failed(
-            assertion,
-            "providers' moderation is not asked through the gateway; use `promptgate:pii`, \
-             `promptgate:secrets` or a rubric, or ask a service with `webhook`",
-            None,
-        ),
+        AssertionKind::Moderation => moderated(&ready, context).await,
         AssertionKind::Webhook => match webhook::decide(&ready, context).await {
             Ok(grade) => grade,
             Err(reason) => failed(assertion, &reason, None),
@@ -112,6 +108,27 @@ async fn similar(ready: &Ready<'_>, context: &JudgeContext<'_>) -> Grade {
         Ok(grade) => Grade {
             judged: Some(session.end(Value::Null)),
             ..grade
+        },
+        Err(reason) => failed(assertion, &reason, Some(session.end(Value::Null))),
+    }
+}
+
+async fn moderated(ready: &Ready<'_>, context: &JudgeContext<'_>) -> Grade {
+    let (assertion, graded) = (ready.assertion, ready.graded);
+    let model = match choice::moderator(assertion, graded) {
+        Ok(model) => model,
+        Err(reason) => return failed(assertion, &reason, None),
+    };
+    let judge = Judge {
+        model,
+        parameters: Map::new(),
+        is_under_test: false,
+    };
+    let mut session = Session::new(context, graded, &judge);
+    match moderation::moderate(ready, &mut session, &judge.model).await {
+        Ok(verdict) => Grade {
+            judged: Some(session.end(verdict.returned.clone())),
+            ..graded_as(assertion, &verdict)
         },
         Err(reason) => failed(assertion, &reason, Some(session.end(Value::Null))),
     }

@@ -3,7 +3,7 @@
 
 use crate::domain::{Cost, CostQuality, PicoDollars, Purpose, TokenUsage};
 use crate::evals::digest::digest;
-use crate::evals::gateway::{Ask, AskContent, Embedded, Reply};
+use crate::evals::gateway::{Ask, AskContent, Embedded, Moderated, ModerationAsk, Reply};
 use crate::evals::grade::{Graded, Judged};
 use crate::evals::judges::choice::Judge;
 use crate::evals::judges::context::JudgeContext;
@@ -222,6 +222,32 @@ impl<'a> Session<'a> {
             ));
         }
         Ok(vectors)
+    }
+
+    /// Returns what a provider's moderation says.
+    ///
+    /// # Errors
+    ///
+    /// In words, when it cannot be asked.
+    pub(super) async fn moderate(&mut self, ask: ModerationAsk<'_>) -> Result<Moderated, String> {
+        self.told.push(json!(["moderation", ask.model]));
+        let moderated = self.context.gateway.moderate(ask).await;
+        let moderated = moderated.map_err(|error| {
+            self.taken.calls.extend(error.call);
+            format!(
+                "`{}` cannot be asked for moderation: {error}; name another with `provider: \
+                 {{moderation: MODEL}}`, or use `promptgate:pii` or a rubric",
+                ask.model
+            )
+        })?;
+        self.taken.calls.extend(moderated.call);
+        self.taken.costs.push(moderated.cost.clone());
+        self.taken.add(moderated.usage);
+        self.taken.fresh += 1;
+        self.taken
+            .model_returned
+            .clone_from(&moderated.model_returned);
+        Ok(moderated)
     }
 
     /// SHA-256 over what the judge was told, its model and parameters.

@@ -1,7 +1,9 @@
 //! What the tests of judges stand on: a scripted gateway, and an answer with all that belongs to it.
 
 use crate::domain::{CallId, Cost, CostQuality, PicoDollars, RunId, TokenUsage};
-use crate::evals::gateway::{Ask, AskContent, AskError, Embedded, Gateway, Pending, Reply};
+use crate::evals::gateway::{
+    Ask, AskContent, AskError, Embedded, Gateway, Moderated, ModerationAsk, Pending, Reply,
+};
 use crate::evals::grade::{Grade, Graded, Step};
 use crate::evals::graders::tests as graders;
 use crate::evals::judges::{JudgeContext, Steps, decide};
@@ -147,6 +149,30 @@ impl Gateway for Scripted {
             }),
         };
         Box::pin(async move { embedded })
+    }
+
+    fn moderate<'a>(&'a self, ask: ModerationAsk<'a>) -> Pending<'a, Result<Moderated, AskError>> {
+        let moderated = match &self.error {
+            Some(error) => Err(error.clone()),
+            None => Ok(Moderated {
+                flagged: ask
+                    .text
+                    .split(' ')
+                    .filter_map(|it| it.strip_prefix("FLAG:"))
+                    .map(str::to_owned)
+                    .collect(),
+                returned: json!({"text": ask.text}),
+                model_returned: None,
+                cost: Cost {
+                    pico_usd: Some(PicoDollars(0)),
+                    quality: CostQuality::Exact,
+                    price: None,
+                },
+                usage: None,
+                call: Some(CallId::fresh()),
+            }),
+        };
+        Box::pin(async move { moderated })
     }
 }
 

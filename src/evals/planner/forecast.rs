@@ -264,6 +264,10 @@ fn price_judges(
             }
             total += calls;
             let judge = judge(assertion, case, plan);
+            if assertion.kind == AssertionKind::Moderation && judge.is_none() {
+                // Nothing is taken for it.
+                continue;
+            }
             *calls_by_judge.entry(judge).or_default() += calls;
         }
     }

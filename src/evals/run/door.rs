@@ -3,10 +3,12 @@
 use crate::domain::{
     BundleHash, Caller, PromptKey, PromptStamp, Purpose, RunId, RunRef, TokenUsage,
 };
-use crate::evals::gateway::{Ask, AskContent, AskError, Embedded, Gateway, Pending, Reply};
+use crate::evals::gateway::{
+    Ask, AskContent, AskError, Embedded, Gateway, Moderated, ModerationAsk, Pending, Reply,
+};
 use crate::evals::plan::{RunPlan, SidePlan, SubjectPrompt};
 use crate::evals::run::asks::ask_key;
-use crate::evals::run::reply;
+use crate::evals::run::{moderation, reply};
 use crate::prompts::ResolvedPrompt;
 use crate::proxy::{AnswerBody, Arrival, Failure, Proxy};
 use crate::wire::openai::{EmbeddingsRequest, read_usage};
@@ -174,6 +176,38 @@ impl Door {
             call: answer.facts.durability.map(|_| arrival.id),
         })
     }
+
+    async fn moderated(&self, ask: ModerationAsk<'_>) -> Result<Moderated, AskError> {
+        let body = Bytes::from(json!({"model": ask.model, "input": ask.text}).to_string());
+        let arrival = Arrival {
+            run: Some(RunRef {
+                run: ask.run,
+                case: ask.case.to_owned(),
+                purpose: Purpose::Judge,
+                ask: None,
+            }),
+            ..Arrival::own(&body)
+        };
+        let answer = self.proxy.moderate(&self.caller, &arrival).await;
+        let answer = answer.map_err(|failure| refused(&failure, &arrival))?;
+        let call = answer.facts.durability.map(|_| arrival.id);
+        if 300 <= answer.status {
+            return Err(moderation::refused(&answer, call));
+        }
+        let found = moderation::read(&answer.body).map_err(|message| AskError {
+            code: "upstream_invalid".to_owned(),
+            message,
+            call,
+            is_retryable: true,
+            retry_after_ms: None,
+        })?;
+        Ok(Moderated {
+            cost: answer.facts.cost.unwrap_or_default(),
+            usage: answer.facts.usage,
+            call,
+            ..found
+        })
+    }
 }
 
 impl Gateway for Door {
@@ -188,6 +222,10 @@ impl Gateway for Door {
         texts: &'a [String],
     ) -> Pending<'a, Result<Embedded, AskError>> {
         Box::pin(self.vectors(run, model, texts))
+    }
+
+    fn moderate<'a>(&'a self, ask: ModerationAsk<'a>) -> Pending<'a, Result<Moderated, AskError>> {
+        Box::pin(self.moderated(ask))
     }
 }
 

@@ -21,6 +21,7 @@ mod error;
 mod filling;
 mod grading;
 mod history;
+mod moderation;
 mod one;
 mod progress;
 mod reply;

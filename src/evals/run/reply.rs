@@ -2,6 +2,7 @@
 
 use crate::domain::{CallRecord, CallState};
 use crate::evals::gateway::Reply;
+use crate::proxy::{told, told_answer};
 use serde_json::{Map, Value};
 
 /// Reads an answer's body. Call, money and times are not in it.
@@ -42,16 +43,18 @@ pub(super) fn of_record(record: &CallRecord) -> Option<Reply> {
     if outcome.state != CallState::Ok {
         return None;
     }
-    let request: Value = serde_json::from_slice(&record.intent.request).unwrap_or_default();
-    let sent = request.get("messages").and_then(Value::as_array);
+    let sent = told(record).map(|said| said.messages).unwrap_or_default();
+    let sent = sent
+        .iter()
+        .filter_map(|message| serde_json::from_slice(message).ok());
     Some(Reply {
         call: Some(record.intent.id),
         model_returned: outcome.model_returned.clone(),
         usage: outcome.usage,
         cost: outcome.cost.clone(),
         latency_us: outcome.times.total_us,
-        sent: sent.cloned().unwrap_or_default(),
-        ..read(&outcome.output).ok()?
+        sent: sent.collect(),
+        ..read(&told_answer(record)?).ok()?
     })
 }
 

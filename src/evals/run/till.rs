@@ -4,7 +4,7 @@
 
 use crate::domain::{Cost, Purpose, RunId, Timestamp};
 use crate::evals::gateway::{
-    Ask, AskContent, AskError, Embedded, Gateway, OFFLINE, Pending, Reply,
+    Ask, AskContent, AskError, Embedded, Gateway, Moderated, ModerationAsk, OFFLINE, Pending, Reply,
 };
 use crate::evals::ledger::{Ledger, Stop};
 use crate::evals::run::asks::{ask_key, cache_key, vectors_key};
@@ -246,6 +246,19 @@ impl<G: Gateway> Till<G> {
     }
 }
 
+impl<G: Gateway> Till<G> {
+    async fn moderated(&self, ask: ModerationAsk<'_>) -> Result<Moderated, AskError> {
+        let reservation = self.reserve(Purpose::Judge, ask.model).await?;
+        let asked = || {
+            self.count(Purpose::Judge);
+            timeout(ask.timeout, self.gateway.moderate(ask))
+        };
+        let moderated = self.insist(ask.model, ask.timeout, asked).await?;
+        reservation.settle(&moderated.cost);
+        Ok(moderated)
+    }
+}
+
 impl<G: Gateway> Gateway for Till<G> {
     fn ask<'a>(&'a self, ask: &'a Ask) -> Pending<'a, Result<Reply, AskError>> {
         Box::pin(self.answer(ask))
@@ -258,6 +271,10 @@ impl<G: Gateway> Gateway for Till<G> {
         texts: &'a [String],
     ) -> Pending<'a, Result<Embedded, AskError>> {
         Box::pin(self.vectors(run, model, texts))
+    }
+
+    fn moderate<'a>(&'a self, ask: ModerationAsk<'a>) -> Pending<'a, Result<Moderated, AskError>> {
+        Box::pin(self.moderated(ask))
     }
 
     fn is_offline(&self) -> bool {

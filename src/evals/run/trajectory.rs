@@ -4,12 +4,13 @@
 //! A client sends what was said before with every call, so a tool call is met several times: in the answer
 //! that made it, and in the messages of each call behind. It counts once, where it is met first.
 
-use crate::domain::{CallId, CallRecord, CallState};
+use crate::domain::{CallId, CallRecord, CallState, Operation};
 use crate::evals::grade::Step;
 use crate::evals::ledger::Ledger;
 use crate::evals::run::grading::Work;
 use crate::evals::run::reply;
 use crate::evals::template;
+use crate::proxy::told;
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -56,7 +57,7 @@ async fn recorded(ledger: &Ledger, session: &str) -> Result<Vec<Step>, String> {
 }
 
 /// A call of a session: what the client sent, and the answer when there was one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Turn {
     messages: Vec<Value>,
     answer: Option<Value>,
@@ -66,20 +67,26 @@ fn turn(record: &CallRecord) -> Result<Turn, String> {
     let id: CallId = record.intent.id;
     let outcome = record.outcome.as_ref();
     let outcome = outcome.ok_or_else(|| format!("call {id} has not ended"))?;
-    let request: Value = serde_json::from_slice(&record.intent.request)
-        .map_err(|_| format!("what call {id} sent is not kept"))?;
+    if record.intent.operation != Operation::Chat && told(record).is_none() {
+        // Embeddings, files and the like call no tools.
+        return Ok(Turn::default());
+    }
+    let said = told(record).ok_or_else(|| format!("what call {id} sent is not kept"))?;
     let answer = if outcome.state == CallState::Ok {
-        let read = reply::read(&outcome.output);
-        Some(
-            read.map_err(|_| format!("the answer of call {id} is not kept"))?
-                .message,
-        )
+        let read = said
+            .answer
+            .as_deref()
+            .and_then(|body| reply::read(body).ok());
+        let read = read.ok_or_else(|| format!("the answer of call {id} is not kept"))?;
+        Some(read.message)
     } else {
         None
     };
-    let messages = request.get("messages").and_then(Value::as_array);
+    let messages = said.messages.iter();
     Ok(Turn {
-        messages: messages.cloned().unwrap_or_default(),
+        messages: messages
+            .filter_map(|message| serde_json::from_slice(message).ok())
+            .collect(),
         answer,
     })
 }

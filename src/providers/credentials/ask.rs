@@ -5,6 +5,7 @@ use crate::providers::Deadlines;
 use crate::providers::client::{Clients, Settings};
 use crate::providers::error::Error;
 use crate::providers::stream::{ByteStream, Clocks};
+use crate::providers::upload::RequestBody;
 use crate::providers::urls::{encoded, is_loopback};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
@@ -94,7 +95,7 @@ impl Source<'_> {
         };
         let answering = async {
             let response = client
-                .send(request)
+                .send(request.map(RequestBody::whole))
                 .await
                 .map_err(|failure| failed(&Error::from_transport(self.name, connect, failure)))?;
             let (head, body) = response.into_parts();

@@ -20,6 +20,7 @@ pub use google::GoogleSettings;
 use crate::domain::{Clock, Timestamp};
 use crate::providers::preset::Cloud;
 use crate::providers::{Config, urls};
+use crate::safety::SecretSource;
 use bytes::Bytes;
 use google::Token;
 use http::header::AUTHORIZATION;
@@ -59,7 +60,11 @@ struct Fetched<T> {
 
 /// How requests of one provider prove who asks.
 #[derive(Debug)]
-pub(super) struct Credentials(Proof);
+pub(super) struct Credentials {
+    proof: Proof,
+    /// Keeps what is fetched out of everything that is written.
+    secrets: SecretSource,
+}
 
 #[derive(Debug)]
 enum Proof {
@@ -98,7 +103,15 @@ impl Credentials {
                 token: Refreshed::new(),
             },
         };
-        Ok(Self(proof))
+        Ok(Self {
+            proof,
+            secrets: config.fetched.source(),
+        })
+    }
+
+    /// Whether a request can be authorised before its body is there: a signature is over all of it.
+    pub(super) const fn take_uploads(&self) -> bool {
+        !matches!(self.proof, Proof::Aws { .. })
     }
 
     /// Makes `request`, which is complete, prove who asks.
@@ -108,14 +121,18 @@ impl Credentials {
     /// Why the credentials cannot be had.
     pub(super) async fn authorize(&self, request: &mut Request<Bytes>) -> Result<(), Fault> {
         let now = Clock::System.now();
-        match &self.0 {
+        match &self.proof {
             Proof::Key => Ok(()),
             Proof::Aws {
                 settings,
                 region,
                 keys,
             } => {
-                let fetching = Box::pin(aws::fetch(settings, region, now));
+                let fetching = Box::pin(async {
+                    let fetched = aws::fetch(settings, region, now).await?;
+                    self.secrets.replace(fetched.value.secrets());
+                    Ok(fetched)
+                });
                 let keys = keys.get(now, fetching).await?;
                 let scope = sigv4::Scope {
                     region,
@@ -125,7 +142,11 @@ impl Credentials {
                 sigv4::sign(request, &keys, scope, Clock::System.now())
             }
             Proof::Google { settings, token } => {
-                let fetching = Box::pin(google::fetch(settings, now));
+                let fetching = Box::pin(async {
+                    let fetched = google::fetch(settings, now).await?;
+                    self.secrets.replace(fetched.value.secrets());
+                    Ok(fetched)
+                });
                 let token = token.get(now, fetching).await?;
                 let headers = request.headers_mut();
                 headers.insert(AUTHORIZATION, token.authorization.clone());
@@ -142,7 +163,7 @@ impl Credentials {
     /// Notes that the provider refused the credentials, so that others are got unless they are new.
     pub(super) fn refused(&self) {
         let now = Clock::System.now();
-        match &self.0 {
+        match &self.proof {
             Proof::Key => {}
             Proof::Aws { keys, .. } => keys.doubt(now),
             Proof::Google { token, .. } => token.doubt(now),

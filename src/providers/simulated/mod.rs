@@ -97,7 +97,9 @@ pub(super) async fn send(outgoing: &Outgoing, clocks: Clocks) -> Result<Reply, E
         fail_at_head(&options, &clocks)?;
     }
     let answer = match outgoing.operation {
-        Operation::Chat | Operation::Raw => chat::answer(&request, &options, outgoing, is_failing),
+        Operation::Chat | Operation::Raw | Operation::Count => {
+            chat::answer(&request, &options, outgoing, is_failing)
+        }
         Operation::Embeddings => embeddings::answer(&request, &options, outgoing),
     };
     let head = clocks.started.elapsed();

@@ -179,10 +179,25 @@ fn whole(record: &CallRecord, sent: Option<&Value>) -> Value {
         "intent": record.intent,
         "outcome": outcome,
         "tokens_per_second": outcome.and_then(crate::domain::CallOutcome::tokens_per_second),
-        "request": json_or_text(&record.intent.request),
+        "request": request_of(record),
         "sent": sent,
         "output": outcome.map(|outcome| json_or_text(&outcome.output)),
     })
+}
+
+/// The request, with what was known of its body only when it had passed.
+fn request_of(record: &CallRecord) -> Value {
+    let mut request = json_or_text(&record.intent.request);
+    let outcome = record.outcome.as_ref();
+    let passed = outcome.and_then(|outcome| outcome.request_body.as_ref());
+    if let (Value::Object(fields), Some(passed)) = (&mut request, passed) {
+        fields.insert("bytes".to_owned(), passed.bytes.into());
+        fields.insert("sha256".to_owned(), passed.sha256.as_str().into());
+        if !passed.is_whole {
+            fields.insert("is_whole".to_owned(), false.into());
+        }
+    }
+    request
 }
 
 fn json_or_text(bytes: &[u8]) -> Value {

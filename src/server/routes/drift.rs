@@ -25,10 +25,11 @@ async fn blocking<T: Send + 'static>(
 
 /// Lists monitors and the alarms there were, the newest last.
 pub(crate) async fn list(State(room): Room) -> Answer {
-    let book = blocking(room, |room| room.all()).await?;
+    let (book, watched) = blocking(room, |room| Ok((room.all()?, room.collections()?))).await?;
     let monitors: Vec<_> = book.monitors.into_values().collect();
     Ok(Json(
-        json!({"object": "list", "data": monitors, "alarms": book.alarms}),
+        json!({"object": "list", "data": monitors, "alarms": book.alarms,
+            "collections": watched.collections, "collection_alarms": watched.alarms}),
     ))
 }
 

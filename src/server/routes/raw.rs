@@ -1,15 +1,21 @@
 //! Raw requests: what no route here knows more about goes to its provider as it is, with a record.
 
 use crate::proxy::{Passing, Proxy};
-use crate::server::body::{self, BodyLimits};
+use crate::server::body::{self, BodyLimits, Came};
 use crate::server::error::ApiError;
 use crate::server::headers;
 use crate::server::routes::chat::{Asked, arrival};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::StatusCode;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
 use std::sync::Arc;
+
+/// A body up to this size is there before anybody is asked; a longer one that is no JSON is handed on while
+/// it comes.
+const HELD_BYTES: usize = 256 * 1024;
 
 /// The paths of `OpenAI`'s API that are handed on: `/v1/…`, to the provider of the body's model, else to
 /// the one that speaks as `OpenAI` does.
@@ -62,6 +68,16 @@ fn path_of(request: &Request, prefix: &str) -> String {
     }
 }
 
+/// Whether a body is read whole: what asks a model is JSON, and its model decides who is asked.
+fn is_json(headers: &HeaderMap, begun: &[u8]) -> bool {
+    let kind = headers.get(CONTENT_TYPE);
+    let is_said = kind.is_none_or(|kind| {
+        let kind = kind.to_str().unwrap_or_default();
+        kind.contains("json")
+    });
+    is_said || begun.trim_ascii_start().starts_with(b"{")
+}
+
 async fn pass(
     proxy: &Arc<Proxy>,
     limits: BodyLimits,
@@ -69,13 +85,18 @@ async fn pass(
     asked: Asked,
 ) -> Result<Response, ApiError> {
     let (head, body) = asked.request.into_parts();
-    let body = body::read(body, limits).await?;
+    let wanted = |begun: &[u8]| is_json(&head.headers, begun);
+    let (body, upload) = match body::begin(body, limits, (HELD_BYTES, wanted)).await? {
+        Came::Whole(body) => (body, None),
+        Came::Begun(upload) => (Bytes::new(), Some(upload)),
+    };
     let arrival = arrival(asked.id, &head.headers, &body);
     let passing = Passing {
         provider,
         method: head.method,
         path_and_query,
         headers: head.headers,
+        upload,
     };
     let answer = proxy.pass(&asked.caller, &arrival, passing).await?;
     let mut response = Response::new(Body::from_stream(answer.body));

@@ -8,6 +8,7 @@ mod embeddings;
 mod fault;
 mod log_probs;
 mod part;
+mod read_contents;
 mod request;
 mod stream;
 mod usage;
@@ -17,5 +18,6 @@ pub use embeddings::{
     write_embeddings, write_predictions,
 };
 pub use fault::{read_fault, retry_delay};
+pub use read_contents::read_contents;
 pub use request::{write_request, write_request_dropping};
 pub use stream::{StreamReader, read_reply};

@@ -51,7 +51,7 @@ pub fn encode(body: &RawObject, asked: &Asked<'_>) -> Bytes {
 /// `upstream_invalid` when it is none.
 pub fn read_facts(operation: Operation, body: &Bytes) -> Result<ReplyFacts, Error> {
     match operation {
-        Operation::Chat | Operation::Raw => ChatReply::read(body),
+        Operation::Chat | Operation::Raw | Operation::Count => ChatReply::read(body),
         Operation::Embeddings => EmbeddingsReply::read(body).map(|facts| ReplyFacts {
             model: facts.model,
             usage: facts.usage,

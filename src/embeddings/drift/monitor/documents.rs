@@ -31,7 +31,7 @@ pub struct DocumentsWish {
 }
 
 /// What new items are.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Documents {
     /// The snapshot of before.
     pub before: String,
@@ -61,6 +61,19 @@ impl Drift {
     ///
     /// `SpaceMismatch`; `Invalid` when too few are new; those of the vault.
     pub fn documents(&self, wish: &DocumentsWish) -> Result<Documents, Error> {
+        self.judge_documents(wish, LEVEL)
+    }
+
+    /// The same with a chance of a false finding of `level`. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Drift::documents`].
+    pub(super) fn judge_documents(
+        &self,
+        wish: &DocumentsWish,
+        level: f64,
+    ) -> Result<Documents, Error> {
         let before = self.snapshots.manifest(&wish.before)?;
         let after = self.snapshots.manifest(&wish.after)?;
         if before.space_id != after.space_id {
@@ -89,7 +102,7 @@ impl Drift {
         }
         let reference = load_some(&old, |_| true)?;
         let current = load_some(&new, is_new)?;
-        let chance = (permutations_for(LEVEL), SEED);
+        let chance = (permutations_for(level), SEED);
         let finding = examine(&reference.rows, &current.rows, chance).ok_or_else(|| {
             let problem = "has vectors that cannot be held against those before: they must differ and not be zero";
             Error::invalid(&after.name(), problem, None)
@@ -100,14 +113,14 @@ impl Drift {
         let found = groups(Told::from(&reference), Told::from(&current), &rows, SEED);
         let others = others.unwrap_or_default().into_iter().take(OTHERS);
         let others = others.filter_map(|row| current.texts.get(row));
-        let is_drift = finding.p_value <= LEVEL;
+        let is_drift = finding.p_value <= level;
         let names = (before.name(), after.name());
         Ok(Documents {
             text: documents_message((&names.0, &names.1), &finding, &found, is_drift),
             before: names.0,
             after: names.1,
             new: count,
-            level: LEVEL,
+            level,
             is_drift,
             others: others.map(|text| short(text)).collect(),
             groups: found,

@@ -3,6 +3,7 @@
 //! Windows and references are snapshots, so that a text is embedded once, what was seen can be looked at
 //! later, and asking has its pace, its budget and its records. A window is never read twice.
 
+mod collections;
 mod documents;
 mod inputs;
 mod kept;
@@ -11,6 +12,7 @@ mod searched;
 mod send;
 
 pub use crate::embeddings::recorded::Input;
+pub use collections::{DocumentsAlarm, DocumentsLook, WatchedCollection, WatchedCollections};
 pub use documents::{Documents, DocumentsWish};
 pub use kept::{Book, Look, Monitor, Settings};
 
@@ -317,6 +319,7 @@ impl Drift {
                 () = stopping.cancelled() => return,
                 () = sleep(every) => {}
             }
+            self.watch_collections().await;
             send_unsent(&self).await;
             for name in self.due().await {
                 if stopping.is_cancelled() {

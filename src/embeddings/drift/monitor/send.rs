@@ -23,10 +23,15 @@ impl Raises for Drift {
                 text: alarm.text,
             }
         });
-        Ok(parcels.collect())
+        let mut parcels: Vec<Parcel> = parcels.collect();
+        parcels.extend(self.unsent_of_collections()?);
+        Ok(parcels)
     }
 
     fn mark_sent(&self, parcel: &Parcel) -> Result<(), Error> {
+        if self.mark_collection_sent(parcel)? {
+            return Ok(());
+        }
         self.change(|book| {
             let mut alarms = book.alarms.iter_mut();
             let sent = (parcel.at_ms, &parcel.name);

@@ -335,11 +335,7 @@ async fn who_judges_itself_is_warned_about() {
 async fn what_nobody_can_be_asked_is_an_error_with_the_reason() {
     let mut desk = Desk::of("x");
     for (kind, value, expected) in [
-        (
-            "moderation",
-            Value::Null,
-            "is not asked through the gateway",
-        ),
+        ("moderation", json!("hate"), "a list of categories"),
         ("equals", json!("x"), "is not decided by a judge"),
         (
             "webhook",

@@ -1,6 +1,8 @@
 //! Comparisons: a judge that looks at places is found out, and scores are added up as in promptfoo.
 
-use crate::evals::gateway::{Ask, AskContent, AskError, Embedded, Gateway, Pending, Reply};
+use crate::evals::gateway::{
+    Ask, AskContent, AskError, Embedded, Gateway, Moderated, ModerationAsk, Pending, Reply,
+};
 use crate::evals::grade::{AssertionGrade, Grade, Mark};
 use crate::evals::graders;
 use crate::evals::judges::testing::{Desk, Scripted, assertion};
@@ -34,6 +36,10 @@ impl Gateway for Liking {
         _: &'a [String],
     ) -> Pending<'a, Result<Embedded, AskError>> {
         panic!("judges send messages to one model")
+    }
+
+    fn moderate<'a>(&'a self, _ask: ModerationAsk<'a>) -> Pending<'a, Result<Moderated, AskError>> {
+        unreachable!("nobody moderates here")
     }
 }
 

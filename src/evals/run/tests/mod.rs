@@ -6,7 +6,9 @@ mod going_on;
 mod sequential;
 
 use crate::domain::{CallId, Clock, Cost, CostQuality, PicoDollars, RunId};
-use crate::evals::gateway::{Ask, AskContent, AskError, Embedded, Gateway, Pending, Reply};
+use crate::evals::gateway::{
+    Ask, AskContent, AskError, Embedded, Gateway, Moderated, ModerationAsk, Pending, Reply,
+};
 use crate::evals::ledger::{Ledger, RunEnd, RunStart};
 use crate::evals::plan::{RunPlan, Side, SidePlan};
 use crate::evals::row::Row;
@@ -96,6 +98,10 @@ impl Gateway for Scripted {
                 call: None,
             })
         })
+    }
+
+    fn moderate<'a>(&'a self, _ask: ModerationAsk<'a>) -> Pending<'a, Result<Moderated, AskError>> {
+        unreachable!("nobody moderates here")
     }
 }
 

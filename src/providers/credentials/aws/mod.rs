@@ -28,6 +28,14 @@ pub struct AwsKeys {
     pub session_token: Option<Secret>,
 }
 
+impl AwsKeys {
+    /// Returns what of them is a secret.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        let token = self.session_token.clone();
+        std::iter::once(self.secret.clone()).chain(token).collect()
+    }
+}
+
 /// Where Amazon's credentials come from.
 #[derive(Debug, Clone, Default)]
 pub struct AwsSettings {
@@ -65,11 +73,7 @@ impl AwsSettings {
     #[must_use]
     pub fn secrets(&self) -> Vec<Secret> {
         let keys = self.keys.clone().into_iter().chain(self.of_environment());
-        let mut secrets = Vec::new();
-        for keys in keys {
-            secrets.push(keys.secret);
-            secrets.extend(keys.session_token);
-        }
+        let mut secrets: Vec<Secret> = keys.flat_map(|keys| keys.secrets()).collect();
         let token = self.variables.get("AWS_CONTAINER_AUTHORIZATION_TOKEN");
         secrets.extend(token.map(Secret::new));
         secrets

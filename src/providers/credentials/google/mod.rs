@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// What tokens are for.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+/// What stands before a token.
+const SCHEME: &str = "Bearer ";
 /// How long the service for tokens may take.
 const LIMIT: Duration = Duration::from_secs(10);
 /// The machine's service is one hop away, or not there at all.
@@ -32,6 +34,15 @@ pub(super) struct Token {
     pub(super) authorization: HeaderValue,
     /// Who is billed where the token is a person's.
     pub(super) quota_project: Option<HeaderValue>,
+}
+
+impl Token {
+    /// Returns what of it is a secret.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        let shown = self.authorization.to_str().unwrap_or_default();
+        let token = shown.strip_prefix(SCHEME);
+        token.into_iter().map(Secret::new).collect()
+    }
 }
 
 /// Where Google's credentials come from.
@@ -203,7 +214,7 @@ fn read(
             "check the address of the service",
         )
     })?;
-    let authorization = secret_value(&format!("Bearer {}", answer.access_token));
+    let authorization = secret_value(&[SCHEME, &answer.access_token].concat());
     let life = answer.expires_in.clamp(0, 86_400) * 1_000_000;
     Ok(Fetched {
         value: Token {
