@@ -6,14 +6,14 @@ use crate::domain::Operation;
 use crate::providers::client::{AnswerBody, Client, Clients, Settings};
 use crate::providers::credentials::Credentials;
 use crate::providers::error::{Error, ErrorKind};
-use crate::providers::headers::{Heads, mark};
+use crate::providers::headers::{AnthropicVersion, Heads, mark};
 use crate::providers::preset::{Facts, Preset};
 use crate::providers::receive::{pass, receive};
 use crate::providers::stream::Clocks;
 use crate::providers::urls::{Urls, is_loopback, uri};
 use crate::providers::{Config, Deadlines, Outgoing, Passed, PassedReply, Reply, simulated};
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use tokio::time::{Instant, timeout_at};
 
 /// A provider that requests can be sent to.
@@ -108,6 +108,19 @@ impl Endpoint {
             Preset::Vertex => Some("vertex-2023-10-16"),
             _ => None,
         }
+    }
+
+    /// Whether a request in `dialect`, with what the client `said` in headers, may steer the choice of tokens
+    /// (`temperature`, `top_p`, `top_k`). Newer versions of Anthropic's API refuse that; at Vertex AI the version is an
+    /// older one.
+    #[must_use]
+    pub fn takes_sampling(&self, dialect: Dialect, said: &HeaderMap) -> bool {
+        if dialect != Dialect::Messages || self.anthropic_version().is_some() {
+            return true;
+        }
+        let target = self.target.as_ref();
+        let version = target.and_then(|target| target.heads.anthropic_version(said));
+        version.is_none_or(AnthropicVersion::takes_sampling)
     }
 
     /// Whether a stream may be asked to report its usage at the end

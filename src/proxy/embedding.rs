@@ -2,6 +2,7 @@
 //! several requests, whose vectors are put together to one answer.
 
 use crate::domain::{Dialect, TokenUsage};
+use crate::metering::Tokens;
 use crate::providers::{Endpoint, Outgoing, Preset, ReplyBody};
 use crate::proxy::Error;
 use crate::proxy::attempts::{self, Sending, Success, invalid};
@@ -79,20 +80,7 @@ pub(crate) fn goes_as_it_is(
     model: &str,
 ) -> bool {
     let form = Form::of(dialect, endpoint, model);
-    form == Form::OpenAi && count(call) <= form.most(endpoint.preset(), model)
-}
-
-fn count(call: &Call) -> usize {
-    let inputs = call.messages.first().and_then(split_array);
-    match inputs {
-        Some(inputs) if inputs.first().is_some_and(|first| !is_number(first)) => inputs.len(),
-        _ => 1,
-    }
-}
-
-fn is_number(raw: &Bytes) -> bool {
-    raw.first()
-        .is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-')
+    form == Form::OpenAi && call.inputs <= form.most(endpoint.preset(), model)
 }
 
 /// Asks for the vectors of a call, in as many requests as it takes.
@@ -122,14 +110,18 @@ pub(crate) async fn attempt(
     let parts: Vec<Embedded> = asked.buffered(AT_ONCE).try_collect().await?;
     let head = sending.started.elapsed();
     let usages: Option<Vec<TokenUsage>> = parts.iter().map(|part| part.usage).collect();
-    let usage = usages.map(|usages| Embedded::usage_of(usages.iter().map(|it| it.input).sum()));
-    let whole = Embedded {
-        vectors: parts.into_iter().flat_map(|part| part.vectors).collect(),
-        usage,
-    };
+    let told = usages.map(|usages| Embedded::usage_of(usages.iter().map(|it| it.input).sum()));
     let encoding = match request.encoding_format.as_deref() {
         Some("base64") => VectorEncoding::Base64,
         _ => VectorEncoding::Float,
+    };
+    let usage = match told {
+        Some(usage) => usage,
+        None => counted(request, model.clone()).await?,
+    };
+    let whole = Embedded {
+        vectors: parts.into_iter().flat_map(|part| part.vectors).collect(),
+        usage: Some(usage),
     };
     Ok(Success {
         attempt: planned.clone(),
@@ -142,11 +134,24 @@ pub(crate) async fn attempt(
             body: whole.to_openai(model, encoding),
             facts: Box::new(ReplyFacts {
                 model: Some(model.clone()),
-                usage,
+                usage: Some(usage),
+                is_estimated: told.is_none(),
                 ..ReplyFacts::default()
             }),
         },
     })
+}
+
+/// Counts the tokens of a request whose provider tells none, by the tokenizer that comes nearest.
+async fn counted(request: EmbeddingsRequest, model: String) -> Result<TokenUsage, Error> {
+    let count = move || {
+        let texts = request.texts();
+        let texts = texts.iter().map(|text| Tokens.count_text(&model, text));
+        let tokens = u64::try_from(request.token_count()).unwrap_or(u64::MAX);
+        Embedded::usage_of(texts.sum::<u64>().saturating_add(tokens))
+    };
+    let counted = tokio::task::spawn_blocking(count).await;
+    counted.map_err(|_| Error::ShuttingDown)
 }
 
 /// The body of one request, and how many texts it has.
@@ -232,7 +237,8 @@ impl Batch<'_> {
             return Err(invalid(self.planned, "it is a stream".to_owned()));
         };
         let embedded = self.read(&body, reply.input_tokens, part.count);
-        let embedded = embedded.map_err(|error| invalid(self.planned, error.to_string()))?;
+        let embedded = embedded
+            .map_err(|error| sending.unread(self.planned, self.dialect, (&body, &error)))?;
         if embedded.vectors.len() != part.count {
             let (is, wanted) = (embedded.vectors.len(), part.count);
             let problem = format!("it has {is} vectors for {wanted} texts");

@@ -286,6 +286,8 @@ impl PassedStream {
     }
 
     fn begin_ending(&mut self, context: &mut Context<'_>, broken: Option<&Error>) {
+        let told = self.told();
+        let broken = broken.or(told.as_ref());
         let state = match broken {
             Some(error) => error.state(),
             None if self.status < 400 => CallState::Ok,
@@ -308,6 +310,15 @@ impl PassedStream {
         if writing.as_mut().poll(context).is_pending() {
             self.ending = Some(writing);
         }
+    }
+
+    /// The error that the provider told inside a stream.
+    fn told(&self) -> Option<Error> {
+        let (_, collector) = self.reading.reader.as_ref()?;
+        let fault = collector.fault().filter(|fault| !fault.is_found)?;
+        let provider = self.recording.as_ref().map_or("", Recording::provider);
+        let secrets = &self.upstreams.secrets;
+        Some(Error::from_fault(provider, fault, secrets))
     }
 
     fn ending(&mut self, state: CallState) -> Ending {
