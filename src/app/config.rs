@@ -1,14 +1,16 @@
 //! From what was written (file, environment, command line) to a checked config.
 
 use crate::app::Error;
-use crate::app::file::{DurabilityName, File, LogFormatName, OnFullName, PriceTable, parse_file};
+use crate::app::file::{
+    DurabilityName, File, LogFormatName, ModelTable, OnFullName, PriceTable, parse_file,
+};
 use crate::app::origin::{DEFAULT_FILE, Environment, Origin, Overrides};
 use crate::app::{declarations, evals, provider, source};
 use crate::domain::{Durability, Secret, Timestamp, nearest_names};
 use crate::embeddings::snapshots::LimitsWish;
 use crate::evals::run;
 use crate::metering::{self, PriceRow, Retirement};
-use crate::proxy::WELL_KNOWN;
+use crate::proxy::{Route, WELL_KNOWN};
 use crate::{prompts, providers, server, store, telemetry};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -45,7 +47,7 @@ pub struct Config {
     /// Providers for which what they cannot be told is left out of a request.
     pub dropping: BTreeSet<String>,
     /// Patterns of models, and their provider.
-    pub models: Vec<(String, String)>,
+    pub models: Vec<Route>,
     /// Whether no provider has a key and no local one is named, so that every known model is simulated.
     pub only_simulated: bool,
     /// Prices.
@@ -322,7 +324,6 @@ pub(super) fn text_or_secret(
     }
 }
 
-/// The file's patterns come first, the well-known ones after.
 /// The providers that say `drop_unsupported`.
 fn dropping(file: &File) -> BTreeSet<String> {
     let tables = file.providers.iter();
@@ -332,23 +333,34 @@ fn dropping(file: &File) -> BTreeSet<String> {
         .collect()
 }
 
-fn models(file: &File, providers: &[providers::Config]) -> Result<Vec<(String, String)>, Error> {
+/// The file's patterns come first, the well-known ones after.
+fn models(file: &File, providers: &[providers::Config]) -> Result<Vec<Route>, Error> {
     let mut models = Vec::new();
-    for (pattern, provider) in &file.models {
-        let name = provider.as_str().unwrap_or_default();
-        if !providers.iter().any(|config| config.name == name) {
+    for (pattern, value) in &file.models {
+        let fail = |problem: String, hint: Option<String>| Error::ConfigValue {
+            key: format!("models.\"{pattern}\""),
+            problem,
+            hint,
+        };
+        let table = ModelTable::read(value).map_err(|error| {
+            let problem = error.message().to_owned();
+            let near = suggestion(&problem).map(|near| format!("near: {near}"));
+            fail(problem, near)
+        })?;
+        let name = &table.provider;
+        if !providers.iter().any(|config| config.name == *name) {
             let names = providers.iter().map(|config| config.name.as_str());
             let near = nearest_names(name, names).join(", ");
-            return Err(Error::ConfigValue {
-                key: format!("models.\"{pattern}\""),
-                problem: format!("there is no provider `{name}`"),
-                hint: (!near.is_empty()).then(|| format!("near: {near}")),
-            });
+            let hint = (!near.is_empty()).then(|| format!("near: {near}"));
+            return Err(fail(format!("there is no provider `{name}`"), hint));
         }
-        models.push((pattern.clone(), name.to_owned()));
+        models.push(Route {
+            drops_unsupported: table.drop_unsupported,
+            ..Route::new(pattern, name)
+        });
     }
     let well_known = WELL_KNOWN.iter();
-    models.extend(well_known.map(|&(pattern, provider)| (pattern.to_owned(), provider.to_owned())));
+    models.extend(well_known.map(|&(pattern, provider)| Route::new(pattern, provider)));
     Ok(models)
 }
 

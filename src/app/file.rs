@@ -33,7 +33,7 @@ pub(crate) struct File {
     pub(crate) store: StoreTable,
     pub(crate) prompts: PromptsTable,
     pub(crate) providers: BTreeMap<String, ProviderTable>,
-    /// Patterns of model names and the provider that serves them.
+    /// Patterns of model names and the provider that serves them: its name, or a [`ModelTable`].
     pub(crate) models: toml::Table,
     pub(crate) prices: PricesTable,
     pub(crate) telemetry: TelemetryTable,
@@ -170,6 +170,32 @@ pub(crate) struct ProviderTable {
     pub(crate) drop_unsupported: bool,
     pub(crate) max_response: Option<Size>,
     pub(crate) deadlines: DeadlinesTable,
+}
+
+/// Who serves the models of a pattern, and what is special about them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ModelTable {
+    pub(crate) provider: String,
+    /// In place of what the provider's table says.
+    pub(crate) drop_unsupported: Option<bool>,
+}
+
+impl ModelTable {
+    /// Reads the value of a pattern.
+    ///
+    /// # Errors
+    ///
+    /// When it is neither the name of a provider nor such a table.
+    pub(crate) fn read(value: &toml::Value) -> Result<Self, toml::de::Error> {
+        match value {
+            toml::Value::String(provider) => Ok(Self {
+                provider: provider.clone(),
+                drop_unsupported: None,
+            }),
+            other => other.clone().try_into(),
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

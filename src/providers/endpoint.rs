@@ -6,7 +6,7 @@ use crate::domain::Operation;
 use crate::providers::client::{AnswerBody, Client, Clients, Settings};
 use crate::providers::credentials::Credentials;
 use crate::providers::error::{Clock, Error, ErrorKind};
-use crate::providers::headers::{Heads, mark};
+use crate::providers::headers::{AnthropicVersion, Heads, mark};
 use crate::providers::preset::{Facts, Preset};
 use crate::providers::receive::{pass, receive};
 use crate::providers::stream::Clocks;
@@ -16,7 +16,7 @@ use crate::providers::{
     Config, Deadlines, Outgoing, Passed, PassedReply, Reply, Upload, simulated,
 };
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use std::future::Future;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -126,6 +126,19 @@ impl Endpoint {
             Preset::Vertex => Some("vertex-2023-10-16"),
             _ => None,
         }
+    }
+
+    /// Whether a request in `dialect`, with what the client `said` in headers, may steer the choice of tokens
+    /// (`temperature`, `top_p`, `top_k`). Newer versions of Anthropic's API refuse that; at Vertex AI the version is an
+    /// older one.
+    #[must_use]
+    pub fn takes_sampling(&self, dialect: Dialect, said: &HeaderMap) -> bool {
+        if dialect != Dialect::Messages || self.anthropic_version().is_some() {
+            return true;
+        }
+        let target = self.target.as_ref();
+        let version = target.and_then(|target| target.heads.anthropic_version(said));
+        version.is_none_or(AnthropicVersion::takes_sampling)
     }
 
     /// Whether a stream may be asked to report its usage at the end

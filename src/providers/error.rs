@@ -1,17 +1,18 @@
 //! What can go wrong at a provider, told apart by what the caller should do next.
 
 use crate::domain::{self, Blame, Dialect};
+use crate::providers::causes::{deepest_cause, holds, inside};
 use crate::providers::client::{DialTimeout, Failure};
 use crate::providers::credentials::Fault;
-use crate::providers::refusal::{error_type, kind_of, request_id, text};
+use crate::providers::refusal::{error_type, kind_of, request_id, status_of_fault, text};
 use crate::providers::retry_after;
+use crate::wire::openai::ProviderFault;
 use crate::wire::rpc_status;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use std::error::Error as StdError;
 use std::fmt;
-use std::io;
 use std::time::Duration;
 
 /// How much of a provider's error body is kept.
@@ -138,6 +139,8 @@ struct Answer {
     dialect: Dialect,
     error_type: Option<String>,
     body: Bytes,
+    /// Whether the head said 200, and the answer itself that it is none.
+    is_inside: bool,
 }
 
 impl Error {
@@ -200,7 +203,7 @@ impl Error {
         body: Bytes,
         now: domain::Timestamp,
     ) -> Self {
-        let error_type = error_type(headers);
+        let error_type = error_type(headers, &body);
         let kind = kind_of(status, error_type.as_deref(), &body);
         let wait = retry_after::wait(headers, now);
         let answer = Answer {
@@ -211,6 +214,7 @@ impl Error {
             dialect: Dialect::Chat,
             error_type,
             body,
+            is_inside: false,
         };
         let message = if status.is_redirection() {
             format!("answered with a redirect ({status}), which is not followed")
@@ -220,6 +224,31 @@ impl Error {
         Self {
             answer: Some(Box::new(answer)),
             ..Self::sent(kind, provider, message)
+        }
+    }
+
+    /// Returns the error for a fault that `provider` told in an answer or a stream with the status 200. It means
+    /// what it would have meant as a status.
+    #[must_use]
+    pub fn from_fault(provider: &str, fault: &ProviderFault) -> Self {
+        let status = status_of_fault(fault);
+        let answer = Answer {
+            status: status.as_u16(),
+            retry_after: fault.retry_after,
+            request_id: None,
+            content_type: String::new(),
+            dialect: Dialect::Chat,
+            error_type: None,
+            body: Bytes::new(),
+            is_inside: true,
+        };
+        let message = match fault.name() {
+            Some(name) => format!("answered 200 with the error `{name}`"),
+            None => "answered 200 with an error".to_owned(),
+        };
+        Self {
+            answer: Some(Box::new(answer)),
+            ..Self::sent(kind_of(status, fault.name(), b""), provider, message)
         }
     }
 
@@ -398,7 +427,15 @@ impl Error {
         &self.provider
     }
 
-    /// Returns the HTTP status, when there was an answer.
+    /// Returns the status that the head of the answer had, when there was one.
+    #[must_use]
+    pub fn head_status(&self) -> Option<u16> {
+        let answer = self.answer.as_ref()?;
+        Some(if answer.is_inside { 200 } else { answer.status })
+    }
+
+    /// Returns the HTTP status, when there was an answer; of an error inside a good one, that which it stands
+    /// for.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.answer.as_ref().map(|answer| answer.status)
@@ -454,35 +491,6 @@ impl fmt::Debug for Error {
             .field("status", &self.status())
             .field("sent", &self.sent)
             .finish_non_exhaustive()
-    }
-}
-
-/// Returns the text of the innermost error, which is the one that says something.
-fn deepest_cause(error: &dyn StdError) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
-}
-
-/// Whether an error of type `T` is somewhere inside `error`.
-fn holds<T: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
-    inside::<T>(error).is_some()
-}
-
-/// Finds the error of type `T` that is somewhere inside `error`.
-fn inside<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
-    if let Some(found) = error.downcast_ref::<T>() {
-        return Some(found);
-    }
-    // An `io::Error` shows as its source that of what it wraps, not the thing itself.
-    let wrapped = error
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref);
-    match wrapped {
-        Some(inner) => inside::<T>(inner),
-        None => error.source().and_then(inside::<T>),
     }
 }
 

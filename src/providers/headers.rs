@@ -7,6 +7,7 @@ use crate::providers::Config;
 use crate::providers::preset::{AuthStyle, Preset};
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, RANGE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::civil::{Date, date};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -15,6 +16,24 @@ const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 
 /// The version of Anthropic's API that the bodies are written for.
 const ANTHROPIC_API: HeaderValue = HeaderValue::from_static("2023-06-01");
+
+/// A version of Anthropic's API: the day from which it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct AnthropicVersion(Date);
+
+impl AnthropicVersion {
+    /// The version that takes neither `temperature` nor `top_p` nor `top_k`.
+    const WITHOUT_SAMPLING: Self = Self(date(2026, 10, 21));
+
+    fn parse(value: &HeaderValue) -> Option<Self> {
+        value.to_str().ok()?.trim().parse().ok().map(Self)
+    }
+
+    /// Whether the choice of tokens can be steered.
+    pub(super) fn takes_sampling(self) -> bool {
+        self < Self::WITHOUT_SAMPLING
+    }
+}
 
 /// Headers that the HTTP client owns, or that would change where a request goes.
 const FORBIDDEN: [&str; 8] = [
@@ -73,6 +92,13 @@ impl Heads {
         };
         lay_over(&mut headers, said, &OF_A_DIALECT);
         headers
+    }
+
+    /// Returns the version of Anthropic's API that is asked for, where one is.
+    pub(super) fn anthropic_version(&self, said: &HeaderMap) -> Option<AnthropicVersion> {
+        let version = said.get(ANTHROPIC_VERSION);
+        let version = version.or_else(|| self.own.get(ANTHROPIC_VERSION))?;
+        AnthropicVersion::parse(version)
     }
 
     /// Returns the headers of a raw request: the client's content type, and none where it has no body.

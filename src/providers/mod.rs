@@ -4,6 +4,7 @@
 //! asked, and what its failures mean. An answer is an [`Error`] unless its status is 2xx. A
 //! [`ByteStream`] closes its connection when it is dropped, which is how a call is cancelled.
 
+mod causes;
 mod client;
 mod credentials;
 mod endpoint;

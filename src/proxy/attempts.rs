@@ -9,8 +9,9 @@ use crate::proxy::call::Call;
 use crate::proxy::recording::Recording;
 use crate::proxy::routing::{Plan, PlannedAttempt, RetryPolicy};
 use crate::proxy::{Error, Upstreams, embedding, encode};
+use crate::wire;
 use crate::wire::answer::{AnswerStream, facts_of};
-use crate::wire::openai::{self, ReplyFacts};
+use crate::wire::openai::{self, ProviderFault, ReplyFacts};
 use crate::wire::translate::{self, Client, Origin};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -141,7 +142,7 @@ fn describe(planned: &PlannedAttempt, began: Instant, result: &Result<Success, E
     let error = result.as_ref().err();
     let status = match error {
         None => Some(200),
-        Some(Error::Provider { error, .. }) => error.status(),
+        Some(Error::Provider { error, .. }) => error.head_status(),
         Some(_) => None,
     };
     described(planned, began, status, error)
@@ -208,8 +209,10 @@ async fn attempt(
     let head = sending.started.elapsed();
     let id = reply.request_id.as_deref().unwrap_or_default();
     let content = match reply.body {
-        ReplyBody::Whole(body) if dialect == call.dialect => whole(call, dialect, planned, body)?,
-        ReplyBody::Whole(body) => translated((dialect, id), &sending.client(), planned, &body)?,
+        ReplyBody::Whole(body) if dialect == call.dialect => {
+            whole(sending, (planned, dialect), body)?
+        }
+        ReplyBody::Whole(body) => translated(sending, (planned, dialect), id, &body)?,
         ReplyBody::Stream(stream) => {
             let reader = sending.reader(dialect, &Origin { id, model });
             let limit = endpoint.deadlines().first_byte;
@@ -241,6 +244,24 @@ impl Sending<'_> {
         AnswerStream::new((dialect, origin), self.client())
     }
 
+    /// Returns the error for a fault in an answer that began well.
+    pub(crate) fn fault(&self, planned: &PlannedAttempt, fault: &ProviderFault) -> Error {
+        Error::from_fault(&planned.provider, fault, &self.upstreams.secrets)
+    }
+
+    /// Returns the error for a whole answer that cannot be read: the fault that it tells in place of one, if it does.
+    pub(crate) fn unread(
+        &self,
+        planned: &PlannedAttempt,
+        dialect: Dialect,
+        (body, error): (&Bytes, &wire::Error),
+    ) -> Error {
+        match translate::fault_in(dialect, body) {
+            Some(fault) => self.fault(planned, &fault),
+            None => invalid(planned, error.to_string()),
+        }
+    }
+
     /// Whom the answer is for.
     fn client(&self) -> Client {
         Client {
@@ -255,19 +276,18 @@ impl Sending<'_> {
 
 /// Checks that a whole answer is one; the client gets it as it came.
 fn whole(
-    call: &Call,
-    dialect: Dialect,
-    planned: &PlannedAttempt,
+    sending: Sending<'_>,
+    (planned, dialect): (&PlannedAttempt, Dialect),
     body: Bytes,
 ) -> Result<Reply, Error> {
     let facts = if dialect.is_chat() {
-        openai::read_facts(call.operation, &body)
+        openai::read_facts(sending.call.operation, &body)
     } else {
         translate::read_reply(dialect, &body).map(|reply| facts_of(&reply))
     };
-    let facts = facts.map_err(|error| invalid(planned, error.to_string()))?;
+    let facts = facts.map_err(|error| sending.unread(planned, dialect, (&body, &error)))?;
     if let Some(fault) = &facts.fault {
-        return Err(invalid(planned, fault.message.clone()));
+        return Err(sending.fault(planned, fault));
     }
     Ok(Reply::Whole {
         body,
@@ -277,9 +297,9 @@ fn whole(
 
 /// Writes a whole answer in the client's dialect.
 fn translated(
-    (dialect, id): (Dialect, &str),
-    client: &Client,
-    planned: &PlannedAttempt,
+    sending: Sending<'_>,
+    (planned, dialect): (&PlannedAttempt, Dialect),
+    id: &str,
     body: &Bytes,
 ) -> Result<Reply, Error> {
     let origin = Origin {
@@ -287,9 +307,9 @@ fn translated(
         model: &planned.model,
     };
     let reply = translate::read_answer(dialect, body, &origin);
-    let reply = reply.map_err(|error| invalid(planned, error.to_string()))?;
+    let reply = reply.map_err(|error| sending.unread(planned, dialect, (body, &error)))?;
     Ok(Reply::Whole {
-        body: translate::write_reply(&reply, client),
+        body: translate::write_reply(&reply, &sending.client()),
         facts: Box::new(facts_of(&reply)),
     })
 }
@@ -330,9 +350,7 @@ async fn open(
             }
         }
         if let Some(fault) = reader.fault() {
-            let secrets = &sending.upstreams.secrets;
-            let message = secrets.scrub_text(&fault.message).into_owned();
-            return Err(invalid(planned, message));
+            return Err(sending.fault(planned, fault));
         }
         if reader.has_content() || reader.is_done() || HELD_BYTES < held_bytes {
             return Ok(Reply::Stream(Box::new(OpenStream {

@@ -97,8 +97,12 @@ pub(crate) struct Call {
     pub lays_out_messages: bool,
     /// The prompt's own limit of output tokens, which providers spell differently.
     pub token_limit: Option<Bytes>,
+    /// The settings that the prompt brought and the client did not say, by their names in chat completions.
+    pub laid: Vec<String>,
     /// The messages (or inputs) that are sent, for counting tokens.
     pub messages: Arc<[Bytes]>,
+    /// How many inputs a request for embeddings has.
+    pub inputs: usize,
     /// Whether the client asked for a stream.
     pub stream: bool,
     /// Whether the client asked for the usage of the stream.
@@ -137,7 +141,9 @@ impl Call {
             body: RawObject::default(),
             lays_out_messages: false,
             token_limit: None,
+            laid: Vec::new(),
             messages: [].into(),
+            inputs: 0,
             stream,
             client_wants_usage: false,
             user: None,
@@ -180,6 +186,7 @@ pub(crate) fn plain(request: ChatRequest, arrival: &Arrival) -> Result<Call, Err
 /// Returns the call of an embeddings request.
 pub(crate) fn embeddings(request: EmbeddingsRequest, arrival: &Arrival) -> Call {
     Call {
+        inputs: request.count(),
         body: request.object,
         messages: [request.input].into(),
         user: request.user,
@@ -220,7 +227,10 @@ pub(crate) fn from_prompt(
     let (messages, rendered_hash) = lay_out(&rendered, &history);
     let mut body = request.object;
     request.foreign.strip(&mut body);
+    let said: Vec<String> = body.iter().map(|(name, _)| name.to_owned()).collect();
     let token_limit = parameters::apply(&prompt.stamp.key, bundle, &mut body);
+    let all = body.iter().map(|(name, _)| name.to_owned());
+    let laid = all.filter(|name| !said.contains(name)).collect();
     let model_asked = request.model.unwrap_or_default();
     Ok(Call {
         prompt: Some(prompt.stamp.clone()),
@@ -229,6 +239,7 @@ pub(crate) fn from_prompt(
         body,
         lays_out_messages: true,
         token_limit,
+        laid,
         messages: messages.into(),
         client_wants_usage: request.client_wants_usage,
         user: request.user,

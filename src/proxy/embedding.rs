@@ -2,6 +2,7 @@
 //! several requests, whose vectors are put together to one answer.
 
 use crate::domain::{Dialect, TokenUsage};
+use crate::metering::Tokens;
 use crate::providers::{Endpoint, Outgoing, Preset, ReplyBody};
 use crate::proxy::Error;
 use crate::proxy::attempts::{self, Sending, Success, invalid};
@@ -94,8 +95,8 @@ impl Progress {
         model: &str,
     ) -> bool {
         let form = Form::of(dialect, endpoint, model);
-        self.asked = count(call).min(form.most(endpoint.preset(), model));
-        self.most.is_none() && form == Form::OpenAi && count(call) == self.asked
+        self.asked = call.inputs.min(form.most(endpoint.preset(), model));
+        self.most.is_none() && form == Form::OpenAi && call.inputs == self.asked
     }
 
     /// Lets the next try ask for half as many texts at once: who was too slow would be again, and is paid
@@ -144,19 +145,6 @@ impl Progress {
     }
 }
 
-fn count(call: &Call) -> usize {
-    let inputs = call.messages.first().and_then(split_array);
-    match inputs {
-        Some(inputs) if inputs.first().is_some_and(|first| !is_number(first)) => inputs.len(),
-        _ => 1,
-    }
-}
-
-fn is_number(raw: &Bytes) -> bool {
-    raw.first()
-        .is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-')
-}
-
 /// Asks for the vectors of a call that have not come yet, in as many requests as it takes. After one that
 /// fails no other is begun; what comes of those under way is kept in `progress`.
 ///
@@ -191,11 +179,17 @@ pub(crate) async fn attempt(
             planned.provider
         ));
     }
-    let whole = progress.whole();
+    let mut whole = progress.whole();
+    let told = whole.usage;
     let encoding = match request.encoding_format.as_deref() {
         Some("base64") => VectorEncoding::Base64,
         _ => VectorEncoding::Float,
     };
+    let usage = match told {
+        Some(usage) => usage,
+        None => counted(request, model.clone()).await?,
+    };
+    whole.usage = Some(usage);
     Ok(Success {
         attempt: planned.clone(),
         content_type: "application/json".to_owned(),
@@ -207,11 +201,24 @@ pub(crate) async fn attempt(
             body: whole.to_openai(model, encoding),
             facts: Box::new(ReplyFacts {
                 model: Some(model.clone()),
-                usage: whole.usage,
+                usage: Some(usage),
+                is_estimated: told.is_none(),
                 ..ReplyFacts::default()
             }),
         },
     })
+}
+
+/// Counts the tokens of a request whose provider tells none, by the tokenizer that comes nearest.
+async fn counted(request: EmbeddingsRequest, model: String) -> Result<TokenUsage, Error> {
+    let count = move || {
+        let texts = request.texts();
+        let texts = texts.iter().map(|text| Tokens.count_text(&model, text));
+        let tokens = u64::try_from(request.token_count()).unwrap_or(u64::MAX);
+        Embedded::usage_of(texts.sum::<u64>().saturating_add(tokens))
+    };
+    let counted = tokio::task::spawn_blocking(count).await;
+    counted.map_err(|_| Error::ShuttingDown)
 }
 
 /// The body of one request, and the places of its texts.
@@ -325,7 +332,8 @@ impl Batch<'_> {
         };
         let wanted = part.place.len();
         let embedded = self.read(&body, reply.input_tokens, wanted);
-        let embedded = embedded.map_err(|error| invalid(self.planned, error.to_string()))?;
+        let embedded = embedded
+            .map_err(|error| sending.unread(self.planned, self.dialect, (&body, &error)))?;
         if embedded.vectors.len() != wanted {
             let is = embedded.vectors.len();
             let problem = format!("it has {is} vectors for {wanted} texts");

@@ -58,13 +58,23 @@ pub(crate) fn body_for(
     };
     let mut asked = if let Some(conversation) = &call.conversation {
         let mut request = conversation.as_ref().clone();
-        written(&mut request, dialect, planned, (endpoint, longest_answer))?
+        written(
+            call,
+            &mut request,
+            (dialect, planned),
+            (endpoint, longest_answer),
+        )?
     } else if dialect == call.dialect {
         as_it_is(own_body(call, &planned.model, Some(endpoint)))
     } else {
         let body = own_body(call, &planned.model, None);
         let mut request = translate::read_request(call.dialect, &body)?;
-        written(&mut request, dialect, planned, (endpoint, longest_answer))?
+        written(
+            call,
+            &mut request,
+            (dialect, planned),
+            (endpoint, longest_answer),
+        )?
     };
     if let Some(version) = endpoint
         .anthropic_version()
@@ -149,9 +159,9 @@ fn own_body(call: &Call, model: &str, endpoint: Option<&Endpoint>) -> Bytes {
 
 /// What is asked, in the words of `dialect`.
 fn written(
+    call: &Call,
     request: &mut Request,
-    dialect: Dialect,
-    planned: &PlannedAttempt,
+    (dialect, planned): (Dialect, &PlannedAttempt),
     (endpoint, longest_answer): (&Endpoint, &dyn Fn() -> Option<u64>),
 ) -> Result<Written, Error> {
     request.model.clone_from(&planned.model);
@@ -163,9 +173,25 @@ fn written(
         responses: responses::Target {
             has_breakpoints: takes_breakpoints(&planned.model),
         },
-        traits: traits_of(&planned.model, longest_answer()),
+        traits: ModelTraits {
+            has_sampling: endpoint.takes_sampling(dialect, &call.headers),
+            ..traits_of(&planned.model, longest_answer())
+        },
     };
-    Ok(translate::write_request(request, &target)?)
+    translate::write_request(request, &target).map_err(|unsupported| blamed(call, unsupported))
+}
+
+/// Names the prompt, where it is the prompt that says what cannot be said.
+fn blamed(call: &Call, unsupported: Unsupported) -> Error {
+    let name = unsupported.name_in_chat();
+    match &call.prompt {
+        Some(prompt) if call.laid.iter().any(|laid| laid == name) => Error::PromptUnsupported {
+            prompt: prompt.key.to_string(),
+            setting: name.to_owned(),
+            unsupported,
+        },
+        _ => Error::Unsupported(unsupported),
+    }
 }
 
 /// What is known of a model; `longest_answer` is the most tokens it answers with, where that is known.
@@ -174,6 +200,7 @@ fn traits_of(model: &str, longest_answer: Option<u64>) -> ModelTraits {
     ModelTraits {
         max_output_tokens: longest_answer.unwrap_or(unknown.max_output_tokens),
         thinks_by_budget: BY_BUDGET.iter().any(|name| model.contains(name)),
+        ..unknown
     }
 }
 

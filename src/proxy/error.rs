@@ -6,7 +6,7 @@ use crate::proxy::naming::Way;
 use crate::safety::Secrets;
 use crate::wire::conversation::Unsupported;
 use crate::wire::openai::ProviderFault;
-use crate::wire::translate;
+use crate::wire::translate::{self, FaultHead};
 use crate::{prompts, providers, store, wire};
 use std::time::Duration;
 
@@ -101,6 +101,16 @@ pub enum Error {
     /// The body of a raw request did not come whole.
     #[error(transparent)]
     Upload(UploadFault),
+    /// The same as `Unsupported`, of a setting that the prompt brings.
+    #[error("prompt `{prompt}` sets `{setting}`: {unsupported}")]
+    PromptUnsupported {
+        /// The prompt.
+        prompt: String,
+        /// The setting, by its name in chat completions.
+        setting: String,
+        /// What cannot be said.
+        unsupported: Unsupported,
+    },
     /// A raw request names no model, and no provider speaks as `OpenAI` does.
     #[error("no configured provider has `{path}`")]
     NoProvider {
@@ -165,6 +175,11 @@ fn told(error: &providers::Error, fault: Option<&ProviderFault>) -> String {
     )
 }
 
+/// Providers echo keys.
+fn scrubbed(fault: ProviderFault, secrets: &Secrets) -> ProviderFault {
+    fault.scrubbed(|text| secrets.scrub_text(text).into_owned())
+}
+
 impl Error {
     /// Returns the error for a request that a provider did not answer well. What it says is freed of
     /// secrets: providers echo keys.
@@ -174,17 +189,42 @@ impl Error {
         secrets: &Secrets,
     ) -> Self {
         let fault = error.body().filter(|body| !body.is_empty()).map(|body| {
-            let status = error.status().unwrap_or_default();
-            let fault = translate::read_fault(dialect, (status, error.content_type()), body);
-            let scrub = |text: String| secrets.scrub_text(&text).into_owned();
-            Box::new(ProviderFault {
-                message: scrub(fault.message),
-                kind: fault.kind.map(scrub),
-                code: fault.code.map(scrub),
-                param: fault.param.map(scrub),
-            })
+            let head = FaultHead {
+                status: error.status().unwrap_or_default(),
+                content_type: error.content_type(),
+                error_type: error.header_error_type(),
+            };
+            Box::new(scrubbed(
+                translate::read_fault(dialect, &head, body),
+                secrets,
+            ))
         });
         Self::Provider { error, fault }
+    }
+
+    /// Returns the error for a fault in an answer or a stream with a good status, freed of secrets. What the provider
+    /// says means the same as it would have before the answer began; what was found here makes it no answer.
+    pub(crate) fn from_fault(provider: &str, fault: &ProviderFault, secrets: &Secrets) -> Self {
+        let fault = scrubbed(fault.clone(), secrets);
+        if fault.is_found {
+            return Self::InvalidAnswer {
+                provider: provider.to_owned(),
+                problem: fault.message,
+            };
+        }
+        Self::Provider {
+            error: providers::Error::from_fault(provider, &fault),
+            fault: Some(Box::new(fault)),
+        }
+    }
+
+    /// Returns what the provider said about it, where it said something.
+    #[must_use]
+    pub fn fault(&self) -> Option<&ProviderFault> {
+        match self {
+            Self::Provider { fault, .. } => fault.as_deref(),
+            _ => None,
+        }
     }
 
     /// Returns the stable code of the error, for bodies, records and metrics.
@@ -202,7 +242,7 @@ impl Error {
             Self::ModelNotFound { .. } => "model_not_found",
             Self::ModelForbidden { .. } => "model_forbidden",
             Self::Provider { error, .. } => error.kind(),
-            Self::Unsupported(_) => "unsupported_parameter",
+            Self::Unsupported(_) | Self::PromptUnsupported { .. } => "unsupported_parameter",
             Self::Upload(UploadFault::TooLarge { .. }) => "request_too_large",
             Self::Upload(UploadFault::TooSlow) => "request_timeout",
             Self::Upload(UploadFault::BrokenOff) => "request_incomplete",
@@ -232,6 +272,7 @@ impl Error {
             | Self::ModelNotFound { .. }
             | Self::ModelForbidden { .. }
             | Self::Unsupported(_)
+            | Self::PromptUnsupported { .. }
             | Self::Upload(_)
             | Self::NoProvider { .. }
             | Self::PreviousNotFound { .. }
@@ -289,7 +330,12 @@ impl Error {
             Self::ModelForbidden { .. } => "ask for a key with a wider `--model` scope",
             Self::Unsupported(_) => {
                 "leave it out, ask a model whose provider has it, or set `drop_unsupported = true` for \
-                 the provider in promptgate.toml: it is then left out with a warning"
+                 the provider or the route of the model in promptgate.toml: it is then left out with a warning"
+            }
+            Self::PromptUnsupported { .. } => {
+                "take it out of the prompt's file, ask a model whose provider has it, or set \
+                 `drop_unsupported = true` for the provider or the route of the model in promptgate.toml: it is \
+                 then left out with a warning"
             }
             Self::Upload(UploadFault::TooLarge { .. }) => {
                 "send less, or raise `server.max_body` in promptgate.toml"
@@ -325,6 +371,7 @@ impl Error {
             | Self::ModelForbidden { .. } => Some("model".to_owned()),
             Self::ParameterLocked { parameter, .. } => Some(parameter.clone()),
             Self::Unsupported(unsupported) => Some(unsupported.field.clone()),
+            Self::PromptUnsupported { setting, .. } => Some(format!("prompt.{setting}")),
             Self::PreviousNotFound { .. } | Self::PreviousTooLong { .. } => {
                 Some("previous_response_id".to_owned())
             }

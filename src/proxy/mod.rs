@@ -43,7 +43,7 @@ pub use previous::{call_of, items_of_input, response_id};
 pub use recording::Recorder;
 pub use rendering::Rendering;
 pub use retrace::{Inputs, Sent, inputs, sent};
-pub use routing::{Plan, PlannedAttempt, RetryPolicy, Routes, WELL_KNOWN};
+pub use routing::{Plan, PlannedAttempt, RetryPolicy, Route, Routes, WELL_KNOWN};
 pub use shadow::{AfterAnswer, Shadows};
 pub use space::Under;
 pub use stream::RecordedStream;

@@ -41,7 +41,8 @@ pub(crate) fn from_prompt(
     };
     let rendered = bundle.render(&input)?;
     let (own, hash) = call::lay_out(&rendered, &[]);
-    let base = settings(prompt, &own, &model)?;
+    let (base, mut laid) = settings(prompt, &own, &model)?;
+    laid.retain(|name| !says(&said, name));
     // They are those of chat completions: no other dialect has a place for them.
     let unsaid: Vec<String> = base
         .rest
@@ -66,6 +67,7 @@ pub(crate) fn from_prompt(
         bundle: Some(Arc::clone(&prompt.bundle)),
         rendered_hash: Some(hash),
         body,
+        laid,
         messages: counted.collect(),
         client_wants_usage: request.client_wants_usage,
         user: request.user,
@@ -92,10 +94,15 @@ fn read(dialect: Dialect, body: &RawObject, model: &str) -> Result<Request, Erro
     Ok(translate::read_request(dialect, &body.to_bytes())?)
 }
 
-/// The prompt's messages and settings, as a conversation of their own.
-fn settings(prompt: &ResolvedPrompt, own: &[Bytes], model: &str) -> Result<Request, Error> {
+/// The prompt's messages and settings, as a conversation of their own, and the names of the settings.
+fn settings(
+    prompt: &ResolvedPrompt,
+    own: &[Bytes],
+    model: &str,
+) -> Result<(Request, Vec<String>), Error> {
     let mut body = RawObject::default();
     let limit = parameters::apply(&prompt.stamp.key, &prompt.bundle, &mut body);
+    let names = body.iter().map(|(name, _)| name.to_owned()).collect();
     if let Some(limit) = limit {
         body.set("max_completion_tokens", limit);
     }
@@ -105,7 +112,8 @@ fn settings(prompt: &ResolvedPrompt, own: &[Bytes], model: &str) -> Result<Reque
         .filter_map(|message| std::str::from_utf8(message).ok())
         .collect();
     body.set("messages", Bytes::from(format!("[{}]", messages.join(","))));
-    Ok(translate::read_request(Dialect::Chat, &body.to_bytes())?)
+    let request = translate::read_request(Dialect::Chat, &body.to_bytes())?;
+    Ok((request, names))
 }
 
 /// The messages of both in the order of the prompt.

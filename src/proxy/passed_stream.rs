@@ -90,6 +90,8 @@ impl PassedStream {
     }
 
     fn begin_ending(&mut self, context: &mut Context<'_>, broken: Option<&Error>) {
+        let told = self.told();
+        let broken = broken.or(told.as_ref());
         let state = match broken {
             Some(error) => error.state(),
             None if self.status < 400 => CallState::Ok,
@@ -113,6 +115,15 @@ impl PassedStream {
             Poll::Ready(facts) => self.settled = Some(facts),
             Poll::Pending => self.ending = Some(writing),
         }
+    }
+
+    /// The error that the provider told inside a stream.
+    fn told(&self) -> Option<Error> {
+        let (_, collector) = self.reading.reader.as_ref()?;
+        let fault = collector.fault().filter(|fault| !fault.is_found)?;
+        let provider = self.recording.as_ref().map_or("", Recording::provider);
+        let secrets = &self.upstreams.secrets;
+        Some(Error::from_fault(provider, fault, secrets))
     }
 
     fn ending(&mut self, state: CallState) -> Ending {

@@ -63,8 +63,8 @@ impl Proxy {
         let mut turns: Vec<Vec<Bytes>> = Vec::new();
         let mut bytes = 0;
         loop {
-            let record = self.recorded(caller, call).await?;
-            let Turn { items, before } = turn(&record).ok_or_else(|| not_found(&named))?;
+            let kept = self.kept(caller, call).await?;
+            let Turn { items, before } = kept.turn().ok_or_else(|| not_found(&named))?;
             bytes += items.iter().map(Bytes::len).sum::<usize>();
             turns.push(items);
             if LONGEST_CHAIN < turns.len() || MAX_BYTES < bytes {
@@ -91,6 +91,10 @@ impl Proxy {
     ///
     /// `previous_response_not_found`.
     pub async fn recorded(&self, caller: &Caller, call: CallId) -> Result<CallRecord, Error> {
+        Ok(self.kept(caller, call).await?.record)
+    }
+
+    async fn kept(&self, caller: &Caller, call: CallId) -> Result<Kept, Error> {
         let store = Arc::clone(&self.recorder.store);
         let read = tokio::task::spawn_blocking(move || store.record(&call.to_string())).await;
         let record = read.map_err(|_| Error::ShuttingDown)??;
@@ -100,17 +104,36 @@ impl Proxy {
         };
         record
             .filter(is_theirs)
-            .filter(is_stored)
+            .and_then(Kept::of)
             .ok_or_else(|| not_found(&response_id(call)))
     }
 }
 
-/// Whether an answer is there and the client did not say `"store": false`.
-fn is_stored(record: &CallRecord) -> bool {
-    let outcome = record.outcome.as_ref();
-    let is_there = outcome.is_some_and(|outcome| outcome.state == CallState::Ok);
-    let request = RawObject::parse(&record.intent.request).ok();
-    is_there && request.and_then(|request| request.get_bool("store")) != Some(false)
+/// An answer that is there and that the client did not ask to forget (`"store": false`).
+struct Kept {
+    record: CallRecord,
+    request: RawObject,
+}
+
+impl Kept {
+    fn of(record: CallRecord) -> Option<Self> {
+        let outcome = record.outcome.as_ref()?;
+        let request = RawObject::parse(&record.intent.request).ok()?;
+        let is_kept = outcome.state == CallState::Ok && request.get_bool("store") != Some(false);
+        is_kept.then_some(Self { record, request })
+    }
+
+    /// What it adds to a conversation.
+    fn turn(&self) -> Option<Turn> {
+        let input = self.request.get_some("input");
+        let mut items = input.map(items_of_input).unwrap_or_default();
+        let output = field(&self.record.outcome.as_ref()?.output, "output")?;
+        items.extend(split_array(&output)?);
+        Some(Turn {
+            items,
+            before: self.request.get_str(FIELD).map(|id| id.into_owned()),
+        })
+    }
 }
 
 fn not_found(id: &str) -> Error {
@@ -121,20 +144,6 @@ fn not_found(id: &str) -> Error {
 struct Turn {
     items: Vec<Bytes>,
     before: Option<String>,
-}
-
-fn turn(record: &CallRecord) -> Option<Turn> {
-    let request = RawObject::parse(&record.intent.request).ok()?;
-    let mut items = request
-        .get_some("input")
-        .map(items_of_input)
-        .unwrap_or_default();
-    let output = field(&record.outcome.as_ref()?.output, "output")?;
-    items.extend(split_array(&output)?);
-    Some(Turn {
-        items,
-        before: request.get_str(FIELD).map(|id| id.into_owned()),
-    })
 }
 
 /// Returns the items of an `input`, which may be a bare text.

@@ -200,7 +200,7 @@ impl Recorder {
         let secrets = &upstreams.secrets;
         let facts = ending.facts.unwrap_or_default();
         let usage = facts.usage.or(counted);
-        let quality = if facts.usage.is_some() {
+        let quality = if facts.usage.is_some() && !facts.is_estimated {
             CostQuality::Exact
         } else {
             CostQuality::Estimated

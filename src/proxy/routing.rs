@@ -11,8 +11,8 @@ use std::time::Duration;
 pub struct Routes {
     /// The providers that are configured, by name.
     pub providers: BTreeSet<String>,
-    /// Patterns of model names (`gpt-*`) and their provider; the first match wins.
-    pub patterns: Vec<(String, String)>,
+    /// Patterns of model names and their provider; the first match wins.
+    pub patterns: Vec<Route>,
     /// Where models go whose provider is known but not configured: `simulated` when no provider has a
     /// key.
     pub catch_all: Option<String>,
@@ -20,6 +20,33 @@ pub struct Routes {
     pub dropping: BTreeSet<String>,
     /// How failed attempts are tried again.
     pub retry: RetryPolicy,
+}
+
+/// Models of one pattern, and who serves them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// A name, or the beginning of names: `gpt-*`.
+    pub pattern: String,
+    /// The provider.
+    pub provider: String,
+    /// Whether what these models cannot be told is left out of a request; `None` as the provider has it.
+    pub drops_unsupported: Option<bool>,
+}
+
+impl Route {
+    /// Returns the route of a pattern to a provider, with nothing of its own.
+    #[must_use]
+    pub fn new(pattern: &str, provider: &str) -> Self {
+        Self {
+            pattern: pattern.to_owned(),
+            provider: provider.to_owned(),
+            drops_unsupported: None,
+        }
+    }
+
+    fn fits(&self, model: &str) -> bool {
+        matches_pattern(&self.pattern, model)
+    }
 }
 
 /// When an attempt is made again. Only before the first content byte, and only where nothing was
@@ -134,16 +161,13 @@ impl Routes {
         {
             return Some((provider, rest));
         }
-        let by_pattern = self
-            .patterns
-            .iter()
-            .find(|(pattern, _)| matches_pattern(pattern, model));
-        by_pattern.map(|(_, provider)| (provider.as_str(), model))
+        let by_pattern = self.patterns.iter().find(|route| route.fits(model));
+        by_pattern.map(|route| (route.provider.as_str(), model))
     }
 
     fn first_choice(&self, model: &str) -> Option<PlannedAttempt> {
         let attempt = |provider: &str, model: &str| PlannedAttempt {
-            drops_unsupported: self.dropping.contains(provider),
+            drops_unsupported: self.drops_unsupported(provider, model),
             provider: provider.to_owned(),
             model: model.to_owned(),
         };
@@ -156,15 +180,26 @@ impl Routes {
         let by_pattern = self
             .patterns
             .iter()
-            .filter(|(_, provider)| self.providers.contains(provider))
-            .find(|(pattern, _)| matches_pattern(pattern, model));
-        if let Some((_, provider)) = by_pattern {
-            return Some(attempt(provider, model));
+            .filter(|route| self.providers.contains(&route.provider))
+            .find(|route| route.fits(model));
+        if let Some(route) = by_pattern {
+            return Some(attempt(&route.provider, model));
         }
         let elsewhere = self.named_elsewhere(model)?;
         self.catch_all
             .as_ref()
             .map(|provider| attempt(provider, elsewhere))
+    }
+
+    /// Whether what `provider` cannot be told about `model` is left out: what the model's route says, also when the
+    /// provider is named in front, else what the provider has.
+    fn drops_unsupported(&self, provider: &str, model: &str) -> bool {
+        let own = self
+            .patterns
+            .iter()
+            .filter(|route| route.provider == provider && route.fits(model))
+            .find_map(|route| route.drops_unsupported);
+        own.unwrap_or_else(|| self.dropping.contains(provider))
     }
 
     /// The bare name of a model that is known, though its provider is not configured.
@@ -175,10 +210,7 @@ impl Routes {
         if let Some((_, bare)) = by_provider {
             return Some(bare).filter(|bare| !bare.is_empty());
         }
-        let is_known = self
-            .patterns
-            .iter()
-            .any(|(pattern, _)| matches_pattern(pattern, model));
+        let is_known = self.patterns.iter().any(|route| route.fits(model));
         is_known.then_some(model)
     }
 
@@ -186,8 +218,8 @@ impl Routes {
         let owner = self
             .patterns
             .iter()
-            .find(|(pattern, _)| matches_pattern(pattern, model))
-            .map(|(_, provider)| provider.clone());
+            .find(|route| route.fits(model))
+            .map(|route| route.provider.clone());
         let near = nearest_names(model, self.providers.iter().map(String::as_str));
         let near = near.into_iter().map(str::to_owned).collect();
         Error::ModelNotFound {
@@ -207,7 +239,7 @@ fn matches_pattern(pattern: &str, model: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Routes, WELL_KNOWN};
+    use super::{Route, Routes, WELL_KNOWN};
     use crate::domain::Caller;
 
     fn routes(providers: &[&str], catch_all: Option<&str>) -> Routes {
@@ -215,7 +247,7 @@ mod tests {
             providers: providers.iter().map(|&name| name.to_owned()).collect(),
             patterns: WELL_KNOWN
                 .iter()
-                .map(|&(pattern, provider)| (pattern.to_owned(), provider.to_owned()))
+                .map(|&(pattern, provider)| Route::new(pattern, provider))
                 .collect(),
             catch_all: catch_all.map(str::to_owned),
             ..Routes::default()
@@ -279,6 +311,32 @@ mod tests {
         for unknown in ["nobody/knows-this", "gtp-5", "openai/"] {
             let error = routes.plan(&Caller::local(), unknown).unwrap_err();
             assert_eq!(error.kind(), "model_not_found", "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_route_decides_for_its_models_what_is_left_out() {
+        let mut routes = routes(&["openai", "anthropic"], None);
+        routes.dropping = ["openai".to_owned()].into();
+        let own = [
+            ("claude-opus-*", "anthropic", true),
+            ("gpt-5*", "openai", false),
+        ];
+        let own = own.map(|(pattern, provider, drops)| Route {
+            drops_unsupported: Some(drops),
+            ..Route::new(pattern, provider)
+        });
+        routes.patterns.splice(0..0, own);
+        for (model, drops) in [
+            ("claude-opus-4-6", true),
+            ("anthropic/claude-opus-4-6", true),
+            ("claude-haiku-4-5", false),
+            ("gpt-5-mini", false),
+            ("gpt-4o", true),
+            ("openai/gpt-4o", true),
+        ] {
+            let plan = routes.plan(&Caller::local(), model).unwrap();
+            assert_eq!(plan.first.drops_unsupported, drops, "{model}");
         }
     }
 

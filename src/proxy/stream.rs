@@ -1,14 +1,14 @@
 //! A stream on its way to the client: passes the provider's bytes on, joins what came together, and
 //! writes the record before the client sees the end.
 
-use crate::domain::{BodyFormat, CallState, Dialect};
+use crate::domain::{BodyFormat, CallState};
 use crate::providers::ByteStream;
 use crate::proxy::attempts::OpenStream;
 use crate::proxy::ending::Ending;
 use crate::proxy::recording::Recording;
 use crate::proxy::{AnswerFacts, Error, Upstreams};
 use crate::wire::answer::AnswerStream;
-use crate::wire::openai::ErrorEnvelope;
+use crate::wire::openai::{ErrorEnvelope, ProviderFault};
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use std::convert::Infallible;
@@ -104,8 +104,8 @@ impl RecordedStream {
                     self.reader.push(chunk, &mut self.out);
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    let error =
-                        Error::from_provider(error, Dialect::default(), &self.upstreams.secrets);
+                    let dialect = self.reader.dialect();
+                    let error = Error::from_provider(error, dialect, &self.upstreams.secrets);
                     return Poll::Ready(Taken::End(Some(error)));
                 }
                 Poll::Ready(None) => {
@@ -164,37 +164,25 @@ impl RecordedStream {
 
     /// Decides how the stream ended, and what the client hears last.
     fn judge(&mut self, broken: Option<Error>) -> (Ending, Option<Bytes>) {
-        let fault = self.reader.fault().cloned();
         let done = self.reader.take_done();
-        let error: Option<Error> = if let Some(error) = broken {
-            Some(error)
-        } else if let Some(fault) = fault {
-            Some(Error::InvalidAnswer {
-                provider: String::new(),
-                problem: fault.message,
-            })
-        } else if done.is_none() && !self.reader.saw_finish() {
-            let problem = "the stream ended before the answer did".to_owned();
-            Some(Error::InvalidAnswer {
-                provider: String::new(),
-                problem,
-            })
-        } else {
-            None
-        };
-        let Some(error) = error else {
+        let Some(error) = broken.or_else(|| self.failure(done.is_none())) else {
             return (self.ending(CallState::Ok, Some(200)), done);
         };
-        let message = self
-            .upstreams
-            .secrets
-            .scrub_text(&error.to_string())
-            .into_owned();
+        let message = error.to_string();
+        let message = self.upstreams.secrets.scrub_text(&message).into_owned();
+        // What the provider said goes on as it said it.
+        let fault = error.fault();
+        let said = fault.map(|fault| fault.message.as_str());
         let envelope = ErrorEnvelope {
-            message: &message,
-            kind: "upstream_error",
-            param: None,
-            code: Some(error.kind()),
+            message: said.unwrap_or(&message),
+            kind: fault
+                .and_then(|fault| fault.kind.as_deref())
+                .unwrap_or("upstream_error"),
+            param: fault.and_then(|fault| fault.param.as_deref()),
+            code: fault
+                .and_then(ProviderFault::name)
+                .or_else(|| Some(error.kind())),
+            inner: fault.and_then(|fault| fault.inner.as_deref()),
             hint: None,
             request_id: None,
         };
@@ -202,6 +190,19 @@ impl RecordedStream {
         let mut ending = self.ending(error.state(), Some(200));
         ending.error = Some((error.kind().to_owned(), message));
         (ending, Some(event))
+    }
+
+    /// Why the stream is no whole answer; `is_open` when its end has not come.
+    fn failure(&self, is_open: bool) -> Option<Error> {
+        let provider = self.recording.as_ref().map_or("", Recording::provider);
+        if let Some(fault) = self.reader.fault() {
+            let secrets = &self.upstreams.secrets;
+            return Some(Error::from_fault(provider, fault, secrets));
+        }
+        (is_open && !self.reader.saw_finish()).then(|| Error::InvalidAnswer {
+            provider: provider.to_owned(),
+            problem: "the stream ended before the answer did".to_owned(),
+        })
     }
 
     fn ending(&mut self, state: CallState, status: Option<u16>) -> Ending {

@@ -25,6 +25,8 @@ struct Fields {
     code: String,
     message: String,
     param: Option<String>,
+    /// What the provider says stands behind its code, as JSON.
+    inner: Option<Box<str>>,
     hint: Option<String>,
     retry_after: Option<Duration>,
     /// What an SDK is told about trying again; `None` leaves it to the status.
@@ -46,6 +48,7 @@ impl ApiError {
             code: code.to_owned(),
             message: message.into(),
             param: None,
+            inner: None,
             hint: hint.map(str::to_owned),
             retry_after: None,
             should_retry: None,
@@ -141,6 +144,7 @@ impl From<proxy::Error> for ApiError {
             code: provider_code(&error, status).unwrap_or_else(|| error.kind().to_owned()),
             message,
             param: error.param(),
+            inner: error.fault().and_then(|fault| fault.inner.clone()),
             hint: error.hint(),
             retry_after: error.retry_after(),
             should_retry: None,
@@ -154,7 +158,7 @@ fn provider_code(error: &proxy::Error, status: StatusCode) -> Option<String> {
     match error {
         proxy::Error::Provider {
             fault: Some(fault), ..
-        } if status.is_client_error() => fault.code.clone().or_else(|| fault.kind.clone()),
+        } if status.is_client_error() => fault.name().map(str::to_owned),
         _ => None,
     }
 }
@@ -190,6 +194,7 @@ fn status_of(error: &proxy::Error) -> StatusCode {
         | proxy::Error::MissingModel { .. }
         | proxy::Error::ParameterLocked { .. }
         | proxy::Error::Unsupported(_)
+        | proxy::Error::PromptUnsupported { .. }
         | proxy::Error::PreviousTooLong { .. } => StatusCode::BAD_REQUEST,
         proxy::Error::PreviousNotFound { .. } | proxy::Error::NoProvider { .. } => {
             StatusCode::NOT_FOUND
@@ -433,6 +438,7 @@ impl IntoResponse for ApiError {
             kind: fields.class,
             param: fields.param.as_deref(),
             code: Some(&fields.code),
+            inner: fields.inner.as_deref(),
             hint: fields.hint.as_deref(),
             request_id: request_id.as_deref(),
         };

@@ -171,19 +171,47 @@ impl AnswerStream {
         }
     }
 
-    /// Returns the event that ends a broken stream, in the client's dialect.
+    /// Returns what ends a broken stream, in the client's dialect: an error event, and for a client of
+    /// responses the response that failed.
     #[must_use]
-    pub fn error_event(&self, error: &ErrorEnvelope<'_>) -> Bytes {
+    pub fn error_event(&mut self, error: &ErrorEnvelope<'_>) -> Bytes {
         match self {
             Self::Chat(_) => error.to_event(),
-            Self::Other(stream) => {
-                translate::error_event(stream.client.dialect, error, stream.passed)
-            }
+            Self::Other(stream) => stream.error_event(error),
+        }
+    }
+
+    /// Returns the dialect that the provider speaks.
+    #[must_use]
+    pub const fn dialect(&self) -> Dialect {
+        match self {
+            Self::Chat(_) => Dialect::Chat,
+            Self::Other(stream) => stream.reader.dialect(),
         }
     }
 }
 
 impl OtherStream {
+    fn error_event(&mut self, error: &ErrorEnvelope<'_>) -> Bytes {
+        let (client, passed) = (&self.client, self.passed);
+        if client.dialect != Dialect::Responses {
+            return translate::error_event(client.dialect, error, passed);
+        }
+        let fault = ProviderFault::from(error);
+        match &mut self.output {
+            Output::Same(_) => {
+                let failed = client.failed(self.collector.reply(), &fault, passed + 1);
+                let event = translate::error_event(client.dialect, error, passed);
+                Bytes::from([event, failed].concat())
+            }
+            Output::Other(writer) => {
+                let mut last = Vec::new();
+                writer.write(&Event::Fault(fault), &mut last);
+                Bytes::from(last.concat())
+            }
+        }
+    }
+
     const fn has_ended(&self) -> bool {
         self.collector.is_complete() || self.collector.fault().is_some()
     }
@@ -199,7 +227,7 @@ impl OtherStream {
                 self.pass(event, out);
             }
             if let Err(error) = pushed {
-                self.fail(error.to_string(), error.kind());
+                self.collector.take(Event::Fault(error.into()));
             }
             return;
         }
@@ -275,15 +303,6 @@ impl OtherStream {
             self.collector.take(event);
         }
     }
-
-    fn fail(&mut self, message: String, code: &'static str) {
-        self.collector.take(Event::Fault(ProviderFault {
-            message,
-            kind: None,
-            code: Some(code.to_owned()),
-            param: None,
-        }));
-    }
 }
 
 /// Returns what is recorded of an answer beside its bytes.
@@ -295,6 +314,7 @@ pub fn facts_of(reply: &Reply) -> ReplyFacts {
         id: some(&reply.id),
         model: some(&reply.model),
         usage: reply.usage,
+        is_estimated: false,
         usage_reported: reported.and_then(|usage| to_raw_value(usage).ok()),
         finish_reason: reply
             .choices

@@ -114,11 +114,7 @@ pub(super) fn torn() -> Error {
 
 impl From<Error> for ProviderFault {
     fn from(error: Error) -> Self {
-        Self {
-            message: error.to_string(),
-            code: Some(error.kind().to_owned()),
-            ..Self::default()
-        }
+        Self::found(error.to_string(), error.kind())
     }
 }
 

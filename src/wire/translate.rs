@@ -5,10 +5,10 @@ use crate::wire::conversation::{
     Event, Fallback, ModelTraits, Reply, Request, Unsupported, Written,
 };
 use crate::wire::json::RawObject;
-use crate::wire::openai::{ErrorEnvelope, ProviderFault};
+use crate::wire::openai::{ErrorEnvelope, ProviderFault, is_truthy};
 use crate::wire::{Error, chat, converse, gemini, messages, responses};
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 pub use crate::wire::converse::Origin;
 
@@ -139,19 +139,47 @@ pub fn write_reply(reply: &Reply, client: &Client) -> Bytes {
     }
 }
 
-/// Reads an answer with an error status, given with its media type.
+/// The head of an answer that tells an error.
+#[derive(Debug, Clone, Copy)]
+pub struct FaultHead<'a> {
+    /// Its status.
+    pub status: u16,
+    /// The media type of its body.
+    pub content_type: &'a str,
+    /// The name of the error, where the head has one (`x-amzn-errortype`).
+    pub error_type: Option<&'a str>,
+}
+
+/// Reads an answer that tells an error.
 #[must_use]
-pub fn read_fault(
-    dialect: Dialect,
-    (status, content_type): (u16, &str),
-    body: &[u8],
-) -> ProviderFault {
+pub fn read_fault(dialect: Dialect, head: &FaultHead<'_>, body: &[u8]) -> ProviderFault {
+    let FaultHead {
+        status,
+        content_type,
+        error_type,
+    } = *head;
     match dialect {
         Dialect::Chat | Dialect::Responses => ProviderFault::read(status, Some(content_type), body),
         Dialect::Messages => messages::read_fault(status, Some(content_type), body),
         Dialect::Gemini => gemini::read_fault(status, Some(content_type), body),
-        Dialect::Converse => converse::read_fault(status, None, Some(content_type), body),
+        Dialect::Converse => converse::read_fault(status, error_type, Some(content_type), body),
     }
+}
+
+/// Returns the error that a body with a good status tells in place of an answer; `None` when it tells none.
+#[must_use]
+pub fn fault_in(dialect: Dialect, body: &[u8]) -> Option<ProviderFault> {
+    let head = FaultHead {
+        status: 200,
+        content_type: "application/json",
+        error_type: None,
+    };
+    let parsed: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let error = parsed.get("error").map(Value::to_string);
+    let tells_one = error.is_some_and(|error| is_truthy(&error))
+        || parsed.get("type").is_some_and(|kind| kind == "error")
+        || parsed.contains_key("__type");
+    tells_one.then(|| read_fault(dialect, &head, body))
 }
 
 /// Writes the body of an error for a client.
@@ -167,12 +195,7 @@ pub fn write_fault(dialect: Dialect, status: u16, error: &ErrorEnvelope<'_>) -> 
 #[must_use]
 pub fn error_event(dialect: Dialect, error: &ErrorEnvelope<'_>, passed: u64) -> Bytes {
     match dialect {
-        Dialect::Messages => messages::event_of_fault(&ProviderFault {
-            message: error.message.to_owned(),
-            kind: Some(error.kind.to_owned()),
-            code: error.code.map(str::to_owned),
-            param: error.param.map(str::to_owned),
-        }),
+        Dialect::Messages => messages::event_of_fault(&error.into()),
         Dialect::Responses => {
             let event = json!({
                 "type": "error",
@@ -194,6 +217,11 @@ impl Client {
         let store = RawObject::parse(&self.request).ok();
         echo.is_stored = store.and_then(|it| it.get_bool("store")) != Some(false);
         echo
+    }
+
+    /// The event by which a response has failed that had come as far as `reply`.
+    pub(super) fn failed(&self, reply: &Reply, fault: &ProviderFault, number: u64) -> Bytes {
+        responses::failed_event(reply, (&self.echo(), &self.fallback()), fault, number)
     }
 
     fn fallback(&self) -> Fallback<'_> {

@@ -31,6 +31,7 @@ mod embeddings;
 mod evals;
 mod evals_inputs;
 mod evals_reports;
+mod faults;
 mod full_disk;
 mod health;
 mod import;

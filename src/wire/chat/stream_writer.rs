@@ -484,6 +484,7 @@ fn fault_event(fault: &ProviderFault) -> Bytes {
         kind: fault.kind.as_deref().unwrap_or("server_error"),
         param: fault.param.as_deref(),
         code: fault.code.as_deref(),
+        inner: fault.inner.as_deref(),
         hint: None,
         request_id: None,
     }

@@ -33,6 +33,7 @@ pub use request::{
 };
 pub use said::{said_in, text_of};
 pub use traits::ModelTraits;
+pub(in crate::wire) use traits::shows_summaries;
 pub use written::{Losses, Written};
 
 pub use crate::domain::Dialect;

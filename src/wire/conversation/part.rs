@@ -162,4 +162,18 @@ impl Part {
             cache: None,
         }
     }
+
+    /// Returns the part; where it is thoughts that can be read, they are a summary, or they are not.
+    #[must_use]
+    pub fn summarized(mut self, is: bool) -> Self {
+        if let Self::Reasoning {
+            is_summary,
+            is_redacted: false,
+            ..
+        } = &mut self
+        {
+            *is_summary = is;
+        }
+        self
+    }
 }

@@ -194,3 +194,17 @@ pub struct Unsupported {
     /// Why, in words.
     pub reason: String,
 }
+
+impl Unsupported {
+    /// Returns the setting that holds the field, by the name that chat completions have for it.
+    #[must_use]
+    pub fn name_in_chat(&self) -> &str {
+        match self.field.as_str() {
+            "text.format" | "output_config.format" => "response_format",
+            "reasoning.effort" | "output_config.effort" => "reasoning_effort",
+            "tool_choice.disable_parallel_tool_use" => "parallel_tool_calls",
+            "stop_sequences" => "stop",
+            other => other.split(['.', '[']).next().unwrap_or(other),
+        }
+    }
+}

@@ -7,6 +7,15 @@ pub struct ModelTraits {
     pub max_output_tokens: u64,
     /// Whether it is told by a number of tokens how much to think, and not by a word.
     pub thinks_by_budget: bool,
+    /// Whether the choice of tokens can be steered (`temperature`, `top_p`, `top_k`): Anthropic's API gave that up.
+    pub has_sampling: bool,
+}
+
+/// Whether the thoughts that `model` shows are a summary of what it thought: so it is with Claude from 4 on, and not with
+/// 3.7 nor with others who speak the dialects of Anthropic and Bedrock (`DeepSeek`, gpt-oss).
+#[must_use]
+pub(in crate::wire) fn shows_summaries(model: &str) -> bool {
+    model.contains("claude") && !model.contains("claude-3-7")
 }
 
 impl Default for ModelTraits {
@@ -15,6 +24,7 @@ impl Default for ModelTraits {
         Self {
             max_output_tokens: 4096,
             thinks_by_budget: false,
+            has_sampling: true,
         }
     }
 }
@@ -44,13 +54,27 @@ impl ModelTraits {
 
 #[cfg(test)]
 mod tests {
-    use super::ModelTraits;
+    use super::{ModelTraits, shows_summaries};
+
+    #[test]
+    fn newer_models_show_summaries() {
+        for (model, wanted) in [
+            ("claude-opus-4-6", true),
+            ("eu.anthropic.claude-sonnet-4-5-20250929-v1:0", true),
+            ("claude-3-7-sonnet-20250219", false),
+            ("deepseek.r1-v1:0", false),
+            ("kimi-k3", false),
+        ] {
+            assert_eq!(shows_summaries(model), wanted, "{model}");
+        }
+    }
 
     #[test]
     fn efforts_are_shares() {
         let traits = ModelTraits {
             max_output_tokens: 10_000,
             thinks_by_budget: true,
+            ..ModelTraits::default()
         };
         for (effort, limit, expected) in [
             ("none", None, Some(0)),

@@ -1,7 +1,7 @@
 //! A whole answer.
 
 use crate::wire::Error;
-use crate::wire::conversation::{Choice, Dialect, Fields, Reply, StopReason};
+use crate::wire::conversation::{Choice, Dialect, Fields, Reply, StopReason, shows_summaries};
 use crate::wire::converse::read_block::part_of;
 use crate::wire::converse::usage::read_usage;
 use bytes::Bytes;
@@ -32,7 +32,9 @@ pub fn read_reply(body: &Bytes, origin: &Origin<'_>) -> Result<Reply, Error> {
         });
     };
     let blocks = message.elements("content").into_iter().enumerate();
-    let parts = blocks.map(|(place, block)| part_of(&format!("content[{place}]"), block));
+    let is_summary = shows_summaries(origin.model);
+    let parts = blocks
+        .map(|(place, block)| part_of(&format!("content[{place}]"), block).summarized(is_summary));
     let stop = fields.text("stopReason");
     let more = fields.peek("additionalModelResponseFields");
     let stop = stop.map(|stop| read_stop(&stop, more));

@@ -1,7 +1,7 @@
 //! A stream as it comes.
 
 use crate::wire::Error;
-use crate::wire::conversation::{Delta, Event, Fields, Media, Part};
+use crate::wire::conversation::{Delta, Event, Fields, Media, Part, shows_summaries};
 use crate::wire::converse::frame::{Frame, Frames};
 use crate::wire::converse::read_block::{part_of, text, thoughts, tool_call};
 use crate::wire::converse::reply::{Origin, read_stop};
@@ -126,6 +126,7 @@ impl State {
                 problem: format!("has more than {MAX_BLOCKS} blocks"),
             });
         }
+        let content = content.summarized(shows_summaries(&self.model));
         self.open.insert(index, part);
         out.push(Event::PartStart {
             choice: 0,

@@ -17,7 +17,7 @@ pub use embeddings::{
     MAX_TEXTS, read_embedding, read_embeddings, read_predictions, write_embedding,
     write_embeddings, write_predictions,
 };
-pub use fault::{read_fault, retry_delay};
+pub use fault::read_fault;
 pub use read_contents::read_contents;
 pub use request::{write_request, write_request_dropping};
 pub use stream::{StreamReader, read_reply};

@@ -67,10 +67,15 @@ const fn type_of_status(status: u16) -> &'static str {
     }
 }
 
-/// Returns the event that ends a broken stream.
+/// Returns the event that ends a broken stream. What the provider called it stands beside the type, where that is
+/// another name.
 #[must_use]
 pub fn event_of_fault(fault: &ProviderFault) -> Bytes {
-    let error = Object::of_type(type_of_fault(fault)).with("message", &fault.message);
+    let kind = type_of_fault(fault);
+    let error = Object::of_type(kind)
+        .with("message", &fault.message)
+        .with_some("code", fault.name().filter(|name| *name != kind))
+        .with_some("param", fault.param.as_deref());
     event("error", &Object::of_type("error").with("error", error))
 }
 
@@ -123,6 +128,7 @@ mod tests {
             kind: "authentication_error",
             param: None,
             code: Some("invalid_api_key"),
+            inner: None,
             hint: None,
             request_id: Some("req_1"),
         };
@@ -175,10 +181,12 @@ mod tests {
                 kind: kind.map(ToOwned::to_owned),
                 ..ProviderFault::default()
             };
+            let code = kind.filter(|kind| *kind != expected);
+            let code = code.map_or_else(String::new, |code| format!(",\"code\":\"{code}\""));
             assert_eq!(
                 event_of_fault(&fault),
                 format!(
-                    "event: error\ndata: {{\"type\":\"error\",\"error\":{{\"type\":\"{expected}\",\"message\":\"m\"}}}}\n\n"
+                    "event: error\ndata: {{\"type\":\"error\",\"error\":{{\"type\":\"{expected}\",\"message\":\"m\"{code}}}}}\n\n"
                 )
             );
         }

@@ -2,7 +2,7 @@
 
 use crate::wire::Error;
 use crate::wire::conversation::{
-    Choice, Dialect, Fallback, Fields, Media, Part, Reply, StopReason,
+    Choice, Dialect, Fallback, Fields, Media, Part, Reply, StopReason, shows_summaries,
 };
 use crate::wire::messages::block::{thoughts, tool_use};
 use crate::wire::messages::citation::of_bedrock;
@@ -30,11 +30,14 @@ pub fn read_reply(body: &Bytes) -> Result<Reply, Error> {
     if fields.peek("content").is_none() {
         return Err(invalid("has no `content`".to_owned()));
     }
+    let model = fields.text("model").unwrap_or_default();
+    let is_summary = shows_summaries(&model);
     let written = Written::of(Some(body), "content");
     let parts = fields.elements("content").into_iter().enumerate();
     let parts = parts.map(|(place, block)| {
         let path = format!("content[{place}]");
         part_of_reply(path, block, written.get(place))
+            .map(|part| part.summarized(is_summary))
             .map_err(|error| invalid(format!("is odd: {error}")))
     });
     let parts = parts.collect::<Result<Vec<Part>, Error>>()?;
@@ -48,7 +51,7 @@ pub fn read_reply(body: &Bytes) -> Result<Reply, Error> {
     Ok(Reply {
         dialect: Dialect::Messages,
         id: fields.text("id").unwrap_or_default(),
-        model: fields.text("model").unwrap_or_default(),
+        model,
         created: None,
         choices: vec![Choice {
             parts,

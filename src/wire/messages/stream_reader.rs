@@ -1,13 +1,13 @@
 //! A stream as it comes.
 
 use crate::wire::Error;
-use crate::wire::conversation::{Delta, Event, Fields, Part};
+use crate::wire::conversation::{Delta, Event, Fields, Part, shows_summaries};
 use crate::wire::json_events::{JsonEvent, JsonEvents, torn};
+use crate::wire::messages::fault::read_fault;
 use crate::wire::messages::read_block::part_of_reply;
 use crate::wire::messages::reply::invalid;
 use crate::wire::messages::stop::read_stop;
 use crate::wire::messages::usage::{merge, read_usage};
-use crate::wire::openai::ProviderFault;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -58,6 +58,8 @@ struct State {
     /// How many parts have begun.
     parts: usize,
     usage: Map<String, Value>,
+    /// Whether thoughts are summaries.
+    is_summary: bool,
     has_stopped: bool,
     is_over: bool,
 }
@@ -108,9 +110,11 @@ impl State {
             Some(message) => message,
             None => Fields::new(String::new(), Map::new()),
         };
+        let model = message.text("model").unwrap_or_default();
+        self.is_summary = shows_summaries(&model);
         out.push(Event::Start {
             id: message.text("id").unwrap_or_default(),
-            model: message.text("model").unwrap_or_default(),
+            model,
             created: None,
         });
         if let Some(usage) = message.inner("usage") {
@@ -137,7 +141,8 @@ impl State {
             return Err(invalid(format!("has more than {MAX_BLOCKS} blocks")));
         }
         let mut content = part_of_reply(format!("content[{part}]"), block, None)
-            .map_err(|error| invalid(format!("has an odd block: {error}")))?;
+            .map_err(|error| invalid(format!("has an odd block: {error}")))?
+            .summarized(self.is_summary);
         let mut early = None;
         match &mut content {
             Part::ToolCall(call) => {
@@ -236,11 +241,7 @@ impl State {
     fn fail(&mut self, rest: &Map<String, Value>, out: &mut Vec<Event>) {
         self.is_over = true;
         let text = serde_json::to_string(rest).unwrap_or_default();
-        let fault = ProviderFault::from_json(&text);
-        out.push(Event::Fault(fault.unwrap_or_else(|| ProviderFault {
-            message: "the provider gave no message".to_owned(),
-            ..ProviderFault::default()
-        })));
+        out.push(Event::Fault(read_fault(200, None, text.as_bytes())));
     }
 }
 

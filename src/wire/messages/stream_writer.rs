@@ -102,10 +102,8 @@ impl StreamWriter {
             Event::End => self.end(out),
         }
         if MAX_WAITING < self.blocks.waiting_bytes {
-            let fault = ProviderFault {
-                message: "the provider's stream has too many parts at once".to_owned(),
-                ..ProviderFault::default()
-            };
+            let message = "the provider's stream has too many parts at once";
+            let fault = ProviderFault::found(message, "upstream_invalid");
             self.fail(&fault, out);
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::wire::asked::{input_schema, no_messages, refuse_field, refuse_sampling, refuse_tool};
 use crate::wire::conversation::{
-    Dialect, Form, Losses, ModelTraits, Reasoning, Request, Tool, ToolChoice, ToolKind,
+    Dialect, Form, Losses, ModelTraits, Reasoning, Request, Sampling, Tool, ToolChoice, ToolKind,
     Unsupported, Written, path_of_message,
 };
 use crate::wire::messages::block::{Blocks, with_cache};
@@ -210,8 +210,26 @@ impl<'a> Writer<'a> {
         Ok(body.with("tool_choice", choice))
     }
 
+    /// Returns how the next token shall be chosen, as far as this version of the API lets anybody say it.
+    fn sampling(&mut self) -> Result<Sampling, Unsupported> {
+        let mut sampling = self.request.sampling.clone();
+        if self.traits.has_sampling {
+            return Ok(sampling);
+        }
+        let asked = [
+            ("temperature", sampling.temperature.take().is_some()),
+            ("top_p", sampling.top_p.take().is_some()),
+            ("top_k", sampling.top_k.take().is_some()),
+        ];
+        for (name, _) in asked.into_iter().filter(|(_, is_asked)| *is_asked) {
+            let reason = "the version that is asked for has no such setting any more";
+            self.losses.refuse(name, reason)?;
+        }
+        Ok(sampling)
+    }
+
     fn settings(&mut self, body: Object) -> Result<Object, Unsupported> {
-        let sampling = &self.request.sampling;
+        let sampling = self.sampling()?;
         let temperature = match sampling.temperature {
             Some(temperature) if 1.0 < temperature => {
                 let reason = "its temperatures end at 1";
@@ -221,7 +239,7 @@ impl<'a> Writer<'a> {
             }
             temperature => temperature,
         };
-        refuse_sampling(sampling, self.names, &mut self.losses)?;
+        refuse_sampling(&sampling, self.names, &mut self.losses)?;
         let tier = match self.request.service_tier.as_deref() {
             Some("default") => Some("standard_only"),
             Some(tier) if self.is_own() || matches!(tier, "auto" | "standard_only") => Some(tier),

@@ -67,6 +67,19 @@ impl EmbeddingsRequest {
         })
     }
 
+    /// Returns how many inputs there are: texts, or lists of tokens.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let is_number = |raw: &Bytes| {
+            raw.first()
+                .is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-')
+        };
+        match split_array(&self.input) {
+            Some(inputs) if inputs.first().is_some_and(|first| !is_number(first)) => inputs.len(),
+            _ => 1,
+        }
+    }
+
     /// Returns how many tokens stand in the input as numbers.
     #[must_use]
     pub fn token_count(&self) -> usize {

@@ -4,9 +4,13 @@ use crate::wire::text::{Text, string_of, truncated};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::time::Duration;
 
 /// The longest message that is kept of a provider's error, in characters.
 const MAX_MESSAGE: usize = 500;
+
+/// The longest `innererror` that is kept, in bytes.
+const MAX_INNER: usize = 4096;
 
 /// What a provider said was wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -21,9 +25,29 @@ pub struct ProviderFault {
     pub code: Option<String>,
     /// The parameter at fault.
     pub param: Option<String>,
+    /// What stands behind the code: `Azure`'s `innererror`, JSON of at most 4 KiB.
+    #[serde(skip)]
+    pub inner: Option<Box<str>>,
+    /// How long the fault itself says to wait; never zero.
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
+    /// Whether it was found here: the answer is none, or broke off, and nobody said why.
+    #[serde(skip)]
+    pub is_found: bool,
 }
 
 impl ProviderFault {
+    /// Returns the fault of an answer that is none, by our own `code`.
+    #[must_use]
+    pub fn found(message: impl Into<String>, code: &str) -> Self {
+        Self {
+            message: message.into(),
+            code: Some(code.to_owned()),
+            is_found: true,
+            ..Self::default()
+        }
+    }
+
     /// Reads the body of an answer with an error `status`. Never fails: what cannot be understood is
     /// quoted.
     #[must_use]
@@ -45,6 +69,7 @@ impl ProviderFault {
         };
         Self {
             message: truncated(&message, MAX_MESSAGE),
+            is_found: text.is_empty() || is_html,
             ..Self::default()
         }
     }
@@ -67,6 +92,7 @@ impl ProviderFault {
                 kind: text_of(outer.kind),
                 code: code_of(outer.code, outer.kind),
                 param: text_of(outer.param),
+                ..Self::default()
             }),
             _ => {
                 let said = outer.message.or(outer.detail)?;
@@ -75,6 +101,7 @@ impl ProviderFault {
                     kind: text_of(outer.kind),
                     code: code_of(outer.code, outer.kind),
                     param: text_of(outer.param),
+                    ..Self::default()
                 })
             }
         }
@@ -96,13 +123,49 @@ impl ProviderFault {
         if let Some(cause) = cause.map(|cause| describe(cause.get())) {
             message = truncated(&format!("{message}: {cause}"), MAX_MESSAGE);
         }
+        // Google's number is that of the status, which its name says better; others send the number twice.
+        let status = text_of(inner.status).filter(|status| !is_number(status));
+        let code =
+            code_of(inner.code, inner.kind).filter(|code| status.is_none() || !is_number(code));
         Self {
             message,
-            kind: text_of(inner.kind).or_else(|| text_of(inner.status)),
-            code: code_of(inner.code, inner.kind),
+            kind: text_of(inner.kind).or_else(|| status.clone()),
+            code: code.or(status),
             param: text_of(inner.param),
+            inner: inner.innererror.and_then(inner_of),
+            ..Self::default()
         }
     }
+
+    /// Returns the name by which the provider calls it: its code, else its type.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.code.as_deref().or(self.kind.as_deref())
+    }
+
+    /// Returns the fault with every text changed by `scrub`.
+    #[must_use]
+    pub fn scrubbed(self, scrub: impl Fn(&str) -> String) -> Self {
+        Self {
+            message: scrub(&self.message),
+            kind: self.kind.as_deref().map(&scrub),
+            code: self.code.as_deref().map(&scrub),
+            param: self.param.as_deref().map(&scrub),
+            inner: self.inner.as_deref().map(|inner| scrub(inner).into()),
+            retry_after: self.retry_after,
+            is_found: self.is_found,
+        }
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Returns an object that is not too long to be handed on.
+fn inner_of(raw: &RawValue) -> Option<Box<str>> {
+    let json = raw.get();
+    (json.starts_with('{') && json.len() <= MAX_INNER).then(|| json.into())
 }
 
 /// Returns what names the error best. Local servers (llama.cpp, vLLM) write the status once more as `code`,
@@ -134,10 +197,25 @@ pub struct ErrorEnvelope<'a> {
     pub param: Option<&'a str>,
     /// The stable code.
     pub code: Option<&'a str>,
+    /// What the provider says stands behind the code (`innererror`), as JSON.
+    pub inner: Option<&'a str>,
     /// What to do about it.
     pub hint: Option<&'a str>,
     /// The call, for the log.
     pub request_id: Option<&'a str>,
+}
+
+impl From<&ErrorEnvelope<'_>> for ProviderFault {
+    fn from(error: &ErrorEnvelope<'_>) -> Self {
+        Self {
+            message: error.message.to_owned(),
+            kind: Some(error.kind.to_owned()),
+            code: error.code.map(str::to_owned),
+            param: error.param.map(str::to_owned),
+            inner: error.inner.map(Into::into),
+            ..Self::default()
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -152,6 +230,8 @@ struct EnvelopeError<'a> {
     kind: &'a str,
     param: Option<&'a str>,
     code: Option<&'a str>,
+    #[serde(rename = "innererror", skip_serializing_if = "Option::is_none")]
+    inner: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -182,6 +262,7 @@ impl ErrorEnvelope<'_> {
                 kind: self.kind,
                 param: self.param,
                 code: self.code,
+                inner: self.inner.and_then(|json| serde_json::from_str(json).ok()),
                 hint: self.hint,
                 request_id: self.request_id,
             },
@@ -207,6 +288,8 @@ struct Outer<'a> {
     code: Option<&'a RawValue>,
     #[serde(borrow)]
     param: Option<&'a RawValue>,
+    #[serde(borrow)]
+    innererror: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "lenient")]
     metadata: Option<Metadata<'a>>,
 }
@@ -323,8 +406,15 @@ mod tests {
             r#"[{"error":{"code":400,"message":"API key not valid","status":"INVALID_ARGUMENT"}}]"#,
             "API key not valid",
             Some("INVALID_ARGUMENT"),
-            Some("400"),
+            Some("INVALID_ARGUMENT"),
             None,
+        ),
+        (
+            r#"{"error":{"message":"filtered","type":null,"param":"prompt","code":"content_filter","status":400,"innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#,
+            "filtered",
+            None,
+            Some("content_filter"),
+            Some("prompt"),
         ),
         (
             r#"{"error":{"message":"Provider returned error","code":502,"metadata":{"raw":"upstream is down"}}}"#,
@@ -379,6 +469,35 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_behind_a_code_goes_along() {
+        let inner = r#"{"code":"ResponsibleAIPolicyViolation","content_filter_result":{"hate":{"filtered":true}}}"#;
+        let fault = ProviderFault::from_error(&format!(
+            r#"{{"message":"m","code":"content_filter","innererror":{inner}}}"#
+        ));
+        assert_eq!(fault.inner.as_deref(), Some(inner));
+        let envelope = ErrorEnvelope {
+            message: "m",
+            kind: "k",
+            param: None,
+            code: None,
+            inner: fault.inner.as_deref(),
+            hint: None,
+            request_id: None,
+        };
+        assert_eq!(
+            envelope.to_body(),
+            format!(
+                r#"{{"error":{{"message":"m","type":"k","param":null,"code":null,"innererror":{inner}}}}}"#
+            )
+        );
+        let long = format!(
+            r#"{{"message":"m","innererror":{{"a":"{}"}}}}"#,
+            "x".repeat(5000)
+        );
+        assert_eq!(ProviderFault::from_error(&long).inner, None);
+    }
+
+    #[test]
     fn long_messages_are_cut_between_characters() {
         let body = format!(r#"{{"error":"{}"}}"#, "ü".repeat(2000));
         let fault = ProviderFault::read(500, None, body.as_bytes());
@@ -397,6 +516,7 @@ mod tests {
             kind: "invalid_request_error",
             param: None,
             code: None,
+            inner: None,
             hint: None,
             request_id: None,
         };

@@ -48,11 +48,7 @@ impl Frames {
             }
         });
         if let Err(error) = pushed {
-            take(Frame::Fault(ProviderFault {
-                message: error.to_string(),
-                code: Some(error.kind().to_owned()),
-                ..ProviderFault::default()
-            }));
+            take(Frame::Fault(error.into()));
         }
     }
 
@@ -112,20 +108,16 @@ fn frame_without_data(raw: &[u8]) -> Option<Frame> {
 
 /// Returns the fault of a stream that ended before its answer did.
 pub(in crate::wire) fn torn() -> ProviderFault {
-    ProviderFault {
-        message: "the stream ended before the answer did".to_owned(),
-        code: Some("upstream_incomplete".to_owned()),
-        ..ProviderFault::default()
-    }
+    ProviderFault::found(
+        "the stream ended before the answer did",
+        "upstream_incomplete",
+    )
 }
 
 /// Returns the fault of a stream that begins more than anybody can have asked for.
 pub(in crate::wire) fn too_many(what: &str, limit: usize) -> ProviderFault {
-    ProviderFault {
-        message: format!("the stream has more than {limit} {what}"),
-        code: Some("upstream_invalid".to_owned()),
-        ..ProviderFault::default()
-    }
+    let message = format!("the stream has more than {limit} {what}");
+    ProviderFault::found(message, "upstream_invalid")
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub struct ReplyFacts {
     pub model: Option<String>,
     /// The tokens, where they were reported.
     pub usage: Option<TokenUsage>,
+    /// Whether `usage` was counted here, because the provider told none.
+    pub is_estimated: bool,
     /// The `usage` object as it came.
     pub usage_reported: Option<Box<RawValue>>,
     /// Why the first choice ended.
@@ -53,6 +55,7 @@ impl ChatReply {
                 .and_then(|choice| choice.finish_reason.as_ref())
                 .map(|reason| reason.0.clone().into_owned()),
             usage_reported: reply.usage.map(ToOwned::to_owned),
+            is_estimated: false,
             fault: fault.map(ProviderFault::from_error),
         })
     }

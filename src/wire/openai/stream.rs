@@ -64,12 +64,7 @@ impl ChatStream {
             .decoder
             .push(&chunk, |event| reader.read(event, &mut output));
         if let Err(error) = pushed {
-            reader.fault.get_or_insert_with(|| ProviderFault {
-                message: error.to_string(),
-                kind: None,
-                code: Some(error.kind().to_owned()),
-                param: None,
-            });
+            reader.fault.get_or_insert_with(|| error.into());
         }
     }
 
@@ -160,6 +155,7 @@ impl ChatStream {
             id: some(&assembly.id),
             model: some(&assembly.model),
             usage: assembly.usage.as_ref().and_then(|u| read_usage(u.get())),
+            is_estimated: false,
             usage_reported: assembly.usage.clone(),
             finish_reason: assembly.finish_reason().map(str::to_owned),
             fault: self.reader.fault.clone(),

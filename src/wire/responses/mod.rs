@@ -22,6 +22,6 @@ pub use echo::Echo;
 pub use read_reply::read_reply;
 pub use read_request::read_request;
 pub use stream_reader::StreamReader;
-pub use stream_writer::StreamWriter;
+pub use stream_writer::{StreamWriter, failed_event};
 pub use write_reply::write_reply;
 pub use write_request::{Target, write_request, write_request_dropping};

@@ -116,10 +116,14 @@ pub(super) fn stop_of(status: Option<&str>, details: Option<&Value>, said: Said)
 }
 
 /// Returns the status of a response that ended so, and its `incomplete_details`.
-pub(super) fn status_of(reason: &StopReason) -> (&'static str, Value) {
+///
+/// A refusal in words is a whole answer, as at `OpenAI`: its message has a part that `refuses`. Where the provider stopped
+/// the model without a word, nothing else would tell that this is no answer, and it ends as what a filter stopped.
+pub(super) fn status_of(reason: &StopReason, refuses: bool) -> (&'static str, Value) {
     let reason = match reason {
         StopReason::MaxTokens => "max_output_tokens",
         StopReason::ContentFilter => "content_filter",
+        StopReason::Refusal if !refuses => "content_filter",
         StopReason::Pause => "pause_turn",
         StopReason::Other(reason) => reason,
         StopReason::EndTurn

@@ -91,8 +91,10 @@ impl Reader {
                 self.fail(fault.unwrap_or_else(|| unsaid(&kind)), out);
             }
             "error" => {
-                let error = Value::Object(fields.into_rest()).to_string();
-                self.fail(ProviderFault::from_error(&error), out);
+                // The reference has its fields in the event; the API also sends them in an `error` of their own.
+                let own = fields.take_if("error", Value::is_object);
+                let error = own.unwrap_or_else(|| Value::Object(fields.into_rest()));
+                self.fail(ProviderFault::from_error(&error.to_string()), out);
             }
             // Padding against eavesdroppers says nothing.
             "keepalive" => out.push(Event::Ping),

@@ -1,11 +1,11 @@
 //! Streamed responses, written.
 
-use crate::wire::conversation::{Delta, Dialect, Event, Fallback, Part, StopReason};
+use crate::wire::conversation::{Delta, Dialect, Event, Fallback, Part, Reply, StopReason};
 use crate::wire::openai::ProviderFault;
 use crate::wire::openai::shared::{bare_id, responses_usage, tier_of};
 use crate::wire::responses::echo::Echo;
 use crate::wire::responses::read_reply::status_of;
-use crate::wire::responses::write_reply::{Response, response_id};
+use crate::wire::responses::write_reply::{Response, response_id, write_reply};
 use crate::wire::responses::written_items::WrittenItems;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -24,6 +24,8 @@ pub struct StreamWriter {
     service_tier: Option<String>,
     usage: Option<Value>,
     stop: Option<StopReason>,
+    /// Whether the model has refused in words.
+    refuses: bool,
     has_begun: bool,
     has_ended: bool,
     items: WrittenItems,
@@ -67,6 +69,7 @@ impl StreamWriter {
             service_tier: None,
             usage: None,
             stop: None,
+            refuses: false,
             has_begun: false,
             has_ended: false,
             number: 0,
@@ -87,6 +90,7 @@ impl StreamWriter {
                 content,
             } => {
                 self.begin(out);
+                self.refuses |= matches!(content, Part::Refusal(_));
                 let (items, mut sink) = self.parts(out);
                 items.start(*part, content, &mut sink);
             }
@@ -203,7 +207,7 @@ impl StreamWriter {
         self.begin(out);
         self.has_ended = true;
         let stop = self.stop.take().unwrap_or(StopReason::EndTurn);
-        let (status, incomplete) = status_of(&stop);
+        let (status, incomplete) = status_of(&stop, self.refuses);
         let (items, mut sink) = self.parts(out);
         items.finish(status, &mut sink);
         let output = self.items.output();
@@ -216,18 +220,47 @@ impl StreamWriter {
     fn fail(&mut self, fault: &ProviderFault, out: &mut Vec<Bytes>) {
         self.begin(out);
         self.has_ended = true;
-        let code = fault.code.as_deref().or(fault.kind.as_deref());
-        let code = code.unwrap_or("server_error");
+        let code = fault.name().unwrap_or("server_error");
         let mut error = Map::new();
         error.insert("code".to_owned(), code.into());
         error.insert("message".to_owned(), fault.message.as_str().into());
         error.insert("param".to_owned(), json!(fault.param));
         self.sink(out).send("error", error);
-        let error = json!({"code": known_code(code), "message": fault.message});
+        let error = failure(fault);
         let output = self.items.output();
         let response = self.response("failed", Value::Null, error, output);
         self.sink(out).send("response.failed", wrap(response));
     }
+}
+
+/// Returns the event by which a response has failed that had come as far as `reply`: the last one of a stream
+/// that passed through as it was.
+#[must_use]
+pub fn failed_event(
+    reply: &Reply,
+    (echo, fallback): (&Echo, &Fallback<'_>),
+    fault: &ProviderFault,
+    number: u64,
+) -> Bytes {
+    let written = write_reply(reply, echo, fallback);
+    let mut response: Map<String, Value> = serde_json::from_slice(&written).unwrap_or_default();
+    response.insert("status".to_owned(), "failed".into());
+    response.insert("incomplete_details".to_owned(), Value::Null);
+    response.insert("error".to_owned(), failure(fault));
+    let mut out = Vec::new();
+    let mut number = number;
+    let mut sink = Sink {
+        number: &mut number,
+        out: &mut out,
+    };
+    sink.send("response.failed", wrap(response.into()));
+    out.concat().into()
+}
+
+/// Returns the `error` of a response that failed.
+fn failure(fault: &ProviderFault) -> Value {
+    let code = known_code(fault.name().unwrap_or("server_error"));
+    json!({"code": code, "message": fault.message})
 }
 
 /// Returns the code of a failed response, of which there are few; the error before it has the provider's.
@@ -251,7 +284,7 @@ fn known_code(code: &str) -> &str {
         | "empty_image_file"
         | "failed_to_download_image"
         | "image_file_not_found" => code,
-        "429" => "rate_limit_exceeded",
+        "429" | "RESOURCE_EXHAUSTED" | "ThrottlingException" => "rate_limit_exceeded",
         code if code.contains("rate_limit") => "rate_limit_exceeded",
         _ => "server_error",
     }

@@ -1,5 +1,6 @@
 //! Responses, written.
 
+use crate::wire::chat::Said;
 use crate::wire::conversation::{Choice, Dialect, Fallback, Media, Part, Reply, StopReason};
 use crate::wire::openai::shared::{Place, bare_id, place_of, put, responses_usage, tier_of};
 use crate::wire::responses::echo::Echo;
@@ -29,7 +30,7 @@ pub fn write_reply(reply: &Reply, echo: &Echo, fallback: &Fallback<'_>) -> Bytes
     let usage = own_usage
         .cloned()
         .or_else(|| reply.usage.as_ref().map(responses_usage));
-    let (status, incomplete) = status_of(stop);
+    let (status, incomplete) = status_of(stop, Said::of(&choice.parts).refuses);
     let tier = reply.service_tier.as_deref();
     let response = Response {
         id: &id,

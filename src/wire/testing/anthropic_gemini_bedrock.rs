@@ -69,6 +69,7 @@ pub(super) fn traits() -> ModelTraits {
     ModelTraits {
         max_output_tokens: 8192,
         thinks_by_budget: false,
+        ..ModelTraits::default()
     }
 }
 

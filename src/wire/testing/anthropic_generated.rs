@@ -285,7 +285,8 @@ fn reply() -> impl Strategy<Value = Reply> {
     (parts, stop, 0_u64..99, 0_u64..99).prop_map(|(parts, stop, input, cached)| Reply {
         dialect: Dialect::Messages,
         id: "msg_1".to_owned(),
-        model: "claude".to_owned(),
+        // One that shows all it thinks, as the parts here are.
+        model: "claude-3-7".to_owned(),
         choices: vec![Choice {
             parts,
             stop: Some(stop),
@@ -411,7 +412,7 @@ proptest! {
     #[test]
     fn streams_read_as_they_were_written(reply in reply(), picks in prop::collection::vec(any::<prop::sample::Index>(), 1..20)) {
         let parts = &reply.choices[0].parts;
-        let mut events = vec![Event::Start { id: "msg_1".to_owned(), model: "claude".to_owned(), created: None }];
+        let mut events = vec![Event::Start { id: "msg_1".to_owned(), model: "claude-3-7".to_owned(), created: None }];
         events.extend(interleaved(parts, &picks));
         events.push(Event::Stop { choice: 0, reason: reply.choices[0].stop.clone().unwrap() });
         events.push(Event::Usage { usage: reply.usage.unwrap(), reported: json!({}) });

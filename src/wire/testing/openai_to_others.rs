@@ -226,6 +226,7 @@ fn models_that_think_by_tokens_are_told_tokens() {
     let traits = ModelTraits {
         max_output_tokens: 10_000,
         thinks_by_budget: true,
+        ..ModelTraits::default()
     };
     let request = request(&json!({"reasoning_effort": "medium"}));
     let body = |written: Result<Written, Unsupported>| -> Value {

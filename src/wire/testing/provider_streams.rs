@@ -205,7 +205,7 @@ proptest! {
         }
         let _ = messages::read_fault(500, None, &body);
         let _ = gemini::read_fault(500, None, &body);
-        let _ = gemini::retry_delay(&body);
+        let _ = crate::wire::rpc_status::retry_delay(&body);
         let _ = converse::read_fault(500, None, None, &body);
     }
 
