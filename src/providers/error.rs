@@ -234,7 +234,9 @@ impl Error {
         let status = status_of_fault(fault);
         let answer = Answer {
             status: status.as_u16(),
-            retry_after: fault.retry_after,
+            retry_after: fault
+                .retry_after
+                .map(|wait| Duration::from_millis(u64::from(wait.get()))),
             request_id: None,
             content_type: String::new(),
             dialect: Dialect::Chat,

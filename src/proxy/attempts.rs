@@ -208,15 +208,13 @@ async fn attempt(
         reply.map_err(|error| Error::from_provider(error, dialect, &sending.upstreams.secrets))?;
     let head = sending.started.elapsed();
     let id = reply.request_id.as_deref().unwrap_or_default();
+    let at = (planned, dialect);
     let content = match reply.body {
-        ReplyBody::Whole(body) if dialect == call.dialect => {
-            whole(sending, (planned, dialect), body)?
-        }
-        ReplyBody::Whole(body) => translated(sending, (planned, dialect), id, &body)?,
+        ReplyBody::Whole(body) if dialect == call.dialect => whole(sending, at, body)?,
+        ReplyBody::Whole(body) => translated(sending, at, id, &body)?,
         ReplyBody::Stream(stream) => {
             let reader = sending.reader(dialect, &Origin { id, model });
-            let limit = endpoint.deadlines().first_byte;
-            open(sending, (planned, dialect), reader, stream, limit).await?
+            open(sending, at, reader, stream, endpoint.deadlines().first_byte).await?
         }
     };
     let content_type = match &content {

@@ -3,6 +3,7 @@
 use crate::wire::openai::ProviderFault;
 use crate::wire::rpc_status;
 use serde_json::Value;
+use std::num::NonZeroU32;
 
 /// Reads an answer with an error `status`.
 ///
@@ -36,7 +37,9 @@ pub fn read_fault(status: u16, content_type: Option<&str>, body: &[u8]) -> Provi
         },
         code: reason.or(fault.code),
         param: fault.param.or(field),
-        retry_after: rpc_status::retry_delay(body),
+        retry_after: rpc_status::retry_delay(body)
+            .and_then(|delay| u32::try_from(delay.as_millis()).ok())
+            .and_then(NonZeroU32::new),
         ..fault
     }
 }
@@ -65,7 +68,7 @@ fn of_kind<'a>(details: &'a [Value], kind: &str) -> impl Iterator<Item = &'a Val
 #[cfg(test)]
 mod tests {
     use super::read_fault;
-    use std::time::Duration;
+    use std::num::NonZeroU32;
 
     const SPENT: &str = r#"{"error":{"code":429,"message":"You exceeded your current quota","status":"RESOURCE_EXHAUSTED",
         "details":[{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaMetric":"m",
@@ -81,7 +84,7 @@ mod tests {
             fault.message,
             "You exceeded your current quota (quota `GenerateRequestsPerMinutePerProjectPerModel-FreeTier`)"
         );
-        assert_eq!(fault.retry_after, Some(Duration::from_millis(34_500)));
+        assert_eq!(fault.retry_after, NonZeroU32::new(34_500));
         let body = br#"[{"error":{"code":400,"message":"API key not valid","status":"INVALID_ARGUMENT","details":[
             {"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID"},
             {"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"contents"}]}]}}]"#;

@@ -4,7 +4,7 @@ use crate::wire::text::{Text, string_of, truncated};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::time::Duration;
+use std::num::NonZeroU32;
 
 /// The longest message that is kept of a provider's error, in characters.
 const MAX_MESSAGE: usize = 500;
@@ -28,9 +28,9 @@ pub struct ProviderFault {
     /// What stands behind the code: `Azure`'s `innererror`, JSON of at most 4 KiB.
     #[serde(skip)]
     pub inner: Option<Box<str>>,
-    /// How long the fault itself says to wait; never zero.
+    /// How long the fault itself says to wait, in milliseconds.
     #[serde(skip)]
-    pub retry_after: Option<Duration>,
+    pub retry_after: Option<NonZeroU32>,
     /// Whether it was found here: the answer is none, or broke off, and nobody said why.
     #[serde(skip)]
     pub is_found: bool,
