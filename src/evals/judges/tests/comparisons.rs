@@ -39,7 +39,7 @@ impl Gateway for Liking {
     }
 
     fn moderate<'a>(&'a self, _ask: ModerationAsk<'a>) -> Pending<'a, Result<Moderated, AskError>> {
-        unreachable!("nobody moderates here")
+        panic!("nobody moderates here")
     }
 }
 
