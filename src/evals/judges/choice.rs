@@ -18,6 +18,17 @@ pub(super) struct Judge {
     pub(super) is_under_test: bool,
 }
 
+impl Judge {
+    /// Returns the model of that name, asked without parameters.
+    pub(super) fn named(model: String) -> Self {
+        Self {
+            model,
+            parameters: Map::new(),
+            is_under_test: false,
+        }
+    }
+}
+
 /// Those that judge together, and instructions that they bring.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Bench {

@@ -45,7 +45,7 @@ use crate::evals::grade::{Grade, Graded, Judged};
 use crate::evals::suite::{Assertion, AssertionKind, Decider};
 use choice::{Bench, Judge};
 use ready::Ready;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use session::Session;
 
 /// Scores that differ by less are the same: what JavaScript's `Number.EPSILON` forgives.
@@ -98,19 +98,10 @@ async fn similar(ready: &Ready<'_>, context: &JudgeContext<'_>) -> Grade {
         Ok(model) => model,
         Err(reason) => return failed(assertion, &reason, None),
     };
-    let judge = Judge {
-        model,
-        parameters: Map::new(),
-        is_under_test: false,
-    };
+    let judge = Judge::named(model);
     let mut session = Session::new(context, graded, &judge);
-    match vectors::similar(ready, &mut session, &judge.model).await {
-        Ok(grade) => Grade {
-            judged: Some(session.end(Value::Null)),
-            ..grade
-        },
-        Err(reason) => failed(assertion, &reason, Some(session.end(Value::Null))),
-    }
+    let grade = vectors::similar(ready, &mut session, &judge.model).await;
+    ended(assertion, session, grade.map(|grade| (grade, Value::Null)))
 }
 
 async fn moderated(ready: &Ready<'_>, context: &JudgeContext<'_>) -> Grade {
@@ -119,16 +110,23 @@ async fn moderated(ready: &Ready<'_>, context: &JudgeContext<'_>) -> Grade {
         Ok(model) => model,
         Err(reason) => return failed(assertion, &reason, None),
     };
-    let judge = Judge {
-        model,
-        parameters: Map::new(),
-        is_under_test: false,
-    };
+    let judge = Judge::named(model);
     let mut session = Session::new(context, graded, &judge);
-    match moderation::moderate(ready, &mut session, &judge.model).await {
-        Ok(verdict) => Grade {
-            judged: Some(session.end(verdict.returned.clone())),
-            ..graded_as(assertion, &verdict)
+    let verdict = moderation::moderate(ready, &mut session, &judge.model).await;
+    let grade = verdict.map(|verdict| (graded_as(assertion, &verdict), verdict.returned));
+    ended(assertion, session, grade)
+}
+
+/// The grade of the one that was asked, with what it returned and what it took.
+fn ended(
+    assertion: &Assertion,
+    session: Session<'_>,
+    grade: Result<(Grade, Value), String>,
+) -> Grade {
+    match grade {
+        Ok((grade, returned)) => Grade {
+            judged: Some(session.end(returned)),
+            ..grade
         },
         Err(reason) => failed(assertion, &reason, Some(session.end(Value::Null))),
     }
