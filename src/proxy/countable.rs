@@ -2,9 +2,9 @@
 
 use crate::domain::Dialect;
 use crate::metering::Tokens;
+use crate::proxy::told::chat_messages;
 use crate::wire::conversation::Request;
-use crate::wire::json::{field, split_array};
-use crate::wire::translate::{self, Target};
+use crate::wire::translate;
 use bytes::Bytes;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -27,7 +27,7 @@ pub(crate) fn messages<'a>(
             read.as_ref()
         }
     };
-    let written = request.and_then(as_chat);
+    let written = request.and_then(chat_messages);
     Cow::Owned(written.unwrap_or_else(|| messages.iter().map(said_by_somebody).collect()))
 }
 
@@ -45,11 +45,6 @@ pub(crate) fn input_tokens(tokens: Tokens, model: &str, input: &Bytes) -> u64 {
             .sum(),
         _ => 0,
     }
-}
-
-fn as_chat(request: &Request) -> Option<Vec<Bytes>> {
-    let written = translate::write_request(request, &Target::all_of(Dialect::Chat)).ok()?;
-    split_array(&field(&written.body, "messages")?)
 }
 
 /// A body with nothing but these messages in it.

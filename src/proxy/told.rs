@@ -55,7 +55,12 @@ fn messages(dialect: Dialect, body: &Bytes) -> Option<Vec<Bytes>> {
     if request.messages.is_empty() {
         return Some(Vec::new());
     }
-    let written = translate::write_request(&request, &Target::all_of(Dialect::Chat)).ok()?;
+    chat_messages(&request)
+}
+
+/// Returns the messages of a request as those of a chat completion; `None` where one cannot say them.
+pub(super) fn chat_messages(request: &Request) -> Option<Vec<Bytes>> {
+    let written = translate::write_request(request, &Target::all_of(Dialect::Chat)).ok()?;
     split_array(&field(&written.body, "messages")?)
 }
 
