@@ -1,4 +1,5 @@
-//! What products of matrices leave behind in the processor.
+//! The wide vectors of the processor: how our own loops get to use them, and what products of matrices leave
+//! behind in them.
 
 use faer::traits::ComplexField;
 use std::hint::black_box;
@@ -21,4 +22,12 @@ pub(crate) fn leave_wide_vectors() {
 pub(crate) fn settled<T>(value: T) -> T {
     leave_wide_vectors();
     value
+}
+
+/// Runs `work`, compiled for the widest vectors this processor has. What it computes stays the same, bit for bit:
+/// a compiler does not reorder or fuse what floats are computed by. Give it a closure marked `#[inline(always)]`
+/// that calls nothing that is not: what is called, and not written out, is compiled for narrow ones.
+#[inline(always)]
+pub(crate) fn wide<T>(work: impl FnOnce() -> T) -> T {
+    <f32 as ComplexField>::Arch::default().dispatch(work)
 }

@@ -2,85 +2,89 @@
 //!
 //! A compiler may not reorder sums of floats, so a plain loop is a chain of additions, one at a time.
 //! With 32 sums that do not wait for one another it becomes vector code, and since the lanes are fixed
-//! here and nothing is fused, every machine adds the same numbers in the same order. The loops are written
-//! so that the sums stay in registers: what is left of a row is added elsewhere, from a copy of them.
+//! here and nothing is fused, every machine adds the same numbers in the same order, however wide its
+//! vectors are. The sums stand in four groups of eight, of which each fits a register.
 
+use crate::embeddings::registers::wide;
 use crate::embeddings::search::Metric;
 
 /// How many sums run beside one another.
 const LANES: usize = 32;
+/// How many of them stand together.
+const GROUP: usize = 8;
 /// Squares below this have lost digits; the length is then taken in doubles.
 const SMALL_SQUARE: f32 = 1e-30;
 
 /// Returns the product of two vectors of the same length.
 #[must_use]
-#[inline(never)]
 pub fn dot(left: &[f32], right: &[f32]) -> f32 {
-    let (lefts, left_rest) = left.as_chunks::<LANES>();
-    let (rights, right_rest) = right.as_chunks::<LANES>();
-    let mut sums = [0.0_f32; LANES];
-    for (left, right) in lefts.iter().zip(rights) {
-        let mut products = [0.0_f32; LANES];
-        for ((product, left), right) in products.iter_mut().zip(left).zip(right) {
-            *product = left * right;
-        }
-        for (sum, product) in sums.iter_mut().zip(&products) {
-            *sum += product;
-        }
-    }
-    if left_rest.is_empty() {
-        return total(&sums);
-    }
-    let products = left_rest.iter().zip(right_rest);
-    total_with(&sums, products.map(|(left, right)| left * right))
+    wide(
+        #[inline(always)]
+        || sum(left, right, |left, right| left * right),
+    )
 }
 
 /// Returns the square of the distance between two vectors of the same length.
 #[must_use]
-#[inline(never)]
 pub fn squared_distance(left: &[f32], right: &[f32]) -> f32 {
+    let square = |left: f32, right: f32| {
+        let difference = left - right;
+        difference * difference
+    };
+    wide(
+        #[inline(always)]
+        || sum(left, right, square),
+    )
+}
+
+/// Adds in lanes what `of` makes of each pair of values, and then the lanes.
+#[inline(always)]
+fn sum(left: &[f32], right: &[f32], of: impl Fn(f32, f32) -> f32) -> f32 {
     let (lefts, left_rest) = left.as_chunks::<LANES>();
     let (rights, right_rest) = right.as_chunks::<LANES>();
-    let mut sums = [0.0_f32; LANES];
+    let mut groups = [[0.0_f32; GROUP]; LANES / GROUP];
     for (left, right) in lefts.iter().zip(rights) {
-        let mut squares = [0.0_f32; LANES];
-        for ((square, left), right) in squares.iter_mut().zip(left).zip(right) {
-            let difference = left - right;
-            *square = difference * difference;
-        }
-        for (sum, square) in sums.iter_mut().zip(&squares) {
-            *sum += square;
-        }
+        add(&mut groups, left, right, &of);
     }
-    if left_rest.is_empty() {
-        return total(&sums);
+    if !left_rest.is_empty() {
+        // Zeros add nothing to their lanes.
+        add(&mut groups, &filled(left_rest), &filled(right_rest), &of);
     }
-    let differences = left_rest.iter().zip(right_rest);
-    let differences = differences.map(|(left, right)| left - right);
-    total_with(&sums, differences.map(|difference| difference * difference))
-}
-
-/// Adds what is left of a row to the first lanes, and the lanes.
-#[inline(never)]
-fn total_with(sums: &[f32; LANES], rest: impl Iterator<Item = f32>) -> f32 {
-    let mut sums = *sums;
-    for (sum, value) in sums.iter_mut().zip(rest) {
-        *sum += value;
-    }
-    total(&sums)
-}
-
-/// Adds the lanes.
-fn total(sums: &[f32; LANES]) -> f32 {
-    let (parts, _) = sums.as_chunks::<8>();
-    let mut eight = [0.0_f32; 8];
-    for part in parts {
-        for (sum, value) in eight.iter_mut().zip(part) {
+    let mut sums = [0.0_f32; GROUP];
+    for group in groups {
+        for (sum, value) in sums.iter_mut().zip(group) {
             *sum += value;
         }
     }
-    let [a, b, c, d, e, f, g, h] = eight;
+    let [a, b, c, d, e, f, g, h] = sums;
     ((a + e) + (c + g)) + ((b + f) + (d + h))
+}
+
+/// Adds [`LANES`] pairs, each to its lane.
+#[inline(always)]
+fn add(
+    groups: &mut [[f32; GROUP]; LANES / GROUP],
+    left: &[f32; LANES],
+    right: &[f32; LANES],
+    of: &impl Fn(f32, f32) -> f32,
+) {
+    let (left, _) = left.as_chunks::<GROUP>();
+    let (right, _) = right.as_chunks::<GROUP>();
+    for (sums, (left, right)) in groups.iter_mut().zip(left.iter().zip(right)) {
+        for (sum, (left, right)) in sums.iter_mut().zip(left.iter().zip(right)) {
+            *sum += of(*left, *right);
+        }
+    }
+}
+
+/// Returns values, and zeros after them.
+#[inline(always)]
+fn filled(values: &[f32]) -> [f32; LANES] {
+    let mut all = [0.0; LANES];
+    for (place, value) in all.iter_mut().zip(values) {
+        *place = *value;
+    }
+    all
 }
 
 /// How long a vector is, if it has a direction.

@@ -6,32 +6,24 @@
 //! with the worst row a query has so far, with a margin that the rounding of both sums cannot exceed
 //! (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1: the error of a sum of `d`
 //! products is at most `d·u/(1 - d·u)` times the product of the lengths). The few that pass are scored
-//! again by [`score`], and only that counts.
+//! again, and only that counts. Where it is cheaper, the product is one of parts along a few directions, and the
+//! margin holds what they lack.
 
-use crate::embeddings::registers::leave_wide_vectors;
-use crate::embeddings::search::dot::{Length, score};
+use crate::embeddings::search::asked::Asked;
+use crate::embeddings::search::dot::Length;
+use crate::embeddings::search::sieve::{Block, Stretch, compare};
 use crate::embeddings::search::top::Top;
-use crate::embeddings::search::{Error, Metric, Neighbour, Scan};
+use crate::embeddings::search::{Error, Neighbour, Scan};
 use crate::embeddings::{self, Matrix, Rows};
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
-use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// How many values of rows are read at once: 4,096 rows of 384.
 const BLOCK_VALUES: usize = 4_096 * 384;
-/// How many rows are multiplied at once, so that the products stay near the processor.
-const TILE: usize = 512;
-/// How many queries are multiplied at once.
-const PANEL: usize = 1_024;
 /// Up to so many queries are compared row by row: there is too little to multiply.
 const FEW: usize = 4;
-/// Lengths whose squares and products keep their digits; whatever is beyond is always scored.
-const USUAL: RangeInclusive<f32> = 1e-15..=1e15;
-/// How many products are compared before one looks whether any passed.
-const STRIDE: usize = 32;
-
+/// The first rows, one of so many, are compared whole: as long as little was found, a bound lets too much pass.
+const WHOLE: usize = 8;
 /// What a scan found.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Found {
@@ -76,7 +68,7 @@ pub fn scan(
         let mismatch = Error::Dimensions { query, base: rows };
         return Err(mismatch.into());
     }
-    let asked = Asked::new(queries, scan);
+    let asked = Asked::new(base, queries, scan)?;
     let work = Work {
         base,
         asked: &asked,
@@ -94,113 +86,6 @@ fn block_rows(base: &dyn Rows, threads: usize) -> usize {
     fitting.min(share).max(1)
 }
 
-/// The queries as they are compared.
-struct Asked<'a> {
-    scan: &'a Scan<'a>,
-    dimensions: usize,
-    /// The queries that have a direction, by their numbers.
-    numbers: Vec<usize>,
-    /// Their lengths.
-    lengths: Vec<f32>,
-    /// Their values, as [`score`] wants them.
-    scored: Vec<f32>,
-    /// Their values, as they are multiplied, when that is something else.
-    multiplied: Option<Vec<f32>>,
-    total: usize,
-    unranked: Vec<usize>,
-    /// What rounding can change in a product of two vectors of length 1.
-    margin: f32,
-}
-
-impl<'a> Asked<'a> {
-    fn new(queries: &Matrix, scan: &'a Scan<'a>) -> Self {
-        let dimensions = queries.dimensions();
-        let mut asked = Self {
-            scan,
-            dimensions,
-            numbers: Vec::with_capacity(queries.len()),
-            lengths: Vec::with_capacity(queries.len()),
-            scored: Vec::with_capacity(queries.values().len()),
-            multiplied: None,
-            total: queries.len(),
-            unranked: Vec::new(),
-            margin: margin(dimensions),
-        };
-        let mut units = Vec::new();
-        for (number, query) in queries.values().chunks(dimensions.max(1)).enumerate() {
-            let Length::Of(length) = Length::of(query) else {
-                asked.unranked.push(number);
-                continue;
-            };
-            asked.numbers.push(number);
-            asked.lengths.push(length);
-            let unit = query.iter().map(|value| value / length);
-            match scan.metric {
-                Metric::Cosine => asked.scored.extend(unit),
-                Metric::Dot => {
-                    asked.scored.extend(query);
-                    units.extend(unit);
-                }
-                Metric::Euclidean => asked.scored.extend(query),
-            }
-        }
-        asked.multiplied = (scan.metric == Metric::Dot).then_some(units);
-        asked
-    }
-
-    fn multiplied(&self) -> &[f32] {
-        self.multiplied.as_deref().unwrap_or(&self.scored)
-    }
-
-    /// Returns the least value of `product * scale + offset` (see [`Block`]) with which a row can still
-    /// reach the floor of a query.
-    fn least(&self, length: f32, floor: Option<f32>) -> f32 {
-        let Some(floor) = floor.filter(|_| USUAL.contains(&length)) else {
-            return f32::NEG_INFINITY;
-        };
-        match self.scan.metric {
-            Metric::Cosine => floor,
-            Metric::Dot => floor / length,
-            // floor is minus a distance: |q|² - floor² <= 2qb - |b|², and what rounding may change.
-            Metric::Euclidean => {
-                length * length * (1.0 - self.margin) - floor * floor * (1.0 + self.margin)
-            }
-        }
-    }
-
-    fn collect(&self, parts: Vec<Part>) -> Found {
-        let mut found = Found {
-            neighbours: vec![Vec::new(); self.total],
-            unranked_queries: self.unranked.clone(),
-            ..Found::default()
-        };
-        let mut tops = vec![Top::new(self.scan.k); self.numbers.len()];
-        for part in parts {
-            found.zero_rows += part.zero_rows;
-            found.not_finite_rows += part.not_finite_rows;
-            for (top, other) in tops.iter_mut().zip(part.tops) {
-                top.merge(other);
-            }
-        }
-        for (number, top) in self.numbers.iter().zip(tops) {
-            if let Some(neighbours) = found.neighbours.get_mut(*number) {
-                *neighbours = top.into_sorted();
-            }
-        }
-        found
-    }
-}
-
-/// Returns a bound of what the roundings of two sums of so many products, and of the few steps around
-/// them, can differ by, as a share of the product of the lengths.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "dimensions are far below the 16 million an f32 counts"
-)]
-fn margin(dimensions: usize) -> f32 {
-    (2 * dimensions + 64) as f32 * (f32::EPSILON / 2.0)
-}
-
 /// The rows that wait, and who takes the next.
 struct Work<'a> {
     base: &'a dyn Rows,
@@ -210,10 +95,10 @@ struct Work<'a> {
 }
 
 /// What one thread found.
-struct Part {
-    tops: Vec<Top>,
-    zero_rows: usize,
-    not_finite_rows: usize,
+pub(super) struct Part {
+    pub(super) tops: Vec<Top>,
+    pub(super) zero_rows: usize,
+    pub(super) not_finite_rows: usize,
 }
 
 impl Work<'_> {
@@ -249,11 +134,18 @@ impl Work<'_> {
                 return Ok(part);
             }
             let values = self.values(first, count, &mut read)?;
+            let rows = Stretch { first, values };
             if asked.numbers.len() <= FEW {
-                Block::compare(asked, first, values, &mut part);
+                compare(asked, rows, &mut part);
+                continue;
+            }
+            block.weigh(asked, values, &mut part);
+            let along = asked.along().filter(|_| first >= self.base.len() / WHOLE);
+            if let Some((leading, factors)) = along {
+                let parts = block.lean_on(leading, values);
+                block.multiply(asked, (&parts, factors), rows, &mut part);
             } else {
-                block.weigh(asked, values, &mut part);
-                block.multiply(asked, first, values, &mut part);
+                block.multiply(asked, (values, asked.whole()), rows, &mut part);
             }
         }
     }
@@ -277,99 +169,9 @@ impl Work<'_> {
     }
 }
 
-/// A block of rows beside the queries.
-///
-/// For every row a factor and a summand: `product * scale + offset` is at least what the row's score
-/// amounts to, in terms of [`Asked::least`].
-#[derive(Default)]
-struct Block {
-    /// Lengths of rows; 0 for those that are not ranked.
-    lengths: Vec<f32>,
-    scales: Vec<f32>,
-    offsets: Vec<f32>,
-    products: Vec<f32>,
-}
-
-impl Block {
-    /// Compares a few queries with every row directly.
-    fn compare(asked: &Asked<'_>, first: usize, values: &[f32], part: &mut Part) {
-        let width = asked.dimensions.max(1);
-        for (place, row) in values.chunks_exact(width).enumerate() {
-            let Some(length) = part.length(row) else {
-                continue;
-            };
-            for (slot, query) in asked.scored.chunks_exact(width).enumerate() {
-                let (Some(top), Some(number)) = (part.tops.get_mut(slot), asked.numbers.get(slot))
-                else {
-                    continue;
-                };
-                let score = score(asked.scan.metric, query, row, length);
-                if top.floor().is_none_or(|floor| score >= floor) {
-                    let row = first + place;
-                    offer(top, asked.scan, *number, Neighbour { row, score });
-                }
-            }
-        }
-    }
-
-    /// Takes the lengths of a block's rows, and what follows from them.
-    fn weigh(&mut self, asked: &Asked<'_>, values: &[f32], part: &mut Part) {
-        self.lengths.clear();
-        self.scales.clear();
-        self.offsets.clear();
-        for row in values.chunks_exact(asked.dimensions.max(1)) {
-            let length = part.length(row);
-            let usual = length.filter(|length| USUAL.contains(length));
-            let (scale, offset) = match (usual, asked.scan.metric) {
-                // What is no number fails no comparison, so these rows are all looked at.
-                (None, _) => (0.0, f32::NAN),
-                (Some(length), Metric::Cosine) => (1.0 / length, asked.margin),
-                (Some(length), Metric::Dot) => (1.0, asked.margin * length),
-                (Some(length), Metric::Euclidean) => {
-                    (2.0, length * length * (2.0 * asked.margin - 1.0))
-                }
-            };
-            self.lengths.push(length.unwrap_or_default());
-            self.scales.push(scale);
-            self.offsets.push(offset);
-        }
-    }
-
-    /// Multiplies rows and queries, and looks at what may be among the best.
-    fn multiply(&mut self, asked: &Asked<'_>, first: usize, values: &[f32], part: &mut Part) {
-        let width = asked.dimensions.max(1);
-        let mut products = std::mem::take(&mut self.products);
-        for (panel_number, panel) in asked.multiplied().chunks(PANEL * width).enumerate() {
-            for (tile_number, tile) in values.chunks(TILE * width).enumerate() {
-                let (rows, queries) = (tile.len() / width, panel.len() / width);
-                products.resize(rows * queries, 0.0);
-                matmul(
-                    MatMut::from_column_major_slice_mut(&mut products, rows, queries),
-                    Accum::Replace,
-                    MatRef::from_row_major_slice(tile, rows, width),
-                    MatRef::from_row_major_slice(panel, queries, width).transpose(),
-                    1.0_f32,
-                    Par::Seq,
-                );
-                leave_wide_vectors();
-                let tile = Tile {
-                    block: self,
-                    values,
-                    first,
-                    start: tile_number * TILE,
-                };
-                for (column, products) in products.chunks_exact(rows).enumerate() {
-                    tile.sift(asked, panel_number * PANEL + column, products, part);
-                }
-            }
-        }
-        self.products = products;
-    }
-}
-
 impl Part {
     /// Returns the length of a row, or counts why it has none.
-    fn length(&mut self, row: &[f32]) -> Option<f32> {
+    pub(super) fn length(&mut self, row: &[f32]) -> Option<f32> {
         match Length::of(row) {
             Length::Of(length) => return Some(length),
             Length::Zero => self.zero_rows += 1,
@@ -379,87 +181,24 @@ impl Part {
     }
 }
 
-/// Some rows of a block.
-struct Tile<'a> {
-    block: &'a Block,
-    values: &'a [f32],
-    /// The number of the block's first row.
-    first: usize,
-    /// The place in the block of the tile's first row.
-    start: usize,
-}
-
-impl Tile<'_> {
-    /// Offers a query the rows of the tile whose products let them be among its best.
-    fn sift(&self, asked: &Asked<'_>, slot: usize, products: &[f32], part: &mut Part) {
-        let (Some(top), Some(&length)) = (part.tops.get_mut(slot), asked.lengths.get(slot)) else {
-            return;
-        };
-        let scales = self.block.scales.get(self.start..).unwrap_or_default();
-        let offsets = self.block.offsets.get(self.start..).unwrap_or_default();
-        let mut least = asked.least(length, top.floor());
-        let strides = products
-            .chunks(STRIDE)
-            .zip(scales.chunks(STRIDE).zip(offsets.chunks(STRIDE)));
-        for (stride, (products, (scales, offsets))) in strides.enumerate() {
-            let bounds = || products.iter().zip(scales.iter().zip(offsets));
-            let may_pass = bounds().fold(false, |passed, (product, (scale, offset))| {
-                passed | is_above(product * scale + offset, least)
-            });
-            if !may_pass {
-                continue;
-            }
-            for (place, (product, (scale, offset))) in bounds().enumerate() {
-                if is_above(product * scale + offset, least) {
-                    self.look(asked, slot, self.start + stride * STRIDE + place, top);
-                    least = asked.least(length, top.floor());
-                }
-            }
-        }
-    }
-
-    /// Scores a row as it counts, and offers it.
-    fn look(&self, asked: &Asked<'_>, slot: usize, place: usize, top: &mut Top) {
-        let width = asked.dimensions;
-        let row = self.values.get(place * width..(place + 1) * width);
-        let query = asked.scored.get(slot * width..(slot + 1) * width);
-        let length = self
-            .block
-            .lengths
-            .get(place)
-            .filter(|length| **length > 0.0);
-        if let (Some(row), Some(query), Some(length), Some(number)) =
-            (row, query, length, asked.numbers.get(slot))
-        {
-            let score = score(asked.scan.metric, query, row, *length);
-            let row = self.first + place;
-            offer(top, asked.scan, *number, Neighbour { row, score });
-        }
-    }
-}
-
-/// Returns whether a bound reaches `least`, or is unknown.
-#[inline]
-fn is_above(bound: f32, least: f32) -> bool {
-    bound.is_nan() || bound >= least
-}
-
 /// Offers a row that is not left out. Scores that overflowed are no scores.
-fn offer(top: &mut Top, scan: &Scan<'_>, query: usize, neighbour: Neighbour) {
+pub(super) fn offer(top: &mut Top, scan: &Scan<'_>, query: usize, neighbour: Neighbour) {
     let is_skipped = scan.skip.is_some_and(|skip| skip(query, neighbour.row));
     if neighbour.score.is_finite() && !is_skipped {
         top.offer(neighbour);
     }
 }
-
 #[cfg(test)]
 mod tests {
-    use super::{FEW, Found, nearest, scan};
+    use super::{FEW, Found, Work, nearest, scan};
+    use crate::embeddings::search::asked::Asked;
     use crate::embeddings::search::dot::{Length, score};
+    use crate::embeddings::search::leading::Leading;
     use crate::embeddings::search::samples::clustered;
     use crate::embeddings::search::{Metric, Neighbour, Scan};
     use crate::embeddings::{Error, Matrix, Rows};
     use proptest::prelude::*;
+    use std::sync::atomic::AtomicUsize;
 
     const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::Euclidean];
 
@@ -565,6 +304,32 @@ mod tests {
                 let found = nearest(&base, &queries, &asked(threads)).unwrap();
                 assert_eq!(found, expected, "{metric:?}, {threads} threads");
             }
+        }
+    }
+
+    #[test]
+    fn a_bound_along_a_few_directions_changes_nothing() {
+        let (base, queries) = (clustered(1_500, 40, 7), clustered(30, 40, 8));
+        let all = Leading::of_rows(&base.values()[..600 * 40], 40).unwrap();
+        for (metric, width) in METRICS
+            .iter()
+            .flat_map(|metric| [(*metric, 1), (*metric, 9), (*metric, 20)])
+        {
+            let looked = Scan {
+                metric,
+                threads: 2,
+                ..Scan::new(6)
+            };
+            let asked = Asked::along_directions(&queries, &looked, all.first(width).unwrap());
+            let work = Work {
+                base: &base,
+                asked: &asked,
+                next: AtomicUsize::new(0),
+                block: 100,
+            };
+            let found = asked.collect(work.on_threads(2).unwrap());
+            let expected = by_hand(&base, &queries, &looked);
+            assert_eq!(found.neighbours, expected, "{metric:?}, {width} directions");
         }
     }
 

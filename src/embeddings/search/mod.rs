@@ -5,6 +5,7 @@
 //! the size of blocks or the machine: products of matrices only find candidates, and every candidate is
 //! scored again by the one loop in [`dot`].
 
+mod asked;
 pub mod codes;
 pub mod dot;
 pub mod dump;
@@ -12,9 +13,11 @@ pub mod error;
 pub mod exact;
 mod graph;
 pub mod index;
+mod leading;
 #[cfg(test)]
 mod samples;
 pub mod searcher;
+mod sieve;
 mod top;
 
 pub use codes::{Codes, Kind};
