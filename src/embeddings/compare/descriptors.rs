@@ -10,8 +10,8 @@ use super::report::{Figure, FigureGroup};
 use super::sample::{Sample, read};
 use crate::embeddings::Error;
 use crate::embeddings::geometry::{
-    Moments, PairDistances, PairNulls, Shape, cca_chance, in_degrees, jackknife, pair_nulls,
-    participation_ratio, procrustes_chance, ridge_r2_held_out, two_nearest,
+    Moments, PairDistances, PairNulls, Shape, cca_chance, in_degrees, in_own_span, jackknife,
+    pair_nulls, participation_ratio, procrustes_chance, ridge_r2_held_out, two_nearest,
 };
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::search::{Metric, Scan, nearest};
@@ -22,8 +22,10 @@ use std::thread;
 const FOLDS: usize = 4;
 /// In how many random orders B's rows stand for the chance of scores over pairs.
 const ORDERS: usize = 100;
-/// The same for a score of all singular values, which hardly varies.
+/// The same for a score of all singular values, which hardly varies: the less, the more there are.
 const FEW_ORDERS: u64 = 3;
+/// Beyond so many dimensions, where each order takes a second and more, one order says it.
+const MANY_DIMENSIONS: usize = 1_000;
 /// How many rows are read at once.
 const BLOCK: usize = 4_096;
 
@@ -60,7 +62,10 @@ fn hold_against_chance(figures: &mut [Figure], nulls: &PairNulls, sample: &Sampl
         figure.chance = match figure.id.as_str() {
             "cka.debiased" => Some(nulls.cka.mean),
             "rsa" => Some(nulls.rsa.mean),
-            "procrustes" => procrustes_chance(&sample.a, &sample.b, (FEW_ORDERS, seed), figure.n),
+            "procrustes" => {
+                let orders = few_orders(dimensions);
+                procrustes_chance(&sample.a, &sample.b, (orders, seed), figure.n)
+            }
             "cca.mean" => cca_chance(dimensions, figure.n),
             // Held out: what is learnt of unrelated rows explains nothing of others.
             "ridge.a_to_b" | "ridge.b_to_a" => Some(0.0),
@@ -69,10 +74,24 @@ fn hold_against_chance(figures: &mut [Figure], nulls: &PairNulls, sample: &Sampl
     }
 }
 
+fn few_orders(dimensions: [usize; 2]) -> u64 {
+    if dimensions.into_iter().min() > Some(MANY_DIMENSIONS) {
+        1
+    } else {
+        FEW_ORDERS
+    }
+}
+
 fn chance_in_words(nulls: &PairNulls, sample: &Sample, rows: usize) -> String {
+    let orders = few_orders([&sample.a, &sample.b].map(|side| side.dimensions()));
+    let orders = if orders == 1 {
+        "one order".to_owned()
+    } else {
+        format!("{orders} orders")
+    };
     format!(
         "chance of geometry: B's rows in {ORDERS} random orders among {} items, of which 95 % stay below {:.4} \
-         (`cka.debiased`) and {:.4} (`rsa`); `procrustes` by {FEW_ORDERS} orders, brought to {rows} items by \
+         (`cka.debiased`) and {:.4} (`rsa`); `procrustes` by {orders}, brought to {rows} items by \
          their root; `cca.mean` by Wachter's law",
         sample.units.len(),
         nulls.cka.high,
@@ -80,19 +99,35 @@ fn chance_in_words(nulls: &PairNulls, sample: &Sample, rows: usize) -> String {
     )
 }
 
-/// Adds up rows in folds, on two threads; rows next to each other are in different folds.
+/// Adds up rows in folds; those of few rows in the space they span, for no figure leaves it.
 fn folds(context: &Context<'_>, units: &[usize]) -> Result<Vec<Moments>, Error> {
     let [a, b] = context.sides.map(|side| side.rows.dimensions());
-    let mut folds: Vec<Moments> = (0..FOLDS).map(|_| Moments::new(a, b)).collect();
+    if units.len() < a.max(b) {
+        let [rows_a, rows_b] = read(context, units)?;
+        let (rows_a, rows_b) = (in_own_span(&rows_a), in_own_span(&rows_b));
+        let mut folds = empty_folds(rows_a.dimensions(), rows_b.dimensions());
+        deal(&mut folds, &rows_a, &rows_b);
+        return Ok(folds);
+    }
+    let mut folds = empty_folds(a, b);
     for block in units.chunks(BLOCK) {
         let [rows_a, rows_b] = read(context, block)?;
-        let (first, second) = folds.split_at_mut(FOLDS / 2);
-        thread::scope(|scope| {
-            scope.spawn(|| add_to(first, 0, &rows_a, &rows_b));
-            add_to(second, FOLDS / 2, &rows_a, &rows_b);
-        });
+        deal(&mut folds, &rows_a, &rows_b);
     }
     Ok(folds)
+}
+
+fn empty_folds(a: usize, b: usize) -> Vec<Moments> {
+    (0..FOLDS).map(|_| Moments::new(a, b)).collect()
+}
+
+/// Deals rows to folds, on two threads; rows next to each other go to different ones.
+fn deal(folds: &mut [Moments], a: &Matrix, b: &Matrix) {
+    let (first, second) = folds.split_at_mut(FOLDS / 2);
+    thread::scope(|scope| {
+        scope.spawn(|| add_to(first, 0, a, b));
+        add_to(second, FOLDS / 2, a, b);
+    });
 }
 
 /// Adds to each fold the rows that are its own; `place` is the place of the first of these folds.

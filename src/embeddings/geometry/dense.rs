@@ -1,6 +1,6 @@
 //! Small helpers between rows of numbers and faer's matrices.
 
-use crate::embeddings::registers::settled;
+use crate::embeddings::registers::{settled, wide};
 use faer::linalg::matmul::{matmul, triangular};
 use faer::traits::RealField;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
@@ -167,17 +167,88 @@ pub(super) fn symmetric(lower: &[f64], size: usize) -> Mat<f64> {
     })
 }
 
-/// Σ of the products of two lists.
+/// Σ of the products of two lists, as far as both reach: in eight sums that do not wait for one another.
 pub(super) fn dot(x: &[f64], y: &[f64]) -> f64 {
-    x.iter().zip(y).map(|(x, y)| x * y).sum()
+    let both = x.len().min(y.len());
+    let (x, y) = (
+        x.get(..both).unwrap_or_default(),
+        y.get(..both).unwrap_or_default(),
+    );
+    wide(
+        #[inline(always)]
+        || {
+            let (xs, x_rest) = x.as_chunks::<8>();
+            let (ys, y_rest) = y.as_chunks::<8>();
+            let mut sums = [0.0; 8];
+            for (x, y) in xs.iter().zip(ys) {
+                for (sum, (x, y)) in sums.iter_mut().zip(x.iter().zip(y)) {
+                    *sum += x * y;
+                }
+            }
+            let rest: f64 = x_rest.iter().zip(y_rest).map(|(x, y)| x * y).sum();
+            sums.iter().sum::<f64>() + rest
+        },
+    )
 }
 
-/// Σ of the products of the entries of two matrices of one shape.
+/// Σ of the squares of a row, in double precision.
+pub(super) fn square(row: &[f32]) -> f64 {
+    wide(
+        #[inline(always)]
+        || {
+            let (chunks, rest) = row.as_chunks::<8>();
+            let mut sums = [0.0; 8];
+            for chunk in chunks {
+                for (sum, value) in sums.iter_mut().zip(chunk) {
+                    *sum += f64::from(*value) * f64::from(*value);
+                }
+            }
+            let rest: f64 = rest.iter().map(|value| f64::from(*value).powi(2)).sum();
+            sums.iter().sum::<f64>() + rest
+        },
+    )
+}
+
+/// Adds a row, so many times.
+pub(super) fn add_row(sums: &mut [f64], row: &[f32], times: f64) {
+    wide(
+        #[inline(always)]
+        || {
+            for (sum, value) in sums.iter_mut().zip(row) {
+                *sum += f64::from(*value) * times;
+            }
+        },
+    );
+}
+
+/// Σ of the products of the entries of two matrices of one shape, walked along the memory of the first.
 pub(super) fn entries_dot(x: MatRef<'_, f64>, y: MatRef<'_, f64>) -> f64 {
+    if x.col_stride() == 1 && x.row_stride() != 1 {
+        return entries_dot(x.transpose(), y.transpose());
+    }
     x.col_iter()
         .zip(y.col_iter())
         .map(|(x, y)| x.iter().zip(y.iter()).map(|(x, y)| x * y).sum::<f64>())
         .sum()
+}
+
+/// Returns `x′·M·y` of a matrix of which the rows are known one after the other.
+pub(super) fn form(matrix: &[f64], x: &[f64], y: &[f64]) -> f64 {
+    let rows = matrix.chunks_exact(y.len().max(1));
+    rows.zip(x).map(|(row, x)| x * dot(row, y)).sum()
+}
+
+/// Returns the sum of the squares of all entries of a symmetric matrix `M` of which the lower triangle is known,
+/// row by row, and `x′·M·x`.
+pub(super) fn squares_and_form(lower: &[f64], x: &[f64]) -> (f64, f64) {
+    let (mut squares, mut sum) = (0.0, 0.0);
+    for (place, (row, own)) in lower.chunks_exact(x.len().max(1)).zip(x).enumerate() {
+        let (below, rest) = row.split_at_checked(place).unwrap_or_default();
+        let diagonal = rest.first().copied().unwrap_or_default();
+        squares += 2.0 * dot(below, below) + diagonal * diagonal;
+        sum += own * (2.0 * dot(below, x) + diagonal * own);
+    }
+    (squares, sum)
 }
 
 /// Adds `other` to `sums`, `sign` times.

@@ -111,6 +111,15 @@ impl Moments {
 
 /// The turn between the sides of moments.
 pub(super) fn turn(moments: &Moments, direction: Direction, is_centred: bool) -> Option<Fitted> {
+    Some(turn_and_strength(moments, direction, is_centred)?.0)
+}
+
+/// The turn between the sides of moments, and the sum of the singular values of what is between them.
+pub(super) fn turn_and_strength(
+    moments: &Moments,
+    direction: Direction,
+    is_centred: bool,
+) -> Option<(Fitted, f64)> {
     let cross = if is_centred {
         moments.centred_cross()?
     } else {
@@ -126,7 +135,7 @@ pub(super) fn turn(moments: &Moments, direction: Direction, is_centred: bool) ->
             Some(vec![0.0; shape.dimensions()])
         }
     };
-    Some(Fitted {
+    let fitted = Fitted {
         kind: if is_centred {
             MapKind::CentredProcrustes
         } else {
@@ -136,7 +145,8 @@ pub(super) fn turn(moments: &Moments, direction: Direction, is_centred: bool) ->
         from_mean: mean(from)?,
         to_mean: mean(to)?,
         lambda: None,
-    })
+    };
+    Some((fitted, parts.S().column_vector().iter().sum()))
 }
 
 /// Ridge between the sides of moments.

@@ -19,6 +19,7 @@ mod plane;
 mod scores;
 mod shape;
 mod similarity;
+mod span;
 
 pub mod two_sample;
 
@@ -37,6 +38,7 @@ pub use plane::{Plane, pca_plane};
 pub use scores::{EqualRate, at, equal_rate, isotonic, quantiles};
 pub use shape::{Shape, effective_rank, iso_score, participation_ratio};
 pub use similarity::jackknife;
+pub use span::in_own_span;
 
 #[cfg(test)]
 mod tests;

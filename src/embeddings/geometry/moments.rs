@@ -5,7 +5,7 @@
 
 use crate::embeddings::Matrix;
 use crate::embeddings::Rows;
-use crate::embeddings::geometry::dense::{add_scaled, dot, rows_of};
+use crate::embeddings::geometry::dense::{add_row, add_scaled, dot, rows_of, square};
 use crate::embeddings::geometry::shape::{BLOCK, Shape, add_cross, subtract_outer};
 use faer::{Mat, MatRef};
 use serde::{Deserialize, Serialize};
@@ -145,14 +145,9 @@ impl Moments {
         for (a, b) in a_blocks.zip(b_rows.chunks(BLOCK * b_size)) {
             add_cross(&mut self.cross, (a, a_size), (b, b_size), self.is_exact);
             for (a, b) in a.chunks_exact(a_size).zip(b.chunks_exact(b_size)) {
-                let square = |row: &[f32]| row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
                 let (a_square, b_square) = (square(a), square(b));
-                for (sum, value) in self.a_by_b.iter_mut().zip(a) {
-                    *sum += f64::from(*value) * b_square;
-                }
-                for (sum, value) in self.b_by_a.iter_mut().zip(b) {
-                    *sum += f64::from(*value) * a_square;
-                }
+                add_row(&mut self.a_by_b, a, b_square);
+                add_row(&mut self.b_by_a, b, a_square);
                 self.squares += a_square * b_square;
             }
         }

@@ -6,6 +6,7 @@
 use crate::embeddings::Matrix;
 use crate::embeddings::Rows;
 use crate::embeddings::geometry::moments::Moments;
+use crate::embeddings::geometry::span::in_own_span;
 use crate::stats::{Random, mean, quantile};
 use std::thread;
 
@@ -67,6 +68,7 @@ pub fn procrustes_chance(
     (orders, seed): (u64, u64),
     rows: usize,
 ) -> Option<f64> {
+    let (a, b) = (&*in_own_span(a), &*in_own_span(b));
     let mut moments = Moments::new(a.dimensions(), b.dimensions());
     moments.add(a.values(), b.values())?;
     let score = |number: u64| {

@@ -3,8 +3,9 @@
 //! Without the turn arrows from A to B would show nothing but that two spaces have different axes.
 
 use crate::embeddings::geometry::dense::{dot, rows_of};
-use crate::embeddings::geometry::fit::{Direction, turn};
+use crate::embeddings::geometry::fit::{Direction, turn_and_strength};
 use crate::embeddings::geometry::moments::Moments;
+use crate::embeddings::geometry::span::in_own_span;
 use crate::embeddings::registers::settled;
 use crate::embeddings::{Matrix, Rows};
 use faer::{Mat, Side};
@@ -29,6 +30,8 @@ pub fn pca_plane(a: &Matrix, b: &Matrix) -> Option<Plane> {
     if a.len() < 3 || a.dimensions() < 2 {
         return None;
     }
+    // Neither the axes nor the turn leave the span of the rows.
+    let (a, b) = (&*in_own_span(a), &*in_own_span(b));
     let moments = Moments::of(a, b)?;
     let centred = moments.a.centred()?;
     let split = settled(centred.self_adjoint_eigen(Side::Lower)).ok()?;
@@ -44,13 +47,7 @@ pub fn pca_plane(a: &Matrix, b: &Matrix) -> Option<Plane> {
         pointed(axis)
     };
     let (first, second) = (axis(0), axis(1));
-    let turned = turn(&moments, Direction::BToA, true)?;
-    let strength: f64 = moments
-        .centred_cross()?
-        .singular_values()
-        .ok()?
-        .iter()
-        .sum();
+    let (turned, strength) = turn_and_strength(&moments, Direction::BToA, true)?;
     // The axes of the plane as B sees them.
     let plane = Mat::from_fn(a.dimensions(), 2, |row, column| {
         let axis = if column == 0 { &first } else { &second };

@@ -1,7 +1,7 @@
 //! The moments of one set of vectors, and what they tell about its shape.
 
 use crate::embeddings::geometry::dense::{
-    Number, add_scaled, cross_product, dot, finite, lower_gram, rows_of, symmetric,
+    Number, add_row, add_scaled, cross_product, dot, finite, lower_gram, rows_of, square, symmetric,
 };
 use crate::embeddings::registers::settled;
 use faer::{Mat, MatRef, Side};
@@ -204,11 +204,6 @@ impl Shape {
         Some(whole)
     }
 
-    /// [`Self::centred`] as it is.
-    pub(super) fn uncentred(&self) -> Mat<f64> {
-        symmetric(&self.products, self.dimensions)
-    }
-
     /// Σ |x − μ|²
     pub(super) fn spread(&self) -> Option<f64> {
         let n = self.rows()?;
@@ -234,17 +229,12 @@ impl Shape {
     }
 
     fn add_row(&mut self, row: &[f32]) {
-        let square: f64 = row.iter().map(|value| f64::from(*value).powi(2)).sum();
+        let square = square(row);
         let norm = square.sqrt();
         let per_norm = if norm > 0.0 { 1.0 / norm } else { 0.0 };
-        let sums = self.sum.iter_mut().zip(&mut self.directions);
-        let sums = sums.zip(&mut self.by_square);
-        for (((sum, direction), by_square), value) in sums.zip(row) {
-            let value = f64::from(*value);
-            *sum += value;
-            *direction += value * per_norm;
-            *by_square += value * square;
-        }
+        add_row(&mut self.sum, row, 1.0);
+        add_row(&mut self.directions, row, per_norm);
+        add_row(&mut self.by_square, row, square);
         self.norms += norm;
         self.squares += square;
         self.fourths += square * square;

@@ -2,7 +2,7 @@
 //!
 //! These describe. None of them says whether answers became better or worse.
 
-use crate::embeddings::geometry::dense::{entries_dot, finite};
+use crate::embeddings::geometry::dense::{dot, finite, form, squares_and_form};
 use crate::embeddings::geometry::moments::{Kernels, Moments};
 use crate::embeddings::geometry::shape::Shape;
 use crate::embeddings::registers::settled;
@@ -13,15 +13,10 @@ impl Moments {
     /// than four pairs.
     #[must_use]
     pub fn hsic_debiased(&self) -> Option<f64> {
-        let cross = self.raw_cross();
-        let chained = cross
-            .row_iter()
-            .zip(&self.a.sum)
-            .map(|(row, x)| x * row.iter().zip(&self.b.sum).map(|(c, y)| c * y).sum::<f64>())
-            .sum();
+        let chained = form(&self.cross, &self.a.sum, &self.b.sum);
         Kernels {
             n: self.a.rows()?,
-            cross: (entries_dot(cross, cross), chained),
+            cross: (dot(&self.cross, &self.cross), chained),
             x: (&self.a.sum, self.a.squares),
             y: (&self.b.sum, self.b.squares),
             by_other: (&self.a_by_b, &self.b_by_a),
@@ -78,9 +73,10 @@ impl Moments {
     /// with fewer than 5·(dimensions of A and B together) pairs, where CCA is near 1 for anything.
     #[must_use]
     pub fn cca(&self) -> Option<Vec<f64>> {
-        let canonical = self.canonical(1.0)?;
+        // Looked at first: what follows is the dearest of all figures.
         self.has_enough(self.a.dimensions() + self.b.dimensions())
-            .then_some(canonical.correlations)
+            .then(|| self.canonical(1.0))?
+            .map(|canonical| canonical.correlations)
     }
 
     /// Returns [`Self::cca`] between the fewest principal axes that hold this share of the variance
@@ -120,15 +116,9 @@ pub(super) struct Canonical {
 impl Shape {
     /// Unbiased HSIC of a side with itself.
     fn own_hsic(&self) -> Option<f64> {
-        let whole = self.uncentred();
-        let chained = whole
-            .row_iter()
-            .zip(&self.sum)
-            .map(|(row, x)| x * row.iter().zip(&self.sum).map(|(c, y)| c * y).sum::<f64>())
-            .sum();
         Kernels {
             n: self.rows()?,
-            cross: (entries_dot(whole.as_ref(), whole.as_ref()), chained),
+            cross: squares_and_form(&self.products, &self.sum),
             x: (&self.sum, self.squares),
             y: (&self.sum, self.squares),
             by_other: (&self.by_square, &self.by_square),

@@ -22,7 +22,7 @@ fn pairs() -> (Fixture, Matrix, Matrix) {
 }
 
 /// Rows of numbers of −1 to 1.
-fn noise(rows: usize, dimensions: usize, seed: u64) -> Matrix {
+pub(super) fn noise(rows: usize, dimensions: usize, seed: u64) -> Matrix {
     let mut random = Random::from_seed(seed);
     let values = (0..rows * dimensions).map(|_| {
         let value = 2.0 * random.share() - 1.0;
