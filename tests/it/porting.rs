@@ -247,6 +247,161 @@ async fn what_does_not_belong_is_refused_with_its_row() {
     assert_eq!(list["data"].as_array().unwrap().len(), 1, "{list}");
 }
 
+/// Four rows of 2 dimensions, named and worded after `name`.
+fn four(name: &str) -> Vec<Value> {
+    let corners = [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]];
+    let rows = corners.iter().enumerate();
+    rows.map(|(row, vector)| {
+        json!({"id": format!("{name}{row}"), "text": format!("{name} {row}"), "vector": vector})
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn a_file_and_its_manifest_belong_together_or_are_refused() {
+    let (_provider, gateway) = started().await;
+    for name in ["a", "b"] {
+        write(&gateway, &format!("{name}.jsonl"), &four(name));
+        let file = format!("{name}.jsonl");
+        let import = [name, "--from", &file, "--model", MODEL];
+        gateway.run_json(&command(IMPORT, &import)).await;
+    }
+    let path = |name: &str| gateway.path().join(name);
+    let export = async |name: &str, to: &str| {
+        let to = command(EXPORT, &[name, "--to", to]);
+        gateway.run_json(&to).await
+    };
+    // Two exports of one stem, and each has its own names.
+    let first = export("a@1", "pair.npy").await;
+    export("b@1", "pair.fvecs").await;
+    let files = ["pair.npy", "pair.npy.ids.jsonl", "pair.npy.manifest.json"];
+    assert_eq!(first["files"], json!(files));
+    let import = command(IMPORT, &["copy", "--from", "pair.npy"]);
+    let output = gateway.run(&import).await;
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("Rows are named by `pair.npy.ids.jsonl`."),
+        "{said}"
+    );
+    let show = async |name: &str| {
+        let show = ["embeddings", "snapshot", "show", name];
+        gateway.run_json(&show).await
+    };
+    assert_eq!(show("copy@1").await["id"], show("a@1").await["id"]);
+
+    // One bit of a vector, a name, and a file that is not there.
+    let vectors = fs::read(path("pair.npy")).unwrap();
+    let mut damaged = vectors.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    fs::write(path("pair.npy"), &damaged).unwrap();
+    let error = refused(&gateway, &import).await;
+    assert!(
+        error.contains("was not written with `pair.npy` as it is now: its bytes are others"),
+        "{error}"
+    );
+    assert!(
+        error.contains("hint: export the snapshot again; if the file"),
+        "{error}"
+    );
+    fs::write(path("pair.npy"), &vectors).unwrap();
+    let names = fs::read_to_string(path("pair.npy.ids.jsonl")).unwrap();
+    fs::write(path("pair.npy.ids.jsonl"), names.replace("a0", "c00")).unwrap();
+    let error = refused(&gateway, &import).await;
+    assert!(
+        error.contains("with `pair.npy.ids.jsonl` as it is now: it has"),
+        "{error}"
+    );
+    fs::remove_file(path("pair.npy.ids.jsonl")).unwrap();
+    let error = refused(&gateway, &import).await;
+    assert!(error.contains("none stands beside `pair.npy`"), "{error}");
+    fs::write(path("pair.npy.ids.jsonl"), &names).unwrap();
+
+    // A manifest that was changed by hand is none.
+    let manifest = path("pair.npy.manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(
+        &manifest,
+        text.replace("\"dimensions\": 2", "\"dimensions\": 100"),
+    )
+    .unwrap();
+    let error = refused(&gateway, &import).await;
+    assert!(
+        error.contains("pair.npy.manifest.json` is damaged as a manifest: its identity is not"),
+        "{error}"
+    );
+
+    // One of before there were digests: what can be checked is.
+    let mut old: Value = serde_json::from_str(&text).unwrap();
+    assert!(old.as_object_mut().unwrap().remove("exported").is_some());
+    fs::write(&manifest, old.to_string()).unwrap();
+    let output = gateway.run(&import).await;
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("pair.npy.manifest.json has no digests"),
+        "{said}"
+    );
+    fs::copy(path("pair.fvecs.ids.jsonl"), path("pair.npy.ids.jsonl")).unwrap();
+    let error = refused(&gateway, &import).await;
+    assert!(
+        error.contains("`pair.npy.manifest.json` is of other items"),
+        "{error}"
+    );
+    assert!(error.contains("move the manifest away"), "{error}");
+    write(&gateway, "a.jsonl", &four("a")[..3]);
+    fs::copy(&manifest, path("a.jsonl.manifest.json")).unwrap();
+    let error = refused(&gateway, &command(IMPORT, &["copy", "--from", "a.jsonl"])).await;
+    assert!(error.contains("says 4 items, and 3 came"), "{error}");
+    let list = gateway
+        .run_json(&["embeddings", "snapshot", "list", "copy"])
+        .await;
+    assert_eq!(list["data"].as_array().unwrap().len(), 1, "{list}");
+}
+
+#[tokio::test]
+async fn a_failed_import_leaves_nothing_the_corrected_file_is_held_against() {
+    let (_provider, gateway) = started().await;
+    // More rows than are sent together.
+    let row = |row: usize, vector: &[f32]| json!({"id": row.to_string(), "text": format!("text {row}"), "vector": vector});
+    let mut rows: Vec<Value> = (0..5001).map(|at| row(at, &[1.0, 0.0])).collect();
+    let import = ["docs", "--from", "rows.jsonl", "--model", MODEL];
+    rows.push(row(5001, &[1.0, 0.0, 0.0]));
+    write(&gateway, "rows.jsonl", &rows);
+    let error = refused(&gateway, &command(IMPORT, &import)).await;
+    assert!(
+        error.contains("the vector has 3 dimensions, not 2"),
+        "{error}"
+    );
+    // A text with two vectors, in two parts.
+    let mut twice = row(5001, &[0.0, 1.0]);
+    twice["text"] = json!("text 0");
+    rows[5001] = twice;
+    write(&gateway, "rows.jsonl", &rows);
+    let error = refused(&gateway, &command(IMPORT, &import)).await;
+    assert!(
+        error.contains("1 of the rows 5001 to 5002 have another vector than is kept"),
+        "{error}"
+    );
+    assert!(error.contains("snapshot gc"), "{error}");
+    // The same texts with other vectors, of another length too.
+    let rows: Vec<Value> = (0..5001).map(|at| row(at, &[0.0, 0.0, 1.0])).collect();
+    write(&gateway, "rows.jsonl", &rows);
+    let made = gateway.run_json(&command(IMPORT, &import)).await;
+    assert_eq!(
+        (
+            &made["rows"],
+            &made["known"],
+            &made["snapshot"]["dimensions"]
+        ),
+        (&json!(5001), &json!(0), &json!(3))
+    );
+    let verified = gateway
+        .run_json(&["embeddings", "snapshot", "verify"])
+        .await;
+    assert_eq!(verified["ok"], true, "{verified}");
+}
+
 /// Vectors on a circle, with the corners of a square beside it, so that neighbours are known.
 fn circle(count: usize) -> Vec<Value> {
     let rows = (0..count).map(|n| {

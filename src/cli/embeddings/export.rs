@@ -2,7 +2,8 @@
 
 use crate::app::Environment;
 use crate::cli::Common;
-use crate::cli::embeddings::import::{failed, format, manifest_beside};
+use crate::cli::embeddings::beside;
+use crate::cli::embeddings::import::{failed, format};
 use crate::cli::embeddings::thousands;
 use crate::cli::output::{self, Failure, at};
 use crate::cli::progress::ProgressLine;
@@ -15,14 +16,14 @@ use crate::embeddings::vault::Manifest;
 use clap::Args;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::fs;
 use std::path::PathBuf;
 
 /// What the command's help ends with.
 pub(super) const HELP: &str = "\
 Formats: jsonl, csv, tsv, parquet, arrow, arrow-stream, npy, npz, fvecs, pgvector-text, pgvector-csv,
 pgvector-binary, sql (a script for psql), qdrant. What has no room for names gets a second file beside it
-(docs.ids.jsonl). What the vectors mean goes along in FILE.manifest.json, which `snapshot import` reads.
+(docs.npy.ids.jsonl). What the vectors mean goes along in FILE.manifest.json, with the digests of what was written:
+`snapshot import` reads it, and holds the files against it.
 
   promptgate embeddings snapshot export docs@2 --to docs.parquet
   promptgate embeddings snapshot export docs@2 --to docs.sql --table docs_2 --hash-only
@@ -94,8 +95,8 @@ pub(super) async fn run(
     admin.close().await?;
     sent?;
     let (manifest, written) = export.finish()?;
-    let mut files: Vec<PathBuf> = written.files;
-    files.push(manifest_beside(&arguments.to));
+    let mut files: Vec<PathBuf> = written.files.into_iter().map(|file| file.path).collect();
+    files.push(beside::path(&arguments.to));
     if common.json {
         let answer = json!({"snapshot": manifest.name(), "rows": written.records, "files": files});
         return output::put(&format!("{answer}\n"));
@@ -185,11 +186,7 @@ impl Export<'_> {
             return Err(broken_off());
         };
         let written = writer.finish().map_err(|error| failed(&error))?;
-        let path = manifest_beside(&self.arguments.to);
-        let text = serde_json::to_string_pretty(&manifest).unwrap_or_default();
-        let unwritable =
-            |error| Failure::new(format!("cannot write `{}`: {error}", path.display()));
-        fs::write(&path, text + "\n").map_err(unwritable)?;
+        beside::write(&self.arguments.to, &manifest, &written)?;
         Ok((manifest, written))
     }
 }

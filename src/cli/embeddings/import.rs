@@ -3,32 +3,33 @@
 use crate::app::Environment;
 use crate::cli::Common;
 use crate::cli::embeddings::arguments::{CutArguments, SpaceArguments};
+use crate::cli::embeddings::beside::Companions;
 use crate::cli::embeddings::list::describe;
 use crate::cli::embeddings::thousands;
 use crate::cli::output::{self, Failure, at};
 use crate::cli::progress::ProgressLine;
 use crate::cli::reach::Admin;
 use crate::embeddings::exchange::{self, Column, Fields, Format, ReadOptions, Reader, open_reader};
-use crate::embeddings::snapshots::{ImportWish, Imported, Like, SnapshotWish, VectorRow};
-use crate::embeddings::vault::{Manifest, Precision};
+use crate::embeddings::snapshots::{ImportWish, Imported, SnapshotWish, VectorRow};
+use crate::embeddings::vault::Precision;
 use clap::Args;
 use http::Method;
 use serde_json::json;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What the command's help ends with.
 pub(super) const HELP: &str = "\
 Formats: jsonl, json, csv, tsv, parquet, arrow, arrow-stream, npy, npz, fvecs, ivecs, bvecs, pgvector-text,
 pgvector-csv, pgvector-binary, qdrant; gzip and Zstandard are taken off. A file that `snapshot export` wrote says its
-embedding version itself, in the manifest beside it; every other file needs `--model` or `--space`.
+embedding version itself, in the manifest beside it, and is held against it; every other file needs `--model` or
+`--space`. Bare vectors (npy, fvecs, …) are named by `--ids FILE`, else by the first of FILE.ids.jsonl, NAME.ids.jsonl,
+NAME.ids.txt, ids.jsonl and ids.txt that stands beside them.
 
   promptgate embeddings snapshot import docs --from docs.parquet --model openai/text-embedding-3-small
   promptgate embeddings snapshot import docs --from vectors.npy --ids names.txt --model local/minilm --normalised
   promptgate embeddings snapshot import docs --from docs.pgcopy --columns id:int,text,embedding --model openai/text-embedding-3-small
 
-After a cut the same command begins the file again; vectors that came are kept.
+After a cut the same command begins the file again. Nothing is kept before the whole file was checked.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
@@ -105,13 +106,6 @@ fn column(name: &str) -> Result<Column, String> {
         .map_err(|error: exchange::Fault| error.to_string())
 }
 
-/// Returns the file in which the manifest stands of what is in another.
-pub(super) fn manifest_beside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".manifest.json");
-    name.into()
-}
-
 /// Returns what went wrong with a file of vectors.
 pub(super) fn failed(error: &exchange::Error) -> Failure {
     Failure::new(error.to_string()).with_hint(error.hint())
@@ -136,10 +130,10 @@ impl ImportArguments {
         }
     }
 
-    fn wish(&self, format: Format, beside: Option<Manifest>) -> Result<ImportWish, Failure> {
+    fn wish(&self, format: Format, beside: Option<&Companions>) -> Result<ImportWish, Failure> {
         let usual = Precision::default();
         let precision = self.precision;
-        let kept = beside.as_ref().map(|beside| beside.precision);
+        let kept = beside.map(Companions::precision);
         let name = self.from.file_name().map(|name| name.to_string_lossy());
         Ok(ImportWish {
             snapshot: SnapshotWish {
@@ -152,44 +146,37 @@ impl ImportArguments {
                 onto: None,
                 source: name.map(std::borrow::Cow::into_owned),
             },
-            like: beside.map(like).transpose()?,
+            like: beside
+                .map(|beside| beside.like(self.is_as_written()))
+                .transpose()?,
             format: Some(format.to_string()),
             keeps_known: self.keep_known,
         })
     }
 
-    /// Reads the manifest beside the file, where that decides the embedding version.
-    fn beside(&self) -> Result<Option<Manifest>, Failure> {
-        if self.space.space.is_some() || self.space.model.is_some() {
-            return Ok(None);
-        }
-        let path = manifest_beside(&self.from);
-        let text = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            read => read.map_err(|error| unreadable(&path, &error))?,
-        };
-        let manifest = serde_json::from_slice(&text);
-        let manifest = manifest.map_err(|error| unreadable(&path, &error))?;
-        output::say(&format!(
-            "the embedding version is that of {}\n",
-            path.display()
-        ));
-        Ok(Some(manifest))
+    /// Whether nothing is said that changes what is read of the file.
+    fn is_as_written(&self) -> bool {
+        let file = &self.file;
+        let fields = [
+            &file.id_field,
+            &file.text_field,
+            &file.vector_field,
+            &file.metadata_field,
+        ];
+        let is_named = fields.into_iter().any(Option::is_some) || !file.columns.is_empty();
+        !is_named && !file.number_rows && !self.skip_empty
     }
-}
 
-fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Failure {
-    let hint = "say which embedding version it is: `--model`, or `--space`".to_owned();
-    Failure::new(format!("cannot read `{}`: {error}", path.display())).with_hint(Some(hint))
-}
-
-fn like(manifest: Manifest) -> Result<Like, Failure> {
-    let pipeline = serde_json::from_value(manifest.pipeline);
-    let unknown = |error| Failure::new(format!("the manifest's pipeline cannot be read: {error}"));
-    Ok(Like {
-        space: manifest.space,
-        pipeline: pipeline.map_err(unknown)?,
-    })
+    /// Reads the manifest beside the file, where that decides the embedding version, and holds the file
+    /// against it.
+    fn beside(&self) -> Result<Option<Companions>, Failure> {
+        let is_said = self.space.space.is_some() || self.space.model.is_some();
+        let Some(beside) = Companions::of(&self.from, is_said)? else {
+            return Ok(None);
+        };
+        beside.check(&self.from, &self.options())?;
+        Ok(Some(beside))
+    }
 }
 
 /// Runs the command.
@@ -200,7 +187,8 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let reader = open_reader(&arguments.from, &arguments.options());
     let mut reader = reader.map_err(|error| failed(&error))?;
-    let wish = arguments.wish(reader.format(), arguments.beside()?)?;
+    let beside = arguments.beside()?;
+    let wish = arguments.wish(reader.format(), beside.as_ref())?;
     let admin = Admin::reach(common, environment)?;
     let imported = make(&admin, &wish, &mut reader, arguments.skip_empty).await;
     admin.close().await?;

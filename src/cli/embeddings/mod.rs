@@ -2,6 +2,7 @@
 
 mod adapter;
 mod arguments;
+mod beside;
 mod canary;
 mod compare;
 mod create;

@@ -8,9 +8,21 @@ use bytes::Bytes;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Returns where the companion of a file is written: `docs.ids.jsonl` for `docs.npy`.
+/// Returns where the companion of a file is written: `docs.npy.ids.jsonl` for `docs.npy`. The whole name is in
+/// it, so that `docs.fvecs` beside it has another one.
 pub(super) fn path_beside(path: &Path) -> PathBuf {
-    path.with_extension("ids.jsonl")
+    let mut name = path.as_os_str().to_owned();
+    name.push(".ids.jsonl");
+    name.into()
+}
+
+/// Returns the file with the names of bare vectors: the one that was said, or one that stands beside them.
+#[must_use]
+pub fn companion_of(vectors: &Path, options: &ReadOptions) -> Option<PathBuf> {
+    if options.is_numbered {
+        return None;
+    }
+    options.ids.clone().or_else(|| find_beside(vectors))
 }
 
 /// Names and what else is known, row by row.
@@ -36,10 +48,7 @@ impl Companion {
 
     /// Opens the file that was named, or one that stands beside the vectors.
     pub(super) fn open(vectors: &Path, options: &ReadOptions) -> Result<Self, Fault> {
-        if options.is_numbered {
-            return Ok(Self::none());
-        }
-        let Some(path) = options.ids.clone().or_else(|| find_beside(vectors)) else {
+        let Some(path) = companion_of(vectors, options) else {
             return Ok(Self::none());
         };
         let input = input::open(&path)?.input;
@@ -98,12 +107,12 @@ impl Companion {
         Ok(())
     }
 
-    /// Says how rows got their names, where nobody named them.
+    /// Says how rows got their names: a file that merely lies there may be another's.
     pub(super) fn notes(&self) -> Vec<String> {
-        match self.lines {
-            Some(_) => Vec::new(),
-            None => vec!["Rows are named by their numbers, from 0.".to_owned()],
-        }
+        vec![match self.lines {
+            Some(_) => format!("Rows are named by `{}`.", self.file),
+            None => "Rows are named by their numbers, from 0.".to_owned(),
+        }]
     }
 }
 
@@ -112,6 +121,7 @@ fn find_beside(path: &Path) -> Option<PathBuf> {
     let dir = path.parent()?;
     let usual = [
         path_beside(path),
+        beside("ids.jsonl"),
         beside("ids.txt"),
         dir.join("ids.jsonl"),
         dir.join("ids.txt"),

@@ -14,6 +14,7 @@ mod cells;
 mod columnar;
 mod columns;
 mod companion;
+mod digest;
 mod elements;
 mod error;
 mod fields;
@@ -41,6 +42,8 @@ mod vector;
 mod writer;
 
 pub use columns::{Column, ColumnKind};
+pub use companion::companion_of;
+pub use digest::{Digest, digest};
 pub use error::{Error, Fault, Place};
 pub use fields::Fields;
 pub use format::Format;
@@ -49,7 +52,7 @@ pub use reader::{ReadOptions, Reader};
 pub use record::Record;
 pub(crate) use text::parse_hash;
 pub use text::{Texts, canonical_hash, canonical_text};
-pub use writer::{VectorText, WriteOptions, Writer, Written};
+pub use writer::{VectorText, WriteOptions, Writer, Written, WrittenFile};
 
 use reader::Source;
 use writer::{Output, Sink};

@@ -2,6 +2,7 @@
 
 use crate::embeddings::exchange::arrow::{ArrowSink, ArrowSource};
 use crate::embeddings::exchange::companion::{self, Companion, CompanionSink};
+use crate::embeddings::exchange::digest::Witness;
 use crate::embeddings::exchange::error::{Error, Fault, Place};
 use crate::embeddings::exchange::input::{self, Input, Opened};
 use crate::embeddings::exchange::lines::{JsonLines, JsonLinesSink};
@@ -15,6 +16,7 @@ use crate::embeddings::exchange::postgres::SqlSink;
 use crate::embeddings::exchange::qdrant::{Objects, Points, PointsSink};
 use crate::embeddings::exchange::table::{Table, TableSink};
 use crate::embeddings::exchange::vecs::{BareSink, Layout, Named, Number, Vecs};
+use crate::embeddings::exchange::writer::Part;
 use crate::embeddings::exchange::{
     Format, Output, ReadOptions, Reader, Sink, Source, WriteOptions, Writer,
 };
@@ -160,7 +162,7 @@ fn streamed(
 }
 
 /// Opens a file to write records into; an old one of that name stays until the new one is whole. What has no
-/// room for names gets a second file beside it: `docs.ids.jsonl` for `docs.npy`.
+/// room for names gets a second file beside it: `docs.npy.ids.jsonl` for `docs.npy`.
 ///
 /// # Errors
 ///
@@ -176,9 +178,13 @@ pub fn open_writer(
         let known = format.or_else(|| Format::of_path(path));
         let format = known.ok_or(Fault::UnknownFormat)?;
         let mut create = |path: PathBuf| {
-            let part = part_of(&path);
-            let file = File::create(&part).map_err(Fault::writing)?;
-            parts.push((part, path));
+            let (part, witness) = (part_of(&path), Witness::default());
+            let file = witness.watch(File::create(&part).map_err(Fault::writing)?);
+            parts.push(Part {
+                part,
+                whole: path,
+                witness,
+            });
             Ok::<Output, Fault>(Box::new(BufWriter::with_capacity(1 << 16, file)))
         };
         let output = create(path.to_owned())?;
@@ -191,9 +197,9 @@ pub fn open_writer(
             Ok(Writer::new(name, format, sink, options.dimensions).with_parts(parts))
         }
         Err(fault) => {
-            for (part, _) in parts {
+            for one in parts {
                 // It was made just now; the fault is what has to be told.
-                let _ = std::fs::remove_file(part);
+                let _ = std::fs::remove_file(one.part);
             }
             Err(Error::new(&name, Place::Whole, fault))
         }

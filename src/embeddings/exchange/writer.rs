@@ -1,5 +1,6 @@
 //! Records into a file, each checked.
 
+use crate::embeddings::exchange::digest::{Digest, Witness};
 use crate::embeddings::exchange::error::{Error, Fault, Place};
 use crate::embeddings::exchange::{Format, Record, Texts, reader};
 use std::fmt;
@@ -50,8 +51,25 @@ pub struct Written {
     pub records: u64,
     /// How long their vectors are, if any has one.
     pub dimensions: Option<usize>,
-    /// The files, where the writer was opened by path.
-    pub files: Vec<PathBuf>,
+    /// The files, where the writer was opened by path: the records, and then the names beside bare vectors.
+    pub files: Vec<WrittenFile>,
+}
+
+/// A file that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What was written.
+    pub digest: Digest,
+}
+
+/// A file under its first and its last name, and what is written into it.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) part: PathBuf,
+    pub(super) whole: PathBuf,
+    pub(super) witness: Witness,
 }
 
 /// Takes records for a file. The file has its name only after [`Writer::finish`]: until then it is called
@@ -62,8 +80,7 @@ pub struct Writer {
     sink: Box<dyn Sink>,
     dimensions: Option<usize>,
     records: u64,
-    /// Files under their first and their last names.
-    parts: Vec<(PathBuf, PathBuf)>,
+    parts: Vec<Part>,
 }
 
 impl Writer {
@@ -83,7 +100,7 @@ impl Writer {
         }
     }
 
-    pub(super) fn with_parts(mut self, parts: Vec<(PathBuf, PathBuf)>) -> Self {
+    pub(super) fn with_parts(mut self, parts: Vec<Part>) -> Self {
         self.parts = parts;
         self
     }
@@ -118,19 +135,29 @@ impl Writer {
         }
     }
 
-    fn rename(&self) -> Result<Vec<PathBuf>, Fault> {
-        for (part, whole) in &self.parts {
+    fn rename(&self) -> Result<Vec<WrittenFile>, Fault> {
+        let mut files = Vec::with_capacity(self.parts.len());
+        for Part {
+            part,
+            whole,
+            witness,
+        } in &self.parts
+        {
             std::fs::rename(part, whole).map_err(Fault::writing)?;
+            files.push(WrittenFile {
+                path: whole.clone(),
+                digest: witness.digest(),
+            });
         }
-        Ok(self.parts.iter().map(|(_, whole)| whole.clone()).collect())
+        Ok(files)
     }
 }
 
 impl Drop for Writer {
     /// Takes away what did not become whole. What did has another name by now.
     fn drop(&mut self) {
-        for (part, _) in &self.parts {
-            let _ = std::fs::remove_file(part);
+        for one in &self.parts {
+            let _ = std::fs::remove_file(&one.part);
         }
     }
 }

@@ -1,42 +1,29 @@
-//! Vectors that were made elsewhere become a snapshot: rows come in parts, each is checked, its vector is
-//! kept at once, and at the end all of them are sealed.
+//! Vectors that were made elsewhere become a snapshot: rows come in parts, each is checked and laid aside,
+//! and when the last one is there all of them are kept and sealed.
 //!
-//! ```text
-//! data/embeddings/imports/<id>-<n>.jsonl    the rows that came, a line each, without their vectors
-//! ```
-//!
-//! An import does not outlive the process: the file is sent again then, and vectors that were kept cost
-//! nothing but their way. A vector is kept under the hash of its text. Where no text is known, the vector
-//! itself stands for it, and the item's id for the text's hash, so that two versions of one corpus align.
+//! An import does not outlive the process: the file is sent again then. A vector is kept under the hash of its
+//! text. Where no text is known, the vector itself stands for it, and the item's id for the text's hash, so
+//! that two versions of one corpus align.
 
-use crate::domain::sha256_hex;
-use crate::embeddings::item::Item;
 use crate::embeddings::name::check_collection;
 use crate::embeddings::pipeline::Pipeline;
-use crate::embeddings::snapshots::import_check::{
-    Wrong, check_vector, known_hash, of_vector, stand_in,
-};
 use crate::embeddings::snapshots::import_error::ImportError;
-use crate::embeddings::snapshots::import_row::{Kept, text_of_kept};
+use crate::embeddings::snapshots::import_row::text_of_kept;
+use crate::embeddings::snapshots::imports::{Head, Keyed, Open, id_of, lock};
 use crate::embeddings::snapshots::plan::count;
 use crate::embeddings::snapshots::row::VectorRow;
-use crate::embeddings::snapshots::texts::{Place, Texts, each_line};
+use crate::embeddings::snapshots::texts::Texts;
 use crate::embeddings::snapshots::wish;
 use crate::embeddings::snapshots::{Error, SnapshotWish, Snapshots};
-use crate::embeddings::space::{Side, Space, SpaceId, TextHash, VectorKey};
+use crate::embeddings::space::{Space, SpaceId, TextHash, VectorKey};
 use crate::embeddings::vault::{
-    Manifest, NewItem, NewSnapshot, Precision, Source, SourceKind, Spent, TextStorage,
+    Manifest, NewItem, NewSnapshot, Precision, Put, Source, SourceKind, Spent, TextStorage,
+    items_hash,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many imports may be under way; the oldest is forgotten for the next.
-const MOST_OPEN: usize = 8;
+/// How many bytes of vectors are kept at a time, about.
+const KEPT_BYTES: usize = 8 << 20;
 
 /// What is said of an import.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -59,6 +46,25 @@ pub struct Like {
     pub space: Space,
     /// The pipeline.
     pub pipeline: Pipeline,
+    /// What the file holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds: Option<Holds>,
+}
+
+/// What a manifest says of the file beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holds {
+    /// The manifest's name, for messages.
+    pub manifest: String,
+    /// How many items.
+    pub items: u64,
+    /// How long their vectors are.
+    pub dimensions: u32,
+    /// How exactly they are kept: where texts are not known, the hash of the items depends on it.
+    pub precision: Precision,
+    /// SHA-256 (hex) of the items; `None` where the file is read otherwise than it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items_hash: Option<String>,
 }
 
 /// An import that was begun.
@@ -94,145 +100,6 @@ pub struct Imported {
     pub migration: Option<String>,
 }
 
-/// The imports of a process. Everything here blocks.
-#[derive(Debug)]
-pub(super) struct Imports {
-    dir: PathBuf,
-    open: Mutex<Vec<Under>>,
-    begun: AtomicU64,
-}
-
-/// An import by its id.
-#[derive(Debug, Clone)]
-struct Under {
-    id: String,
-    path: PathBuf,
-    open: Arc<Mutex<Open>>,
-}
-
-/// What is to be made of the rows.
-#[derive(Debug, Clone)]
-struct Head {
-    id: String,
-    collection: String,
-    space: Space,
-    space_id: SpaceId,
-    pipeline: Pipeline,
-    precision: Precision,
-    is_hash_only: bool,
-    source: Option<String>,
-    keeps_known: bool,
-}
-
-/// An import under way.
-#[derive(Debug)]
-struct Open {
-    head: Head,
-    path: PathBuf,
-    /// In which row each id stands.
-    ids: HashMap<String, u64>,
-    dimensions: Option<usize>,
-    without_text: u64,
-    known: u64,
-    deviating: u64,
-}
-
-impl Imports {
-    pub(super) fn new(dir: PathBuf) -> Self {
-        Self {
-            dir,
-            open: Mutex::default(),
-            begun: AtomicU64::new(0),
-        }
-    }
-
-    fn open(&self) -> MutexGuard<'_, Vec<Under>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn find(&self, id: &str) -> Result<Arc<Mutex<Open>>, Error> {
-        let open = self.open();
-        let found = open.iter().find(|one| one.id == id);
-        let found = found.map(|found| Arc::clone(&found.open));
-        Ok(found.ok_or_else(|| ImportError::NotFound { id: id.to_owned() })?)
-    }
-
-    /// Begins an import, or begins it again.
-    fn begin(&self, head: Head) -> Result<(), Error> {
-        fs::create_dir_all(&self.dir).map_err(Error::io("create", &self.dir))?;
-        // Who was cut off may still be writing: an import that is begun again has another file.
-        let number = self.begun.fetch_add(1, Ordering::Relaxed);
-        let (id, file) = (head.id.clone(), format!("{}-{number}.jsonl", head.id));
-        let path = self.dir.join(file);
-        File::create(&path).map_err(Error::io("create", &path))?;
-        let begun = Open {
-            dimensions: dimensions(&head.space),
-            head,
-            path: path.clone(),
-            ids: HashMap::new(),
-            without_text: 0,
-            known: 0,
-            deviating: 0,
-        };
-        let mut open = self.open();
-        open.retain(|one| one.id != id);
-        if MOST_OPEN <= open.len() {
-            open.remove(0);
-        }
-        open.push(Under {
-            id,
-            path,
-            open: Arc::new(Mutex::new(begun)),
-        });
-        Ok(())
-    }
-
-    fn end(&self, id: &str, path: &Path) -> Result<(), Error> {
-        self.open().retain(|one| one.id != id || one.path != *path);
-        fs::remove_file(path).map_err(Error::io("remove", path))
-    }
-
-    /// Returns the keys of the rows that came, of all that are under way.
-    pub(super) fn keys(&self) -> Result<HashSet<VectorKey>, Error> {
-        let open = self.open().clone();
-        let mut keys = HashSet::new();
-        for one in open {
-            let one = lock(&one.open);
-            one.read(|_, kept| {
-                keys.insert(VectorKey(kept.key));
-            })?;
-        }
-        Ok(keys)
-    }
-
-    /// Removes what imports left behind that are no longer under way.
-    pub(super) fn remove_leftovers(&self) -> Result<(), Error> {
-        let entries = match fs::read_dir(&self.dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            read => read.map_err(Error::io("read", &self.dir))?,
-        };
-        // While this is held none begins.
-        let open = self.open();
-        for entry in entries {
-            let path = entry.map_err(Error::io("read", &self.dir))?.path();
-            if !open.iter().any(|one| one.path == path) {
-                fs::remove_file(&path).map_err(Error::io("remove", &path))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// How long the vectors of a space are, where it says so.
-fn dimensions(space: &Space) -> Option<usize> {
-    let said = space.truncated_to.or(space.dimensions);
-    said.and_then(|said| usize::try_from(said).ok())
-}
-
-fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
-    open.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Snapshots {
     /// Begins an import, or begins it again from its first row. Blocks.
     ///
@@ -261,6 +128,13 @@ impl Snapshots {
             None => wish::pipeline(said, &declared, None)?,
         };
         let space_id = space.id();
+        let holds = like.and_then(|like| {
+            let mut holds = like.holds.clone()?;
+            // Keys are made of the embedding version, and the hash of items of their keys.
+            let is_same = like.space == space;
+            holds.items_hash = holds.items_hash.filter(|_| is_same);
+            Some(holds)
+        });
         let source = said.source.as_ref().map(|file| match &wish.format {
             Some(format) => format!("{file} ({format})"),
             None => file.clone(),
@@ -275,6 +149,7 @@ impl Snapshots {
             is_hash_only: said.hash_only,
             source,
             keeps_known: wish.keeps_known,
+            holds,
         };
         let begun = BegunImport {
             id: head.id.clone(),
@@ -291,11 +166,11 @@ impl Snapshots {
     ///
     /// # Errors
     ///
-    /// `NotFound`, `OutOfTurn`, `Duplicate`, `Row`, `OtherVectors`; those of the vault; `Io`.
+    /// `NotFound`, `OutOfTurn`, `Duplicate`, `Row`, `OtherVectors`, `NotAsSaid`; those of the vault; `Io`.
     pub fn import_rows(&self, id: &str, offset: u64, rows: Vec<VectorRow>) -> Result<u64, Error> {
         let open = self.imports.find(id)?;
         let mut open = lock(&open);
-        let taken = count(open.ids.len());
+        let taken = open.rows();
         if taken != offset {
             let out_of_turn = ImportError::OutOfTurn {
                 id: id.to_owned(),
@@ -304,53 +179,38 @@ impl Snapshots {
             };
             return Err(out_of_turn.into());
         }
-        open.check(&rows)?;
-        let keyed: Vec<(Kept, Vec<f32>)> = (taken + 1..)
-            .zip(rows)
-            .map(|(number, row)| open.keyed(number, row))
-            .collect::<Result<_, _>>()?;
-        let vectors: Vec<(VectorKey, &[f32])> = keyed
-            .iter()
-            .map(|(kept, vector)| (VectorKey(kept.key), vector.as_slice()))
-            .collect();
+        let keyed = open.checked(rows)?;
+        let vectors = borrowed(&keyed);
         let Some(dimensions) = vectors.first().map(|(_, vector)| vector.len()) else {
             return Ok(taken);
         };
-        let head = &open.head;
-        let put = self
-            .vault
-            .put(&head.space_id, dimensions, head.precision, &vectors)?;
-        if 0 < put.deviating && !head.keeps_known {
-            let differing = ImportError::OtherVectors {
-                count: put.deviating,
-                first: taken + 1,
-                last: taken + count(vectors.len()),
-                most: put.max_deviation,
-            };
-            return Err(differing.into());
-        }
-        open.write(&keyed)?;
-        open.dimensions = Some(dimensions);
-        open.known += count(put.known);
-        open.deviating += count(put.deviating);
-        let without_text = keyed.iter().filter(|(kept, _)| kept.item.text.is_none());
-        open.without_text += count(without_text.count());
-        for (number, (kept, _)) in (taken + 1..).zip(keyed) {
-            open.ids.insert(kept.item.id, number);
-        }
-        Ok(count(open.ids.len()))
+        let (space, precision) = (&open.head.space_id, open.head.precision);
+        let weighed = self.vault.weigh(space, dimensions, precision, &vectors)?;
+        let (unlike, most) = open.unlike_before(&keyed)?;
+        refuse_unlike(
+            &open,
+            taken,
+            vectors.len(),
+            Put {
+                deviating: weighed.deviating + unlike,
+                max_deviation: weighed.max_deviation.max(most),
+                ..weighed
+            },
+        )?;
+        open.take(keyed)?;
+        Ok(open.rows())
     }
 
     /// Makes a snapshot of the rows that came. Blocks.
     ///
     /// # Errors
     ///
-    /// `NotFound`; those of the vault; `Io`.
+    /// `NotFound`, `NotAsSaid`, `OtherVectors`; those of the vault; `Io`.
     pub fn seal_import(&self, id: &str) -> Result<Imported, Error> {
         let open = self.imports.find(id)?;
         let open = lock(&open);
-        let mut items = Vec::with_capacity(open.ids.len());
-        let mut places = Vec::with_capacity(open.ids.len());
+        let mut items = Vec::new();
+        let mut places = Vec::new();
         open.read(|place, mut kept| {
             // It is read again when it is written.
             kept.item.text = None;
@@ -362,8 +222,11 @@ impl Snapshots {
             places.push(place);
         })?;
         let texts = Texts::open(&open.path, places, text_of_kept)?;
-        let rows = count(open.ids.len());
-        let head = open.head.clone();
+        let (rows, head) = (open.rows(), open.head.clone());
+        if let Some(holds) = &head.holds {
+            holds.check_items(&items, head.precision, open.without_text)?;
+        }
+        let put = self.keep(&open, &items)?;
         let draft = NewSnapshot {
             parent: self.newest(&head.collection)?.map(|newest| newest.id),
             pipeline_id: head.pipeline.id().0,
@@ -395,96 +258,92 @@ impl Snapshots {
             is_new: sealed.is_new,
             rows,
             without_text: open.without_text,
-            known: open.known,
-            deviating: open.deviating,
+            known: count(put.known),
+            deviating: count(put.deviating),
             migration: None,
         })
     }
-}
 
-impl Open {
-    /// Checks that no id stands twice.
-    fn check(&self, rows: &[VectorRow]) -> Result<(), ImportError> {
-        let mut here: HashMap<&str, u64> = HashMap::with_capacity(rows.len());
-        for (number, row) in (count(self.ids.len()) + 1..).zip(rows) {
-            let before = here.insert(&row.id, number);
-            if let Some(first) = before.or_else(|| self.ids.get(&row.id).copied()) {
-                return Err(ImportError::Duplicate {
-                    id: row.id.clone(),
-                    first,
-                    second: number,
-                });
-            }
+    /// Keeps the vectors of an import, part by part.
+    fn keep(&self, open: &Open, items: &[NewItem]) -> Result<Put, Error> {
+        let mut all = Put::default();
+        let Some(dimensions) = open.dimensions().filter(|length| 0 < *length) else {
+            return Ok(all);
+        };
+        let rows = (KEPT_BYTES / (4 * dimensions)).max(1);
+        let mut first = 0;
+        for part in items.chunks(rows) {
+            let values = open.vectors(first, part.len())?;
+            let keys = part.iter().map(|item| item.key);
+            let vectors: Vec<(VectorKey, &[f32])> =
+                keys.zip(values.chunks_exact(dimensions)).collect();
+            let (space, precision) = (&open.head.space_id, open.head.precision);
+            let put = self.vault.put(space, dimensions, precision, &vectors)?;
+            // Only what somebody else kept since the rows came.
+            refuse_unlike(open, count(first), part.len(), put)?;
+            all.known += put.known;
+            all.deviating += put.deviating;
+            first += part.len();
         }
-        Ok(())
-    }
-
-    /// Checks a row against the embedding version, and says under what it is kept.
-    fn keyed(&mut self, number: u64, row: VectorRow) -> Result<(Kept, Vec<f32>), ImportError> {
-        let wrong = |(problem, hint): Wrong| ImportError::Row {
-            row: number,
-            id: row.id.clone(),
-            problem,
-            hint,
-        };
-        let dimensions = *self.dimensions.get_or_insert(row.vector.len());
-        check_vector(&self.head.space, dimensions, &row.vector).map_err(wrong)?;
-        let known = known_hash(&self.head.space, &row).map_err(wrong)?;
-        let (text_hash, keyed) = match known {
-            Some(hash) => (hash, hash),
-            None => (
-                stand_in(&row.id),
-                of_vector(self.head.precision, &row.vector),
-            ),
-        };
-        let (space, space_id) = (&self.head.space, &self.head.space_id);
-        let kept = Kept {
-            text_hash: text_hash.0,
-            key: VectorKey::new(space, space_id, Side::Document, keyed).0,
-            item: Item {
-                id: row.id,
-                text: row.text,
-                span: row.span,
-                metadata: row.metadata,
-            },
-        };
-        Ok((kept, row.vector))
-    }
-
-    fn write(&self, rows: &[(Kept, Vec<f32>)]) -> Result<(), Error> {
-        let mut text = Vec::new();
-        for (kept, _) in rows {
-            // Its keys are texts: writing it cannot fail.
-            text.extend(serde_json::to_vec(kept).unwrap_or_default());
-            text.push(b'\n');
-        }
-        let file = OpenOptions::new().append(true).open(&self.path);
-        let mut file = file.map_err(Error::io("open", &self.path))?;
-        file.write_all(&text)
-            .map_err(Error::io("write", &self.path))
-    }
-
-    fn read(&self, mut each: impl FnMut(Place, Kept)) -> Result<(), Error> {
-        let failed = || Error::io("read", &self.path);
-        let file = File::open(&self.path).map_err(failed())?;
-        let read = each_line(file, |place, line| {
-            each(place, serde_json::from_slice(line)?);
-            Ok::<_, io::Error>(())
-        });
-        read.map_err(failed())
+        Ok(all)
     }
 }
 
-/// What is said decides the id: the same command begins the same import again.
-fn id_of(said: &SnapshotWish, space: &SpaceId, pipeline: &Pipeline) -> String {
-    let said = (
-        &said.collection,
-        space,
-        pipeline.id(),
-        said.precision,
-        said.hash_only,
-        &said.source,
-    );
-    let hash = sha256_hex(&serde_json::to_vec(&said).unwrap_or_default());
-    ["import-", hash.get(..12).unwrap_or(&hash)].concat()
+impl Holds {
+    /// Checks how long the vector of a row is.
+    pub(super) fn check_dimensions(&self, row: u64, found: usize) -> Result<(), ImportError> {
+        if usize::try_from(self.dimensions).is_ok_and(|said| said == found) {
+            return Ok(());
+        }
+        let said = self.dimensions;
+        Err(self.not(format!(
+            "says vectors of {said} dimensions, and row {row} has one of {found}"
+        )))
+    }
+
+    /// Checks that all the items came, and no others.
+    fn check_items(
+        &self,
+        items: &[NewItem],
+        precision: Precision,
+        without_text: u64,
+    ) -> Result<(), ImportError> {
+        let (said, found) = (self.items, count(items.len()));
+        if said != found {
+            return Err(self.not(format!("says {said} items, and {found} came")));
+        }
+        let is_comparable = without_text == 0 || precision == self.precision;
+        match &self.items_hash {
+            Some(said) if is_comparable && items_hash(items) != *said => Err(self
+                .not("is of other items: their names, texts or what else is known of them differ")),
+            _ => Ok(()),
+        }
+    }
+
+    fn not(&self, problem: impl Into<String>) -> ImportError {
+        ImportError::NotAsSaid {
+            manifest: self.manifest.clone(),
+            problem: problem.into(),
+        }
+    }
+}
+
+fn borrowed(rows: &[Keyed]) -> Vec<(VectorKey, &[f32])> {
+    let pairs = rows.iter();
+    pairs
+        .map(|(kept, vector)| (VectorKey(kept.key), vector.as_slice()))
+        .collect()
+}
+
+/// Refuses rows whose texts have other vectors already, unless those are to stay.
+fn refuse_unlike(open: &Open, before: u64, rows: usize, put: Put) -> Result<(), ImportError> {
+    if put.deviating == 0 || open.head.keeps_known {
+        return Ok(());
+    }
+    Err(ImportError::OtherVectors {
+        count: put.deviating,
+        first: before + 1,
+        last: before + count(rows),
+        most: put.max_deviation,
+    })
 }

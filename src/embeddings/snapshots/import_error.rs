@@ -1,5 +1,8 @@
 //! Why vectors from elsewhere are not taken: which row it is, and what to do.
 
+/// What to do where a manifest and the file beside it do not belong together.
+pub const MANIFEST_HINT: &str = "export the snapshot again; if the file was changed on purpose, move the manifest away and say what its vectors are of: `--model`, or `--space`";
+
 /// What is wrong with an import. Rows count from 1.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
@@ -58,6 +61,14 @@ pub enum ImportError {
         /// The largest difference.
         most: f32,
     },
+    /// The manifest beside the file is not of what came.
+    #[error("`{manifest}` {problem}")]
+    NotAsSaid {
+        /// The manifest.
+        manifest: String,
+        /// What is wrong, to be read behind its name.
+        problem: String,
+    },
 }
 
 impl ImportError {
@@ -71,6 +82,7 @@ impl ImportError {
             Self::Duplicate { .. } => "item_duplicate",
             Self::Row { .. } => "import_row_invalid",
             Self::OtherVectors { .. } => "import_vectors_differ",
+            Self::NotAsSaid { .. } => "import_manifest_differs",
         }
     }
 
@@ -82,14 +94,15 @@ impl ImportError {
                 "name it: `--model openai/text-embedding-3-small` (with `--dimensions`, prefixes and what else was said when the vectors were made), or `--space NAME` of embeddings.toml"
             }
             Self::NotFound { .. } | Self::OutOfTurn { .. } => {
-                "run the same `snapshot import` again; vectors that came are kept"
+                "run the same `snapshot import` again"
             }
             Self::Duplicate { .. } => {
                 "give every row an id of its own, or name the field that has one: `--id-field NAME`"
             }
             Self::Row { hint, .. } => hint,
+            Self::NotAsSaid { .. } => MANIFEST_HINT,
             Self::OtherVectors { .. } => {
-                "vectors of another version need another `--revision`; `--keep-known` takes those that are kept"
+                "vectors of another version need another `--revision`; those that are kept and that no snapshot uses go with `promptgate embeddings snapshot gc`; `--keep-known` takes those that are kept"
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::embeddings::vault::{
     Labels, MANIFEST_FORMAT, Manifest, Precision, TextStorage, VaultError,
 };
 use crate::embeddings::vault::{canonical, segment};
+use serde::Deserialize as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -255,6 +256,15 @@ fn number_of(path: &Path) -> u32 {
 
 /// Reads a manifest.
 pub(super) fn read(path: &Path) -> Result<Manifest, VaultError> {
+    read_manifest(path).map(|(manifest, _)| manifest)
+}
+
+/// Reads a manifest from a file, and gives back the whole JSON too, as others may write beside it.
+///
+/// # Errors
+///
+/// `Io`, `NewerFormat`; `Damaged` when it is none, or does not say what its identity was made of.
+pub fn read_manifest(path: &Path) -> Result<(Manifest, serde_json::Value), VaultError> {
     let text = fs::read(path).map_err(VaultError::io("read", path))?;
     let damaged = |problem: String| VaultError::damaged(path, "as a manifest", problem);
     let value = serde_json::from_slice::<serde_json::Value>(&text);
@@ -268,7 +278,7 @@ pub(super) fn read(path: &Path) -> Result<Manifest, VaultError> {
             known: MANIFEST_FORMAT,
         });
     }
-    let manifest = serde_json::from_value::<Manifest>(value);
+    let manifest = Manifest::deserialize(&value);
     let manifest = manifest.map_err(|error| damaged(error.to_string()))?;
     if Content::of(&manifest).id() != manifest.id {
         return Err(damaged(
@@ -278,5 +288,5 @@ pub(super) fn read(path: &Path) -> Result<Manifest, VaultError> {
     if manifest.space.id() != manifest.space_id {
         return Err(damaged("its space is not the one it names".to_owned()));
     }
-    Ok(manifest)
+    Ok((manifest, value))
 }

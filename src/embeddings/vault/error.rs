@@ -161,7 +161,7 @@ impl VaultError {
     }
 
     /// Returns that a file is damaged somewhere.
-    pub(super) fn damaged(
+    pub(in crate::embeddings) fn damaged(
         path: &Path,
         place: impl Into<String>,
         problem: impl Into<String>,

@@ -197,6 +197,12 @@ impl Manifest {
     pub fn name(&self) -> String {
         format!("{}@{}", self.collection, self.number)
     }
+
+    /// Returns the hash (hex) of the items that are there now.
+    #[must_use]
+    pub fn hash_of_items(&self) -> &str {
+        self.items_left_hash.as_ref().unwrap_or(&self.items_hash)
+    }
 }
 
 /// An item of a snapshot that is to be.

@@ -37,12 +37,14 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use catalogue::read_manifest;
 pub use error::VaultError;
 pub use manifest::{
     Counts, IndexFacts, MANIFEST_FORMAT, Manifest, NewItem, NewSnapshot, NoiseFloor, Redaction,
     Sealed, Source, SourceKind, Spent, TextStorage,
 };
 pub use precision::Precision;
+pub use seal::items_hash;
 pub use snapshot::Snapshot;
 
 use crate::domain::Timestamp;
@@ -253,6 +255,25 @@ impl Vault {
             dimensions,
         };
         self.opened()?.put(space, shape, rows)
+    }
+
+    /// Returns what [`Self::put`] would make of vectors, and keeps nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::put`].
+    pub fn weigh(
+        &self,
+        space: &SpaceId,
+        dimensions: usize,
+        precision: Precision,
+        rows: &[(VectorKey, &[f32])],
+    ) -> Result<Put, VaultError> {
+        let shape = Shape {
+            precision,
+            dimensions,
+        };
+        self.opened()?.weigh(space, shape, rows)
     }
 
     /// Returns the vectors of keys, the finest that is kept of each.

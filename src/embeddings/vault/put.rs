@@ -34,22 +34,8 @@ impl Opened {
         shape: Shape,
         rows: &[(VectorKey, &[f32])],
     ) -> Result<Put, VaultError> {
-        check_space(space)?;
         let mut writer = self.writer();
-        let expected = self.dimensions(space).unwrap_or(shape.dimensions);
-        let lengths = rows.iter().map(|(_, vector)| vector.len());
-        for found in lengths.chain([shape.dimensions]) {
-            if found != expected || found == 0 {
-                return Err(VaultError::Dimensions {
-                    space: space.short().to_owned(),
-                    expected,
-                    found,
-                });
-            }
-        }
-        let numbered = rows.iter().enumerate();
-        let marks = numbered.map(|(number, (_, vector))| shape.precision.check(vector, number));
-        let marks = marks.collect::<Result<Vec<Mark>, VaultError>>()?;
+        let marks = self.marks(space, shape, rows)?;
         self.touch(rows.iter().map(|(key, _)| key));
         let (new, known) = self.sort_out(shape.precision, rows)?;
         let (again, healed) = self.compare(shape.precision, rows, &known)?;
@@ -65,14 +51,44 @@ impl Opened {
         self.index
             .add(shape.precision, &appended.places, &appended.marks)?;
         self.note(space, &again)?;
-        let most = again.iter().map(|(_, by)| *by).fold(0.0, f32::max);
-        let deviating = again.iter().filter(|(_, by)| DEVIATION_ALERT < *by).count();
-        Ok(Put {
-            written: appended.places.len(),
-            known: again.len(),
-            deviating,
-            max_deviation: most,
-        })
+        Ok(came(appended.places.len(), &again))
+    }
+
+    /// Says what would become of vectors; see `Vault::weigh`.
+    pub(super) fn weigh(
+        &self,
+        space: &SpaceId,
+        shape: Shape,
+        rows: &[(VectorKey, &[f32])],
+    ) -> Result<Put, VaultError> {
+        self.marks(space, shape, rows)?;
+        let (new, known) = self.sort_out(shape.precision, rows)?;
+        let (again, healed) = self.compare(shape.precision, rows, &known)?;
+        Ok(came(new.len() + healed.len(), &again))
+    }
+
+    /// Checks vectors, and returns what is to be known of each.
+    fn marks(
+        &self,
+        space: &SpaceId,
+        shape: Shape,
+        rows: &[(VectorKey, &[f32])],
+    ) -> Result<Vec<Mark>, VaultError> {
+        check_space(space)?;
+        let expected = self.dimensions(space).unwrap_or(shape.dimensions);
+        let lengths = rows.iter().map(|(_, vector)| vector.len());
+        for found in lengths.chain([shape.dimensions]) {
+            if found != expected || found == 0 {
+                return Err(VaultError::Dimensions {
+                    space: space.short().to_owned(),
+                    expected,
+                    found,
+                });
+            }
+        }
+        let numbered = rows.iter().enumerate();
+        let marks = numbered.map(|(number, (_, vector))| shape.precision.check(vector, number));
+        marks.collect()
     }
 
     /// Returns which vectors are new, and of the others where the first ones are.
@@ -216,6 +232,16 @@ impl Opened {
             key: key_place(key),
         });
         Ok(self.deviations.apply(removals)?)
+    }
+}
+
+/// Sums up what came.
+fn came(written: usize, again: &[Again]) -> Put {
+    Put {
+        written,
+        known: again.len(),
+        deviating: again.iter().filter(|(_, by)| DEVIATION_ALERT < *by).count(),
+        max_deviation: again.iter().map(|(_, by)| *by).fold(0.0, f32::max),
     }
 }
 

@@ -8,7 +8,8 @@ use crate::embeddings::vault::index::Place;
 use crate::embeddings::vault::items::{self, Drafted};
 use crate::embeddings::vault::opened::Opened;
 use crate::embeddings::vault::{
-    Counts, MANIFEST_FORMAT, Manifest, NewSnapshot, ReadNewText, Sealed, VaultError,
+    Counts, MANIFEST_FORMAT, Manifest, NewItem, NewSnapshot, ReadNewText, Sealed, TextStorage,
+    VaultError,
 };
 use std::collections::HashSet;
 
@@ -69,6 +70,17 @@ pub(super) fn seal(
     Ok(Sealed {
         manifest,
         is_new: true,
+    })
+}
+
+/// Returns the hash (hex) of items as a manifest names it.
+#[must_use]
+pub fn items_hash(items: &[NewItem]) -> String {
+    items::hash(&Drafted {
+        items,
+        // Neither is in it.
+        storage: TextStorage::HashOnly,
+        text: &|_| Ok(None),
     })
 }
 
