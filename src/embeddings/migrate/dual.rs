@@ -155,7 +155,7 @@ impl Snapshots {
     }
 
     fn is_newest(&self, made: &Manifest) -> Result<bool, Error> {
-        let newest = self.vault.list(Some(&made.collection))?.pop();
+        let newest = self.vault.newest(&made.collection)?;
         Ok(newest.is_some_and(|newest| newest.id == made.id))
     }
 

@@ -124,7 +124,7 @@ impl Snapshots {
         let Some(migration) = migration.filter(|_| self.is_floating(collection)) else {
             return Ok(false);
         };
-        let newest = self.vault.list(Some(collection))?.pop();
+        let newest = self.vault.newest(collection)?;
         let is_newest = newest.is_some_and(|newest| newest.number == held.to);
         Ok(is_newest && self.declared_space(collection).as_ref() == Some(&migration.to_space))
     }

@@ -75,8 +75,8 @@ impl Snapshots {
         collection: &str,
         space: &Space,
     ) -> Result<Option<Manifest>, Error> {
-        let mut all = self.vault.list(Some(collection))?.into_iter().rev();
-        Ok(all.find(|one| one.space == *space))
+        let is_wanted = |one: &Manifest| one.space == *space;
+        Ok(self.vault.newest_that(collection, &is_wanted)?)
     }
 
     /// Returns the items of a snapshot of the old version as those of the new. Blocks.

@@ -58,7 +58,7 @@ pub(super) fn text_hash(text: &str) -> [u8; 32] {
 }
 
 /// Returns the hash (hex) under which a manifest remembers a deleted item.
-pub(super) fn item_hash(id: &str) -> String {
+pub(in crate::embeddings) fn item_hash(id: &str) -> String {
     sha256_hex(id.as_bytes())
 }
 

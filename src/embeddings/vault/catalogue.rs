@@ -74,6 +74,17 @@ impl Content<'_> {
     }
 }
 
+/// A snapshot whose manifest cannot be read.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// Its collection.
+    pub collection: String,
+    /// Its number there.
+    pub number: u32,
+    /// Why.
+    pub error: VaultError,
+}
+
 /// Where the manifests are.
 #[derive(Debug, Clone)]
 pub(super) struct Catalogue {
@@ -143,17 +154,49 @@ impl Catalogue {
 
     /// Returns the manifests of a collection, or all; damaged ones are logged and left out.
     pub(super) fn list(&self, collection: Option<&str>) -> Result<Vec<Manifest>, VaultError> {
-        let mut manifests = Vec::new();
+        let (manifests, unreadable) = self.survey(collection)?;
+        for one in unreadable {
+            tracing::error!(error = %one.error, "a snapshot is left out");
+        }
+        Ok(manifests)
+    }
+
+    /// Returns the manifests of a collection, or all, and beside them those that cannot be read.
+    pub(super) fn survey(
+        &self,
+        collection: Option<&str>,
+    ) -> Result<(Vec<Manifest>, Vec<Unreadable>), VaultError> {
+        let (mut manifests, mut unreadable) = (Vec::new(), Vec::new());
         for path in self.files(collection)? {
             match read(&path) {
                 Ok(manifest) => manifests.push(manifest),
                 Err(error @ (VaultError::Damaged { .. } | VaultError::NewerFormat { .. })) => {
-                    tracing::error!(%error, "a snapshot is left out");
+                    unreadable.push(Unreadable {
+                        collection: collection_of(&path),
+                        number: number_of(&path),
+                        error,
+                    });
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(manifests)
+        Ok((manifests, unreadable))
+    }
+
+    /// Returns the newest snapshot of a collection that is as it is wanted. One that cannot be read is not
+    /// passed over: it may be the one.
+    pub(super) fn newest_that(
+        &self,
+        collection: &str,
+        is_wanted: &dyn Fn(&Manifest) -> bool,
+    ) -> Result<Option<Manifest>, VaultError> {
+        for path in self.files(Some(collection))?.iter().rev() {
+            let manifest = read(path)?;
+            if is_wanted(&manifest) {
+                return Ok(Some(manifest));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns all manifests.
@@ -167,12 +210,14 @@ impl Catalogue {
 
     /// Returns the manifests with an identity: one for each collection that has it.
     pub(super) fn of(&self, id: &SnapshotId) -> Result<Vec<Manifest>, VaultError> {
-        let mut manifests = self.list(None)?;
+        let (mut manifests, unreadable) = self.survey(None)?;
         manifests.retain(|manifest| manifest.id == *id);
-        if manifests.is_empty() {
-            return Err(VaultError::NoSuchId { id: id.clone() });
+        match unreadable.into_iter().next() {
+            _ if !manifests.is_empty() => Ok(manifests),
+            // It may be the one.
+            Some(one) => Err(one.error),
+            None => Err(VaultError::NoSuchId { id: id.clone() }),
         }
-        Ok(manifests)
     }
 
     /// Returns the manifest a name leads to.
@@ -181,15 +226,20 @@ impl Catalogue {
         name: &SnapshotName,
         labels: &Labels<'_>,
     ) -> Result<Manifest, VaultError> {
-        let manifests = self.list(Some(&name.collection))?;
-        let selector = match &name.selector {
-            None => labels(&name.collection, DEFAULT_LABEL).unwrap_or(Selector::Latest),
-            Some(Selector::Label(label)) => {
-                let target = labels(&name.collection, label);
-                target.ok_or_else(|| no_such(name, &manifests))?
-            }
-            Some(selector) => selector.clone(),
+        let (manifests, unreadable) = self.survey(Some(&name.collection))?;
+        let label = match &name.selector {
+            None => Some(DEFAULT_LABEL),
+            Some(Selector::Label(label)) => Some(label.as_str()),
+            Some(_) => None,
         };
+        let target = label.and_then(|label| labels(&name.collection, label));
+        let selector = match (&target, &name.selector) {
+            (Some(target), _) => target.clone(),
+            (None, None) => Selector::Latest,
+            (None, Some(Selector::Label(_))) => return Err(no_such(name, &manifests)),
+            (None, Some(selector)) => selector.clone(),
+        };
+        check_readable(&selector, &manifests, unreadable)?;
         let mut found = match &selector {
             Selector::Latest => manifests.iter().rev().take(1).collect(),
             Selector::Number(number) => matching(&manifests, |one| one.number == *number),
@@ -203,7 +253,10 @@ impl Catalogue {
                 name: name.clone(),
                 count: others + 1,
             }),
-            (None, _) => Err(no_such(name, &manifests)),
+            (None, _) => Err(match label.zip(target) {
+                Some((label, target)) => no_target(&name.collection, label, target, &manifests),
+                None => no_such(name, &manifests),
+            }),
         }
     }
 
@@ -241,12 +294,81 @@ fn matching(manifests: &[Manifest], is_wanted: impl Fn(&Manifest) -> bool) -> Ve
     manifests.iter().filter(|one| is_wanted(one)).collect()
 }
 
+/// Refuses a selector that may mean a snapshot whose manifest cannot be read: the next older one is another.
+fn check_readable(
+    selector: &Selector,
+    manifests: &[Manifest],
+    unreadable: Vec<Unreadable>,
+) -> Result<(), VaultError> {
+    let newest = manifests.last().map_or(0, |newest| newest.number);
+    let may_be_meant = |one: &Unreadable| match selector {
+        Selector::Latest => newest < one.number,
+        Selector::Number(number) => one.number == *number,
+        Selector::Hash(prefix) => !manifests.iter().any(|one| one.id.0.starts_with(prefix)),
+        Selector::Label(_) => false,
+    };
+    let meant = unreadable.into_iter().rfind(may_be_meant);
+    meant.map_or(Ok(()), |one| Err(one.error))
+}
+
 fn no_such(name: &SnapshotName, manifests: &[Manifest]) -> VaultError {
-    let newest = manifests.iter().rev().take(10);
     VaultError::NoSuchSnapshot {
         name: name.clone(),
-        choices: newest.map(|one| format!("`{}`", one.name())).collect(),
+        choices: choices(manifests),
     }
+}
+
+fn no_target(
+    collection: &str,
+    label: &str,
+    target: Selector,
+    manifests: &[Manifest],
+) -> VaultError {
+    let named = |selector| SnapshotName {
+        collection: collection.to_owned(),
+        selector: Some(selector),
+    };
+    VaultError::NoTarget {
+        label: named(Selector::Label(label.to_owned())),
+        target: named(target),
+        choices: choices(manifests),
+    }
+}
+
+/// The newest snapshots, in words.
+fn choices(manifests: &[Manifest]) -> Vec<String> {
+    let newest = manifests.iter().rev().take(10);
+    newest.map(|one| format!("`{}`", one.name())).collect()
+}
+
+/// Checks that a label of a collection may lead to `target`, by the files of the vault in `dir`, which need not
+/// be open. In a collection that never had a snapshot it may lead anywhere: nothing is served there yet.
+///
+/// # Errors
+///
+/// `NoTarget`, `AmbiguousId`, `Damaged`, `NewerFormat`, `Io`.
+pub fn check_target(
+    dir: &Path,
+    collection: &str,
+    label: &str,
+    target: &Selector,
+) -> Result<(), VaultError> {
+    let catalogue = Catalogue::new(dir);
+    if catalogue.newest(collection)? == 0 {
+        return Ok(());
+    }
+    let name = SnapshotName {
+        collection: collection.to_owned(),
+        selector: Some(Selector::Label(label.to_owned())),
+    };
+    let found = catalogue.find(&name, &|_, _| Some(target.clone()));
+    found.map(|_| ())
+}
+
+fn collection_of(path: &Path) -> String {
+    let dir = path.parent().and_then(Path::file_name);
+    let dir = dir.map(std::ffi::OsStr::to_string_lossy);
+    dir.unwrap_or_default().replace("%2F", "/")
 }
 
 fn number_of(path: &Path) -> u32 {

@@ -115,6 +115,16 @@ pub enum VaultError {
         /// What the collection has instead.
         choices: Vec<String>,
     },
+    /// A label leads to no snapshot.
+    #[error("the label `{label}` leads to `{target}`, and there is no such snapshot")]
+    NoTarget {
+        /// The label.
+        label: SnapshotName,
+        /// Where it leads.
+        target: SnapshotName,
+        /// What the collection has instead.
+        choices: Vec<String>,
+    },
     /// An identity leads to no snapshot.
     #[error("there is no snapshot `{id}`")]
     NoSuchId {
@@ -187,7 +197,9 @@ impl VaultError {
             Self::InvalidCollection { .. } | Self::InvalidSpace { .. } => "invalid_request",
             Self::DuplicateItem { .. } => "item_duplicate",
             Self::Empty { .. } => "snapshot_empty",
-            Self::NoSuchSnapshot { .. } | Self::NoSuchId { .. } => "snapshot_not_found",
+            Self::NoSuchSnapshot { .. } | Self::NoTarget { .. } | Self::NoSuchId { .. } => {
+                "snapshot_not_found"
+            }
             Self::AmbiguousId { .. } => "snapshot_ambiguous",
             Self::NoSuchItem { .. } => "item_not_found",
             Self::TooMany { .. } => "snapshot_too_large",
@@ -210,6 +222,7 @@ impl VaultError {
             | Self::DuplicateItem { .. }
             | Self::Empty { .. }
             | Self::NoSuchSnapshot { .. }
+            | Self::NoTarget { .. }
             | Self::NoSuchId { .. }
             | Self::AmbiguousId { .. }
             | Self::NoSuchItem { .. }
@@ -238,6 +251,16 @@ impl VaultError {
                 "use letters, digits, `-`, `_` and `.`, in parts divided by `/`"
             }
             Self::DuplicateItem { .. } => "give every item an id of its own",
+            Self::NoTarget { label, choices, .. } => {
+                let mut hint = format!(
+                    "mend `labels` of `[collections.{}]` in embeddings.toml",
+                    label.collection
+                );
+                if !choices.is_empty() {
+                    hint = format!("{hint}; there are {}", choices.join(", "));
+                }
+                return Some(hint);
+            }
             Self::NoSuchSnapshot { choices, .. } if !choices.is_empty() => {
                 return Some(format!("there are {}", choices.join(", ")));
             }

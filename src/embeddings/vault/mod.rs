@@ -37,7 +37,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use catalogue::read_manifest;
+pub(in crate::embeddings) use canonical::item_hash;
+pub use catalogue::{Unreadable, check_target, read_manifest};
 pub use error::VaultError;
 pub use manifest::{
     Counts, IndexFacts, MANIFEST_FORMAT, Manifest, NewItem, NewSnapshot, NoiseFloor, Redaction,
@@ -350,11 +351,46 @@ impl Vault {
         self.catalogue.list(collection)
     }
 
+    /// Returns the snapshots of a collection, or all, and beside them those whose manifests cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    pub fn survey(
+        &self,
+        collection: Option<&str>,
+    ) -> Result<(Vec<Manifest>, Vec<Unreadable>), VaultError> {
+        self.catalogue.survey(collection)
+    }
+
+    /// Returns the newest snapshot of a collection that is as it is wanted.
+    ///
+    /// # Errors
+    ///
+    /// `Damaged`, `NewerFormat` where one that may be it cannot be read; `Io`.
+    pub fn newest_that(
+        &self,
+        collection: &str,
+        is_wanted: &dyn Fn(&Manifest) -> bool,
+    ) -> Result<Option<Manifest>, VaultError> {
+        self.catalogue.newest_that(collection, is_wanted)
+    }
+
+    /// Returns the newest snapshot of a collection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::newest_that`].
+    pub fn newest(&self, collection: &str) -> Result<Option<Manifest>, VaultError> {
+        self.newest_that(collection, &|_| true)
+    }
+
     /// Returns the manifest a name leads to.
     ///
     /// # Errors
     ///
-    /// `NoSuchSnapshot`, `AmbiguousId`, `Io`.
+    /// `NoSuchSnapshot`, `NoTarget`, `AmbiguousId`; `Damaged`, `NewerFormat` where it cannot be read: no older one
+    /// takes its place. `Io`.
     pub fn manifest(
         &self,
         name: &SnapshotName,
@@ -489,6 +525,8 @@ impl Vault {
     ) -> Result<Deleted, VaultError> {
         let _cleaning = self.try_clean()?;
         let _sealing = lock(&self.sealing);
+        // While one cannot be read nobody knows what it has: before anything is done, not in the middle.
+        self.catalogue.all()?;
         let erasure = Erasure::plan(&self.catalogue, snapshots, item, at)?;
         erasure.write(&self.erasing())?;
         let deleted = erasure.carry_out(self.opened()?, &self.catalogue)?;

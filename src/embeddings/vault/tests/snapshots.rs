@@ -306,3 +306,75 @@ fn damaged_manifests_and_items_are_told() {
     fs::write(&path, text.replace("\"format\": 1", "\"format\": 9")).unwrap();
     assert!(home.problems()[0].contains("format 9"));
 }
+
+#[test]
+fn a_manifest_that_cannot_be_read_is_an_error_wherever_it_may_be_meant() {
+    let home = Home::new();
+    let first = home.seal("docs", &TEXTS).manifest;
+    let second = home.seal("docs", &["alpha", "beta"]).manifest;
+    let path = home.path("embeddings/snapshots/docs/2.json");
+    let whole = fs::read_to_string(&path).unwrap();
+    fs::write(&path, whole.replace("\"items\": 2", "\"items\": 3")).unwrap();
+    let damaged = |error: VaultError| {
+        assert_eq!(error.kind(), "embeddings_damaged", "{error}");
+        assert!(error.to_string().contains("docs/2.json"), "{error}");
+        assert!(error.hint().unwrap().contains("backup"), "{error}");
+    };
+    let hash = |manifest: &Manifest| format!("docs@{}", &manifest.id.0[..17]);
+    for name in ["docs@1", "docs@production", &hash(&first)] {
+        assert_eq!(find(&home, name).unwrap(), first, "{name}");
+    }
+    for name in ["docs@2", "docs@latest", &hash(&second)] {
+        damaged(find(&home, name).unwrap_err());
+    }
+    let latest: SnapshotName = "docs".parse().unwrap();
+    damaged(home.vault.manifest(&latest, &|_, _| None).unwrap_err());
+    damaged(home.vault.manifest_of(&second.id).unwrap_err());
+    damaged(home.vault.newest("docs").unwrap_err());
+    let is_first = |one: &Manifest| one.number == 1;
+    damaged(home.vault.newest_that("docs", &is_first).unwrap_err());
+    let of_first = [first.id.clone()];
+    damaged(home.vault.delete_item(&of_first, "alpha", NOW).unwrap_err());
+    assert!(!home.path("embeddings/erasing.json").exists());
+    let (whole_ones, unreadable) = home.vault.survey(None).unwrap();
+    assert_eq!((whole_ones.len(), unreadable.len()), (1, 1));
+    let found = (unreadable[0].collection.as_str(), unreadable[0].number);
+    assert_eq!(found, ("docs", 2));
+    // A newer one that is whole is the newest again.
+    let third = home.seal("docs", &["alpha"]).manifest;
+    assert_eq!(third.number, 3);
+    assert_eq!(find(&home, "docs@latest").unwrap(), third);
+    fs::write(&path, whole).unwrap();
+    assert_eq!(find(&home, "docs@2").unwrap(), second);
+}
+
+#[test]
+fn a_label_that_leads_nowhere_says_where() {
+    let home = Home::new();
+    home.seal("docs", &TEXTS);
+    let lead = |name: &str, target: Selector| {
+        let name: SnapshotName = name.parse().unwrap();
+        let error = home
+            .vault
+            .manifest(&name, &|_, _| Some(target.clone()))
+            .unwrap_err();
+        assert_eq!(error.kind(), "snapshot_not_found");
+        format!("{error}; {}", error.hint().unwrap())
+    };
+    let told = "the label `docs@production` leads to `docs@9`, and there is no such snapshot; \
+                mend `labels` of `[collections.docs]` in embeddings.toml; there are `docs@1`";
+    assert_eq!(lead("docs@production", Selector::Number(9)), told);
+    assert_eq!(lead("docs", Selector::Number(9)), told);
+    let dir = home.path("embeddings");
+    let check = |collection: &str, target: Selector| {
+        super::super::check_target(&dir, collection, "production", &target)
+    };
+    assert!(check("docs", Selector::Number(1)).is_ok());
+    assert!(check("docs", Selector::Latest).is_ok());
+    assert!(check("docs", Selector::Number(9)).is_err());
+    assert!(check("docs", Selector::Hash("snap-000000".to_owned())).is_err());
+    assert!(
+        check("none", Selector::Number(9)).is_ok(),
+        "nothing is served there yet"
+    );
+}
