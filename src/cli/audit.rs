@@ -1,4 +1,4 @@
-//! `promptgate audit list`: what happened to prompts, labels and keys.
+//! `promptgate audit list`: what happened to prompts, labels, embeddings and keys.
 
 use crate::app::Environment;
 use crate::cli::Common;
@@ -24,8 +24,7 @@ pub(crate) struct List {
     #[arg(long, value_name = "PROMPT")]
     prompt: Option<String>,
     /// Of this kind: `prompts_loaded`, `prompts_refused`, `label_moved`, `override_set`, `override_ended`,
-    /// `migration_moved`, `key_created`,
-    /// `key_revoked`.
+    /// `migration_moved`, `embedding_label_moved`, `embedding_item_deleted`, `key_created`, `key_revoked`.
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
     /// The newest so many.
@@ -108,6 +107,14 @@ fn what(event: &Value) -> String {
             text(event, "end").replace('_', " ")
         ),
         Some("migration_moved") => migrated(event),
+        Some("embedding_label_moved") => format!(
+            "{}@{}: {} -> {}",
+            text(event, "collection"),
+            text(event, "label"),
+            text(event, "from"),
+            text(event, "to")
+        ),
+        Some("embedding_item_deleted") => deleted(event),
         _ => format!("{} {}", text(event, "key"), text(event, "name")),
     }
 }
@@ -136,6 +143,19 @@ fn migrated(event: &Value) -> String {
     }
     let _ = write!(said, " ({})", text(event, "migration"));
     said
+}
+
+/// The item is named as the manifests do: its id is gone.
+fn deleted(event: &Value) -> String {
+    let item: String = text(event, "item").chars().take(12).collect();
+    let snapshots = at(event, "snapshots").as_array().into_iter().flatten();
+    let snapshots: Vec<&str> = snapshots.filter_map(Value::as_str).collect();
+    format!(
+        "{}: the item whose id hashes to {item}… was deleted from {}; vectors erased: {}",
+        text(event, "collection"),
+        snapshots.join(", "),
+        at(event, "vectors")
+    )
 }
 
 fn loaded(event: &Value) -> String {

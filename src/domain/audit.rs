@@ -1,4 +1,4 @@
-//! What happened to prompts, labels and keys: who may ask later gets it in order of time.
+//! What happened to prompts, labels, embeddings and keys: who may ask later gets it in order of time.
 //!
 //! The journal stores these events as JSON, version 1. A field may be added with a default; none
 //! changes its meaning.
@@ -138,6 +138,28 @@ pub enum Audited {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         both: bool,
     },
+    /// `embeddings.toml` lets a label of a collection lead elsewhere.
+    EmbeddingLabelMoved {
+        /// The collection.
+        collection: String,
+        /// The label.
+        label: String,
+        /// Where it led before; `None` when it is new.
+        from: Option<String>,
+        /// Where it leads now; `None` when it is gone.
+        to: Option<String>,
+    },
+    /// An item was deleted from the snapshots of a collection.
+    EmbeddingItemDeleted {
+        /// The collection.
+        collection: String,
+        /// SHA-256 (hex) of its id, as in the snapshots' manifests: the id itself is gone.
+        item: String,
+        /// From which snapshots.
+        snapshots: Vec<String>,
+        /// How many vectors were erased.
+        vectors: usize,
+    },
     /// A key was made.
     KeyCreated {
         /// The key.
@@ -156,13 +178,15 @@ pub enum Audited {
 
 impl Audited {
     /// The name of every kind, as in JSON.
-    pub const KINDS: [&'static str; 8] = [
+    pub const KINDS: [&'static str; 10] = [
         "prompts_loaded",
         "prompts_refused",
         "label_moved",
         "override_set",
         "override_ended",
         "migration_moved",
+        "embedding_label_moved",
+        "embedding_item_deleted",
         "key_created",
         "key_revoked",
     ];
@@ -177,6 +201,8 @@ impl Audited {
             Self::OverrideSet { .. } => "override_set",
             Self::OverrideEnded { .. } => "override_ended",
             Self::MigrationMoved { .. } => "migration_moved",
+            Self::EmbeddingLabelMoved { .. } => "embedding_label_moved",
+            Self::EmbeddingItemDeleted { .. } => "embedding_item_deleted",
             Self::KeyCreated { .. } => "key_created",
             Self::KeyRevoked { .. } => "key_revoked",
         }
@@ -202,9 +228,11 @@ impl Audited {
             Self::OverrideSet { prompt: named, .. } | Self::OverrideEnded { prompt: named, .. } => {
                 named == prompt
             }
-            Self::MigrationMoved { .. } | Self::KeyCreated { .. } | Self::KeyRevoked { .. } => {
-                false
-            }
+            Self::MigrationMoved { .. }
+            | Self::EmbeddingLabelMoved { .. }
+            | Self::EmbeddingItemDeleted { .. }
+            | Self::KeyCreated { .. }
+            | Self::KeyRevoked { .. } => false,
         }
     }
 }

@@ -345,6 +345,8 @@ const fn event_kind(event: &AuditEvent) -> Kind {
         | Audited::OverrideSet { .. }
         | Audited::OverrideEnded { .. }
         | Audited::MigrationMoved { .. }
+        | Audited::EmbeddingLabelMoved { .. }
+        | Audited::EmbeddingItemDeleted { .. }
         | Audited::KeyCreated { .. }
         | Audited::KeyRevoked { .. } => Kind::Audited,
     }

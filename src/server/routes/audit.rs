@@ -1,4 +1,4 @@
-//! `GET /api/audit`: what happened to prompts, labels and keys, in order of time.
+//! `GET /api/audit`: what happened to prompts, labels, embeddings and keys, in order of time.
 
 use crate::domain::{AuditEvent, Audited, PromptKey, Timestamp, nearest_names};
 use crate::server::error::ApiError;
