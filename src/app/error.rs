@@ -36,6 +36,14 @@ pub enum Error {
         /// What to do.
         hint: Option<String>,
     },
+    /// The file that declares embeddings cannot be read.
+    #[error("`{path}`, which declares embeddings, cannot be read: {problem}")]
+    DeclarationsFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
     /// The file that declares embeddings has mistakes.
     #[error("`{path}` has {} {}", problems.len(), if problems.len() == 1 { "mistake" } else { "mistakes" })]
     Declarations {
@@ -95,6 +103,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::ConfigFile { .. } => Some("check the path, or leave out --config".to_owned()),
+            Self::DeclarationsFile { .. } => Some(
+                "check the path: `--embeddings`, or `embeddings.file` of the config; without either it is `embeddings.toml`, which need not be there".to_owned(),
+            ),
             Self::ConfigSyntax { suggestion, .. } => {
                 suggestion.as_ref().map(|name| format!("did you mean `{name}`?"))
             }

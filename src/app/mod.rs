@@ -17,7 +17,7 @@ mod upstreams;
 
 pub use archive::{has_records, read_only_archive};
 pub use config::{Config, load, secret};
-pub use declarations::declared;
+pub use declarations::{declared, declared_and_held};
 pub use error::Error;
 pub use file::parse_toml;
 pub use origin::{Environment, Overrides};
@@ -251,7 +251,7 @@ fn vectors(
     stopping: &CancellationToken,
 ) -> Result<Vectors, Error> {
     let environment = config.origin.environment.variables().clone();
-    let dir = config.store.dir.join("embeddings");
+    let dir = config.store.dir.join(declarations::VECTORS);
     let vault = Arc::new(Vault::open(&dir, Arc::clone(store))?);
     let canaries = dir.join("canaries");
     let config = snapshots::Config {

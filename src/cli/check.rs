@@ -18,7 +18,7 @@ pub(crate) fn run(common: &Common, environment: &Environment) -> Result<(), Fail
     if !config.prompts.has_come() {
         return Err(app::Error::from(prompts::Error::NothingLoaded).into());
     }
-    app::declared(&config.embeddings)?;
+    app::declared_and_held(&config.embeddings, &config.store.dir)?;
     let problems = Prompts::check(&config.prompts.source);
     let warnings = if problems.is_empty() {
         about_models(&config)?

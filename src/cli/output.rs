@@ -94,6 +94,7 @@ impl From<app::Error> for Failure {
             app::Error::ConfigFile { .. }
                 | app::Error::ConfigSyntax { .. }
                 | app::Error::ConfigValue { .. }
+                | app::Error::DeclarationsFile { .. }
                 | app::Error::Declarations { .. }
                 | app::Error::OpenToTheWorld { .. }
         );

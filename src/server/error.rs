@@ -72,6 +72,33 @@ impl ApiError {
         )
     }
 
+    /// 500 for a failure of ours with a file, said in full: the admin plane is the operator's, and a command
+    /// may run where there is no log.
+    fn of_files(error: &dyn std::error::Error, code: &str, hint: Option<&str>) -> Self {
+        let message = describe(error);
+        tracing::error!(error = message, "a file of the gateway cannot be used");
+        Self::of_request(StatusCode::INTERNAL_SERVER_ERROR, code, message, hint)
+    }
+
+    /// What a client is told of a name of embeddings that cannot be used.
+    pub(crate) fn of_name(error: snapshots::Error) -> Self {
+        match error {
+            snapshots::Error::Vault(
+                VaultError::Damaged { .. } | VaultError::NewerFormat { .. } | VaultError::Io { .. },
+            )
+            | snapshots::Error::Io { .. }
+            | snapshots::Error::Kept { .. } => {
+                let mut api = Self::internal(&error);
+                error.kind().clone_into(&mut api.0.code);
+                "the snapshot behind this name cannot be read".clone_into(&mut api.0.message);
+                let hint = "`promptgate embeddings snapshot verify` names the file and what to do; the cause is in the gateway's log under the request id";
+                api.0.hint = Some(hint.to_owned());
+                api
+            }
+            other => other.into(),
+        }
+    }
+
     /// 503 with a short wait.
     pub(crate) fn unavailable(code: &str, message: impl Into<String>) -> Self {
         let mut error = Self::of_request(StatusCode::SERVICE_UNAVAILABLE, code, message, None);
@@ -363,9 +390,12 @@ impl From<snapshots::Error> for ApiError {
             Error::Told(_) => StatusCode::BAD_GATEWAY,
             Error::TooSlow(_) | Error::Late { .. } => StatusCode::GATEWAY_TIMEOUT,
             Error::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-            Error::Io { .. } | Error::Kept { .. } => return Self::internal(&describe(&error)),
+            Error::Io { .. } | Error::Kept { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let hint = error.hint();
+        if status.is_server_error() && error.blame() == Blame::Gateway && status != 503 {
+            return Self::of_files(&error, error.kind(), hint.as_deref());
+        }
         let mut api = Self::of_request(status, error.kind(), error.to_string(), hint.as_deref());
         api.0.param = error.param();
         api
@@ -412,7 +442,7 @@ impl From<VaultError> for ApiError {
             ("embeddings_busy" | "vectors_missing", _) => StatusCode::CONFLICT,
             (_, Blame::Client) => StatusCode::BAD_REQUEST,
             (_, Blame::Provider) => StatusCode::BAD_GATEWAY,
-            (_, Blame::Gateway) => return Self::internal(&describe(&error)),
+            (_, Blame::Gateway) => return Self::of_files(&error, error.kind(), hint.as_deref()),
         };
         Self::of_request(status, error.kind(), error.to_string(), hint.as_deref())
     }

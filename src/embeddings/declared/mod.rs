@@ -2,8 +2,10 @@
 //!
 //! It is read whole and every problem is named; with any, the one before stays in force.
 
+mod labels;
 mod read;
 
+pub use labels::labels_that_lead_nowhere;
 pub use read::read;
 pub(crate) use read::too_short;
 
@@ -81,6 +83,8 @@ pub struct CurrentDeclared {
     written: ArcSwap<Declared>,
     in_force: ArcSwap<Declared>,
     overrides: Mutex<BTreeMap<(String, String), Selector>>,
+    /// What is wrong with a later file that was not taken.
+    refused: ArcSwap<Vec<String>>,
 }
 
 impl CurrentDeclared {
@@ -108,7 +112,19 @@ impl CurrentDeclared {
     pub fn replace(&self, declared: Declared) {
         let overrides = self.overrides();
         self.written.store(Arc::new(declared));
+        self.refused.store(Arc::default());
         self.lay_over(&overrides);
+    }
+
+    /// Remembers what is wrong with a later file, which is not in force.
+    pub fn refuse(&self, problems: Vec<String>) {
+        self.refused.store(Arc::new(problems));
+    }
+
+    /// Returns what is wrong with a later file than the one in force; nothing when there is none.
+    #[must_use]
+    pub fn refused(&self) -> Arc<Vec<String>> {
+        self.refused.load_full()
     }
 
     /// Lets a label lead elsewhere than the file says; `None` lets it lead there again.

@@ -71,23 +71,7 @@ impl Index {
     /// `File`, `Damaged`; `OtherRows` when the index is not one of this snapshot; what reading the rows
     /// gives. After any of them the index can be made anew.
     pub fn load(path: &Path, of: &Identity, base: &dyn Rows) -> Result<Self, embeddings::Error> {
-        let bytes = fs::read(path).map_err(|source| Error::File {
-            path: path.to_owned(),
-            source,
-        })?;
-        let damaged = |what| Error::Damaged {
-            path: path.to_owned(),
-            what,
-        };
-        let (head, graph, deleted) = parse(&bytes).map_err(damaged)?;
-        if head.of != *of || head.rows != base.len() || head.dimensions != base.dimensions() {
-            let other = Error::OtherRows {
-                path: path.to_owned(),
-                wanted: of.snapshot.to_string(),
-                found: head.of.snapshot.to_string(),
-            };
-            return Err(other.into());
-        }
+        let (head, graph, deleted) = read(path, of, base)?;
         let mut values = vec![0.0; head.rows * head.dimensions];
         base.read(0, &mut values)?;
         Ok(Self {
@@ -97,6 +81,15 @@ impl Index {
             deleted,
             recall: head.recall,
         })
+    }
+
+    /// Checks the index of a snapshot in a file, without the rows.
+    ///
+    /// # Errors
+    ///
+    /// `File`, `Damaged`, `OtherRows`.
+    pub fn check(path: &Path, of: &Identity, base: &dyn Rows) -> Result<(), Error> {
+        read(path, of, base).map(|_| ())
     }
 
     fn to_bytes(&self, of: &Identity) -> io::Result<Vec<u8>> {
@@ -133,6 +126,27 @@ impl Index {
         bytes.extend(Sha256::digest(&bytes));
         Ok(bytes)
     }
+}
+
+/// Reads a file whose rows are those of `base`.
+fn read(path: &Path, of: &Identity, base: &dyn Rows) -> Result<(Head, Graph, Vec<u64>), Error> {
+    let bytes = fs::read(path).map_err(|source| Error::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    let damaged = |what| Error::Damaged {
+        path: path.to_owned(),
+        what,
+    };
+    let (head, graph, deleted) = parse(&bytes).map_err(damaged)?;
+    if head.of != *of || head.rows != base.len() || head.dimensions != base.dimensions() {
+        return Err(Error::OtherRows {
+            path: path.to_owned(),
+            wanted: of.snapshot.to_string(),
+            found: head.of.snapshot.to_string(),
+        });
+    }
+    Ok((head, graph, deleted))
 }
 
 /// Takes a file apart, or says what is wrong with it.

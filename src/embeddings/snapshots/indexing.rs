@@ -11,7 +11,7 @@ use crate::embeddings::name::SnapshotId;
 use crate::embeddings::search::{Built, Identity, Index, Recall, Settings, Why};
 use crate::embeddings::snapshots::plan::count;
 use crate::embeddings::snapshots::{Error, Snapshots};
-use crate::embeddings::vault::{IndexFacts, Manifest, Snapshot};
+use crate::embeddings::vault::{Fault, IndexFacts, Manifest, Snapshot};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -249,6 +249,34 @@ impl Snapshots {
             index: None,
             ..manifest
         })
+    }
+
+    /// Returns why the index of a snapshot is not used, where it has one. Blocks.
+    #[must_use]
+    pub fn index_problem(&self, manifest: &Manifest) -> Option<String> {
+        manifest.index.as_ref()?;
+        // A snapshot that cannot be opened is no matter of its index.
+        let snapshot = self.vault.open_snapshot(&manifest.id).ok()?;
+        let path = self.indexes.path(&manifest.id);
+        let checked = Index::check(&path, &identity(manifest), &snapshot);
+        checked.err().map(|error| error.to_string())
+    }
+
+    /// Returns which indexes are not used although their snapshots have them, and why.
+    pub(super) fn index_faults(&self, id: Option<&SnapshotId>) -> Result<Vec<Fault>, Error> {
+        let all = self.vault.list(None)?.into_iter();
+        let asked = all.filter(|manifest| id.is_none_or(|id| manifest.id == *id));
+        let faults = asked.filter_map(|manifest| {
+            let problem = self.index_problem(&manifest)?;
+            let name = manifest.name();
+            Some(Fault {
+                problem: format!(
+                    "its index is not used, searches look at every item: {problem}; build it again: `promptgate embeddings index build {name}`"
+                ),
+                place: name,
+            })
+        });
+        Ok(faults.collect())
     }
 
     /// Removes files of indexes that no manifest has.

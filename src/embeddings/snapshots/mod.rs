@@ -23,6 +23,7 @@ mod look;
 mod migration;
 mod named;
 mod noise;
+mod noted;
 mod patience;
 pub(in crate::embeddings) mod plan;
 pub(in crate::embeddings) mod purse;
@@ -235,7 +236,7 @@ impl Snapshots {
 
     /// Returns the newest snapshot of a collection. Blocks.
     fn newest(&self, collection: &str) -> Result<Option<Manifest>, Error> {
-        Ok(self.vault.list(Some(collection))?.pop())
+        Ok(self.vault.newest(collection)?)
     }
 
     /// Returns the snapshot whose settings the next one has when nothing is said: the newest, and while the

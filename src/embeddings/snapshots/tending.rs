@@ -34,9 +34,10 @@ impl Snapshots {
     /// Those of names and of the vault; what is damaged is in the result.
     pub fn verify(&self, name: Option<&str>) -> Result<Verification, Error> {
         let id = name.map(|name| self.manifest(name)).transpose()?;
-        Ok(self
-            .vault
-            .verify(id.as_ref().map(|manifest| &manifest.id))?)
+        let id = id.as_ref().map(|manifest| &manifest.id);
+        let mut found = self.vault.verify(id)?;
+        found.problems.extend(self.index_faults(id)?);
+        Ok(found)
     }
 
     /// Deletes an item from every snapshot of a collection. Blocks.

@@ -29,7 +29,7 @@ pub(crate) async fn create(
         let answer = embeddings.embed(&caller, &arrival, request).await;
         return match answer {
             Ok(answer) => Ok(respond(answer)),
-            Err(NamedFailure::Early(error)) => Err((*error).into()),
+            Err(NamedFailure::Early(error)) => Err(ApiError::of_name(*error)),
             Err(NamedFailure::Call(failure)) => Err(failure.into()),
         };
     }

@@ -8,6 +8,7 @@ use crate::embeddings::snapshots::{
     AlikeWish, Error, Progress, RunOptions, SearchWish, SnapshotWish, Snapshots, SourceText,
     Watched,
 };
+use crate::embeddings::vault::Unreadable;
 use crate::server::body::{self, BodyLimits};
 use crate::server::error::ApiError;
 use crate::server::lines::{line, ndjson, newest};
@@ -135,7 +136,7 @@ pub(crate) async fn list(
 ) -> Answer {
     let listing = query(listing)?;
     let found = blocking(room, move |room| {
-        let snapshots = room.vault().list(listing.collection.as_deref())?;
+        let (snapshots, unreadable) = room.vault().survey(listing.collection.as_deref())?;
         let mut drafts = room.listed_drafts()?;
         if let Some(collection) = &listing.collection {
             drafts.retain(|draft| draft.head.collection == *collection);
@@ -152,9 +153,26 @@ pub(crate) async fn list(
                 value
             })
             .collect();
-        Ok(json!({"object": "list", "data": data, "drafts": drafts}))
+        let damaged: Vec<Value> = unreadable.iter().map(unreadable_in_json).collect();
+        Ok(json!({
+            "object": "list",
+            "data": data,
+            "damaged": damaged,
+            "drafts": drafts,
+            "refused": *room.declared().refused(),
+        }))
     });
     Ok(Json(found.await?))
+}
+
+fn unreadable_in_json(one: &Unreadable) -> Value {
+    json!({
+        "collection": one.collection,
+        "number": one.number,
+        "code": one.error.kind(),
+        "problem": one.error.to_string(),
+        "hint": one.error.hint(),
+    })
 }
 
 /// Shows a snapshot.
@@ -173,6 +191,9 @@ pub(crate) async fn show(State(room): Room, Path(name): Path<String>) -> Answer 
                 "max_deviation": deviations.max_deviation,
             });
             fields.insert("seen_again".to_owned(), seen);
+            if let Some(problem) = room.index_problem(&manifest) {
+                fields.insert("index_problem".to_owned(), problem.into());
+            }
         }
         Ok(value)
     });
@@ -314,7 +335,12 @@ pub(crate) async fn delete_item(
 ) -> Answer {
     let of = query(of)?;
     let item = of.item.clone();
-    let found = blocking(room, move |room| room.delete_item(&of.collection, &of.item)).await?;
+    let found = blocking(room, move |room| {
+        let deleted = room.delete_item(&of.collection, &of.item)?;
+        room.note_deleted(&of.collection, &of.item, &deleted)?;
+        Ok(deleted)
+    });
+    let found = found.await?;
     Ok(Json(json!({
         "item": item,
         "snapshots": found.snapshots,
