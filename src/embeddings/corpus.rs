@@ -1,6 +1,7 @@
 //! Reads a corpus from files: one source after the other, so that no corpus is too large.
 
 use crate::domain::matches_glob;
+use crate::embeddings::json_fault::json_fault;
 use crate::embeddings::snapshots::SourceText;
 use serde_json::{Map, Value};
 use std::fs::{self, File};
@@ -106,6 +107,7 @@ fn of_reader(
         None => {
             let start = reader.fill_buf();
             let start = start.map_err(|cause| error(place, cause.to_string()))?;
+            let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
             let first = start.iter().find(|byte| !byte.is_ascii_whitespace());
             if first == Some(&b'{') {
                 CorpusFormat::JsonLines
@@ -124,7 +126,7 @@ fn of_reader(
             read.map_err(|cause| error(place, cause.to_string()))?;
             let source = SourceText {
                 id: place.to_owned(),
-                text,
+                text: unmarked(text),
                 metadata: None,
             };
             Ok(Box::new(std::iter::once(Ok(source))))
@@ -138,9 +140,18 @@ fn numbered(
 ) -> impl Iterator<Item = Result<(usize, String), CorpusError>> {
     let lines = reader.lines().zip(1..);
     lines.map(move |(line, number)| match line {
+        Ok(line) if number == 1 => Ok((number, unmarked(line))),
         Ok(line) => Ok((number, line)),
         Err(cause) => Err(error(format!("{place}:{number}"), cause.to_string())),
     })
+}
+
+/// Takes off the mark that some editors put before UTF-8.
+fn unmarked(text: String) -> String {
+    match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    }
 }
 
 /// Empty lines are no texts.
@@ -178,8 +189,14 @@ fn of_json(
 ) -> Result<SourceText, CorpusError> {
     let id_field = options.id_field.as_deref().unwrap_or("id");
     let text_field = options.text_field.as_deref().unwrap_or("text");
-    let mut fields: Map<String, Value> = serde_json::from_str(line)
-        .map_err(|cause| error(place, format!("is no JSON object: {cause}")))?;
+    let mut fields: Map<String, Value> = serde_json::from_str(line).map_err(|cause| {
+        // A value of another kind is JSON all the same.
+        let fault = json_fault(line.as_bytes());
+        error(
+            place,
+            fault.unwrap_or_else(|| format!("is no JSON object: {cause}")),
+        )
+    })?;
     let text = match fields.remove(text_field) {
         Some(Value::String(text)) => text,
         found => {
@@ -325,6 +342,26 @@ mod tests {
             let place = error.place.replace(&dir.path().display().to_string(), "");
             format!("{place}: {}", error.problem)
         })
+    }
+
+    #[test]
+    fn a_mark_before_the_first_line_is_no_part_of_it() {
+        let options = CorpusOptions::default();
+        for (name, text) in [
+            ("c.jsonl", "\u{feff}{\"id\":\"a\",\"text\":\"one\"}\n"),
+            ("c.csv", "\u{feff}id,text\na,one\n"),
+            ("c.txt", "\u{feff}one\n"),
+            ("c.md", "\u{feff}one"),
+            ("c", "\u{feff}{\"id\":\"a\",\"text\":\"one\"}\n"),
+        ] {
+            let sources = read(name, text, &options).unwrap();
+            assert_eq!(sources[0].text, "one", "{name}");
+        }
+        let error = read("c.jsonl", "{\"text\":\"a\"}\n{\"text\": NaN}\n", &options);
+        assert_eq!(
+            error.unwrap_err(),
+            "/c.jsonl:2: is no JSON: `NaN` at column 10 is no number JSON has; leave the row out, or write `null`"
+        );
     }
 
     #[test]

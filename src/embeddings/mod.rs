@@ -18,6 +18,7 @@ pub mod exchange;
 mod files;
 pub mod geometry;
 pub mod item;
+mod json_fault;
 pub mod migrate;
 pub mod name;
 pub mod pipeline;

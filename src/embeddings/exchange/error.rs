@@ -1,6 +1,7 @@
 //! What can be wrong with a file of vectors, where in it, and what to do about it.
 
 use crate::domain::Blame;
+use crate::embeddings::exchange::Direction;
 use std::fmt;
 
 /// Where in a file something is wrong. Lines and rows count from 1.
@@ -26,8 +27,11 @@ pub enum Fault {
         error: std::io::Error,
     },
     /// Nobody can tell what the file is.
-    #[error("its format cannot be told from its name or its first bytes")]
-    UnknownFormat,
+    #[error("its format cannot be told from its {}", match .0 {
+        Direction::Read => "name or its first bytes",
+        Direction::Written => "name",
+    })]
+    UnknownFormat(Direction),
     /// There is no such format.
     #[error("`{name}` is no format")]
     NoSuchFormat {
@@ -137,7 +141,7 @@ impl Error {
             Fault::Io { .. } => "file_error",
             Fault::Dimensions { .. } => "dimension_mismatch",
             Fault::TooLarge { .. } => "too_large",
-            Fault::UnknownFormat
+            Fault::UnknownFormat(_)
             | Fault::NoSuchFormat { .. }
             | Fault::Unsupported { .. }
             | Fault::Ambiguous { .. } => "invalid_request",
@@ -159,7 +163,11 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match &self.fault {
             Fault::Io { .. } | Fault::Broken(_) | Fault::Field { .. } => None,
-            Fault::UnknownFormat | Fault::NoSuchFormat { .. } => Some(format!(
+            Fault::UnknownFormat(direction) => Some(format!(
+                "say which it is: `--format {}`",
+                super::Format::names_of(*direction)
+            )),
+            Fault::NoSuchFormat { .. } => Some(format!(
                 "say which it is: `--format {}`",
                 super::Format::names()
             )),

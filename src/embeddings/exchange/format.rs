@@ -44,6 +44,15 @@ pub enum Format {
     Qdrant,
 }
 
+/// What is done with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// It is read.
+    Read,
+    /// It is written.
+    Written,
+}
+
 /// Each format, its name and the endings of its files.
 const FORMATS: [(Format, &str, &[&str]); 17] = [
     (Format::Jsonl, "jsonl", &["jsonl", "ndjson"]),
@@ -88,6 +97,17 @@ impl Format {
     #[must_use]
     pub fn names() -> String {
         FORMATS.map(|(_, name, _)| name).join("|")
+    }
+
+    /// Returns the names of those that are read, or of those that are written.
+    #[must_use]
+    pub fn names_of(direction: Direction) -> String {
+        let formats = FORMATS.iter().filter(|(format, _, _)| match direction {
+            Direction::Read => *format != Self::Sql,
+            Direction::Written => *format != Self::Json,
+        });
+        let names: Vec<&str> = formats.map(|(_, name, _)| *name).collect();
+        names.join("|")
     }
 
     /// Returns whether names and texts stand in a second file beside the vectors.

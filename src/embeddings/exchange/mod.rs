@@ -46,7 +46,7 @@ pub use companion::companion_of;
 pub use digest::{Digest, digest};
 pub use error::{Error, Fault, Place};
 pub use fields::Fields;
-pub use format::Format;
+pub use format::{Direction, Format};
 pub use open::{open_reader, open_writer, stream_reader, stream_writer};
 pub use reader::{ReadOptions, Reader};
 pub use record::Record;

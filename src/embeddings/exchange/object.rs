@@ -5,7 +5,8 @@ use crate::embeddings::exchange::fields::{Fields, Layout, with_others};
 use crate::embeddings::exchange::text::{Texts, parse_hash};
 use crate::embeddings::exchange::{Record, VectorText, vector};
 use crate::embeddings::item::Span;
-use crate::wire::json::RawObject;
+use crate::embeddings::json_fault::json_fault;
+use crate::wire::{self, json::RawObject};
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +15,7 @@ use serde_json::{Map, Value};
 
 /// Reads a record. `number` is its name where rows are numbered.
 pub(super) fn read(json: &Bytes, fields: &Fields, number: Option<u64>) -> Result<Record, Fault> {
-    let object = RawObject::parse(json).map_err(|error| Fault::broken(error.to_string()))?;
+    let object = RawObject::parse(json).map_err(|error| no_object(json, &error))?;
     let entries: Vec<(&str, &Bytes)> = object.iter().collect();
     let names: Vec<&str> = entries.iter().map(|(name, _)| *name).collect();
     let layout = Layout::of(fields, &names)?;
@@ -47,6 +48,20 @@ pub(super) fn read(json: &Bytes, fields: &Fields, number: Option<u64>) -> Result
         metadata: with_others(metadata.transpose()?, others)?,
         vector: vector.transpose()?,
     })
+}
+
+/// Says what is wrong with a row: what a parser says is of a body.
+fn no_object(json: &Bytes, error: &wire::Error) -> Fault {
+    match (json_fault(json), error) {
+        (Some(fault), _) => Fault::broken(format!("it {fault}")),
+        (None, wire::Error::NotAnObject { found }) => {
+            Fault::broken(format!("it must be a JSON object, but is {found}"))
+        }
+        (None, wire::Error::DuplicateKey { key }) => {
+            Fault::broken(format!("the key `{key}` stands in it twice"))
+        }
+        (None, other) => Fault::broken(other.to_string()),
+    }
 }
 
 /// Returns the fault of a row without a name.

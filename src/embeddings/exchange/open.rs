@@ -18,7 +18,7 @@ use crate::embeddings::exchange::table::{Table, TableSink};
 use crate::embeddings::exchange::vecs::{BareSink, Layout, Named, Number, Vecs};
 use crate::embeddings::exchange::writer::Part;
 use crate::embeddings::exchange::{
-    Format, Output, ReadOptions, Reader, Sink, Source, WriteOptions, Writer,
+    Direction, Format, Output, ReadOptions, Reader, Sink, Source, WriteOptions, Writer,
 };
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Seek as _, SeekFrom, Write};
@@ -74,7 +74,8 @@ pub fn stream_reader(
 
 fn format_of(path: &Path, opened: &Opened, options: &ReadOptions) -> Result<Format, Fault> {
     let guessed = || Format::guess(path, &opened.head);
-    options.format.or_else(guessed).ok_or(Fault::UnknownFormat)
+    let unknown = Fault::UnknownFormat(Direction::Read);
+    options.format.or_else(guessed).ok_or(unknown)
 }
 
 fn source(
@@ -176,7 +177,7 @@ pub fn open_writer(
     let mut parts = Vec::new();
     let mut opened = || {
         let known = format.or_else(|| Format::of_path(path));
-        let format = known.ok_or(Fault::UnknownFormat)?;
+        let format = known.ok_or(Fault::UnknownFormat(Direction::Written))?;
         let mut create = |path: PathBuf| {
             let (part, witness) = (part_of(&path), Witness::default());
             let file = witness.watch(File::create(&part).map_err(Fault::writing)?);

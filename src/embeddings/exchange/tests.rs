@@ -280,7 +280,7 @@ fn what_is_not_read_is_said() {
 }
 
 /// Name, content, the error, and what its hint says.
-const FAULTS: [(&str, &str, &str, &str); 12] = [
+const FAULTS: [(&str, &str, &str, &str); 14] = [
     (
         "a.jsonl",
         "{\"id\":\"a\",\"vector\":[1,2]}\n\n{\"id\":\"b\",\"vector\":[1]}",
@@ -318,6 +318,18 @@ const FAULTS: [(&str, &str, &str, &str); 12] = [
         "",
     ),
     ("a.jsonl", "{\"id\":\"a\"", "`a.jsonl`, line 1: ", ""),
+    (
+        "a.jsonl",
+        "{\"id\":\"a\",\"vector\":[1,NaN]}",
+        "`a.jsonl`, line 1: it is no JSON: `NaN` at column 23",
+        "",
+    ),
+    (
+        "a.jsonl",
+        "{\"id\":\"a\",\"id\":\"b\"}",
+        "`a.jsonl`, line 1: the key `id` stands in it twice",
+        "",
+    ),
     (
         "a.csv",
         "id,text,emb\nx,\"a\nb\",[1]\ny,z\n",
