@@ -164,6 +164,9 @@ async fn copies_of_pgvector_and_pages_of_qdrant_are_read() {
     let import = ["points", "--from", "points.json", "--model", "local/minilm"];
     let made = gateway.run_json(&command(IMPORT, &import)).await;
     assert_eq!(made["snapshot"]["items"], 2);
+    let unknown = command(EXPORT, &["points@1", "--to", "points.bin"]);
+    let error = refused(&gateway, &unknown).await;
+    assert!(error.contains("sql") && !error.contains("json|"), "{error}");
     assert_eq!(made["snapshot"]["space"]["model"], "local/minilm");
     assert_eq!(made["snapshot"]["source"]["detail"], "points.json (qdrant)");
 }
@@ -257,32 +260,48 @@ fn four(name: &str) -> Vec<Value> {
     .collect()
 }
 
-#[tokio::test]
-async fn a_file_and_its_manifest_belong_together_or_are_refused() {
-    let (_provider, gateway) = started().await;
+/// Two exports of one stem: `a@1` in `pair.npy`, `b@1` in `pair.fvecs`.
+async fn paired() -> (FakeProvider, TestGateway, Value) {
+    let (provider, gateway) = started().await;
     for name in ["a", "b"] {
-        write(&gateway, &format!("{name}.jsonl"), &four(name));
         let file = format!("{name}.jsonl");
+        write(&gateway, &file, &four(name));
         let import = [name, "--from", &file, "--model", MODEL];
         gateway.run_json(&command(IMPORT, &import)).await;
     }
+    let first = ["a@1", "--to", "pair.npy"];
+    let first = gateway.run_json(&command(EXPORT, &first)).await;
+    let second = ["b@1", "--to", "pair.fvecs"];
+    gateway.run_json(&command(EXPORT, &second)).await;
+    (provider, gateway, first)
+}
+
+const COPY: [&str; 6] = [
+    "embeddings",
+    "snapshot",
+    "import",
+    "copy",
+    "--from",
+    "pair.npy",
+];
+
+/// Runs what must succeed; returns what it says beside its answer.
+async fn said(gateway: &TestGateway, arguments: &[&str]) -> String {
+    let output = gateway.run(arguments).await;
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_as_it_was_exported_is_refused() {
+    let (_provider, gateway, first) = paired().await;
     let path = |name: &str| gateway.path().join(name);
-    let export = async |name: &str, to: &str| {
-        let to = command(EXPORT, &[name, "--to", to]);
-        gateway.run_json(&to).await
-    };
-    // Two exports of one stem, and each has its own names.
-    let first = export("a@1", "pair.npy").await;
-    export("b@1", "pair.fvecs").await;
     let files = ["pair.npy", "pair.npy.ids.jsonl", "pair.npy.manifest.json"];
     assert_eq!(first["files"], json!(files));
-    let import = command(IMPORT, &["copy", "--from", "pair.npy"]);
-    let output = gateway.run(&import).await;
-    assert!(output.status.success(), "{output:?}");
-    let said = String::from_utf8(output.stderr).unwrap();
+    let told = said(&gateway, &COPY).await;
     assert!(
-        said.contains("Rows are named by `pair.npy.ids.jsonl`."),
-        "{said}"
+        told.contains("Rows are named by `pair.npy.ids.jsonl`."),
+        "{told}"
     );
     let show = async |name: &str| {
         let show = ["embeddings", "snapshot", "show", name];
@@ -295,7 +314,7 @@ async fn a_file_and_its_manifest_belong_together_or_are_refused() {
     let mut damaged = vectors.clone();
     *damaged.last_mut().unwrap() ^= 1;
     fs::write(path("pair.npy"), &damaged).unwrap();
-    let error = refused(&gateway, &import).await;
+    let error = refused(&gateway, &COPY).await;
     assert!(
         error.contains("was not written with `pair.npy` as it is now: its bytes are others"),
         "{error}"
@@ -307,25 +326,26 @@ async fn a_file_and_its_manifest_belong_together_or_are_refused() {
     fs::write(path("pair.npy"), &vectors).unwrap();
     let names = fs::read_to_string(path("pair.npy.ids.jsonl")).unwrap();
     fs::write(path("pair.npy.ids.jsonl"), names.replace("a0", "c00")).unwrap();
-    let error = refused(&gateway, &import).await;
+    let error = refused(&gateway, &COPY).await;
     assert!(
         error.contains("with `pair.npy.ids.jsonl` as it is now: it has"),
         "{error}"
     );
     fs::remove_file(path("pair.npy.ids.jsonl")).unwrap();
-    let error = refused(&gateway, &import).await;
+    let error = refused(&gateway, &COPY).await;
     assert!(error.contains("none stands beside `pair.npy`"), "{error}");
-    fs::write(path("pair.npy.ids.jsonl"), &names).unwrap();
+}
 
-    // A manifest that was changed by hand is none.
+#[tokio::test]
+async fn a_manifest_is_held_against_what_comes() {
+    let (_provider, gateway, _) = paired().await;
+    let path = |name: &str| gateway.path().join(name);
+    // One that was changed by hand is none.
     let manifest = path("pair.npy.manifest.json");
     let text = fs::read_to_string(&manifest).unwrap();
-    fs::write(
-        &manifest,
-        text.replace("\"dimensions\": 2", "\"dimensions\": 100"),
-    )
-    .unwrap();
-    let error = refused(&gateway, &import).await;
+    let changed = text.replace("\"dimensions\": 2", "\"dimensions\": 100");
+    fs::write(&manifest, changed).unwrap();
+    let error = refused(&gateway, &COPY).await;
     assert!(
         error.contains("pair.npy.manifest.json` is damaged as a manifest: its identity is not"),
         "{error}"
@@ -335,15 +355,13 @@ async fn a_file_and_its_manifest_belong_together_or_are_refused() {
     let mut old: Value = serde_json::from_str(&text).unwrap();
     assert!(old.as_object_mut().unwrap().remove("exported").is_some());
     fs::write(&manifest, old.to_string()).unwrap();
-    let output = gateway.run(&import).await;
-    assert!(output.status.success(), "{output:?}");
-    let said = String::from_utf8(output.stderr).unwrap();
+    let told = said(&gateway, &COPY).await;
     assert!(
-        said.contains("pair.npy.manifest.json has no digests"),
-        "{said}"
+        told.contains("pair.npy.manifest.json has no digests"),
+        "{told}"
     );
     fs::copy(path("pair.fvecs.ids.jsonl"), path("pair.npy.ids.jsonl")).unwrap();
-    let error = refused(&gateway, &import).await;
+    let error = refused(&gateway, &COPY).await;
     assert!(
         error.contains("`pair.npy.manifest.json` is of other items"),
         "{error}"
@@ -428,6 +446,30 @@ fn ids(found: &Value) -> Vec<&str> {
         .collect()
 }
 
+/// Who asks for an index that is not used is told so.
+async fn unused_is_told(gateway: &TestGateway) {
+    let shown = gateway
+        .run(&["embeddings", "index", "show", "docs@1"])
+        .await;
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(
+        shown.contains("it is not used, searches look at every item"),
+        "{shown}"
+    );
+    let told = refused(gateway, &["embeddings", "snapshot", "verify"]).await;
+    assert!(told.contains("docs@1: its index is not used"), "{told}");
+    for recall in ["nan", "1.5"] {
+        let build = ["embeddings", "index", "build", "docs@1", "--recall", recall];
+        let refused = gateway.run(&build).await;
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert!(
+            told.contains("--recall") && told.contains("from 0 to 1"),
+            "{told}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn an_index_answers_says_so_and_never_shows_what_was_deleted() {
     let (_provider, mut gateway) = started().await;
@@ -476,6 +518,7 @@ async fn an_index_answers_says_so_and_never_shows_what_was_deleted() {
     let scanned = found(&gateway, vector, space, false).await;
     assert_eq!(scanned["chosen"], json!({"exact": "no_index"}));
     assert_eq!(ids(&scanned), ids(&exact));
+    unused_is_told(&gateway).await;
 
     gateway.run_json(&build).await;
     let delete = ["embeddings", "snapshot", "delete-item", "docs", "d500"];

@@ -102,13 +102,19 @@ impl Imports {
         Ok(found.ok_or_else(|| ImportError::NotFound { id: id.to_owned() })?)
     }
 
-    /// Begins an import, or begins it again.
+    /// Begins an import, or begins it again; what others left behind goes.
     pub(super) fn begin(&self, head: Head) -> Result<(), Error> {
         fs::create_dir_all(&self.dir).map_err(Error::io("create", &self.dir))?;
         // Who was cut off may still be writing: an import that is begun again has other files.
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
         let (id, file) = (head.id.clone(), format!("{}-{number}.jsonl", head.id));
         let path = self.dir.join(file);
+        let mut open = self.open();
+        open.retain(|one| one.id != id);
+        if MOST_OPEN <= open.len() {
+            open.remove(0);
+        }
+        self.sweep(&open)?;
         for path in [&path, &vectors_of(&path)] {
             File::create(path).map_err(Error::io("create", path))?;
         }
@@ -120,11 +126,6 @@ impl Imports {
             first: HashMap::new(),
             without_text: 0,
         };
-        let mut open = self.open();
-        open.retain(|one| one.id != id);
-        if MOST_OPEN <= open.len() {
-            open.remove(0);
-        }
         open.push(Under {
             id,
             path,
@@ -154,12 +155,15 @@ impl Imports {
 
     /// Removes what imports left behind that are no longer under way.
     pub(super) fn remove_leftovers(&self) -> Result<(), Error> {
+        // While this is held none begins.
+        self.sweep(&self.open())
+    }
+
+    fn sweep(&self, open: &[Under]) -> Result<(), Error> {
         let entries = match fs::read_dir(&self.dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             read => read.map_err(Error::io("read", &self.dir))?,
         };
-        // While this is held none begins.
-        let open = self.open();
         for entry in entries {
             let path = entry.map_err(Error::io("read", &self.dir))?.path();
             let is_used = |one: &Under| one.path == path || vectors_of(&one.path) == path;
