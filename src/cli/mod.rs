@@ -48,6 +48,7 @@ struct Arguments {
 
 /// Flags that every command takes.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
 struct Common {
     /// The config file (default: promptgate.toml, if there is one).
     #[arg(long, global = true, env = "PROMPTGATE_CONFIG", value_name = "FILE")]

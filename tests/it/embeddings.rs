@@ -679,3 +679,168 @@ async fn a_broken_declaration_leaves_the_last_good_one() {
     assert_eq!(checked.status.code(), Some(2));
     insta::assert_snapshot!(stderr(&checked));
 }
+
+/// Writes `embeddings.toml` with the label `production` of `docs` leading to a snapshot.
+fn lead(gateway: &TestGateway, number: u32) {
+    let text = DECLARED.replace("production = 1", &format!("production = {number}"));
+    fs::write(gateway.path().join("embeddings.toml"), text).unwrap();
+    gateway.hang_up();
+}
+
+async fn said(gateway: &TestGateway, what: &str) {
+    eventually(what, async || gateway.stderr().contains(what).then_some(())).await;
+}
+
+async fn leads_to(gateway: &TestGateway, number: u32) {
+    eventually("the label", async || {
+        let declared = gateway.admin().get("/api/embeddings/declared").await.json();
+        let found = &declared["collections"]["docs"]["labels"]["production"]["number"];
+        (*found == number).then_some(())
+    })
+    .await;
+}
+
+async fn served(gateway: &TestGateway, model: &str) -> String {
+    let body = named(&json!({"model": model}));
+    let answer = gateway.client().post("/v1/embeddings", &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.header("x-promptgate-embedding").unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_label_that_leads_nowhere_is_not_put_in_force() {
+    let (_provider, gateway, _) = declared().await;
+    lead(&gateway, 9);
+    said(&gateway, "embeddings.toml is refused").await;
+    assert_eq!(served(&gateway, "embed:docs@production").await, "docs@1");
+    let checked = gateway.run(&["check"]).await;
+    assert_eq!(checked.status.code(), Some(2));
+    let told = stderr(&checked);
+    assert!(
+        told.contains(
+            "`collections.docs.labels.production` leads to `docs@9`, and there is no such snapshot\n  \
+             hint: there are `docs@1`"
+        ),
+        "{told}"
+    );
+    let listed = gateway.run(&["embeddings", "snapshot", "list"]).await;
+    let told = stderr(&listed);
+    assert!(told.contains("embeddings.toml is refused"), "{told}");
+
+    // One that is gone is missed: a label must not become the newest without a word.
+    fs::remove_file(gateway.path().join("embeddings.toml")).unwrap();
+    gateway.hang_up();
+    said(&gateway, "it was there and is gone").await;
+    assert_eq!(served(&gateway, "embed:docs").await, "docs@1");
+
+    // What is refused for a snapshot that is missing is taken when that comes.
+    lead(&gateway, 2);
+    said(&gateway, "leads to `docs@2`").await;
+    corpus(&gateway, 5, &[1]);
+    let made = gateway.run_json(&CREATE[..6]).await;
+    assert_eq!(made["snapshot"]["number"], 2);
+    leads_to(&gateway, 2).await;
+    assert_eq!(served(&gateway, "embed:docs").await, "docs@2");
+
+    moves_and_deletions_are_audited(&gateway).await;
+}
+
+async fn moves_and_deletions_are_audited(gateway: &TestGateway) {
+    let list = async |kind: &str| {
+        let list = ["audit", "list", "--kind", kind];
+        gateway.run_json(&list).await
+    };
+    let moved = list("embedding_label_moved").await;
+    let moves: Vec<(&Value, &Value)> = moved
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| (&event["from"], &event["to"]))
+        .collect();
+    assert_eq!(
+        moves,
+        [
+            (&Value::Null, &json!("docs@1")),
+            (&json!("docs@1"), &json!("docs@2"))
+        ]
+    );
+    let delete = ["embeddings", "snapshot", "delete-item", "docs", "d3"];
+    gateway.run_json(&delete).await;
+    let deleted = list("embedding_item_deleted").await;
+    assert_eq!(
+        deleted[0]["snapshots"],
+        json!(["docs@1", "docs@2"]),
+        "{deleted}"
+    );
+    assert_eq!(deleted[0]["item"].as_str().map(str::len), Some(64));
+    let output = gateway.run(&["audit", "list"]).await;
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("docs@production: docs@1 -> docs@2"), "{told}");
+}
+
+#[tokio::test]
+async fn a_damaged_manifest_is_told_and_no_older_one_takes_its_place() {
+    let (_provider, gateway, _) = declared().await;
+    corpus(&gateway, 5, &[1]);
+    gateway.run_json(&CREATE[..6]).await;
+    let path = gateway.data_dir().join("embeddings/snapshots/docs/2.json");
+    let whole = fs::read_to_string(&path).unwrap();
+    fs::write(&path, whole.replace("\"items\": 5", "\"items\": 4")).unwrap();
+    let body = named(&json!({"model": "embed:docs@latest"}));
+    let answer = gateway.client().post("/v1/embeddings", &body).await;
+    assert_eq!(answer.failure(), "500 embeddings_damaged");
+    let told = answer.text();
+    assert!(
+        !told.contains("2.json") && told.contains("snapshot verify"),
+        "{told}"
+    );
+    assert_eq!(served(&gateway, "embed:docs@production").await, "docs@1");
+    let list = ["embeddings", "snapshot", "list"];
+    let listed = gateway.run_json(&list).await;
+    assert_eq!(listed["data"].as_array().unwrap().len(), 1, "{listed}");
+    assert_eq!(listed["damaged"][0]["number"], 2, "{listed}");
+    let listed = gateway.run(&list).await;
+    let rows = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(rows.contains("docs@2    damaged"), "{rows}");
+    for command in [
+        &["embeddings", "search", "docs@latest", "text"][..],
+        &["embeddings", "snapshot", "show", "docs@latest"],
+        &["embeddings", "snapshot", "gc"],
+        &CREATE[..6],
+    ] {
+        let refused = gateway.run(command).await;
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        let told = stderr(&refused);
+        assert!(
+            told.contains("docs/2.json` is damaged as a manifest"),
+            "{told}"
+        );
+        assert!(
+            told.contains("hint: run `promptgate embeddings snapshot verify`"),
+            "{told}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_declarations_that_was_named_must_be_there() {
+    let (_provider, gateway) = started(|setup| setup).await;
+    let missing = [
+        "--embeddings",
+        "missing.toml",
+        "embeddings",
+        "snapshot",
+        "list",
+    ];
+    let refused = gateway.run(&missing).await;
+    let told = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("`missing.toml`, which declares embeddings, cannot be read"),
+        "{told}"
+    );
+    assert!(
+        told.contains("--embeddings") && !told.contains("--config"),
+        "{told}"
+    );
+}

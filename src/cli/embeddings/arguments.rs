@@ -2,6 +2,7 @@
 
 use crate::embeddings::pipeline::{Chunker, PipelineWish};
 use crate::embeddings::snapshots::SpaceWish;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 
 /// Which embedding version.
@@ -15,7 +16,7 @@ pub(crate) struct SpaceArguments {
     #[arg(long, value_name = "MODEL")]
     pub(super) model: Option<String>,
     /// The model's revision, where its owner names one.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     revision: Option<String>,
     /// The `dimensions` parameter of requests.
     #[arg(long, value_name = "N")]

@@ -4,7 +4,7 @@ use crate::app::Environment;
 use crate::cli::Common;
 use crate::cli::embeddings::beside;
 use crate::cli::embeddings::import::{failed, format};
-use crate::cli::embeddings::thousands;
+use crate::cli::embeddings::{counted, thousands};
 use crate::cli::output::{self, Failure, at};
 use crate::cli::progress::ProgressLine;
 use crate::cli::reach::Admin;
@@ -106,9 +106,9 @@ pub(super) async fn run(
         .map(|file| file.display().to_string())
         .collect();
     output::put(&format!(
-        "{}: {} rows to {}\n",
+        "{}: {} to {}\n",
         manifest.name(),
-        thousands(written.records),
+        counted(written.records, "row"),
         files.join(", ")
     ))
 }

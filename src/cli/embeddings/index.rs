@@ -38,11 +38,18 @@ pub(crate) struct BuildArguments {
     #[arg(long, value_name = "N")]
     effort: Option<usize>,
     /// The share of the ten nearest that searches must find (default: 0.99).
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
     recall: Option<f64>,
     /// Make none below so many items (default: 20000): looking at all is as fast.
     #[arg(long, value_name = "N")]
     least_rows: Option<usize>,
+}
+
+/// Reads a share; what is no number is none, and would be lost on its way as JSON.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok();
+    let share = share.filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "it is no number from 0 to 1".to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -104,8 +111,13 @@ fn in_words(manifest: &Value) -> String {
         return format!("{name}: no index; searches look at every item");
     }
     let parameters = at(index, "parameters");
+    let problem = at(manifest, "index_problem").as_str().map(|problem| {
+        let problem = output::clean(problem);
+        format!("\nit is not used, searches look at every item: {problem}; build it again: `index build {name}`")
+    });
+    let problem = problem.unwrap_or_default();
     format!(
-        "{name}: {}, {} links, effort {}; recall@{RECALL_OF} {:.3}, measured with {} queries",
+        "{name}: {}, {} links, effort {}; recall@{RECALL_OF} {:.3}, measured with {} queries{problem}",
         at(index, "kind").as_str().unwrap_or_default(),
         at(parameters, "links"),
         at(parameters, "effort"),

@@ -3,7 +3,7 @@
 use crate::app::Environment;
 use crate::cli::Common;
 use crate::cli::calls::time;
-use crate::cli::embeddings::thousands;
+use crate::cli::embeddings::{counted, thousands};
 use crate::cli::output::{self, Align, Failure, at, clean, table};
 use crate::cli::reach::{Admin, escape};
 use crate::domain::PicoDollars;
@@ -52,15 +52,33 @@ pub(super) async fn list(
         return output::put(&format!("{answer}\n"));
     }
     let list = |key: &str| at(&answer, key).as_array().cloned().unwrap_or_default();
-    let (snapshots, drafts) = (list("data"), list("drafts"));
+    let (snapshots, drafts, damaged) = (list("data"), list("drafts"), list("damaged"));
+    for problem in list("refused") {
+        output::say(&format!(
+            "embeddings.toml is refused, what it said before is in force: {}\n",
+            text(&problem)
+        ));
+    }
+    for one in &damaged {
+        let (problem, hint) = (text(at(one, "problem")), text(at(one, "hint")));
+        output::say(&format!("{}: {problem}\nhint: {hint}\n", name(one)));
+    }
     for draft in &drafts {
         output::say(&format!("{}\n", draft_in_words(draft)));
     }
-    if snapshots.is_empty() {
+    if snapshots.is_empty() && damaged.is_empty() {
         output::say("there are no snapshots\n");
         return Ok(());
     }
-    let rows: Vec<Vec<String>> = snapshots.iter().map(row).collect();
+    let place = |one: &Value| {
+        let number = at(one, "number").as_u64();
+        (text(at(one, "collection")), number.unwrap_or(0))
+    };
+    let whole = snapshots.iter().map(|one| (place(one), row(one)));
+    let damaged = damaged.iter().map(|one| (place(one), damaged_row(one)));
+    let mut rows: Vec<_> = whole.chain(damaged).collect();
+    rows.sort_by(|(first, _), (second, _)| first.cmp(second));
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|(_, row)| row).collect();
     output::put(&table(&HEADINGS, &rows))
 }
 
@@ -106,6 +124,13 @@ fn row(manifest: &Value) -> Vec<String> {
         time(at(manifest, "created")),
         cost(at(manifest, "spent")),
     ]
+}
+
+/// Of a damaged one nothing is known but its name.
+fn damaged_row(one: &Value) -> Vec<String> {
+    let mut row = vec![name(one), "damaged".to_owned()];
+    row.resize(HEADINGS.len(), "-".to_owned());
+    row
 }
 
 fn draft_in_words(draft: &Value) -> String {
@@ -163,7 +188,8 @@ pub(super) fn describe(manifest: &Value) -> String {
 fn facts(manifest: &Value) -> [(&'static str, String); 9] {
     let space = at(manifest, "space");
     let counts = at(manifest, "counts");
-    let mut texts = vec![format!("{} items", number(at(manifest, "items")))];
+    let items = at(manifest, "items").as_u64().unwrap_or(0);
+    let mut texts = vec![counted(items, "item")];
     for (key, word) in [
         ("duplicate", "with a text that is there twice"),
         ("truncated", "longer than the model reads"),
@@ -175,15 +201,10 @@ fn facts(manifest: &Value) -> [(&'static str, String); 9] {
         }
     }
     let spent = at(manifest, "spent");
-    let requests = at(spent, "requests");
-    let word = if *requests == 1 {
-        "request"
-    } else {
-        "requests"
-    };
+    let requests = at(spent, "requests").as_u64().unwrap_or(0);
     let asked = format!(
-        "{} {word}, {} tokens, {}",
-        number(requests),
+        "{}, {} tokens, {}",
+        counted(requests, "request"),
         number(at(spent, "tokens")),
         cost(spent)
     );

@@ -139,6 +139,12 @@ pub(crate) async fn run(
     }
 }
 
+/// Returns so many of something: `1 item`, `2 000 items`.
+pub(crate) fn counted(number: u64, thing: &str) -> String {
+    let end = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{end}", thousands(number))
+}
+
 /// Returns a number with blanks between its thousands.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
@@ -154,7 +160,7 @@ pub(crate) fn thousands(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::thousands;
+    use super::{counted, thousands};
 
     #[test]
     fn numbers_are_readable() {
@@ -166,5 +172,8 @@ mod tests {
         ] {
             assert_eq!(thousands(number), text);
         }
+        assert_eq!(counted(1, "item"), "1 item");
+        assert_eq!(counted(2_000, "item"), "2 000 items");
+        assert_eq!(counted(0, "item"), "0 items");
     }
 }

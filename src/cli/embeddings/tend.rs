@@ -3,7 +3,7 @@
 use crate::app::Environment;
 use crate::cli::Common;
 use crate::cli::embeddings::list::describe;
-use crate::cli::embeddings::thousands;
+use crate::cli::embeddings::{counted, thousands};
 use crate::cli::output::{self, Failure, at, clean};
 use crate::cli::reach::{Admin, escape};
 use clap::Args;
@@ -86,12 +86,14 @@ pub(super) async fn verify(
     let problems = problems.unwrap_or_default();
     if problems.is_empty() {
         if !common.json {
+            let many =
+                |key: &str, thing: &str| counted(at(&answer, key).as_u64().unwrap_or(0), thing);
             output::put(&format!(
-                "ok: {} snapshots, {} vectors in {} segments, {} bytes read\n",
-                count(at(&answer, "snapshots")),
-                count(at(&answer, "vectors")),
-                count(at(&answer, "segments")),
-                count(at(&answer, "bytes")),
+                "ok: {}, {} in {}, {} read\n",
+                many("snapshots", "snapshot"),
+                many("vectors", "vector"),
+                many("segments", "segment"),
+                many("bytes", "byte"),
             ))?;
         }
         return Ok(());
