@@ -324,9 +324,12 @@ fn no_target(
     target: Selector,
     manifests: &[Manifest],
 ) -> VaultError {
-    let named = |selector| SnapshotName {
-        collection: collection.to_owned(),
-        selector: Some(selector),
+    let named = |selector| {
+        let name = SnapshotName {
+            collection: collection.to_owned(),
+            selector: Some(selector),
+        };
+        name.to_string()
     };
     VaultError::NoTarget {
         label: named(Selector::Label(label.to_owned())),
@@ -341,8 +344,10 @@ fn choices(manifests: &[Manifest]) -> Vec<String> {
     newest.map(|one| format!("`{}`", one.name())).collect()
 }
 
-/// Checks that a label of a collection may lead to `target`, by the files of the vault in `dir`, which need not
-/// be open. In a collection that never had a snapshot it may lead anywhere: nothing is served there yet.
+/// Checks that a label of a collection may lead to `target`.
+///
+/// It reads the files of the vault in `dir`, which need not be open. In a collection that never had a snapshot
+/// a label may lead anywhere: nothing is served there yet.
 ///
 /// # Errors
 ///

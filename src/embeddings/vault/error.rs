@@ -118,10 +118,10 @@ pub enum VaultError {
     /// A label leads to no snapshot.
     #[error("the label `{label}` leads to `{target}`, and there is no such snapshot")]
     NoTarget {
-        /// The label.
-        label: SnapshotName,
-        /// Where it leads.
-        target: SnapshotName,
+        /// The label, with its collection: `docs@production`.
+        label: String,
+        /// Where it leads: `docs@9`.
+        target: String,
         /// What the collection has instead.
         choices: Vec<String>,
     },
@@ -252,10 +252,9 @@ impl VaultError {
             }
             Self::DuplicateItem { .. } => "give every item an id of its own",
             Self::NoTarget { label, choices, .. } => {
-                let mut hint = format!(
-                    "mend `labels` of `[collections.{}]` in embeddings.toml",
-                    label.collection
-                );
+                let collection = label.split('@').next().unwrap_or_default();
+                let mut hint =
+                    format!("mend `labels` of `[collections.{collection}]` in embeddings.toml");
                 if !choices.is_empty() {
                     hint = format!("{hint}; there are {}", choices.join(", "));
                 }
