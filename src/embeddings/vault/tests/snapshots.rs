@@ -320,7 +320,10 @@ fn a_manifest_that_cannot_be_read_is_an_error_wherever_it_may_be_meant() {
         assert!(error.to_string().contains("docs/2.json"), "{error}");
         assert!(error.hint().unwrap().contains("backup"), "{error}");
     };
-    let hash = |manifest: &Manifest| format!("docs@{}", &manifest.id.0[..17]);
+    let hash = |manifest: &Manifest| {
+        let digits: String = manifest.id.0.chars().take(17).collect();
+        format!("docs@{digits}")
+    };
     for name in ["docs@1", "docs@production", &hash(&first)] {
         assert_eq!(find(&home, name).unwrap(), first, "{name}");
     }
@@ -333,7 +336,7 @@ fn a_manifest_that_cannot_be_read_is_an_error_wherever_it_may_be_meant() {
     damaged(home.vault.newest("docs").unwrap_err());
     let is_first = |one: &Manifest| one.number == 1;
     damaged(home.vault.newest_that("docs", &is_first).unwrap_err());
-    let of_first = [first.id.clone()];
+    let of_first = [first.id];
     damaged(home.vault.delete_item(&of_first, "alpha", NOW).unwrap_err());
     assert!(!home.path("embeddings/erasing.json").exists());
     let (whole_ones, unreadable) = home.vault.survey(None).unwrap();
