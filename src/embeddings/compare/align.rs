@@ -4,7 +4,7 @@
 //! a chunk of the coarser side. Everything after this speaks of units, never of rows of one side.
 
 use super::error::CompareError;
-use super::norms::{Norms, norms};
+use super::norms::{Norms, norms, unit};
 use super::report::Alignment;
 use super::spans::SpanIndex;
 use super::subject::{Relevant, Subject, Target};
@@ -39,8 +39,8 @@ pub(super) fn align(sides: [&Subject<'_>; 2]) -> Result<Aligned, Error> {
     check(a)?;
     check(b)?;
     let found = thread::scope(|scope| {
-        let other = scope.spawn(|| norms(b.rows));
-        let first = norms(a.rows);
+        let other = scope.spawn(|| norms(b.rows, unit(&b.facts)));
+        let first = norms(a.rows, unit(&a.facts));
         let second = other.join().unwrap_or(Err(CompareError::Stopped.into()));
         Ok::<_, Error>([first?, second?])
     })?;

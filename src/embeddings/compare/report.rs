@@ -91,7 +91,7 @@ pub struct Alignment {
     pub changed_text: usize,
     /// Vectors of A, then of B, that are zero: left out.
     pub zero: [usize; 2],
-    /// Vectors that are not of length 1 (beyond 1e-3), though their space says so.
+    /// Vectors that are not of length 1 (beyond 1e-3, as int8 beyond 1e-2), though their space says so.
     pub not_unit: [usize; 2],
     /// Items whose text another item has too.
     pub duplicates: [usize; 2],

@@ -26,6 +26,7 @@ fn everything_that_is_not_compared_is_counted() {
     b.texts[6] = "another text".to_owned();
     a.texts[10] = a.texts[11].clone();
     b.texts[10] = a.texts[11].clone();
+    a.facts.space.normalised = true;
     let report = run(&a, &b, &Asked::default(), &quick()).unwrap();
     let alignment = report.alignment;
     assert_eq!(alignment.compared, 35);
@@ -34,6 +35,9 @@ fn everything_that_is_not_compared_is_counted() {
         (3, 1, 1)
     );
     assert_eq!((alignment.zero, alignment.not_unit), ([1, 0], [1, 0]));
+    a.facts.space.normalised = false;
+    let unsaid = run(&a, &b, &Asked::default(), &quick()).unwrap();
+    assert_eq!(unsaid.alignment.not_unit, [0, 0]);
     assert_eq!(alignment.duplicates, [2, 2]);
     assert!((alignment.chance - 10.0 / 34.0).abs() < 1e-12);
     assert!(!alignment.is_by_span);
