@@ -1,6 +1,6 @@
-//! What a cluster is about: words that are frequent in it and rare elsewhere (class-based TF-IDF).
+//! What a cluster is about: words that many of its texts have and few elsewhere.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// How many words are shown of a cluster.
 const SHOWN: usize = 5;
@@ -8,6 +8,8 @@ const SHOWN: usize = 5;
 const SHORTEST: usize = 3;
 /// In how many texts of a cluster a word must stand, unless it has fewer.
 const FEWEST_TEXTS: usize = 2;
+/// How many times as frequent as elsewhere a word must be: what is frequent in all texts is typical of none.
+const LEAST_RATIO: f64 = 2.0;
 
 /// Counts words by cluster.
 #[derive(Debug, Default)]
@@ -18,9 +20,8 @@ pub(super) struct Words {
 #[derive(Debug, Default, Clone)]
 struct Counts {
     texts: usize,
-    words: usize,
-    /// How often a word stands in the cluster, and in how many of its texts.
-    of_word: HashMap<String, (usize, usize)>,
+    /// In how many texts of the cluster a word stands; by name, for a hash map has no order of its own.
+    of_word: BTreeMap<String, usize>,
 }
 
 impl Words {
@@ -36,58 +37,46 @@ impl Words {
         let Some(counts) = self.clusters.get_mut(cluster) else {
             return;
         };
-        let mut in_text: HashMap<String, usize> = HashMap::new();
         let words = text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '-');
-        for word in words.map(|word| word.trim_matches(['-', '_'])) {
-            if SHORTEST <= word.chars().count() && word.chars().any(char::is_alphabetic) {
-                *in_text.entry(word.to_lowercase()).or_default() += 1;
-                counts.words += 1;
-            }
-        }
+        let words = words.map(|word| word.trim_matches(['-', '_']));
+        let words = words.filter(|word| {
+            SHORTEST <= word.chars().count() && word.chars().any(char::is_alphabetic)
+        });
+        // Each once, so that one long text does not speak for all.
+        let words: HashSet<String> = words.map(str::to_lowercase).collect();
         counts.texts += 1;
-        for (word, count) in in_text {
-            let (times, texts) = counts.of_word.entry(word).or_default();
-            *times += count;
-            *texts += 1;
+        for word in words {
+            *counts.of_word.entry(word).or_default() += 1;
         }
     }
 
-    /// Returns the words of each cluster, the most typical first: tf·ln(1 + m/f), where f is how often a word
-    /// stands in all clusters, and m how many words a cluster has in the mean.
+    /// Returns the words of each cluster, the most typical first: p·ln(p/q), where p is the share of the cluster's
+    /// texts that have the word, and q that of all others. It is the word's part of the Kullback-Leibler divergence
+    /// (1951) of the cluster from the rest, and needs no list of stop words in any language.
     pub(super) fn typical(&self) -> Vec<Vec<String>> {
         let mut everywhere: HashMap<&str, usize> = HashMap::new();
-        for (word, (times, _)) in self.clusters.iter().flat_map(|counts| &counts.of_word) {
-            *everywhere.entry(word).or_default() += times;
+        for (word, texts) in self.clusters.iter().flat_map(|counts| &counts.of_word) {
+            *everywhere.entry(word).or_default() += texts;
         }
-        let all: usize = self.clusters.iter().map(|counts| counts.words).sum();
-        let filled = self
-            .clusters
-            .iter()
-            .filter(|counts| 0 < counts.texts)
-            .count();
-        let mean = all as f64 / filled.max(1) as f64;
+        let all: usize = self.clusters.iter().map(|counts| counts.texts).sum();
         let of_cluster = |counts: &Counts| {
+            let others = all - counts.texts;
             let fewest = FEWEST_TEXTS.min(counts.texts);
-            let words = counts
-                .of_word
-                .iter()
-                .filter(|(_, (_, texts))| fewest <= *texts);
-            // By name first: a map has no order of its own.
-            let words: BTreeMap<&String, &(usize, usize)> = words.collect();
+            let words = counts.of_word.iter().filter(|(_, texts)| fewest <= **texts);
             let mut weighed: Vec<(f64, &String)> = words
-                .into_iter()
-                .map(|(word, (times, _))| {
-                    let anywhere = everywhere.get(word.as_str()).copied().unwrap_or(1);
-                    let share = *times as f64 / counts.words.max(1) as f64;
-                    (share * (mean / anywhere as f64).ln_1p(), word)
+                .filter_map(|(word, texts)| {
+                    let anywhere = everywhere.get(word.as_str()).copied().unwrap_or(*texts);
+                    let share = *texts as f64 / counts.texts as f64;
+                    // Half a text more: a word that was not met elsewhere is rare there, not impossible.
+                    let elsewhere = (anywhere - texts) as f64 + 0.5;
+                    let ratio = share / (elsewhere / (others as f64 + 1.0));
+                    let is_typical = LEAST_RATIO <= ratio || others == 0;
+                    is_typical.then(|| (share * ratio.ln(), word))
                 })
                 .collect();
             weighed.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(other.1)));
-            weighed
-                .into_iter()
-                .take(SHOWN)
-                .map(|(_, word)| word.clone())
-                .collect()
+            let best = weighed.into_iter().take(SHOWN);
+            best.map(|(_, word)| word.clone()).collect()
         };
         self.clusters.iter().map(of_cluster).collect()
     }
@@ -110,9 +99,33 @@ mod tests {
             words.add(1, text);
         }
         let typical = words.typical();
-        assert_eq!(typical[0].first().map(String::as_str), Some("refund"));
-        assert!(typical[0].contains(&"order".to_owned()), "{typical:?}");
-        assert!(typical[1].contains(&"password".to_owned()), "{typical:?}");
+        assert_eq!(typical[0], ["order", "refund"]);
+        assert_eq!(typical[1], ["login", "password"]);
         assert!(typical[2].is_empty());
+    }
+
+    /// However often they stand in a text, and though no text of the cluster is without them.
+    #[test]
+    fn words_of_all_texts_are_typical_of_none() {
+        let mut words = Words::new(8);
+        let subjects = [
+            "invoice", "parcel", "password", "warranty", "voucher", "courier", "tariff", "meter",
+        ];
+        for (cluster, subject) in subjects.iter().enumerate() {
+            for number in 0..20 {
+                let name = if number % 4 == 0 { subject } else { "thing" };
+                let text = format!(
+                    "You and you and you are asking for it, and for the {name} that are not for you"
+                );
+                words.add(cluster, &text);
+            }
+        }
+        for (found, subject) in words.typical().iter().zip(subjects) {
+            assert_eq!(found, &[subject]);
+        }
+        // Without others there is nothing to be rare in.
+        let mut alone = Words::new(1);
+        alone.add(0, "the refund");
+        assert_eq!(alone.typical(), [["refund", "the"]]);
     }
 }
