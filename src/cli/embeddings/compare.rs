@@ -21,8 +21,9 @@ use std::path::{Path, PathBuf};
 /// What the command's help ends with.
 pub(super) const HELP: &str = "\
 Overlap says how much changes; only labels say whether for the better. Queries are JSON lines
-({\"id\", \"text\", \"relevant\": [\"docs/a\"] or {\"docs/a\": 2}}) or CSV; labels may come in a file of their own
-(JSON lines {\"query\", \"item\", \"grade\"}, or TREC qrels). Queries are embedded once and kept.
+({\"id\", \"text\", \"relevant\": [\"docs/a\"] or {\"docs/a\": 2}}) or CSV (columns id, text, relevant; names in relevant are
+divided by `;`, each with `:grade` where it is not 1); labels may come in a file of their own (JSON lines
+{\"query\", \"item\", \"grade\"}, or TREC qrels). Queries are embedded once and kept.
 
   promptgate embeddings compare docs@1 docs@2 --queries queries.jsonl --html report.html
   promptgate embeddings compare docs@1 docs@2 --queries queries.jsonl --qrels qrels.txt \\
@@ -203,8 +204,15 @@ impl CompareArguments {
 }
 
 pub(super) fn read(path: &Path) -> Result<String, Failure> {
-    let unreadable = |error| Failure::new(format!("cannot read `{}`: {error}", path.display()));
-    fs::read_to_string(path).map_err(unreadable)
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Failure::new(format!("cannot read `{}`: {error}", path.display()))
+    };
+    let bytes = fs::read(path).map_err(|error| unreadable(&error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let (good, all) = (error.utf8_error().valid_up_to(), error.as_bytes());
+        let line = all.iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
+        unreadable(&format!("line {line} is not UTF-8"))
+    })
 }
 
 impl FileArguments {

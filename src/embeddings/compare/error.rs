@@ -64,6 +64,8 @@ pub enum CompareError {
         line: usize,
         /// What is wrong.
         reason: String,
+        /// What to write instead.
+        cure: &'static str,
     },
     /// Nobody waits for the answer any more.
     #[error("the comparison was stopped")]
@@ -109,15 +111,7 @@ impl CompareError {
                 Some("give queries: `--queries queries.jsonl`".to_owned())
             }
             Self::InvalidGate { suggestion, .. } => suggestion.clone(),
-            Self::InvalidLine { file, .. } => Some(
-                match *file {
-                    "labels" => {
-                        r#"write `{"query": "q1", "item": "docs/a", "grade": 1}`, or TREC's `q1 0 docs/a 1`"#
-                    }
-                    _ => r#"write `{"id": "q1", "text": "how do I pay", "relevant": ["docs/pay"]}`"#,
-                }
-                .to_owned(),
-            ),
+            Self::InvalidLine { cure, .. } => Some((*cure).to_owned()),
             Self::WrongSize { .. } | Self::InvalidSetting { .. } | Self::Stopped => None,
         }
     }

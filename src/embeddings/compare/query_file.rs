@@ -4,7 +4,18 @@ use super::error::CompareError;
 use super::subject::{Query, Relevant, Target};
 use crate::embeddings::item::Span;
 use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use serde_json::Value;
+use std::collections::{HashMap, HashSet};
+
+/// How lines are written, for those who wrote them otherwise.
+const QUERY: &str = r#"write `{"id": "q1", "text": "how do I pay", "relevant": ["docs/pay"]}`"#;
+const RELEVANT: &str = r#"write `["docs/pay"]`, `{"docs/pay": 2}`, or `[{"source": "pay.md", "start": 0, "end": 120}]`"#;
+const TABLE: &str =
+    "the first line names the columns: `id,text,relevant`; names in `relevant` are divided by `;`";
+const LABEL: &str =
+    r#"write `{"query": "q1", "item": "docs/a", "grade": 1}`, or TREC's `q1 0 docs/a 1`"#;
+const ONE_ID: &str = "give each query an id of its own, or none: then it is called by its line";
+const GRADE: &str = "a grade is a number from 0 on; 0 is not relevant";
 
 /// Reads queries: JSON lines `{"id", "text", "relevant"}`, or CSV with these columns.
 ///
@@ -28,11 +39,13 @@ pub fn read_queries(text: &str, is_csv: bool) -> Result<Vec<Query>, CompareError
                 "queries",
                 *line,
                 format!("a second query `{}`", query.id),
+                ONE_ID,
             ));
         }
     }
     if queries.is_empty() {
-        return Err(invalid("queries", 1, "there is no query".to_owned()));
+        let cure = if is_csv { TABLE } else { QUERY };
+        return Err(invalid("queries", 1, "there is no query".to_owned(), cure));
     }
     Ok(queries.into_iter().map(|(_, query)| query).collect())
 }
@@ -45,15 +58,7 @@ struct QueryLine {
     #[serde(alias = "query")]
     text: String,
     #[serde(default)]
-    relevant: Option<RelevantLine>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum RelevantLine {
-    Names(Vec<String>),
-    Grades(BTreeMap<String, f64>),
-    Places(Vec<Place>),
+    relevant: Value,
 }
 
 #[derive(Deserialize)]
@@ -74,27 +79,48 @@ fn queries_of_json(text: &str) -> Result<Vec<(usize, Query)>, CompareError> {
     let mut queries = Vec::new();
     for (line, text) in lines(text) {
         let read: QueryLine = serde_json::from_str(text)
-            .map_err(|error| invalid("queries", line, error.to_string()))?;
-        let relevant = read
-            .relevant
-            .map_or_else(Vec::new, RelevantLine::into_labels);
+            .map_err(|error| invalid("queries", line, error.to_string(), QUERY))?;
+        let relevant = labels_of(read.relevant).map_err(|problem| {
+            invalid("queries", line, format!("`relevant` {problem}"), RELEVANT)
+        })?;
         check_grades(&relevant, line)?;
         queries.push((line, query(read.id, read.text, relevant, line)?));
     }
     Ok(queries)
 }
 
-impl RelevantLine {
-    fn into_labels(self) -> Vec<Relevant> {
-        let item = |(name, grade)| Relevant {
-            target: Target::Item(name),
-            grade,
-        };
-        match self {
-            Self::Names(names) => names.into_iter().map(|name| item((name, 1.0))).collect(),
-            Self::Grades(grades) => grades.into_iter().map(item).collect(),
-            Self::Places(places) => places.into_iter().map(Place::into_label).collect(),
+/// Reads names, names with grades, or places. An error continues "`relevant`".
+fn labels_of(value: Value) -> Result<Vec<Relevant>, String> {
+    let item = |name, grade| Relevant {
+        target: Target::Item(name),
+        grade,
+    };
+    match value {
+        Value::Null => Ok(Vec::new()),
+        Value::Array(entries) => {
+            let entries = entries.into_iter().map(|entry| match entry {
+                Value::String(name) => Ok(item(name, 1.0)),
+                Value::Object(_) => serde_json::from_value::<Place>(entry)
+                    .map(Place::into_label)
+                    .map_err(|error| format!("has a place that cannot be read: {error}")),
+                other => Err(format!(
+                    "has `{other}`, which is neither a name nor a place"
+                )),
+            });
+            entries.collect()
         }
+        Value::Object(grades) => {
+            let grades = grades
+                .into_iter()
+                .map(|(name, grade)| match grade.as_f64() {
+                    Some(grade) => Ok(item(name, grade)),
+                    None => Err(format!(
+                        "gives `{name}` the grade `{grade}`, which is no number"
+                    )),
+                });
+            grades.collect()
+        }
+        other => Err(format!("is `{other}`, which is no list")),
     }
 }
 
@@ -118,7 +144,8 @@ fn query(
     line: usize,
 ) -> Result<Query, CompareError> {
     if text.trim().is_empty() {
-        return Err(invalid("queries", line, "the text is empty".to_owned()));
+        let reason = "the text is empty".to_owned();
+        return Err(invalid("queries", line, reason, QUERY));
     }
     Ok(Query {
         id: id
@@ -136,7 +163,7 @@ fn queries_of_csv(text: &str) -> Result<Vec<(usize, Query)>, CompareError> {
         .from_reader(text.as_bytes());
     let header = reader
         .headers()
-        .map_err(|error| invalid("queries", 1, error.to_string()))?;
+        .map_err(|error| invalid("queries", 1, error.to_string(), TABLE))?;
     let column = |name: &str| header.iter().position(|column| column.trim() == name);
     let (id, relevant) = (column("id"), column("relevant"));
     let Some(text) = column("text").or_else(|| column("query")) else {
@@ -144,6 +171,7 @@ fn queries_of_csv(text: &str) -> Result<Vec<(usize, Query)>, CompareError> {
             "queries",
             1,
             "there is no column `text`".to_owned(),
+            TABLE,
         ));
     };
     let mut queries = Vec::new();
@@ -154,6 +182,7 @@ fn queries_of_csv(text: &str) -> Result<Vec<(usize, Query)>, CompareError> {
                 "queries",
                 usize::try_from(line).unwrap_or(1),
                 error.to_string(),
+                TABLE,
             )
         })?;
         let line = record.position().map_or(1, csv::Position::line);
@@ -192,6 +221,7 @@ fn check_grades(labels: &[Relevant], line: usize) -> Result<(), CompareError> {
             "queries",
             line,
             format!("{} is no grade", label.grade),
+            GRADE,
         ))
     })
 }
@@ -230,7 +260,7 @@ pub fn read_labels(text: &str) -> Result<Vec<Label>, CompareError> {
     for (number, line) in lines(text) {
         let label = if line.starts_with('{') {
             let read: LabelLine = serde_json::from_str(line)
-                .map_err(|error| invalid("labels", number, error.to_string()))?;
+                .map_err(|error| invalid("labels", number, error.to_string(), LABEL))?;
             read.grade.map(|grade| Label {
                 query: read.query,
                 item: read.item,
@@ -240,11 +270,11 @@ pub fn read_labels(text: &str) -> Result<Vec<Label>, CompareError> {
             let parts: Vec<&str> = line.split_whitespace().collect();
             let [query, _, item, grade] = parts.as_slice() else {
                 let reason = format!("{} words where `query 0 item grade` are four", parts.len());
-                return Err(invalid("labels", number, reason));
+                return Err(invalid("labels", number, reason, LABEL));
             };
             let grade: f64 = grade
                 .parse()
-                .map_err(|_| invalid("labels", number, format!("`{grade}` is no grade")))?;
+                .map_err(|_| invalid("labels", number, format!("`{grade}` is no grade"), GRADE))?;
             Some(Label {
                 query: (*query).to_owned(),
                 item: (*item).to_owned(),
@@ -260,6 +290,7 @@ pub fn read_labels(text: &str) -> Result<Vec<Label>, CompareError> {
                 "labels",
                 number,
                 "a grade is a number from 0 on".to_owned(),
+                LABEL,
             ));
         }
         labels.extend(label);
@@ -302,8 +333,18 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     numbered.filter(|(_, text)| !text.is_empty())
 }
 
-const fn invalid(file: &'static str, line: usize, reason: String) -> CompareError {
-    CompareError::InvalidLine { file, line, reason }
+const fn invalid(
+    file: &'static str,
+    line: usize,
+    reason: String,
+    cure: &'static str,
+) -> CompareError {
+    CompareError::InvalidLine {
+        file,
+        line,
+        reason,
+        cure,
+    }
 }
 
 #[cfg(test)]
@@ -390,6 +431,53 @@ mod tests {
         ] {
             let error = read_labels(text).unwrap_err();
             assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn errors_speak_of_the_file_and_their_cures_fit() {
+        for (text, is_csv, reason, cure) in [
+            (
+                "{\"text\": \"a\", \"relevant\": \"c1 c2\"}",
+                false,
+                "`relevant` is `\"c1 c2\"`, which is no list",
+                "`{\"docs/pay\": 2}`",
+            ),
+            (
+                "{\"text\": \"a\", \"relevant\": [\"c1\", 2]}",
+                false,
+                "has `2`, which is neither a name nor a place",
+                "`[\"docs/pay\"]`",
+            ),
+            (
+                "{\"text\": \"a\", \"relevant\": {\"c1\": \"high\"}}",
+                false,
+                "gives `c1` the grade `\"high\"`, which is no number",
+                "`{\"docs/pay\": 2}`",
+            ),
+            (
+                "{\"text\": \"a\", \"relevant\": [{\"source\": \"x\", \"start\": 1}]}",
+                false,
+                "missing field `end`",
+                "\"source\"",
+            ),
+            (
+                "{\"id\":\"a\",\"text\":\"x\"}\n{\"id\":\"a\",\"text\":\"y\"}",
+                false,
+                "line 2 of the queries: a second query `a`",
+                "an id of its own",
+            ),
+            (
+                "id,words\n1,2\n",
+                true,
+                "no column `text`",
+                "divided by `;`",
+            ),
+        ] {
+            let error = read_queries(text, is_csv).unwrap_err();
+            assert!(error.to_string().contains(reason), "{error}");
+            let hint = error.hint().unwrap();
+            assert!(hint.contains(cure), "{error}: {hint}");
         }
     }
 
