@@ -2,6 +2,7 @@
 
 use crate::domain::{Blame, CallId};
 use crate::store::frame::Position;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -102,18 +103,22 @@ pub enum Error {
         /// sled's own words.
         source: sled::Error,
     },
-    /// A call was asked for by something that is no id.
-    #[error("`{text}` is not a call id or its first 8 or more hex digits")]
+    /// A call or a run was asked for by something that is no id.
+    #[error("`{text}` is not a {of} id or its first 8 or more hex digits")]
     BadId {
+        /// What was asked for.
+        of: IdOf,
         /// The text.
         text: String,
     },
-    /// More than one call has an id that starts so.
-    #[error("`{prefix}` is the beginning of {count} call ids")]
+    /// More than one call or run has an id that starts so.
+    #[error("`{prefix}` is the beginning of {count} {of} ids")]
     AmbiguousId {
+        /// What was asked for.
+        of: IdOf,
         /// The digits given.
         prefix: String,
-        /// How many calls match (counted up to 100).
+        /// How many match (counted up to 100).
         count: usize,
     },
     /// A bundle was asked for by something that is no hash.
@@ -125,6 +130,24 @@ pub enum Error {
     /// The store is closed.
     #[error("the store is closed")]
     Closed,
+}
+
+/// What has an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdOf {
+    /// A call.
+    Call,
+    /// A run of evals.
+    Run,
+}
+
+impl fmt::Display for IdOf {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Call => "call",
+            Self::Run => "run",
+        })
+    }
 }
 
 impl Error {
@@ -160,8 +183,10 @@ impl Error {
             Self::Damaged { .. } => "entry_damaged",
             Self::IndexBehind { .. } => "index_behind",
             Self::Sled { .. } => "index_failed",
-            Self::BadId { .. } => "call_id_invalid",
-            Self::AmbiguousId { .. } => "call_id_ambiguous",
+            Self::BadId { of: IdOf::Call, .. } => "call_id_invalid",
+            Self::BadId { of: IdOf::Run, .. } => "run_id_invalid",
+            Self::AmbiguousId { of: IdOf::Call, .. } => "call_id_ambiguous",
+            Self::AmbiguousId { of: IdOf::Run, .. } => "run_id_ambiguous",
             Self::BadHash { .. } => "bundle_hash_invalid",
             Self::Closed => "store_closed",
         }
@@ -195,7 +220,10 @@ impl Error {
             }
             Self::IndexBehind { .. } => "ask again; the index is reading the journal",
             Self::Sled { .. } => "run `promptgate store rebuild`; the journal has everything",
-            Self::BadId { .. } => "copy the id from `promptgate calls list` or from `x-request-id`",
+            Self::BadId { of: IdOf::Call, .. } => {
+                "copy the id from `promptgate calls list` or from `x-request-id`"
+            }
+            Self::BadId { of: IdOf::Run, .. } => "copy the id from `promptgate evals list`",
             Self::AmbiguousId { .. } => "give more digits of the id",
             _ => return None,
         };

@@ -60,7 +60,7 @@ mod testing;
 mod tests;
 
 pub use config::{Config, OnFull};
-pub use error::Error;
+pub use error::{Error, IdOf};
 pub use frame::Position;
 pub use gap::Gap;
 pub use kept_prompts::KeptPrompts;

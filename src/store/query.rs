@@ -11,7 +11,7 @@ use crate::store::segment::{Header, numbers, plain_path};
 use crate::store::sparse::{Rare, hash_of};
 use crate::store::term::{Dimension, Term};
 use crate::store::walk::{Found, Walk};
-use crate::store::{Error, Store};
+use crate::store::{Error, IdOf, Store};
 use std::collections::HashSet;
 use uuid::Uuid;
 
@@ -220,7 +220,7 @@ impl Store {
     /// `BadId`, `AmbiguousId`, `Damaged` when its intent was lost to damage, `IndexBehind`, `Io`,
     /// `Sled`.
     pub fn record(&self, id: &str) -> Result<Option<CallRecord>, Error> {
-        let (from, to) = id_range(id)?;
+        let (from, to) = id_range(IdOf::Call, id)?;
         let open: Vec<(CallId, Position)> = {
             let state = self.journal.lock();
             let found = state
@@ -237,6 +237,7 @@ impl Store {
         let count = ended.len() + open_count + usize::from(first_open.is_some());
         if 1 < count {
             return Err(Error::AmbiguousId {
+                of: IdOf::Call,
                 prefix: id.to_owned(),
                 count,
             });
@@ -320,8 +321,9 @@ fn calls_between(index: &Index, from: CallId, to: CallId) -> Result<Vec<IndexedR
 }
 
 /// Returns the smallest and the largest id that begin with the digits.
-pub(super) fn id_range(text: &str) -> Result<(CallId, CallId), Error> {
+pub(super) fn id_range(of: IdOf, text: &str) -> Result<(CallId, CallId), Error> {
     let bad = || Error::BadId {
+        of,
         text: text.chars().take(80).collect(),
     };
     let digits: String = text.chars().filter(|c| *c != '-').collect();

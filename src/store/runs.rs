@@ -6,7 +6,7 @@
 use crate::domain::{RunId, Timestamp};
 use crate::store::frame::{Kind, Position};
 use crate::store::index::{Index, NAME};
-use crate::store::{Error, Store};
+use crate::store::{Error, IdOf, Store};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -242,11 +242,12 @@ impl Store {
     ///
     /// `BadId`, `AmbiguousId`, `IndexBehind`, `Sled`, `Closed`.
     pub fn run(&self, id: &str) -> Result<Option<StoredRun>, Error> {
-        let (from, to) = crate::store::query::id_range(id)?;
+        let (from, to) = crate::store::query::id_range(IdOf::Run, id)?;
         let index = self.indexer.ready(self.query_deadline)?;
         let mut found = index.runs(RunId(from.0), RunId(to.0), 100)?;
         if 1 < found.len() {
             return Err(Error::AmbiguousId {
+                of: IdOf::Run,
                 prefix: id.to_owned(),
                 count: found.len(),
             });

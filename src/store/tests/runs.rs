@@ -101,9 +101,15 @@ fn a_run_is_found_by_the_start_of_its_id() {
     assert_eq!(found.id.to_string(), whole);
     assert_eq!(
         store.run("01980000").unwrap_err().kind(),
-        "call_id_ambiguous"
+        "run_id_ambiguous"
     );
-    assert_eq!(store.run("xyz").unwrap_err().kind(), "call_id_invalid");
+    let error = store.run("xyz").unwrap_err();
+    assert_eq!(error.kind(), "run_id_invalid");
+    assert!(
+        error.to_string().starts_with("`xyz` is not a run id"),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains("promptgate evals list"));
     assert!(store.run("ffffffff").unwrap().is_none());
 }
 
