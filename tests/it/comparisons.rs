@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
 use std::process::Output;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const OLD: &str = "openai/text-embedding-3-small";
 const NEW: &str = "openai/text-embedding-3-large";
@@ -217,6 +218,44 @@ async fn without_labels_nobody_says_better_and_a_judge_set_is_written() {
 }
 
 /// Asks for vectors of a text, or of several.
+/// Who waits is told why.
+#[tokio::test]
+async fn a_provider_that_does_not_answer_is_told_of_while_it_is_waited_for() {
+    let (provider, gateway) = started().await;
+    let refused = AtomicUsize::new(0);
+    provider.always(move |request| {
+        let is_old = request.json()["model"] == "text-embedding-3-small";
+        if is_old && refused.fetch_add(1, Ordering::SeqCst) < 4 {
+            return Answer::status(503, &[], "busy");
+        }
+        embedder(request)
+    });
+    let queries = fs::read_to_string(gateway.path().join("queries.jsonl")).unwrap();
+    let wish = json!({"a": "docs@1", "b": "docs@2", "queries": queries, "k": 3});
+    let answer = gateway.admin().post("/api/embeddings/compare", &wish).await;
+    let lines: Vec<Value> = answer
+        .text()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let is_waiting = |line: &&Value| line["progress"]["stage"] == "waiting";
+    let waiting = lines.iter().find(is_waiting).unwrap();
+    assert_eq!(waiting["progress"]["total"], 8, "{waiting}");
+    assert!(lines.last().unwrap()["report"].is_object());
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_text_is_named_with_its_line() {
+    let (_provider, gateway) = started().await;
+    let bytes = b"{\"text\": \"a\"}\n{\"text\": \"caf\xe9\"}\n";
+    fs::write(gateway.path().join("latin.jsonl"), bytes).unwrap();
+    let output = gateway.run(&compare(&["--queries", "latin.jsonl"])).await;
+    assert!(
+        stderr(&output).contains("`latin.jsonl`: line 2 is not UTF-8"),
+        "{output:?}"
+    );
+}
+
 async fn embed(gateway: &TestGateway, model: &str, input: Value) {
     let body = json!({"model": model, "input": input});
     let answer = gateway.client().post("/v1/embeddings", &body).await;

@@ -140,6 +140,13 @@ fn step_in_words(progress: &Value) -> String {
         _ => "writing the report",
     };
     let count = |key: &str| at(progress, key).as_u64().unwrap_or(0);
+    if stage == "waiting" {
+        return format!(
+            "embedding queries: the provider does not answer, asked {} of {} times",
+            count("done"),
+            count("total")
+        );
+    }
     match count("total") {
         0 | 1 => words.to_owned(),
         total => format!("{words}: {} of {total}", count("done")),
@@ -148,7 +155,7 @@ fn step_in_words(progress: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{plan_in_words, progress_in_words};
+    use super::{plan_in_words, progress_in_words, step_in_words};
     use crate::domain::PicoDollars;
     use crate::embeddings::snapshots::{Plan, Progress, Stage};
 
@@ -178,6 +185,19 @@ mod tests {
         assert_eq!(
             plan_in_words(&nothing),
             "1 000 texts, 10 of them again: 990 embedded already, 0 to embed"
+        );
+    }
+
+    #[test]
+    fn a_provider_that_is_waited_for_is_told_of() {
+        let words = |stage: &str, done: u32, total: u32| {
+            let step = serde_json::json!({"stage": stage, "done": done, "total": total});
+            step_in_words(&step)
+        };
+        assert_eq!(words("queries", 3, 8), "embedding queries: 3 of 8");
+        assert_eq!(
+            words("waiting", 2, 8),
+            "embedding queries: the provider does not answer, asked 2 of 8 times"
         );
     }
 

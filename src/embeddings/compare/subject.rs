@@ -173,7 +173,8 @@ impl Default for Settings {
 /// What a comparison is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Step {
-    /// `alignment`, `neighbours`, `labels`, `geometry`, `clusters`, `report`.
+    /// `queries`, `waiting` (for a provider that could not answer `done` times, of `total`), `alignment`, `neighbours`,
+    /// `labels`, `geometry`, `clusters`, `report`.
     pub stage: &'static str,
     /// How much of the stage is done.
     pub done: usize,

@@ -318,7 +318,7 @@ impl Work<'_> {
             stop: &self.stop,
         };
         let asked = patience
-            .ask(Side::Document, &texts, || self.retried())
+            .ask(Side::Document, &texts, |_| self.retried())
             .await;
         let embedded = match asked {
             Ok(embedded) => embedded,

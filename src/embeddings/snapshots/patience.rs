@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_util::sync::CancellationToken;
 
 /// How often a request is made again that the provider could not answer.
-const TRIES: u32 = 8;
+pub(super) const TRIES: u32 = 8;
 
 /// What is needed to ask patiently.
 pub(super) struct Patience<'a> {
@@ -71,13 +71,13 @@ impl Impatient {
 }
 
 impl Patience<'_> {
-    /// Asks, and asks again after a while when the provider is not able to answer now; `on_retry` hears of
-    /// each time. Who was too slow is not asked again: fewer texts are to be sent.
+    /// Asks, and asks again after a while when the provider is not able to answer now; `on_retry` hears how
+    /// often it has been asked. Who was too slow is not asked again: fewer texts are to be sent.
     pub(super) async fn ask(
         &self,
         side: Side,
         texts: &[&str],
-        on_retry: impl Fn(),
+        on_retry: impl Fn(u32),
     ) -> Result<Embedded, Impatient> {
         let mut tries = 0;
         loop {
@@ -104,7 +104,7 @@ impl Patience<'_> {
                 return Err(Impatient::Failed(Box::new(error)));
             }
             place.was_too_much(error.retry_after());
-            on_retry();
+            on_retry(tries);
         }
     }
 }

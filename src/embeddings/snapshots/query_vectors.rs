@@ -7,7 +7,7 @@ use crate::embeddings::compare::{Query, Step};
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::snapshots::following::stopped;
 use crate::embeddings::snapshots::limits::Limits;
-use crate::embeddings::snapshots::patience::{Impatient, Patience, Portion};
+use crate::embeddings::snapshots::patience::{Impatient, Patience, Portion, TRIES};
 use crate::embeddings::snapshots::plan::{Missing, batches, count, price_of};
 use crate::embeddings::snapshots::purse::Purse;
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
@@ -68,6 +68,16 @@ impl Asking<'_> {
             stage: "queries",
             done,
             total: self.total(),
+        });
+    }
+
+    /// Tells that a provider is waited for, which could not answer so often.
+    fn wait(&self, tries: u32) {
+        let number = |tries| usize::try_from(tries).unwrap_or(usize::MAX);
+        self.sender.send_replace(Step {
+            stage: "waiting",
+            done: number(tries),
+            total: number(TRIES),
         });
     }
 }
@@ -263,7 +273,9 @@ impl Asked<'_> {
             pace: &self.pace,
             stop: &self.stop,
         };
-        let asked = patience.ask(Side::Query, &texts, || {}).await;
+        let asked = patience
+            .ask(Side::Query, &texts, |tries| self.asking.wait(tries))
+            .await;
         let Embedded { vectors, cost, .. } = match asked {
             Ok(embedded) => embedded,
             Err(impatient) => return Ok(Err(impatient)),
