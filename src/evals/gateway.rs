@@ -122,6 +122,14 @@ pub struct Embedded {
     pub call: Option<CallId>,
 }
 
+impl Embedded {
+    /// Whether the vectors were kept from before: nobody was asked, and nothing paid.
+    #[must_use]
+    pub const fn is_kept(&self) -> bool {
+        self.call.is_none() && self.usage.is_none()
+    }
+}
+
 /// What a provider's moderation says of a text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moderated {

@@ -321,7 +321,7 @@ pub struct Spent {
     pub errors: u64,
     /// Money for cases; `None` when a cost is not known.
     pub cases: Option<PicoDollars>,
-    /// Money for judges.
+    /// Money for judges, and for embedding outputs ([`RunReport::output_shift`] says how much of it).
     pub judges: Option<PicoDollars>,
     /// Milliseconds.
     pub duration_ms: u64,

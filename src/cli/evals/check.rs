@@ -67,6 +67,7 @@ pub(crate) async fn run(
     let figures = Figures {
         price: &|model| book.row(model, now),
         recorded_output: &|_| None,
+        embedding_model: config.runs.embedding_model.as_deref(),
     };
     let mut checked = Vec::new();
     for suite in suites {

@@ -126,6 +126,7 @@ pub(crate) async fn read(
     let figures = Figures {
         price: &|model| book.row(model, now),
         recorded_output: &|_| None,
+        embedding_model: config.runs.embedding_model.as_deref(),
     };
     let (mut plans, mut problems) = (Vec::new(), Vec::new());
     let suites = heads.iter().enumerate();

@@ -27,6 +27,8 @@ pub struct Figures<'a> {
     pub price: &'a dyn Fn(&str) -> Option<Arc<PriceRow>>,
     /// The tokens that a subject's answers have had so far on average, by its label.
     pub recorded_output: &'a dyn Fn(&str) -> Option<u64>,
+    /// What embeds where a suite names no model.
+    pub embedding_model: Option<&'a str>,
 }
 
 impl fmt::Debug for Figures<'_> {
@@ -85,6 +87,7 @@ pub(super) fn forecast(plan: &RunPlan, figures: &Figures<'_>, texts: &Texts) -> 
             price_cases(asked, (calls - given, output), figures, texts, &mut money);
         }
         judge_calls += price_judges(asked, plan, output, figures, &mut money);
+        price_shift(asked, plan, output, figures, &mut money);
     }
     judge_calls += comparisons(plan);
     let mut notes: Vec<String> = money.notes.into_iter().collect();
@@ -288,6 +291,36 @@ fn price_judges(
         }
     }
     total
+}
+
+/// Prices the answers of a subject that are embedded, where the suite wants to know how far they moved: of base
+/// the first two of a case, of head the first.
+fn price_shift(
+    asked: &Asked<'_>,
+    plan: &RunPlan,
+    output: u64,
+    figures: &Figures<'_>,
+    money: &mut Money,
+) {
+    let Some(wish) = &plan.settings.output_shift else {
+        return;
+    };
+    if plan.sides.len() < 2 {
+        return;
+    }
+    let most = if asked.side == Side::Base { 2 } else { 1 };
+    let texts = asked.cases.iter().map(|(_, times)| most.min(*times)).sum();
+    match wish.model.as_deref().or(figures.embedding_model) {
+        Some(model) => {
+            money.add(model, (texts, output, 0), figures);
+            let note = format!("answers are embedded by `{model}`, to tell how far they moved");
+            money.notes.insert(note);
+        }
+        None => {
+            let unnamed = "a model that embeds, which is not named";
+            money.unpriced.insert(unnamed.to_owned());
+        }
+    }
 }
 
 fn assertions(case: &Case) -> impl Iterator<Item = &Assertion> {

@@ -60,6 +60,7 @@ fn price(model: &str) -> Option<Arc<PriceRow>> {
         "openai/small" => (1_000_000, 2_000_000),
         "openai/big" => (10_000_000, 20_000_000),
         "openai/judge" => (100_000_000, 0),
+        "openai/vectors" => (3_000_000, 0),
         _ => return None,
     };
     Some(Arc::new(PriceRow {
@@ -83,6 +84,7 @@ fn planned(head: &Suite, base: Option<&Suite>, filter: &Filter) -> Result<RunPla
         figures: &Figures {
             price: &price,
             recorded_output: &|label| label.starts_with("[big]").then_some(10),
+            embedding_model: Some("openai/vectors"),
         },
     })
 }
@@ -135,6 +137,27 @@ fn a_plan_has_every_prompt_with_its_models() {
     assert_eq!(plan.judge.as_ref().unwrap().model, "openai/judge");
     let again: RunPlan = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
     assert_eq!(again, plan);
+}
+
+#[test]
+fn what_embeds_answers_is_paid_too() {
+    let text = good();
+    let wanted = suite(&text.replace("{repeat: 2,", "{repeat: 2, output_shift: true,"));
+    let plain = suite(&text);
+    let amount = |suite: &Suite, base: Option<&Suite>| {
+        let plan = planned(suite, base, &Filter::default()).unwrap();
+        (
+            plan.forecast.pico_usd.unwrap(),
+            plan.forecast.notes.join("\n"),
+        )
+    };
+    let (without, _) = amount(&plain, Some(&plain));
+    let (with, notes) = amount(&wanted, Some(&plain));
+    // Of each of three subjects: of base two answers of three cases, of head one; as long as they are taken to be.
+    assert_eq!(with - without, (50 + 10 + 400) * (6 + 3) * 3_000_000);
+    assert!(notes.contains("embedded by `openai/vectors`"), "{notes}");
+    // Without a base nothing moves.
+    assert_eq!(amount(&wanted, None).0, amount(&plain, None).0);
 }
 
 #[test]

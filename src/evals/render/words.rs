@@ -254,6 +254,22 @@ pub fn judge(judge: &JudgeLine) -> String {
     text
 }
 
+/// Returns what of a run's cost is not of its cases: `judges $0.80, embedding outputs $0.01`.
+#[must_use]
+pub fn of_cost(report: &RunReport) -> String {
+    let judges = report.spent.judges;
+    let Some(shift) = &report.output_shift else {
+        return format!("judges {}", dollars(judges));
+    };
+    let embedding = shift.cost.unwrap_or_default();
+    let judges = judges.map(|all| PicoDollars(all.0.saturating_sub(embedding.0)));
+    format!(
+        "judges {}, embedding outputs {}",
+        dollars(judges),
+        dollars(shift.cost)
+    )
+}
+
 /// Returns what the run took: money, calls, cache, errors, time.
 #[must_use]
 pub fn cost(report: &RunReport) -> String {
@@ -264,9 +280,9 @@ pub fn cost(report: &RunReport) -> String {
         .map(|(cases, judges)| PicoDollars(cases.0.saturating_add(judges.0)));
     let rows = report.rows.len();
     let mut text = format!(
-        "Cost {} (judges {}), {} calls",
+        "Cost {} ({}), {} calls",
         dollars(total),
-        dollars(spent.judges),
+        of_cost(report),
         spent.case_calls.saturating_add(spent.judge_calls)
     );
     if 0 < spent.cached && 0 < rows {

@@ -102,7 +102,12 @@ impl<G: Gateway> Runner<G> {
                 .collect();
             let answer = self.till.embed(self.begun.run, model, &sent).await;
             let answer = answer.map_err(|error| format!("`{model}` cannot be asked: {error}"))?;
-            let sum = embedded.cost.zip(answer.cost.pico_usd);
+            let paid = if answer.is_kept() {
+                Some(PicoDollars(0))
+            } else {
+                answer.cost.pico_usd
+            };
+            let sum = embedded.cost.zip(paid);
             embedded.cost = sum.map(|(sum, more)| PicoDollars(sum.0.saturating_add(more.0)));
             let named = batch.iter().map(|text| (*text).clone()).zip(answer.vectors);
             embedded.vectors.extend(named);

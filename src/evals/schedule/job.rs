@@ -135,6 +135,8 @@ impl Scheduler {
             figures: &Figures {
                 price: &|model| price(&upstreams, model, now),
                 recorded_output: &|_| None,
+                // Without a base no answers are held against others.
+                embedding_model: None,
             },
         });
         let mut plan = planned.map_err(|problems| words(&problems))?;

@@ -20,7 +20,7 @@ pub struct OutputShift {
     pub texts: u64,
     /// Of those, texts that were too long and embedded by their beginning.
     pub cut: u64,
-    /// What embedding cost; `None` when no price is known.
+    /// What embedding them cost this run; `None` when no price is known.
     pub cost: Option<PicoDollars>,
     /// One for each subject that has answers on both sides.
     pub subjects: Vec<SubjectShift>,

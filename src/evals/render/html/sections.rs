@@ -39,8 +39,11 @@ pub(super) fn cards(out: &mut String, report: &RunReport) {
         .cases
         .zip(spent.judges)
         .map(|(cases, judges)| PicoDollars(cases.0.saturating_add(judges.0)));
-    let judges = words::dollars(spent.judges);
-    let more = format!("judges {judges}, {}", words::duration(spent.duration_ms));
+    let more = format!(
+        "{}, {}",
+        words::of_cost(report),
+        words::duration(spent.duration_ms)
+    );
     card(
         out,
         "Cost of this eval",
