@@ -34,6 +34,8 @@ pub struct AlikePairs {
     pub compared: u64,
     /// The pairs at or above the threshold, by their rows, the most alike first; 1 000 at most.
     pub pairs: Vec<(usize, usize, f64)>,
+    /// The pair that is most alike, told or not.
+    pub nearest: Option<(usize, usize, f64)>,
 }
 
 /// Compares all rows with each other; those without a direction are like none. `threshold` in place of the calibrated
@@ -59,6 +61,10 @@ pub fn alike_pairs(rows: &Matrix, threshold: Option<f64>) -> AlikePairs {
     let own = own.map(|(median, deviation)| (median + DEVIATIONS * deviation).clamp(LEAST, MOST));
     let is_calibrated = threshold.is_none() && own.is_some();
     let threshold = threshold.or(own).unwrap_or(USUAL);
+    let nearest = all
+        .iter()
+        .copied()
+        .min_by(|a, b| b.2.total_cmp(&a.2).then((a.0, a.1).cmp(&(b.0, b.1))));
     all.retain(|(_, _, cosine)| threshold <= *cosine);
     all.sort_by(|a, b| b.2.total_cmp(&a.2).then((a.0, a.1).cmp(&(b.0, b.1))));
     all.truncate(TOLD);
@@ -69,6 +75,7 @@ pub fn alike_pairs(rows: &Matrix, threshold: Option<f64>) -> AlikePairs {
         deviation,
         compared: u64::try_from(cosines.len()).unwrap_or(u64::MAX),
         pairs: all,
+        nearest,
     }
 }
 
@@ -126,6 +133,9 @@ mod tests {
         let found = alike_pairs(&matrix(&[ROWS[0], ROWS[1], ROWS[6]]), None);
         assert!(!found.is_calibrated && (found.threshold - 0.95).abs() < 1e-12);
         assert_eq!(found.pairs.len(), 1);
+        let strict = alike_pairs(&matrix(&ROWS), Some(0.9999));
+        let (one, other, _) = strict.nearest.unwrap();
+        assert_eq!((strict.pairs.len(), one, other), (0, 0, 6), "told or not");
         let said = alike_pairs(&matrix(&ROWS), Some(0.7));
         assert!(!said.is_calibrated && 1 < said.pairs.len());
     }
@@ -134,6 +144,6 @@ mod tests {
     fn nothing_is_like_what_has_no_direction() {
         let found = alike_pairs(&matrix(&[[0.0; 3], [0.0; 3], [f32::NAN, 1.0, 0.0]]), None);
         assert_eq!((found.compared, found.pairs.len()), (0, 0));
-        assert_eq!(found.median, None);
+        assert_eq!((found.median, found.nearest), (None, None));
     }
 }

@@ -68,7 +68,9 @@ pub use contract::{OutputFormat, Tool};
 pub use error::{Error, InvalidVariable};
 pub use evaluate::RenderLimits;
 pub use import::{Foreign, Format as ImportFormat, Import, PromptReport, Refusal, import};
-pub use lint::{Alike, Finding, Fix, Fixed, Lint, ModelFacts, PromptText, Rule, Severity};
+pub use lint::{
+    Alike, FEWEST_WORDS, Finding, Fix, Fixed, Lint, ModelFacts, PromptText, Rule, Severity,
+};
 pub use load::Prompt;
 pub use messages::{MessagesMode, Part};
 pub use numbers_blame::{BlamedFile, BlamedLine, PromptBlame};

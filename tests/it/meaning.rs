@@ -114,6 +114,14 @@ async fn a_report_tells_how_far_outputs_moved_and_gates_nothing() {
     assert!(0.0 < beyond, "{subject}");
     assert_eq!(end["report"]["verdict"], "passed", "changed is not worse");
 
+    // It is not called judging.
+    let output = gateway.run(&["evals", "report", run]).await;
+    let shown = text(&output.stdout);
+    assert!(
+        shown.contains("(judges $0, embedding outputs $0.0000"),
+        "{shown}"
+    );
+
     // 48 answers of base, and the 6 of head that are no answer of base too: each is embedded once.
     assert_eq!((embeddings(&provider), &shift["texts"]), (54, &json!(54)));
 
@@ -208,6 +216,7 @@ async fn prompts_that_say_the_same_are_noted_and_a_second_look_costs_nothing() {
     for (path, prompt) in PROMPTS {
         setup = setup.prompt(path, prompt);
     }
+    setup = setup.prompt("fun/hello.prompt", "Say hello to {{name}}.\n");
     let gateway = setup.prepare();
     let semantic = ["--semantic", "--model", MODEL];
     let output = lint(&gateway, &semantic).await;
@@ -221,6 +230,12 @@ async fn prompts_that_say_the_same_are_noted_and_a_second_look_costs_nothing() {
         said.contains("to embed") && said.contains('$'),
         "the price is told before: {said}"
     );
+    for words in [
+        "7 prompts compared by what they mean (of fewer than 8 words, left out: `fun/hello`)",
+        "nearest: `shop/refund` and `shop/returns`",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
     let shown = text(&output.stdout);
     for words in ["H201", "shop/returns.prompt", "`shop/refund`", "partial"] {
         assert!(shown.contains(words), "{shown}");
@@ -250,6 +265,11 @@ async fn prompts_that_say_the_same_are_noted_and_a_second_look_costs_nothing() {
     .await;
     let body: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(body["hints"], 0);
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("noted from 1.000 on") && said.contains("`--threshold` sets another"),
+        "what was not found is told of too: {said}"
+    );
     fs::write(
         gateway.path().join("prompts/registry.yaml"),
         "lint: {H201: off}\n",

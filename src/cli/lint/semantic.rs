@@ -11,15 +11,18 @@ use crate::cli::output::{self, Failure};
 use crate::cli::reach::Admin;
 use crate::domain::PicoDollars;
 use crate::embeddings::snapshots::{AlikeItems, RunOptions, SnapshotWish, SourceText, SpaceWish};
-use crate::prompts::{Alike, Lint, PromptText};
+use crate::prompts::{Alike, FEWEST_WORDS, Lint, PromptText};
 use clap::Args;
 use http::Method;
 use serde_json::json;
+use std::fmt::Write as _;
 
 /// The collection that the texts are kept in.
 const COLLECTION: &str = "lint/prompts";
 /// Characters of a text that are embedded: what models read at least.
 const LONGEST: usize = 8_000;
+/// Names of prompts that are told.
+const LISTED: usize = 10;
 
 /// Whether prompts are compared by what they mean.
 #[derive(Debug, Args)]
@@ -74,11 +77,14 @@ pub(super) async fn find(
     (common, environment): (&Common, &Environment),
 ) -> Result<(), Failure> {
     let wish = arguments.wish(config)?;
-    let texts: Vec<SourceText> = lint.texts().into_iter().map(source).collect();
+    let (texts, too_short) = lint.texts();
+    let texts: Vec<SourceText> = texts.into_iter().map(source).collect();
     if texts.len() < 2 {
-        output::say("there are no two prompts to compare by what they mean\n");
+        let words = "there are no two prompts to compare by what they mean";
+        output::say(&format!("{words}{}\n", left_out(&too_short)));
         return Ok(());
     }
+    let compared = texts.len();
     let options = RunOptions {
         max_cost: arguments.max_cost,
         ..RunOptions::default()
@@ -87,6 +93,7 @@ pub(super) async fn find(
     let found = pairs(&admin, &wish, texts, &options, arguments.threshold).await;
     admin.close().await?;
     let found = found.map_err(could_not)?;
+    output::say(&told(&found, compared, &too_short));
     let alike: Vec<Alike> = found
         .ids
         .into_iter()
@@ -99,6 +106,47 @@ pub(super) async fn find(
         .collect();
     lint.add_alike(&alike);
     Ok(())
+}
+
+/// What was compared, from where on pairs are noted, and how near any came.
+fn told(found: &AlikeItems, compared: usize, too_short: &[String]) -> String {
+    let alike = &found.found;
+    let why = if alike.is_calibrated {
+        "by all pairs, 0.9 at least"
+    } else {
+        "as given, or as usual"
+    };
+    let mut text = format!(
+        "{compared} prompts compared by what they mean{}; noted from {:.3} on ({why})",
+        left_out(too_short),
+        alike.threshold
+    );
+    if let Some(((one, other), (_, _, cosine))) = found.nearest_ids.as_ref().zip(alike.nearest) {
+        let names = format!("`{}` and `{}`", output::clean(one), output::clean(other));
+        let _ = write!(text, "; nearest: {names}, {cosine:.3}");
+        if cosine < alike.threshold {
+            text.push_str("; `--threshold` sets another");
+        }
+    }
+    text.push('\n');
+    text
+}
+
+fn left_out(too_short: &[String]) -> String {
+    if too_short.is_empty() {
+        return String::new();
+    }
+    let names = too_short.iter().take(LISTED);
+    let mut names: Vec<String> = names
+        .map(|name| format!("`{}`", output::clean(name)))
+        .collect();
+    if let Some(more) = too_short.len().checked_sub(LISTED).filter(|more| 0 < *more) {
+        names.push(format!("{more} more"));
+    }
+    format!(
+        " (of fewer than {FEWEST_WORDS} words, left out: {})",
+        names.join(", ")
+    )
 }
 
 /// The linter's exit code 1 says that something was found.

@@ -29,6 +29,8 @@ pub struct AlikeItems {
     pub found: AlikePairs,
     /// The ids of each of its pairs.
     pub ids: Vec<(String, String)>,
+    /// The ids of the pair that is most alike.
+    pub nearest_ids: Option<(String, String)>,
 }
 
 impl Snapshots {
@@ -61,6 +63,7 @@ impl Snapshots {
                 .iter()
                 .map(|(one, other, _)| (id(*one), id(*other)));
             Ok(AlikeItems {
+                nearest_ids: found.nearest.map(|(one, other, _)| (id(one), id(other))),
                 snapshot: manifest.name(),
                 ids: ids.collect(),
                 found,

@@ -11,7 +11,7 @@ use crate::prompts::lint::{Material, policy_of};
 use std::collections::BTreeSet;
 
 /// Words below which a text says too little to be like another.
-const FEWEST_WORDS: usize = 8;
+pub const FEWEST_WORDS: usize = 8;
 
 /// What a prompt says, without its syntax.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,17 +34,17 @@ pub struct Alike {
 }
 
 impl Lint {
-    /// Returns what each prompt says, by name; prompts of few words are left out.
+    /// Returns what each prompt says, by name; and the names of those whose words are too few to compare.
     #[must_use]
-    pub fn texts(&self) -> Vec<PromptText> {
+    pub fn texts(&self) -> (Vec<PromptText>, Vec<String>) {
         let shelves = files::sort(&self.material().files);
         let texts = subjects(&shelves).into_iter().map(|subject| PromptText {
             prompt: subject.key.as_str().to_owned(),
             text: said(template_of(&subject)),
         });
-        texts
-            .filter(|found| FEWEST_WORDS <= found.text.split_whitespace().count())
-            .collect()
+        let (enough, few): (Vec<PromptText>, Vec<PromptText>) =
+            texts.partition(|found| FEWEST_WORDS <= found.text.split_whitespace().count());
+        (enough, few.into_iter().map(|text| text.prompt).collect())
     }
 
     /// Adds a finding for each pair, unless `registry.yaml` turns the rule off. Variants of one prompt are meant to
@@ -226,8 +226,10 @@ mod tests {
             ("b.prompt", RETURN),
             ("c.prompt", "Hi {{x}}\n"),
         ]);
-        let texts: Vec<String> = lint.texts().into_iter().map(|text| text.prompt).collect();
+        let (texts, few) = lint.texts();
+        let texts: Vec<String> = texts.into_iter().map(|text| text.prompt).collect();
         assert_eq!(texts, ["a", "b"], "two words say too little");
+        assert_eq!(few, ["c"]);
         lint.add_alike(&[alike("a", "b"), alike("a", "gone")]);
         let found: Vec<_> = lint
             .findings

@@ -24,7 +24,7 @@ mod texts;
 mod walk;
 mod yaml;
 
-pub use alike::{Alike, PromptText};
+pub use alike::{Alike, FEWEST_WORDS, PromptText};
 pub use finding::{Finding, Fix};
 pub use models::ModelFacts;
 pub use read::{Fixed, Lint};
