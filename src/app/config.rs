@@ -390,7 +390,7 @@ fn price(table: &PriceTable) -> Result<PriceRow, Error> {
             hint: Some("prices are dollars per million tokens, as text: \"0.25\"".to_owned()),
         })
     };
-    let cached = table.cached_input.as_deref();
+    let of = |field: &str, text: Option<&str>| text.map(|text| amount(field, text)).transpose();
     if let Some(date) = &table.shutdown_date
         && Retirement::of(date, Timestamp(0)).is_none()
     {
@@ -405,10 +405,8 @@ fn price(table: &PriceTable) -> Result<PriceRow, Error> {
         model: table.model.clone(),
         effective_from: table.from.clone().unwrap_or_default(),
         input: Some(amount("input", &table.input)?),
-        output: Some(amount("output", &table.output)?),
-        cached_input: cached
-            .map(|text| amount("cached_input", text))
-            .transpose()?,
+        output: of("output", table.output.as_deref())?,
+        cached_input: of("cached_input", table.cached_input.as_deref())?,
         shutdown_date: table.shutdown_date.clone(),
         ..PriceRow::default()
     })

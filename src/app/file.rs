@@ -1,8 +1,11 @@
 //! The shape of `promptgate.toml`: what may be written, nothing resolved yet.
 
 use crate::app::units::{Size, Span};
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -35,6 +38,7 @@ pub(crate) struct File {
     pub(crate) providers: BTreeMap<String, ProviderTable>,
     /// Patterns of model names and the provider that serves them: its name, or a [`ModelTable`].
     pub(crate) models: toml::Table,
+    #[serde(deserialize_with = "prices")]
     pub(crate) prices: PricesTable,
     pub(crate) telemetry: TelemetryTable,
     pub(crate) evals: EvalsTable,
@@ -217,6 +221,26 @@ pub(crate) struct PricesTable {
     pub(crate) overrides: Vec<PriceTable>,
 }
 
+/// Reads `[prices]`. A list, `[[prices]]`, would be read as the table's fields in their order, and refused in words
+/// that speak of the first of them.
+fn prices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PricesTable, D::Error> {
+    struct Table;
+
+    impl<'de> Visitor<'de> for Table {
+        type Value = PricesTable;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a table; a single price is written `[[prices.override]]`")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PricesTable, A::Error> {
+            PricesTable::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    deserializer.deserialize_map(Table)
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PriceTable {
@@ -225,7 +249,8 @@ pub(crate) struct PriceTable {
     /// From which day it holds, `2026-11-23`.
     pub(crate) from: Option<String>,
     pub(crate) input: String,
-    pub(crate) output: String,
+    /// What only embeds has none.
+    pub(crate) output: Option<String>,
     pub(crate) cached_input: Option<String>,
     /// The day the model is turned off, `2026-12-11`.
     pub(crate) shutdown_date: Option<String>,
@@ -245,4 +270,25 @@ pub(crate) struct TelemetryTable {
 pub(crate) enum LogFormatName {
     Text,
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_file;
+
+    #[test]
+    fn prices_are_a_table_of_overrides() {
+        let row = "provider = \"openai\"\nmodel = \"m\"\ninput = \"0.02\"\n";
+        let file = parse_file(&format!("[[prices.override]]\n{row}")).unwrap();
+        let [price] = file.prices.overrides.as_slice() else {
+            panic!("{:?}", file.prices);
+        };
+        assert_eq!(price.output, None, "what only embeds has none");
+        let error = parse_file(&format!("[[prices]]\n{row}")).unwrap_err();
+        let words = error.to_string();
+        assert!(
+            words.contains("a single price is written `[[prices.override]]`"),
+            "{words}"
+        );
+    }
 }
