@@ -21,6 +21,8 @@ const LOOKED_THROUGH: usize = 20;
 /// What is known of the outputs of a prompt's two versions.
 pub(super) struct Outputs {
     prompt: String,
+    /// The run that was looked into; `None` for the newest ones.
+    named: Option<String>,
     found: Option<Found>,
 }
 
@@ -42,6 +44,7 @@ pub(super) async fn find(
             let prompt = names.prompt.clone();
             let outputs = Outputs {
                 prompt,
+                named: (run != NEWEST).then(|| run.to_owned()),
                 found: None,
             };
             (outputs, names)
@@ -121,8 +124,12 @@ impl Names {
 
 impl Outputs {
     fn missing(&self) -> String {
+        let who = match &self.named {
+            Some(run) => format!("run `{run}` has not"),
+            None => format!("none of the newest {LOOKED_THROUGH} runs has"),
+        };
         format!(
-            "no run has embedded the outputs of both versions of `{}`; `output_shift: true` under \
+            "{who} embedded the outputs of both versions of `{}`; `output_shift: true` under \
              `metadata.promptgate` of its suite and `promptgate evals run SUITE --base REF` make one",
             self.prompt
         )
