@@ -104,7 +104,7 @@ fn of_gate(gate: &GateResult) -> Test {
         GateOutcome::Passed => Outcome::Passed,
         GateOutcome::Failed => Outcome::Failed(gate.reason.clone()),
         GateOutcome::CannotDecide => {
-            let more = words::more_queries(gate.more_queries)
+            let more = words::more_queries(&gate.reason, gate.more_queries)
                 .map_or_else(String::new, |more| format!(" {more}"));
             Outcome::Skipped(format!(
                 "cannot decide: {}{more}",

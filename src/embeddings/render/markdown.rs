@@ -3,10 +3,11 @@
 //! What decides comes first and always fits. Details follow while there is room; what finds none is left
 //! out, and the comment says so.
 
-use super::numbers::{count, grouped};
+use super::changed;
+use super::numbers::{count, grouped, signed};
 use super::words::{self, Tone};
 use crate::embeddings::compare::report::{
-    ComparisonReport, Fate, Figure, Hit, QueryChange, Threshold,
+    ComparisonReport, Fate, Figure, FigureGroup, Hit, QueryChange, Threshold,
 };
 use crate::wire::escape::{markdown as prose, markdown_cell, markdown_code as code};
 use crate::wire::plain::cut;
@@ -16,12 +17,15 @@ use std::fmt::Write as _;
 const COMMENT: usize = 65_536;
 /// Kept free for the words about what is left out.
 const RESERVE: usize = 400;
-/// Rows of a table, and sentences of a list.
+/// Rows of a table, figures, and sentences of a list.
 const MAX_ROWS: usize = 24;
+const MAX_FIGURES: usize = 60;
 const MAX_THRESHOLDS: usize = 6;
 const MAX_LINES: usize = 10;
-/// Queries that lose or gain, and answers of a side.
+/// Queries that lose or gain, items that moved, clusters, and answers of a side.
 const MAX_QUERIES: usize = 12;
+const MAX_MOVERS: usize = 5;
+const MAX_CLUSTERS: usize = 6;
 const MAX_HITS: usize = 3;
 /// Bytes of a sentence, of a cell, and characters of the beginning of a text.
 const MAX_SENTENCE: usize = 1_000;
@@ -43,6 +47,9 @@ pub fn markdown(report: &ComparisonReport) -> String {
     };
     changed(&mut out, report, Fate::Lost, &mut room);
     changed(&mut out, report, Fate::Gained, &mut room);
+    room.put(&mut out, movers(report));
+    room.put(&mut out, clusters(report));
+    room.put(&mut out, more_figures(report));
     room.put(&mut out, settings(report));
     room.put(&mut out, method(report));
     if 0 < room.left_out {
@@ -129,7 +136,7 @@ fn verdict(out: &mut String, report: &ComparisonReport) {
         Tone::Doubtful => "WARNING",
         Tone::Neutral => "NOTE",
     };
-    let more = words::more_queries(verdict.more_queries)
+    let more = words::more_queries(&verdict.sentence, verdict.more_queries)
         .map_or_else(String::new, |more| format!(" {}", prose(&more)));
     let _ = writeln!(
         out,
@@ -177,7 +184,7 @@ fn gates(out: &mut String, report: &ComparisonReport) {
             Tone::Bad => "❌",
             Tone::Doubtful | Tone::Neutral => "⚠️",
         };
-        let more = words::more_queries(gate.more_queries)
+        let more = words::more_queries(&gate.reason, gate.more_queries)
             .map_or_else(String::new, |more| format!(" {}", cell(&more)));
         line(
             out,
@@ -196,11 +203,26 @@ fn gates(out: &mut String, report: &ComparisonReport) {
     out.push('\n');
 }
 
+/// Writes the figures that are looked at first; [`more_figures`] has the others.
 fn figures(out: &mut String, report: &ComparisonReport) {
-    let shown: Vec<&Figure> = words::DECIDING
-        .into_iter()
-        .flat_map(|group| words::figures(report, group))
-        .collect();
+    let is_leading = |figure: &&Figure| words::is_leading(report, figure);
+    let shown: Vec<&Figure> = report.figures.iter().filter(is_leading).collect();
+    figure_table(out, &shown);
+}
+
+fn more_figures(report: &ComparisonReport) -> Option<String> {
+    let is_other = |figure: &&Figure| !words::is_leading(report, figure);
+    let others: Vec<&Figure> = report.figures.iter().filter(is_other).collect();
+    if others.is_empty() {
+        return None;
+    }
+    let mut body = String::new();
+    figure_table(&mut body, &others);
+    Some(folded("The other figures, and the geometry", &body))
+}
+
+/// Writes figures group by group.
+fn figure_table(out: &mut String, shown: &[&Figure]) {
     if shown.is_empty() {
         return;
     }
@@ -211,31 +233,48 @@ fn figures(out: &mut String, report: &ComparisonReport) {
     }
     names.extend(["value [95 %]", "noise", "chance", "n"]);
     head(out, &names);
-    for figure in shown.iter().take(MAX_ROWS) {
-        let optional = |value: Option<f64>| value.map(words::yardstick).unwrap_or_default();
-        let mut cells = vec![cell(&figure.title)];
-        if has_sides {
-            cells.extend(words::sides(figure).unwrap_or_default());
+    let mut room = MAX_FIGURES;
+    for group in words::DECIDING.into_iter().chain([FigureGroup::Descriptor]) {
+        let of_group = shown.iter().filter(|figure| figure.group == group);
+        let of_group: Vec<&&Figure> = of_group.take(room).collect();
+        room -= of_group.len();
+        if !of_group.is_empty() {
+            let mut cells = vec![String::new(); names.len()];
+            if let Some(first) = cells.first_mut() {
+                *first = format!("_{}_", words::group(group));
+            }
+            line(out, &cells);
         }
-        let sign = match words::direction(figure) {
-            Tone::Good => " 🟢",
-            Tone::Bad => " 🔴",
-            Tone::Doubtful | Tone::Neutral => "",
-        };
-        cells.push(format!(
-            "**{}**{}{sign}",
-            words::value(figure),
-            behind(words::interval(figure))
-        ));
-        cells.extend([
-            optional(figure.noise),
-            optional(figure.chance),
-            grouped(figure.n),
-        ]);
-        line(out, &cells);
+        for figure in of_group {
+            line(out, &figure_cells(figure, has_sides));
+        }
     }
     out.push('\n');
-    more_rows(out, shown.len(), MAX_ROWS, "");
+    more_rows(out, shown.len(), MAX_FIGURES, "");
+}
+
+fn figure_cells(figure: &Figure, has_sides: bool) -> Vec<String> {
+    let optional = |value: Option<f64>| value.map(words::yardstick).unwrap_or_default();
+    let mut cells = vec![cell(&figure.title)];
+    if has_sides {
+        cells.extend(words::sides(figure).unwrap_or_default());
+    }
+    let sign = match words::direction(figure) {
+        Tone::Good => " 🟢",
+        Tone::Bad => " 🔴",
+        Tone::Doubtful | Tone::Neutral => "",
+    };
+    cells.push(format!(
+        "**{}**{}{sign}",
+        words::value(figure),
+        behind(words::interval(figure))
+    ));
+    cells.extend([
+        optional(figure.noise),
+        optional(figure.chance),
+        grouped(figure.n),
+    ]);
+    cells
 }
 
 fn behind(text: Option<String>) -> String {
@@ -293,8 +332,8 @@ fn folded(heading: &str, body: &str) -> String {
 
 /// Writes the queries of a fate, each folded, while there is room.
 fn changed(out: &mut String, report: &ComparisonReport, fate: Fate, room: &mut Room) {
-    let queries: Vec<&QueryChange> = words::of_fate(report, fate).collect();
-    let Some(heading) = words::fate(report, fate) else {
+    let queries: Vec<&QueryChange> = changed::of_fate(report, fate).collect();
+    let Some(heading) = changed::fate(report, fate) else {
         return;
     };
     let mut body = String::new();
@@ -307,8 +346,8 @@ fn changed(out: &mut String, report: &ComparisonReport, fate: Fate, room: &mut R
         body.push_str(&part);
         shown += 1;
     }
-    if shown < queries.len() {
-        let _ = writeln!(body, "\nand {} more", grouped(queries.len() - shown));
+    if let Some(more) = changed::not_shown(report, fate, shown) {
+        let _ = writeln!(body, "\n{more}");
     }
     room.put(out, Some(folded(&heading, &body)));
 }
@@ -318,14 +357,14 @@ fn of_query(query: &QueryChange) -> String {
     let ranks = query.first_relevant.map_or_else(String::new, |[a, b]| {
         format!(
             "; first relevant at {} → {}",
-            words::rank(a),
-            words::rank(b)
+            changed::rank(a),
+            changed::rank(b)
         )
     });
     let _ = writeln!(
         out,
         "- {} (overlap {}, RBO {}{ranks})",
-        code(&words::beginning(words::query(query), MAX_TEXT)),
+        code(&words::beginning(changed::query(query), MAX_TEXT)),
         words::two(query.overlap),
         words::two(query.rbo)
     );
@@ -339,9 +378,73 @@ fn of_query(query: &QueryChange) -> String {
 }
 
 fn of_hit(hit: &Hit) -> String {
-    let mark = if words::is_relevant(hit) { "⭐ " } else { "" };
-    let text = code(&words::beginning(words::hit(hit), 90));
+    let mark = if changed::is_relevant(hit) {
+        "⭐ "
+    } else {
+        ""
+    };
+    let text = code(&words::beginning(changed::hit(hit), 90));
     format!("{mark}{text} {}", words::two(hit.score))
+}
+
+/// The items that moved most, with their nearest before and after.
+fn movers(report: &ComparisonReport) -> Option<String> {
+    let mut body = String::new();
+    for item in changed::movers(report).take(MAX_MOVERS) {
+        let _ = writeln!(
+            body,
+            "- {} (overlap {}, RBO {})",
+            code(&words::beginning(changed::item(item), MAX_TEXT)),
+            words::two(item.overlap),
+            words::two(item.rbo)
+        );
+        for (side, hits) in [("A", &item.a), ("B", &item.b)] {
+            let nearest: Vec<String> = hits.iter().take(MAX_HITS).map(of_hit).collect();
+            if !nearest.is_empty() {
+                let _ = writeln!(body, "  - {side}: {}", nearest.join(" · "));
+            }
+        }
+    }
+    (!body.is_empty()).then(|| folded("Items whose neighbours changed most", &body))
+}
+
+/// The clusters of A that changed most.
+fn clusters(report: &ComparisonReport) -> Option<String> {
+    if report.clusters.is_empty() {
+        return None;
+    }
+    let is_labelled = report
+        .clusters
+        .iter()
+        .any(|cluster| cluster.ndcg_delta.is_some());
+    let mut names = vec![
+        "cluster of A",
+        "items",
+        "overlap",
+        "stay together in A",
+        "in B",
+    ];
+    names.extend(is_labelled.then_some("nDCG, B less A"));
+    let mut body = String::new();
+    head(&mut body, &names);
+    for cluster in report.clusters.iter().take(MAX_CLUSTERS) {
+        let optional = |value: Option<f64>| value.map(words::two).unwrap_or_default();
+        let sides = cluster
+            .cohesion
+            .map_or([None, None], |sides| sides.map(Some));
+        let mut cells = vec![
+            cell(&changed::cluster(cluster)),
+            grouped(cluster.items),
+            optional(cluster.overlap),
+        ];
+        cells.extend(sides.map(optional));
+        let delta = cluster.ndcg_delta.map(|delta| signed(delta, 3));
+        cells.extend(is_labelled.then(|| delta.unwrap_or_default()));
+        line(&mut body, &cells);
+    }
+    body.push('\n');
+    more_rows(&mut body, report.clusters.len(), MAX_CLUSTERS, "");
+    Some(folded("Where it changed: clusters of A", &body))
 }
 
 fn settings(report: &ComparisonReport) -> Option<String> {
@@ -365,7 +468,10 @@ fn settings(report: &ComparisonReport) -> Option<String> {
     body.push('\n');
     more_rows(&mut body, report.settings.len(), MAX_ROWS, "");
     Some(folded(
-        &format!("{} differ", count(report.settings.len(), "setting")),
+        &match report.settings.len() {
+            1 => "1 setting differs".to_owned(),
+            settings => format!("{} differ", count(settings, "setting")),
+        },
         &body,
     ))
 }

@@ -5,6 +5,7 @@
 //! it takes, and says what it left out. Colours of the terminal are the command line's: [`terminal()`] gives
 //! lines whose pieces say what they stand for.
 
+mod changed;
 mod html;
 mod json;
 mod junit;

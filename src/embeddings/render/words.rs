@@ -2,8 +2,8 @@
 
 use super::numbers::{self, count, decimals, fixed, grouped, number, percent, signed};
 use crate::embeddings::compare::report::{
-    Alignment, ComparisonReport, Fate, Figure, FigureGroup, GateOutcome, Hit, Method, Noise,
-    QueryChange, SnapshotFacts, Threshold, Verdict, VerdictKind,
+    Alignment, ComparisonReport, Figure, FigureGroup, GateOutcome, Method, Noise, SnapshotFacts,
+    Threshold, Verdict, VerdictKind,
 };
 use crate::wire::plain::{chance, cut};
 
@@ -55,9 +55,18 @@ pub(super) const fn outcome(outcome: GateOutcome) -> (&'static str, Tone) {
     }
 }
 
-/// Returns how many more queries would decide, as a sentence.
-pub(super) fn more_queries(more: Option<u64>) -> Option<String> {
+/// Returns how many more queries would decide, as a sentence, where what was `said` does not say it already.
+pub(super) fn more_queries(said: &str, more: Option<u64>) -> Option<String> {
     let more = usize::try_from(more?).unwrap_or(usize::MAX);
+    if [
+        "more queries would decide",
+        "more labelled queries would decide",
+    ]
+    .iter()
+    .any(|words| said.contains(words))
+    {
+        return None;
+    }
     let queries = if more == 1 { "query" } else { "queries" };
     Some(format!(
         "About {} more {queries} would decide.",
@@ -111,6 +120,50 @@ pub(super) fn figures(
         .filter(move |figure| figure.group == group)
 }
 
+/// Returns the figures of change, the headline of each group first.
+pub(super) fn changes(report: &ComparisonReport) -> Vec<&Figure> {
+    let queries = figures(report, FigureGroup::Queries);
+    let mut all: Vec<&Figure> = queries.chain(figures(report, FigureGroup::Items)).collect();
+    all.sort_by_key(|figure| !is_headline(report, figure));
+    all
+}
+
+/// Returns whether a figure is the overlap that verdicts and gates speak of.
+fn is_headline(report: &ComparisonReport, figure: &Figure) -> bool {
+    let k = report.method.k;
+    ["query", "item"]
+        .iter()
+        .any(|asked| figure.id == format!("{asked}.overlap@{k}"))
+}
+
+/// Returns whether a figure is among those that are looked at first.
+pub(super) fn is_leading(report: &ComparisonReport, figure: &Figure) -> bool {
+    match figure.group {
+        FigureGroup::Labels | FigureGroup::Cross => true,
+        FigureGroup::Descriptor => false,
+        FigureGroup::Queries | FigureGroup::Items => {
+            let is_of = |name: &str| figure.id.ends_with(name);
+            is_headline(report, figure) || is_of(".rbo") || is_of(".top1")
+        }
+    }
+}
+
+/// Returns a figure's name where nothing else says whose lists it is of.
+pub(super) fn title(figure: &Figure) -> String {
+    match figure.group {
+        FigureGroup::Queries => format!("{} (queries)", figure.title),
+        FigureGroup::Items => format!("{} (items)", figure.title),
+        FigureGroup::Labels | FigureGroup::Cross | FigureGroup::Descriptor => figure.title.clone(),
+    }
+}
+
+/// Returns how many there are, where a figure counts queries and is no share.
+pub(super) fn counted(figure: &Figure) -> Option<usize> {
+    let is_count = matches!(figure.id.as_str(), "label.lost" | "label.gained");
+    let count = format!("{:.0}", figure.estimate.value);
+    count.parse().ok().filter(|_| is_count)
+}
+
 /// Returns whether a figure is B less A. Then its sign counts, and 0 is where nothing changed.
 pub(super) fn is_difference(figure: &Figure) -> bool {
     figure
@@ -118,8 +171,11 @@ pub(super) fn is_difference(figure: &Figure) -> bool {
         .is_some_and(|[a, b]| (b - a - figure.estimate.value).abs() <= 1e-3_f64.max(a.abs() * 1e-3))
 }
 
-/// Returns a figure: `0.541`, `+0.058`.
+/// Returns a figure: `0.541`, `+0.058`, `13` of a count.
 pub(super) fn value(figure: &Figure) -> String {
+    if let Some(count) = counted(figure) {
+        return grouped(count);
+    }
     let decimals = decimals(&figure.estimate, figure.has_interval);
     if is_difference(figure) {
         signed(figure.estimate.value, decimals)
@@ -215,64 +271,6 @@ pub(super) fn yardsticks(figure: &Figure) -> Option<String> {
         .map(|chance| format!("chance {}", yardstick(chance)));
     let parts: Vec<String> = noise.into_iter().chain(chance).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
-}
-
-/// Returns the queries of a fate.
-pub(super) fn of_fate(report: &ComparisonReport, fate: Fate) -> impl Iterator<Item = &QueryChange> {
-    report
-        .queries
-        .iter()
-        .filter(move |query| query.fate == fate)
-}
-
-/// Returns how many queries lose and gain their answer, where labels tell.
-pub(super) fn lost_and_gained(report: &ComparisonReport) -> Option<(usize, usize)> {
-    let count = |fate| of_fate(report, fate).count();
-    let (lost, gained) = (count(Fate::Lost), count(Fate::Gained));
-    (0 < report.method.labelled || 0 < lost + gained).then_some((lost, gained))
-}
-
-/// Returns among how many queries something was counted: `of 1,100 queries`, or of those in the report.
-pub(super) fn among(report: &ComparisonReport) -> String {
-    let listed = report.queries.len();
-    if listed < report.method.queries {
-        format!("of the {} in this report", count(listed, "query"))
-    } else {
-        format!("of {}", count(listed, "query"))
-    }
-}
-
-/// Returns how many queries lose or gain an answer: `3 of 60 queries lose their answer`.
-pub(super) fn fate(report: &ComparisonReport, fate: Fate) -> Option<String> {
-    let number = of_fate(report, fate).count();
-    let told = match (fate, number) {
-        (Fate::Kept, _) | (_, 0) => return None,
-        (Fate::Lost, 1) => "loses its answer",
-        (Fate::Lost, _) => "lose their answer",
-        (Fate::Gained, 1) => "gains an answer",
-        (Fate::Gained, _) => "gain an answer",
-    };
-    Some(format!("{} {} {told}", grouped(number), among(report)))
-}
-
-/// Returns a query as it is called: its text, else its id.
-pub(super) fn query(query: &QueryChange) -> &str {
-    query.text.as_deref().unwrap_or(&query.id)
-}
-
-/// Returns an answer as it is called: the beginning of its text, else its id.
-pub(super) fn hit(hit: &Hit) -> &str {
-    hit.text.as_deref().unwrap_or(&hit.id)
-}
-
-/// Returns whether an answer is labelled as relevant.
-pub(super) fn is_relevant(hit: &Hit) -> bool {
-    hit.relevance.is_some_and(|grade| 0.0 < grade)
-}
-
-/// Returns a rank, or that there is none.
-pub(super) fn rank(rank: Option<usize>) -> String {
-    rank.map_or_else(|| "none".to_owned(), |rank| rank.to_string())
 }
 
 /// Returns the row of the threshold map that most resembles what is in use: where about half a list passes.

@@ -4,7 +4,7 @@
 use super::{MAX_SENTENCE, MAX_TEXT, Section, beginning, name, sort_head};
 use crate::embeddings::compare::report::{ComparisonReport, Fate, Hit, ItemChange, QueryChange};
 use crate::embeddings::render::numbers::{count, grouped, signed};
-use crate::embeddings::render::words;
+use crate::embeddings::render::{changed, words};
 use crate::wire::escape::html;
 use crate::wire::plain::cut;
 use std::fmt::Write as _;
@@ -22,7 +22,7 @@ pub(super) fn queries(report: &ComparisonReport) -> Option<Section> {
     let order = [Fate::Lost, Fate::Gained, Fate::Kept];
     let queries = order
         .into_iter()
-        .flat_map(|fate| words::of_fate(report, fate));
+        .flat_map(|fate| changed::of_fate(report, fate));
     let queries: Vec<&QueryChange> = queries.take(MAX_QUERIES).collect();
     let is_labelled = report
         .queries
@@ -49,12 +49,12 @@ pub(super) fn queries(report: &ComparisonReport) -> Option<Section> {
     }
     body.push_str("</table></div>\n<p class=\"tools needs-script\"><button type=\"button\" id=\"queries-more\" hidden>Show more</button></p>\n");
     super::top::left_out(&mut body, report.queries.len(), MAX_QUERIES, "query");
-    let aside = match words::lost_and_gained(report) {
+    let aside = match changed::lost_and_gained(report) {
         Some((lost, gained)) => format!(
             "{} lost, {} gained, {}",
             grouped(lost),
             grouped(gained),
-            words::among(report)
+            changed::among(report)
         ),
         None => format!(
             "{}, those that changed most first",
@@ -106,7 +106,7 @@ fn row(out: &mut String, query: &QueryChange, is_labelled: bool) {
         "changed"
     };
     let columns = if is_labelled { 6 } else { 3 };
-    let whole = words::query(query);
+    let whole = changed::query(query);
     let text = beginning(whole);
     // What was cut above is told here.
     let rest = if whole.chars().count() <= MAX_TEXT {
@@ -179,7 +179,7 @@ fn ranks(query: &QueryChange) -> (Option<f64>, String) {
         |rank: Option<usize>| crate::embeddings::render::numbers::real(rank.unwrap_or(1_000));
     (
         Some(place(b) - place(a)),
-        format!("{} → {}", words::rank(a), words::rank(b)),
+        format!("{} → {}", changed::rank(a), changed::rank(b)),
     )
 }
 
@@ -215,7 +215,7 @@ fn entry(out: &mut String, side: &str, (rank, hit): (usize, &Hit), (a, others): 
     };
     // The script shows what belongs together by these keys.
     let key = place(a).map_or_else(String::new, |place| format!(" data-key=\"{place}\""));
-    let relevant = if words::is_relevant(hit) {
+    let relevant = if changed::is_relevant(hit) {
         "<span class=\"relevant\">relevant</span> "
     } else {
         ""

@@ -41,7 +41,7 @@ pub(super) fn section(report: &ComparisonReport) -> Option<Section> {
     (!section.body.is_empty()).then_some(section)
 }
 
-/// Figures between 0 and 1, on one axis.
+/// Figures that are most of them between 0 and 1, on one axis.
 fn level_table(out: &mut String, figures: &[&Figure]) {
     if figures.is_empty() {
         return;
@@ -57,10 +57,10 @@ fn level_table(out: &mut String, figures: &[&Figure]) {
         out.push_str("<span><i class=\"chance\"></i>chance: unrelated vectors</span>");
     }
     out.push_str("</p>\n<div class=\"sheet\"><table class=\"stack\"><thead><tr><th scope=\"col\">figure</th><th scope=\"col\" class=\"number\">value</th><th scope=\"col\" class=\"plot\"></th><th scope=\"col\" class=\"number\">noise</th><th scope=\"col\" class=\"number\">chance</th><th scope=\"col\" class=\"number\">n</th></tr></thead><tbody>\n");
+    let axis = level_axis(figures);
     for figure in figures {
-        level_row(out, figure);
+        level_row(out, figure, axis);
     }
-    let axis = scale(0.0, 1.0);
     let _ = writeln!(
         out,
         "<tr class=\"axis\"><td></td><td></td><td class=\"plot\">{}</td><td></td><td></td><td></td></tr></tbody></table></div>",
@@ -77,7 +77,23 @@ const fn scale(low: f64, high: f64) -> Axis {
     }
 }
 
-fn level_row(out: &mut String, figure: &Figure) {
+/// From 0 to 1, and further where a figure reaches further.
+fn level_axis(figures: &[&Figure]) -> Axis {
+    let shares = figures
+        .iter()
+        .filter(|figure| words::counted(figure).is_none());
+    let ends = shares.flat_map(|figure| {
+        let interval = figure.estimate.interval;
+        [figure.estimate.value, interval.low, interval.high]
+    });
+    let ends = ends.filter(|end| end.is_finite());
+    let (low, high) = ends.fold((0.0_f64, 1.0_f64), |(low, high), end| {
+        (low.min(end), high.max(end))
+    });
+    scale(low, high)
+}
+
+fn level_row(out: &mut String, figure: &Figure, axis: Axis) {
     let optional = |value: Option<f64>| value.map(words::yardstick).unwrap_or_default();
     let _ = writeln!(
         out,
@@ -86,15 +102,18 @@ fn level_row(out: &mut String, figure: &Figure) {
         name(&figure.id),
         words::value(figure),
         words::interval(figure).unwrap_or_default(),
-        level_plot(figure),
+        level_plot(figure, axis),
         optional(figure.noise),
         optional(figure.chance),
         grouped(figure.n),
     );
 }
 
-fn level_plot(figure: &Figure) -> String {
-    let axis = scale(0.0, 1.0);
+/// Draws a figure; a count has no place between shares.
+fn level_plot(figure: &Figure, axis: Axis) -> String {
+    if words::counted(figure).is_some() {
+        return String::new();
+    }
     let label = format!(
         "{}{}",
         words::with_interval(figure),
@@ -169,19 +188,29 @@ fn difference_table(out: &mut String, report: &ComparisonReport, figures: &[&Fig
         return;
     }
     let margin = report.method.margin;
+    let has_margin = figures.iter().any(|figure| is_of_ndcg(figure));
     let ends = figures.iter().flat_map(|figure| {
         let interval = figure.estimate.interval;
         [figure.estimate.value, interval.low, interval.high]
     });
-    let over = Axis::over(ends.chain([0.0, margin, -margin]), 0.0, 1.0);
+    let margins = [margin, -margin].into_iter().filter(|_| has_margin);
+    let over = Axis::over(ends.chain([0.0]).chain(margins), 0.0, 1.0);
     let axis = scale(over.low, over.high);
+    let told = if has_margin {
+        format!(
+            "<span><i class=\"margin\"></i>of nDCG too small to count, within ±{}</span>",
+            number(margin)
+        )
+    } else {
+        String::new()
+    };
     let _ = writeln!(
         out,
-        "<p class=\"legend\"><span><i class=\"dot\"></i>B less A, with its interval</span><span><i class=\"margin\"></i>too small to count, within ±{}</span></p>\n\
-         <div class=\"sheet\"><table class=\"stack\"><thead><tr><th scope=\"col\">figure</th><th scope=\"col\" class=\"number\">A</th><th scope=\"col\" class=\"number\">B</th><th scope=\"col\" class=\"number\">difference</th><th scope=\"col\" class=\"plot\"></th><th scope=\"col\" class=\"number\">p</th><th scope=\"col\" class=\"number\">better, worse, same</th></tr></thead><tbody>",
-        number(margin)
+        "<p class=\"legend\"><span><i class=\"dot\"></i>B less A, with its interval</span>{told}</p>\n\
+         <div class=\"sheet\"><table class=\"stack\"><thead><tr><th scope=\"col\">figure</th><th scope=\"col\" class=\"number\">A</th><th scope=\"col\" class=\"number\">B</th><th scope=\"col\" class=\"number\">difference</th><th scope=\"col\" class=\"plot\"></th><th scope=\"col\" class=\"number\">p</th><th scope=\"col\" class=\"number\">better, worse, same</th></tr></thead><tbody>"
     );
     for figure in figures {
+        let margin = Some(margin).filter(|_| is_of_ndcg(figure));
         difference_row(out, figure, axis, margin);
     }
     let _ = writeln!(
@@ -191,7 +220,12 @@ fn difference_table(out: &mut String, report: &ComparisonReport, figures: &[&Fig
     );
 }
 
-fn difference_row(out: &mut String, figure: &Figure, axis: Axis, margin: f64) {
+/// Whether the margin is one of this figure: it is a difference of nDCG.
+fn is_of_ndcg(figure: &Figure) -> bool {
+    figure.id.starts_with("label.ndcg@")
+}
+
+fn difference_row(out: &mut String, figure: &Figure, axis: Axis, margin: Option<f64>) {
     let tone = class(words::direction(figure));
     let [a, b] = words::sides(figure).unwrap_or_default();
     let told = format!(
@@ -200,12 +234,18 @@ fn difference_row(out: &mut String, figure: &Figure, axis: Axis, margin: f64) {
         words::remarks(figure).join(", ")
     );
     let mut svg = plots::open(WIDTH, HEIGHT, &html(&told));
-    let (low, high) = (axis.at(-margin), axis.at(margin));
+    if let Some(margin) = margin {
+        let (low, high) = (axis.at(-margin), axis.at(margin));
+        let _ = write!(
+            svg,
+            "<rect class=\"band\" x=\"{}\" y=\"0\" width=\"{}\" height=\"{HEIGHT}\"/>",
+            px(low),
+            px(high - low)
+        );
+    }
     let _ = write!(
         svg,
-        "<rect class=\"band\" x=\"{}\" y=\"0\" width=\"{}\" height=\"{HEIGHT}\"/><path class=\"zero\" d=\"M{} 0V{HEIGHT}\"/>",
-        px(low),
-        px(high - low),
+        "<path class=\"zero\" d=\"M{} 0V{HEIGHT}\"/>",
         px(axis.at(0.0))
     );
     dot(&mut svg, axis, figure, &format!("is-{tone}"));
@@ -239,13 +279,14 @@ pub(super) fn geometry(report: &ComparisonReport) -> Option<Section> {
         return None;
     }
     let mut body = String::from(
-        "<details class=\"fold sheet\"><summary>Show the figures</summary><p class=\"inset\">These figures describe the two spaces and decide nothing: a version can keep all of them and answer worse, or change all of them and answer better.</p>\n<table class=\"stack\"><thead><tr><th scope=\"col\">figure</th><th scope=\"col\" class=\"number\">A</th><th scope=\"col\" class=\"number\">B</th><th scope=\"col\" class=\"number\">value</th><th scope=\"col\" class=\"number\">n</th></tr></thead><tbody>\n",
+        "<details class=\"fold sheet\"><summary>Show the figures</summary><p class=\"inset\">These figures describe the two spaces and decide nothing: a version can keep all of them and answer worse, or change all of them and answer better.</p>\n<table class=\"stack\"><thead><tr><th scope=\"col\">figure</th><th scope=\"col\" class=\"number\">A</th><th scope=\"col\" class=\"number\">B</th><th scope=\"col\" class=\"number\">value</th><th scope=\"col\" class=\"number\">chance</th><th scope=\"col\" class=\"number\">n</th></tr></thead><tbody>\n",
     );
     for figure in figures {
         let [a, b] = words::sides(figure).unwrap_or_default();
+        let chance = figure.chance.map(words::yardstick).unwrap_or_default();
         let _ = writeln!(
             body,
-            "<tr><td class=\"name\">{}<small><code>{}</code></small></td><td class=\"number\" data-label=\"A\">{a}</td><td class=\"number\" data-label=\"B\">{b}</td><td class=\"number value\">{}</td><td class=\"number\" data-label=\"n\">{}</td></tr>",
+            "<tr><td class=\"name\">{}<small><code>{}</code></small></td><td class=\"number\" data-label=\"A\">{a}</td><td class=\"number\" data-label=\"B\">{b}</td><td class=\"number value\">{}</td><td class=\"number\" data-label=\"chance\">{chance}</td><td class=\"number\" data-label=\"n\">{}</td></tr>",
             name(&figure.title),
             name(&figure.id),
             html(&words::with_interval(figure)),
@@ -260,4 +301,49 @@ pub(super) fn geometry(report: &ComparisonReport) -> Option<Section> {
         aside: "describes, decides nothing".to_owned(),
         body,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{level_axis, level_plot, scale};
+    use crate::embeddings::compare::report::Figure;
+    use crate::embeddings::render::fixtures;
+    use crate::stats::Interval;
+
+    fn of(id: &str, value: f64, (low, high): (f64, f64)) -> Figure {
+        let mut figure = fixtures::small().figures.remove(0);
+        (figure.id, figure.sides) = (id.to_owned(), None);
+        figure.estimate.value = value;
+        figure.estimate.interval = Interval { low, high };
+        figure
+    }
+
+    #[test]
+    fn an_axis_reaches_as_far_as_its_figures() {
+        let share = of("query.overlap@10", 0.5, (0.4, 0.6));
+        let kept = of("cross.b_in_a.ndcg@10", 1.1, (0.9, 1.3));
+        let tau = of("query.tau", -0.2, (-0.2, -0.2));
+        let count = of("label.lost", 13.0, (13.0, 13.0));
+        let ends = |figures: &[&Figure]| {
+            let axis = level_axis(figures);
+            [axis.low, axis.high]
+        };
+        for (figures, wanted) in [
+            (vec![&share], [0.0, 1.0]),
+            (vec![&share, &kept], [0.0, 1.3]),
+            (vec![&tau, &share], [-0.2, 1.0]),
+            (vec![&count], [0.0, 1.0]),
+        ] {
+            let found = ends(&figures);
+            assert!(
+                found
+                    .iter()
+                    .zip(wanted)
+                    .all(|(found, wanted)| (found - wanted).abs() < 1e-12),
+                "{found:?}"
+            );
+        }
+        assert!(level_plot(&count, scale(0.0, 1.0)).is_empty());
+        assert_eq!(crate::embeddings::render::words::value(&count), "13");
+    }
 }

@@ -3,6 +3,7 @@
 
 use super::{Section, badge, class, name, sentence};
 use crate::embeddings::compare::report::{ComparisonReport, Figure, FigureGroup};
+use crate::embeddings::render::changed;
 use crate::embeddings::render::numbers::{count, grouped};
 use crate::embeddings::render::words::{self, Tone};
 use crate::wire::escape::html;
@@ -22,7 +23,7 @@ pub(super) fn header(out: &mut String, report: &ComparisonReport) {
         badge(words::tone(verdict.kind), words::verdict(verdict.kind)),
         sentence(&verdict.sentence),
     );
-    if let Some(more) = words::more_queries(verdict.more_queries) {
+    if let Some(more) = words::more_queries(&verdict.sentence, verdict.more_queries) {
         let _ = writeln!(out, "<p class=\"more-queries\">{}</p>", html(&more));
     }
     if let Some(advice) = &verdict.advice {
@@ -55,7 +56,7 @@ pub(super) fn cards(out: &mut String, report: &ComparisonReport) {
         let sides = words::sides(figure).map(|[a, b]| format!("{a} → {b}"));
         cards.push(of_figure(figure, &sides.unwrap_or_default()));
     }
-    if let Some((lost, gained)) = words::lost_and_gained(report) {
+    if let Some((lost, gained)) = changed::lost_and_gained(report) {
         cards.push(card(
             "Answers lost and gained",
             &format!(
@@ -63,12 +64,11 @@ pub(super) fn cards(out: &mut String, report: &ComparisonReport) {
                 grouped(lost),
                 grouped(gained)
             ),
-            &html(&words::among(report)),
+            &html(&changed::among(report)),
         ));
     }
-    let mut figures = words::figures(report, FigureGroup::Queries)
-        .chain(words::figures(report, FigureGroup::Items));
-    for figure in figures.by_ref().take(3_usize.saturating_sub(cards.len())) {
+    let room = 3_usize.saturating_sub(cards.len());
+    for figure in words::changes(report).into_iter().take(room) {
         cards.push(of_figure(figure, ""));
     }
     if let Some(row) = words::typical(report) {
@@ -104,7 +104,7 @@ fn of_figure(figure: &Figure, before: &str) -> String {
     .flatten()
     .collect();
     card(
-        &name(&figure.title),
+        &name(&words::title(figure)),
         &format!(
             "<span class=\"text-{tone}\">{}</span>",
             words::value(figure)
@@ -124,7 +124,7 @@ pub(super) fn gates(out: &mut String, report: &ComparisonReport) {
     out.push_str("<h2>Gates</h2>\n<div class=\"sheet\"><table class=\"stack gates\"><thead><tr><th scope=\"col\">fails if</th><th scope=\"col\"></th><th scope=\"col\">why</th></tr></thead><tbody>\n");
     for gate in report.gates.iter().take(MAX_LINES) {
         let (word, tone) = words::outcome(gate.outcome);
-        let more = words::more_queries(gate.more_queries)
+        let more = words::more_queries(&gate.reason, gate.more_queries)
             .map_or_else(String::new, |more| format!(" <b>{}</b>", html(&more)));
         let _ = writeln!(
             out,
@@ -145,7 +145,7 @@ pub(super) fn findings(out: &mut String, report: &ComparisonReport) {
     }
     out.push_str("<h2>What holds besides</h2>\n<ul class=\"findings\">\n");
     for finding in findings.iter().take(MAX_LINES) {
-        let more = words::more_queries(finding.more_queries)
+        let more = words::more_queries(&finding.sentence, finding.more_queries)
             .map_or_else(String::new, |more| format!(" <b>{}</b>", html(&more)));
         let advice = finding
             .advice

@@ -1,10 +1,11 @@
-//! The report for a terminal: what decides first, then the figures, then what is lost. Lines of pieces that
+//! The report for a terminal: what decides first, then the figures, then what is lost and what moved. Lines of pieces that
 //! say what they stand for; who prints them gives them colours.
 
 mod tables;
 
+use super::changed;
 use super::words::{self, Tone};
-use crate::embeddings::compare::report::{ComparisonReport, Fate, Hit, QueryChange};
+use crate::embeddings::compare::report::{ComparisonReport, Fate, Hit, ItemChange, QueryChange};
 use crate::wire::escape::visible;
 use crate::wire::plain::cut;
 
@@ -13,8 +14,10 @@ const MIN_WIDTH: usize = 40;
 /// Bytes of a sentence, and characters of the beginning of a text.
 const MAX_SENTENCE: usize = 1_000;
 const MAX_TEXT: usize = 160;
-/// Lost and gained answers, rows of the threshold map, settings, findings and gates.
+/// Lost and gained answers, items that moved, clusters, rows of the threshold map, settings, findings and gates.
 const MAX_QUERIES: usize = 8;
+const MAX_MOVERS: usize = 4;
+const MAX_CLUSTERS: usize = 5;
 const MAX_THRESHOLDS: usize = 9;
 const MAX_LINES: usize = 40;
 /// Answers of a side.
@@ -116,6 +119,8 @@ pub fn terminal(report: &ComparisonReport, width: usize) -> Vec<Line> {
     page.noise(report);
     page.queries(report, Fate::Lost);
     page.queries(report, Fate::Gained);
+    page.movers(report);
+    tables::clusters(&mut page, report);
     page.settings(report);
     page.method(report);
     page.lines
@@ -170,7 +175,7 @@ impl Page {
             2,
             2,
         );
-        if let Some(more) = words::more_queries(verdict.more_queries) {
+        if let Some(more) = words::more_queries(&verdict.sentence, verdict.more_queries) {
             self.wrapped(&[(Role::Doubtful, &more)], 2, 2);
         }
         if let Some(advice) = &verdict.advice {
@@ -198,7 +203,7 @@ impl Page {
         self.heading("gates");
         for gate in report.gates.iter().take(MAX_LINES) {
             let (word, tone) = words::outcome(gate.outcome);
-            let more = words::more_queries(gate.more_queries).unwrap_or_default();
+            let more = words::more_queries(&gate.reason, gate.more_queries).unwrap_or_default();
             let name = format!("{}:", cut(&gate.gate, 200));
             self.wrapped(
                 &[
@@ -249,7 +254,7 @@ impl Page {
     }
 
     fn queries(&mut self, report: &ComparisonReport, fate: Fate) {
-        let Some(heading) = words::fate(report, fate) else {
+        let Some(heading) = changed::fate(report, fate) else {
             return;
         };
         self.lines.push(Line::default());
@@ -259,15 +264,17 @@ impl Page {
             Role::Good
         };
         self.wrapped(&[(role, &heading)], 0, 2);
-        let count = words::of_fate(report, fate).count();
-        for query in words::of_fate(report, fate).take(MAX_QUERIES) {
+        let listed: Vec<&QueryChange> = changed::of_fate(report, fate).take(MAX_QUERIES).collect();
+        for query in &listed {
             self.query(query);
         }
-        self.left_out(count, MAX_QUERIES);
+        if let Some(more) = changed::not_shown(report, fate, listed.len()) {
+            self.wrapped(&[(Role::Faint, &more)], 2, 4);
+        }
     }
 
     fn query(&mut self, query: &QueryChange) {
-        let name = words::beginning(words::query(query), MAX_TEXT);
+        let name = words::beginning(changed::query(query), MAX_TEXT);
         let mut told = format!(
             "overlap {}, RBO {}",
             words::two(query.overlap),
@@ -276,8 +283,8 @@ impl Page {
         if let Some([a, b]) = query.first_relevant {
             told.push_str(&format!(
                 ", first relevant at {} -> {}",
-                words::rank(a),
-                words::rank(b)
+                changed::rank(a),
+                changed::rank(b)
             ));
         }
         self.wrapped(&[(Role::Strong, &name), (Role::Faint, &told)], 2, 4);
@@ -288,8 +295,30 @@ impl Page {
         }
     }
 
+    fn movers(&mut self, report: &ComparisonReport) {
+        let movers: Vec<&ItemChange> = changed::movers(report).take(MAX_MOVERS).collect();
+        if movers.is_empty() {
+            return;
+        }
+        self.heading("items whose neighbours changed most");
+        for item in movers {
+            let name = words::beginning(changed::item(item), MAX_TEXT);
+            let told = format!(
+                "overlap {}, RBO {}",
+                words::two(item.overlap),
+                words::two(item.rbo)
+            );
+            self.wrapped(&[(Role::Strong, &name), (Role::Faint, &told)], 2, 4);
+            for (side, hits) in [("A", &item.a), ("B", &item.b)] {
+                for hit in hits.iter().take(1) {
+                    self.hit(side, 1, hit);
+                }
+            }
+        }
+    }
+
     fn hit(&mut self, side: &str, rank: usize, hit: &Hit) {
-        let mark = if words::is_relevant(hit) { "*" } else { " " };
+        let mark = if changed::is_relevant(hit) { "*" } else { " " };
         let head = format!("{side} {rank}{mark} {} ", words::two(hit.score));
         let indent = 4 + head.chars().count();
         let room = self.width.saturating_sub(indent).max(MIN_WIDTH / 2);
@@ -297,7 +326,7 @@ impl Page {
         line.push(Role::Faint, &format!("    {}", ascii(&head)));
         line.push(
             Role::Plain,
-            &ascii(&visible(&words::beginning(words::hit(hit), room - 1))),
+            &ascii(&visible(&words::beginning(changed::hit(hit), room - 1))),
         );
         self.lines.push(line);
     }

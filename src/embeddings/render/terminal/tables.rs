@@ -1,10 +1,10 @@
-//! The tables of the terminal's report: figures and thresholds; where the terminal is too narrow, one row
+//! The tables of the terminal's report: figures, thresholds and clusters; where the terminal is too narrow, one row
 //! under the other.
 
-use super::{Line, MAX_LINES, MAX_THRESHOLDS, Page, Role, ascii};
+use super::{Line, MAX_CLUSTERS, MAX_LINES, MAX_THRESHOLDS, Page, Role, ascii};
 use crate::embeddings::compare::report::{ComparisonReport, Figure, FigureGroup, Threshold};
-use crate::embeddings::render::numbers::grouped;
-use crate::embeddings::render::words;
+use crate::embeddings::render::numbers::{grouped, signed};
+use crate::embeddings::render::{changed, words};
 use crate::wire::escape::visible;
 
 /// A cell: what it stands for, and its text.
@@ -124,10 +124,18 @@ pub(super) fn figures(page: &mut Page, report: &ComparisonReport) {
         }
         page.heading(&words::group(group).to_lowercase().replace(" b ", " B "));
         let mut table = Table::new(&["", "A", "B", "value [95 %]", "noise", "chance", "n", ""]);
+        let mut counts = Vec::new();
         for figure in words::figures(report, group).take(MAX_LINES) {
-            table.row(of_figure(figure));
+            if words::counted(figure).is_some() {
+                counts.push(format!("{}: {}", figure.title, words::value(figure)));
+            } else {
+                table.row(of_figure(figure));
+            }
         }
         table.write(page);
+        for count in &counts {
+            page.wrapped(&[(Role::Plain, count)], 2, 4);
+        }
         page.left_out(all, MAX_LINES);
     }
 }
@@ -174,6 +182,40 @@ pub(super) fn thresholds(page: &mut Page, report: &ComparisonReport) {
     if let Some(row) = words::typical(report) {
         page.wrapped(&[(Role::Plain, &words::mapped(row))], 2, 4);
     }
+}
+
+/// Writes the clusters of A that changed most.
+pub(super) fn clusters(page: &mut Page, report: &ComparisonReport) {
+    if report.clusters.is_empty() {
+        return;
+    }
+    page.heading("where it changed: clusters of A");
+    let heads = [
+        "",
+        "items",
+        "overlap",
+        "stay together in A",
+        "in B",
+        "nDCG, B less A",
+    ];
+    let mut table = Table::new(&heads);
+    for cluster in report.clusters.iter().take(MAX_CLUSTERS) {
+        let optional = |value: Option<f64>| value.map(words::two).unwrap_or_default();
+        let [a, b] = cluster
+            .cohesion
+            .map_or([None, None], |sides| sides.map(Some));
+        let delta = cluster.ndcg_delta.map(|delta| signed(delta, 3));
+        table.row(vec![
+            cell(Role::Plain, &changed::cluster(cluster)),
+            cell(Role::Plain, &grouped(cluster.items)),
+            cell(Role::Strong, &optional(cluster.overlap)),
+            cell(Role::Plain, &optional(a)),
+            cell(Role::Plain, &optional(b)),
+            cell(Role::Plain, &delta.unwrap_or_default()),
+        ]);
+    }
+    table.write(page);
+    page.left_out(report.clusters.len(), MAX_CLUSTERS);
 }
 
 fn of_threshold(row: &Threshold) -> Vec<Cell> {

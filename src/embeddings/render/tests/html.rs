@@ -1,6 +1,7 @@
 //! Whether a page is whole, asks nobody for anything, runs nothing but its own script, and holds what it should.
 
 use super::super::{fixtures, page};
+use crate::embeddings::compare::report::FigureGroup;
 use crate::wire::testing::html::check;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -128,6 +129,54 @@ fn lost_answers_come_first() {
     // Without labels nobody loses anything.
     let text = page(&fixtures::unlabelled());
     assert!(!text.contains("value=\"lost\"") && !text.contains("first relevant"));
+}
+
+#[test]
+fn the_headline_is_the_overlap_that_gates_speak_of() {
+    let mut report = fixtures::unlabelled();
+    let mut first = report.figures[0].clone();
+    (first.id, first.title) = (
+        "query.overlap@1".to_owned(),
+        "Share of the first 1".to_owned(),
+    );
+    report.figures.insert(0, first);
+    let text = page(&report);
+    let cards = inside(&text, "<dl class=\"cards\">", "</dl>");
+    let titles: Vec<&str> = cards
+        .split("<dt>")
+        .skip(1)
+        .map(|card| card.split("</dt>").next().unwrap())
+        .collect();
+    assert_eq!(
+        titles[..2],
+        [
+            "Share of the first 10 that stay (queries)",
+            "Share of the nearest 10 that stay (items)"
+        ]
+    );
+}
+
+#[test]
+fn geometry_stands_beside_chance() {
+    let text = page(&fixtures::labelled());
+    let geometry = inside(&text, "<section id=\"geometry\"", "</section>");
+    assert!(
+        geometry.contains("data-label=\"chance\">0.176<"),
+        "{geometry}"
+    );
+}
+
+/// The margin is one of nDCG; a lead of scores has another measure.
+#[test]
+fn only_ndcg_has_a_margin() {
+    let mut report = fixtures::labelled();
+    let mut gap = report.figures[0].clone();
+    (gap.id, gap.group) = ("query.gap".to_owned(), FigureGroup::Queries);
+    report.figures.push(gap);
+    let text = page(&report);
+    let figures = inside(&text, "<section id=\"figures\"", "</section>");
+    assert_eq!(figures.matches("class=\"band\"").count(), 1);
+    assert_eq!(figures.matches("too small to count").count(), 1);
 }
 
 #[test]

@@ -83,6 +83,7 @@ fn comments_keep_their_structure_and_their_limit() {
         assert!(text.len() <= 65_536, "{name}: {}", text.len());
     }
     let mut report = fixtures::labelled();
+    report.figures.retain(|figure| figure.id != "label.lost");
     report.verdict.sentence = "<|`*@team\n".repeat(100_000);
     report.settings = vec![report.settings[0].clone(); 500];
     report.method.notes = vec!["|`".repeat(10_000); 500];
@@ -201,6 +202,83 @@ fn what_cannot_be_decided_says_how_much_is_missing() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn what_the_reason_says_is_not_said_again() {
+    let mut report = fixtures::undecided();
+    report.verdict.sentence =
+        "60 cannot decide. About 1940 more labelled queries would decide.".to_owned();
+    report.gates[0].reason = "both are open; about 1940 more queries would decide".to_owned();
+    for text in [
+        plain(&terminal(&report, 200)),
+        markdown(&report),
+        junit(&report),
+        page(&report),
+    ] {
+        assert!(!text.contains("About 1940 more queries"), "{text}");
+    }
+}
+
+/// A report lists some of its queries; how many lose their answer is a figure of all with labels.
+#[test]
+fn lost_answers_are_counted_of_all_queries() {
+    let mut report = fixtures::labelled();
+    report.queries.retain(|query| query.fate == Fate::Lost);
+    report.queries.truncate(10);
+    let missing = "none of them is among the 10 queries that this report lists";
+    let lines = plain(&terminal(&report, 100));
+    for (text, more) in [(lines, "and 29 more"), (markdown(&report), "and 27 more")] {
+        for words in [
+            "37 of 1100 queries lose their answer",
+            "61 of 1100 queries gain an answer",
+            missing,
+            more,
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+    assert!(page(&report).contains("37 lost, 61 gained, of 1100 queries"));
+    report.method.labelled = 900;
+    assert!(markdown(&report).contains("37 of 900 labelled queries lose their answer"));
+}
+
+#[test]
+fn what_moved_is_told_in_few_lines() {
+    let report = fixtures::unlabelled();
+    let lines = plain(&terminal(&report, 100));
+    let comment = markdown(&report);
+    for (text, heads) in [
+        (
+            &lines,
+            [
+                "items whose neighbours changed most",
+                "where it changed: clusters of A",
+            ],
+        ),
+        (
+            &comment,
+            [
+                "Items whose neighbours changed most",
+                "Where it changed: clusters of A",
+            ],
+        ),
+    ] {
+        for head in heads {
+            assert!(text.contains(head), "{head}: {text}");
+        }
+        assert!(
+            text.contains(&report.clusters[0].words[..4].join(", ")),
+            "{text}"
+        );
+    }
+    // What did not move is not told of.
+    let mut report = report;
+    for item in &mut report.movers {
+        (item.overlap, item.rbo) = (1.0, 1.0);
+    }
+    assert!(!plain(&terminal(&report, 100)).contains("neighbours changed most"));
+    assert!(!markdown(&report).contains("neighbours changed most"));
 }
 
 static SMALL: LazyLock<ComparisonReport> = LazyLock::new(fixtures::small);
