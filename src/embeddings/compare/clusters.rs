@@ -18,7 +18,7 @@ const FITTED: usize = 6_000;
 /// How many items are assigned at once.
 const BLOCK: usize = 4_096;
 /// Of how many items of a cluster the words are counted.
-const READ_TEXTS: usize = 20;
+const READ_TEXTS: usize = 40;
 
 /// The cluster of every unit.
 #[derive(Debug, Default)]

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 const SHOWN: usize = 5;
 /// The shortest word that says anything, in characters.
 const SHORTEST: usize = 3;
-/// In how many texts of a cluster a word must stand, unless it has fewer.
+/// In how many texts of a cluster a word must stand, unless it has fewer; and in one of how many.
 const FEWEST_TEXTS: usize = 2;
+const ONE_OF: usize = 10;
 /// How many times as frequent as elsewhere a word must be: what is frequent in all texts is typical of none.
 const LEAST_RATIO: f64 = 2.0;
 
@@ -61,7 +62,8 @@ impl Words {
         let all: usize = self.clusters.iter().map(|counts| counts.texts).sum();
         let of_cluster = |counts: &Counts| {
             let others = all - counts.texts;
-            let fewest = FEWEST_TEXTS.min(counts.texts);
+            let fewest = counts.texts.div_ceil(ONE_OF).max(FEWEST_TEXTS);
+            let fewest = fewest.min(counts.texts);
             let words = counts.of_word.iter().filter(|(_, texts)| fewest <= **texts);
             let mut weighed: Vec<(f64, &String)> = words
                 .filter_map(|(word, texts)| {

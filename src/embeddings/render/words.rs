@@ -323,14 +323,21 @@ pub(super) fn two(number: f64) -> String {
 pub(super) fn noise(noise: &Noise) -> String {
     let side = side(noise.side);
     let overlap = decimals(&noise.overlap, true);
+    let differs = if 0.0 < noise.max_deviation {
+        format!(
+            "no dimension differs by more than {:.1e}",
+            noise.max_deviation
+        )
+    } else {
+        "no dimension differs".to_owned()
+    };
     format!(
-        "{side} embedded {} twice: they keep {} [{}, {}] of their neighbours, {} have the same nearest one, and no dimension differs by more than {:.1e}.",
+        "{side} embedded {} twice: they keep {} [{}, {}] of their neighbours, {} have the same nearest one, and {differs}.",
         count(noise.texts, "text"),
         fixed(noise.overlap.value, overlap),
         fixed(noise.overlap.interval.low, overlap),
         fixed(noise.overlap.interval.high, overlap),
-        percent(noise.top1),
-        noise.max_deviation
+        percent(noise.top1)
     )
 }
 

@@ -26,8 +26,12 @@ pub(super) fn section(report: &ComparisonReport) -> Option<Section> {
             continue;
         }
         let _ = writeln!(body, "<h3>{}</h3>", words::group(group));
+        let (counts, levels): (Vec<&Figure>, Vec<&Figure>) = levels
+            .into_iter()
+            .partition(|figure| words::counted(figure).is_some());
         difference_table(&mut body, report, &differences);
         level_table(&mut body, &levels);
+        count_table(&mut body, &counts);
         let found = words::figures(report, group).count();
         super::top::left_out(&mut body, found, MAX_ROWS, "figure");
     }
@@ -77,12 +81,28 @@ const fn scale(low: f64, high: f64) -> Axis {
     }
 }
 
+/// Counts, which have no place between shares.
+fn count_table(out: &mut String, figures: &[&Figure]) {
+    if figures.is_empty() {
+        return;
+    }
+    out.push_str("<div class=\"sheet\"><table class=\"stack\"><thead><tr><th scope=\"col\">count</th><th scope=\"col\" class=\"number\">value</th><th scope=\"col\" class=\"number\">n</th></tr></thead><tbody>\n");
+    for figure in figures {
+        let _ = writeln!(
+            out,
+            "<tr><td class=\"name\">{}<small><code>{}</code></small></td><td class=\"number value\"><b>{}</b></td><td class=\"number\" data-label=\"n\">{}</td></tr>",
+            name(&figure.title),
+            name(&figure.id),
+            words::value(figure),
+            grouped(figure.n),
+        );
+    }
+    out.push_str("</tbody></table></div>\n");
+}
+
 /// From 0 to 1, and further where a figure reaches further.
 fn level_axis(figures: &[&Figure]) -> Axis {
-    let shares = figures
-        .iter()
-        .filter(|figure| words::counted(figure).is_none());
-    let ends = shares.flat_map(|figure| {
+    let ends = figures.iter().flat_map(|figure| {
         let interval = figure.estimate.interval;
         [figure.estimate.value, interval.low, interval.high]
     });
@@ -109,11 +129,7 @@ fn level_row(out: &mut String, figure: &Figure, axis: Axis) {
     );
 }
 
-/// Draws a figure; a count has no place between shares.
 fn level_plot(figure: &Figure, axis: Axis) -> String {
-    if words::counted(figure).is_some() {
-        return String::new();
-    }
     let label = format!(
         "{}{}",
         words::with_interval(figure),
@@ -305,7 +321,7 @@ pub(super) fn geometry(report: &ComparisonReport) -> Option<Section> {
 
 #[cfg(test)]
 mod tests {
-    use super::{level_axis, level_plot, scale};
+    use super::{count_table, level_axis};
     use crate::embeddings::compare::report::Figure;
     use crate::embeddings::render::fixtures;
     use crate::stats::Interval;
@@ -323,7 +339,6 @@ mod tests {
         let share = of("query.overlap@10", 0.5, (0.4, 0.6));
         let kept = of("cross.b_in_a.ndcg@10", 1.1, (0.9, 1.3));
         let tau = of("query.tau", -0.2, (-0.2, -0.2));
-        let count = of("label.lost", 13.0, (13.0, 13.0));
         let ends = |figures: &[&Figure]| {
             let axis = level_axis(figures);
             [axis.low, axis.high]
@@ -332,7 +347,6 @@ mod tests {
             (vec![&share], [0.0, 1.0]),
             (vec![&share, &kept], [0.0, 1.3]),
             (vec![&tau, &share], [-0.2, 1.0]),
-            (vec![&count], [0.0, 1.0]),
         ] {
             let found = ends(&figures);
             assert!(
@@ -343,7 +357,12 @@ mod tests {
                 "{found:?}"
             );
         }
-        assert!(level_plot(&count, scale(0.0, 1.0)).is_empty());
-        assert_eq!(crate::embeddings::render::words::value(&count), "13");
+        // A count is told, and drawn on no axis.
+        let mut table = String::new();
+        count_table(&mut table, &[&of("label.lost", 13.0, (13.0, 13.0))]);
+        assert!(
+            table.contains("<b>13</b>") && !table.contains("svg"),
+            "{table}"
+        );
     }
 }
