@@ -117,19 +117,27 @@ fn told(found: &AlikeItems, compared: usize, too_short: &[String]) -> String {
         "as given, or as usual"
     };
     let mut text = format!(
-        "{compared} prompts compared by what they mean{}; noted from {:.3} on ({why})",
+        "{compared} prompts compared by what they mean{}; noted from {} on ({why})",
         left_out(too_short),
-        alike.threshold
+        cosine_of(alike.threshold)
     );
     if let Some(((one, other), (_, _, cosine))) = found.nearest_ids.as_ref().zip(alike.nearest) {
         let names = format!("`{}` and `{}`", output::clean(one), output::clean(other));
-        let _ = write!(text, "; nearest: {names}, {cosine:.3}");
+        let _ = write!(text, "; nearest: {names}, {}", cosine_of(cosine));
         if cosine < alike.threshold {
             text.push_str("; `--threshold` sets another");
         }
     }
     text.push('\n');
     text
+}
+
+/// A cosine in three decimals, in five where they would make it 1.
+fn cosine_of(value: f64) -> String {
+    match format!("{value:.3}") {
+        text if text == "1.000" && value < 1.0 => format!("{value:.5}"),
+        text => text,
+    }
 }
 
 fn left_out(too_short: &[String]) -> String {

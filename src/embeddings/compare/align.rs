@@ -39,8 +39,8 @@ pub(super) fn align(sides: [&Subject<'_>; 2]) -> Result<Aligned, Error> {
     check(a)?;
     check(b)?;
     let found = thread::scope(|scope| {
-        let other = scope.spawn(|| norms(b.rows, unit(&b.facts)));
-        let first = norms(a.rows, unit(&a.facts));
+        let other = scope.spawn(|| norms(b.rows, unit(b.facts)));
+        let first = norms(a.rows, unit(a.facts));
         let second = other.join().unwrap_or(Err(CompareError::Stopped.into()));
         Ok::<_, Error>([first?, second?])
     })?;
