@@ -7,7 +7,7 @@ use crate::cli::reach::Admin;
 use crate::domain::PicoDollars;
 use crate::embeddings::search::index::{LEAST_ROWS, RECALL_OF};
 use crate::embeddings::search::{Chosen, Why};
-use clap::Args;
+use clap::{ArgAction, Args};
 use http::Method;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -28,7 +28,8 @@ const SHOWN: usize = 90;
 #[derive(Debug, Args)]
 pub(crate) struct SearchArguments {
     /// The snapshots, with commas between: `docs@1,docs@production`.
-    #[arg(value_delimiter = ',', required = true)]
+    // One word: were it several, an option between them and the text would end them.
+    #[arg(value_delimiter = ',', required = true, num_args = 1, action = ArgAction::Set)]
     snapshots: Vec<String>,
     /// What is looked for.
     text: String,
@@ -74,16 +75,18 @@ fn way_in_words(way: &Value) -> String {
         Some("cascade") => {
             let cost = PicoDollars(at(way, "pico_usd").as_u64().unwrap_or(0));
             format!(
-                "cascade: {} candidates of {from}, {} embedded for this search, {}\n",
+                "cascade: {} candidates of {from}, {} embedded for this search; {} with the query\n",
                 at(way, "candidates"),
                 at(way, "embedded"),
                 cost.to_short()
             )
         }
         Some(_) => {
-            let problem = at(at(way, "problem"), "message").as_str().map(clean);
-            let problem = problem.map(|problem| format!(", because {problem}"));
-            format!("recall: ranked by {from}{}\n", problem.unwrap_or_default())
+            let of_problem = |key: &str| at(at(way, "problem"), key).as_str().map(clean);
+            let problem = of_problem("message").map(|problem| format!(", because {problem}"));
+            let hint = of_problem("hint").map(|hint| format!("  hint: {hint}\n"));
+            let (problem, hint) = (problem.unwrap_or_default(), hint.unwrap_or_default());
+            format!("recall: ranked by {from}{problem}\n{hint}")
         }
         None => String::new(),
     }
@@ -93,10 +96,15 @@ fn told(found: &Value) -> String {
     let text = |value: &Value| clean(value.as_str().unwrap_or_default());
     let through = at(found, "adapter").as_str();
     let through = through.map(|adapter| format!(" through {}", clean(adapter)));
+    let mapped = at(found, "mapped_by").as_str();
+    let mapped = mapped.map(|adapter| format!(" mapped by {}", clean(adapter)));
+    let is_cascade = at(at(found, "way"), "kind") == "cascade";
     let mut out = format!(
-        "{}  {}{}  {}\n",
+        "{}{}  {}{}{}  {}\n",
         text(at(found, "snapshot")),
+        if is_cascade { ", ranked anew by" } else { "" },
         text(at(found, "model")),
+        mapped.unwrap_or_default(),
         through.unwrap_or_default(),
         how(found),
     );
@@ -147,4 +155,31 @@ fn is_large(found: &Value) -> bool {
     let items = at(found, "items").as_u64();
     let items = items.and_then(|items| usize::try_from(items).ok());
     items.is_some_and(|items| LEAST_ROWS <= items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SearchArguments;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Typed {
+        #[command(flatten)]
+        search: SearchArguments,
+    }
+
+    #[test]
+    fn options_stand_where_one_likes() {
+        for line in [
+            "search docs@1,docs@2 refund -k 3",
+            "search docs@1,docs@2 -k 3 refund",
+            "search -k 3 docs@1,docs@2 refund",
+        ] {
+            let typed = Typed::try_parse_from(line.split(' ')).unwrap().search;
+            assert_eq!(typed.snapshots, ["docs@1", "docs@2"], "{line}");
+            assert_eq!((typed.text.as_str(), typed.k), ("refund", 3), "{line}");
+        }
+        assert!(Typed::try_parse_from(["search", "docs@1"]).is_err());
+        assert!(Typed::try_parse_from(["search", "docs@1", "docs@2", "refund"]).is_err());
+    }
 }

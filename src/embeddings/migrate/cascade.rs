@@ -123,6 +123,7 @@ impl Snapshots {
             snapshot: manifest.name(),
             space: manifest.space_id.0.clone(),
             model: manifest.space.model.clone(),
+            mapped_by: None,
             adapter: None,
             cost: Cost::default(),
             items: manifest.items,

@@ -45,10 +45,13 @@ pub struct SearchWish {
 pub struct SearchResult {
     /// The snapshot: `docs@2`.
     pub snapshot: String,
-    /// Its space.
+    /// The space of the scores: the snapshot's, and in a cascade the new version's, which ranked.
     pub space: String,
-    /// Its model.
+    /// The model of that space.
     pub model: String,
+    /// The adapter that made the snapshot's vectors of those of a model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mapped_by: Option<String>,
     /// The adapter that carried the text there, as it was named.
     pub adapter: Option<String>,
     /// What embedding the text cost.
@@ -187,6 +190,13 @@ impl Snapshots {
         let vector = embedded.vectors.into_iter().next().unwrap_or_default();
         let row = Matrix::new(vector.len(), vector).unwrap_or_default();
         let vector = question.carried(&manifest.name(), row)?.into_values();
+        let (length, has) = (vector.len(), manifest.dimensions);
+        if u64::try_from(length).ok() != Some(u64::from(has)) {
+            let name = manifest.name();
+            let problem = format!("made a vector of {length} dimensions, and `{name}` has {has}");
+            let hint = "the model is another one under the same name: make a new snapshot in a space with another `revision`, or say its `dimensions`";
+            return Err(Error::invalid(&question.space.model, problem, Some(hint)));
+        }
         Ok((vector, embedded.cost))
     }
 
@@ -234,6 +244,7 @@ impl Snapshots {
                 snapshot: manifest.name(),
                 space: manifest.space_id.0,
                 model: manifest.space.model,
+                mapped_by: manifest.space.adapter.as_deref().map(short_name),
                 adapter: None,
                 cost: Cost::default(),
                 items: manifest.items,
@@ -328,6 +339,12 @@ impl Snapshots {
         let found = all.into_iter().find(|found| found.space_id.0 == name);
         Ok(found.map(|found| found.space))
     }
+}
+
+/// The name of the adapter with this hash, as lists show it.
+fn short_name(hash: &str) -> String {
+    let digits = hash.get(..12).unwrap_or(hash);
+    format!("adapter-{digits}")
 }
 
 /// The beginning of a text.
