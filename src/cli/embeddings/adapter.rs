@@ -9,7 +9,7 @@ use crate::cli::evals::dollars;
 use crate::cli::output::{self, Align, Failure, at, clean, table};
 use crate::cli::reach::{Admin, escape};
 use crate::domain::PicoDollars;
-use crate::embeddings::adapters::{Head, JudgedBy, Judgement, KindWish, Role};
+use crate::embeddings::adapters::{Head, JudgedBy, Judgement, KindWish, LEAST_AGREEMENT, Role};
 use crate::embeddings::snapshots::{AdaptWish, Adapted, ApplyWish};
 use crate::embeddings::vault::Precision;
 use crate::stats::Estimate;
@@ -29,7 +29,8 @@ const SCORES: usize = 5;
 const FIT_HELP: &str = "\
 It is fitted on texts that both snapshots have, chosen by the answers that queries get, and judged by other
 queries beside doing nothing (old queries, old index) and beside paying (new queries, new index). Without
---queries documents that were held out stand in for queries, and nobody is asked.
+--queries documents that were held out stand in for queries, and nobody is asked. It is not kept when it gives
+less than a fifth of the new model's own answers, or labels say for certain that doing nothing is better.
 
   promptgate embeddings adapter fit docs@1 docs@2 --queries queries.jsonl
   promptgate embeddings adapter fit docs@1 docs@2 --maps documents --kind ridge
@@ -184,7 +185,8 @@ pub(super) async fn run(
     if matches!(command, AdapterCommand::Fit(_)) && at(&answer, "is_stored") != true {
         let refusal = at(at(at(&answer, "head"), "judgement"), "refusal");
         let reason = clean(refusal.as_str().unwrap_or_default());
-        let hint = "do without it, or keep it all the same with `--force`".to_owned();
+        let hint = "do without it, or keep it all the same with `--force`, where the old model can be asked no more";
+        let hint = hint.to_owned();
         let failure = Failure::new(format!("the adapter is not kept: {reason}"));
         return Err(failure.with_hint(Some(hint)));
     }
@@ -411,6 +413,12 @@ fn judged(judgement: &Judgement) -> String {
     }
     for (name, pairs) in [
         ("kinds tried", tried(judgement)),
+    let agreement = format!("agreement: of the new model's first {k}");
+    let _ = writeln!(
+        out,
+        "    {agreement}  {} (below {LEAST_AGREEMENT} it is not kept)",
+        shown(&judgement.agreement)
+    );
         ("pairs", learning(judgement)),
     ] {
         if !pairs.is_empty() {

@@ -13,7 +13,7 @@ const CONFIDENCE: f64 = 0.95;
 /// How many candidates the first stage of a cascade hands on.
 pub(super) const STAGES: [usize; 4] = [20, 50, 100, 200];
 /// Below which share of the new model's own answers an adapter is refused.
-const LEAST_AGREEMENT: f64 = 0.2;
+pub const LEAST_AGREEMENT: f64 = 0.2;
 
 /// What answers are judged by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -217,7 +217,7 @@ impl Evidence<'_> {
             advice,
             verdict: verdict(advice, advantage, judged_by),
             cascades: self.cascades(&reindex),
-            refusal: refusal(agreement, k),
+            refusal: refusal((agreement, k), advantage, judged_by),
             status_quo: estimate(&status_quo, 0.0),
             bridge: estimate(&bridge, 0.0),
             reindex: estimate(&reindex, 0.0),
@@ -299,27 +299,69 @@ fn verdict(advice: Advice, advantage: Option<Estimate>, judged_by: JudgedBy) -> 
     }
 }
 
-fn refusal(agreement: Estimate, k: usize) -> Option<String> {
-    (agreement.value < LEAST_AGREEMENT).then(|| {
-        format!(
+/// An adapter that hardly gives what the new model would is not worth keeping, and neither is one of which labels
+/// say for certain that doing nothing is better.
+fn refusal(
+    (agreement, k): (Estimate, usize),
+    advantage: Option<Estimate>,
+    judged_by: JudgedBy,
+) -> Option<String> {
+    if agreement.value < LEAST_AGREEMENT {
+        return Some(format!(
             "of the new model's first {k} answers the adapter gives {:.1} %, and it takes {:.0} %",
             100.0 * agreement.value,
             100.0 * LEAST_AGREEMENT
+        ));
+    }
+    let worse = advantage.filter(|times| times.interval.high < 1.0)?;
+    let Interval { low, high } = worse.interval;
+    (judged_by == JudgedBy::Labels).then(|| {
+        format!(
+            "by labels its answers are worth {:.3} [{low:.3}, {high:.3}] times those without it",
+            worse.value
         )
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Advice, JudgedBy, advice};
+    use super::{Advice, JudgedBy, advice, refusal};
     use crate::stats::{Estimate, Interval};
+
+    fn estimate(value: f64, low: f64, high: f64) -> Estimate {
+        Estimate {
+            value,
+            interval: Interval { low, high },
+        }
+    }
+
+    #[test]
+    fn what_is_certainly_worse_by_labels_is_refused() {
+        let close = estimate(0.236, 0.2, 0.27);
+        for (agreement, advantage, by_labels, by_answers) in [
+            (close, Some(estimate(0.51, 0.44, 0.59)), true, false),
+            (close, Some(estimate(0.95, 0.89, 1.01)), false, false),
+            (close, None, false, false),
+            (estimate(0.1, 0.0, 0.2), None, true, true),
+        ] {
+            let found = [JudgedBy::Labels, JudgedBy::NewAnswers]
+                .map(|judged_by| refusal((agreement, 10), advantage, judged_by).is_some());
+            assert_eq!(
+                found,
+                [by_labels, by_answers],
+                "{agreement:?} {advantage:?}"
+            );
+        }
+        let told = refusal(
+            (close, 10),
+            Some(estimate(0.51, 0.44, 0.59)),
+            JudgedBy::Labels,
+        );
+        assert!(told.unwrap().contains("0.510 [0.440, 0.590] times"));
+    }
 
     #[test]
     fn only_labels_say_that_a_bridge_is_better() {
-        let estimate = |value: f64, low: f64, high: f64| Estimate {
-            value,
-            interval: Interval { low, high },
-        };
         let none = estimate(0.0, 0.0, 0.0);
         for (advantage, by_labels, by_answers) in [
             (

@@ -16,7 +16,7 @@ pub use artifact::{ADAPTER_FORMAT, Adapter, Head, Role};
 pub use error::AdapterError;
 pub(crate) use fit::check_queries;
 pub use fit::{Found, KindWish, Pairs, Settings, eval, fit};
-pub use judgement::{Advice, Cascade, JudgedBy, Judgement, LearningPoint, Tried};
+pub use judgement::{Advice, Cascade, JudgedBy, Judgement, LEAST_AGREEMENT, LearningPoint, Tried};
 pub(crate) use lists::gather;
 pub use lists::{Asked, Sides};
 pub use shelf::Shelf;
