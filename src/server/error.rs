@@ -407,6 +407,11 @@ impl From<embeddings::Error> for ApiError {
         let status = match error {
             embeddings::Error::Vault(error) => return error.into(),
             embeddings::Error::Adapter(ref error) => match (error.kind(), error.blame()) {
+                // Which file it is, and what to do, is for who asked for it.
+                ("adapter_damaged", _) => {
+                    tracing::error!(error = %describe(error), "an adapter cannot be read");
+                    StatusCode::INTERNAL_SERVER_ERROR
+                }
                 (_, Blame::Provider | Blame::Gateway) => return Self::internal(&describe(error)),
                 ("adapter_not_found", _) => StatusCode::NOT_FOUND,
                 ("invalid_request", _) => StatusCode::BAD_REQUEST,

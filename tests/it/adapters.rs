@@ -232,6 +232,29 @@ async fn a_search_goes_through_an_adapter() {
     let wrong = gateway.run(&search("docs@2")).await;
     let told = stderr(&wrong);
     assert!(told.contains("different embedding spaces"), "{told}");
+    one_that_is_damaged_is_named(&gateway, &search("docs@1"), id).await;
+}
+
+/// It says which file it is and what to do, to who lists, shows or uses it.
+async fn one_that_is_damaged_is_named(gateway: &TestGateway, search: &[&str], id: &str) {
+    let dir = gateway.path().join("data/embeddings/adapters");
+    let path = dir.join(format!("{id}.adapter"));
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let adapter = |verb| ["embeddings", "adapter", verb];
+    let show = [&adapter("show")[..], &[id]].concat();
+    for command in [search, &show, &adapter("list")] {
+        let output = gateway.run(command).await;
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(told.contains(id) && told.contains("is damaged"), "{told}");
+        assert!(told.contains("adapter delete"), "{told}");
+    }
+    let delete = [&adapter("delete")[..], &[id]].concat();
+    assert!(gateway.run(&delete).await.status.success());
+    assert!(gateway.run(&adapter("list")).await.status.success());
 }
 
 #[tokio::test]

@@ -182,6 +182,9 @@ pub(super) async fn run(
     } else {
         output::put(&told(command, &answer)?)?;
     }
+    if let Some(failure) = of_damaged(&answer) {
+        return Err(failure);
+    }
     if matches!(command, AdapterCommand::Fit(_)) && at(&answer, "is_stored") != true {
         let refusal = at(at(at(&answer, "head"), "judgement"), "refusal");
         let reason = clean(refusal.as_str().unwrap_or_default());
@@ -191,6 +194,15 @@ pub(super) async fn run(
         return Err(failure.with_hint(Some(hint)));
     }
     Ok(())
+}
+
+/// What to say of adapters that a list has to leave out.
+fn of_damaged(answer: &Value) -> Option<Failure> {
+    let damaged = at(answer, "damaged").as_array()?;
+    let hint = at(damaged.first()?, "hint").as_str().map(clean);
+    let all = damaged.iter().map(|one| at(one, "message").as_str());
+    let all: Vec<String> = all.flatten().map(clean).collect();
+    Some(Failure::new(all.join("; ")).with_hint(hint))
 }
 
 fn request(command: &AdapterCommand) -> Result<(Method, String, Option<Value>), Failure> {
@@ -401,6 +413,12 @@ fn judged(judgement: &Judgement) -> String {
         let ratio = estimate.as_ref().map_or_else(|| "-".to_owned(), shown);
         let _ = writeln!(out, "    {name}                    {ratio}");
     }
+    let agreement = format!("agreement: of the new model's first {k}");
+    let _ = writeln!(
+        out,
+        "    {agreement}  {} (below {LEAST_AGREEMENT} it is not kept)",
+        shown(&judgement.agreement)
+    );
     out.push_str(CASCADE);
     for cascade in &judgement.cascades {
         let _ = writeln!(
@@ -413,12 +431,6 @@ fn judged(judgement: &Judgement) -> String {
     }
     for (name, pairs) in [
         ("kinds tried", tried(judgement)),
-    let agreement = format!("agreement: of the new model's first {k}");
-    let _ = writeln!(
-        out,
-        "    {agreement}  {} (below {LEAST_AGREEMENT} it is not kept)",
-        shown(&judgement.agreement)
-    );
         ("pairs", learning(judgement)),
     ] {
         if !pairs.is_empty() {

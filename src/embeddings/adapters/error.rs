@@ -210,7 +210,9 @@ impl AdapterError {
             }
             Self::NotFound { .. } => "fit one: `promptgate embeddings adapter fit OLD NEW`",
             Self::InUse { .. } => "searches in them need it: it stays as long as they do",
-            Self::Damaged { .. } => "delete the file, and fit the adapter again",
+            Self::Damaged { .. } => {
+                "remove it with `promptgate embeddings adapter delete`, and fit it again"
+            }
             Self::NewerFormat { .. } => {
                 "use the version of promptgate that wrote it, or a later one"
             }

@@ -19,7 +19,7 @@ pub use fit::{Found, KindWish, Pairs, Settings, eval, fit};
 pub use judgement::{Advice, Cascade, JudgedBy, Judgement, LEAST_AGREEMENT, LearningPoint, Tried};
 pub(crate) use lists::gather;
 pub use lists::{Asked, Sides};
-pub use shelf::Shelf;
+pub use shelf::{Shelf, Shelved};
 
 #[cfg(test)]
 mod tests;

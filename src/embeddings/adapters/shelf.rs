@@ -11,6 +11,15 @@ const EXTENSION: &str = "adapter";
 /// What every name begins with.
 const PREFIX: &str = "adapter-";
 
+/// What is on a shelf.
+#[derive(Debug, Default)]
+pub struct Shelved {
+    /// The adapters, by name.
+    pub adapters: Vec<Adapter>,
+    /// Why others cannot be read: `Damaged`, `NewerFormat`.
+    pub damaged: Vec<AdapterError>,
+}
+
 /// The adapters of a data directory.
 #[derive(Debug, Clone)]
 pub struct Shelf {
@@ -40,23 +49,23 @@ impl Shelf {
         Ok(true)
     }
 
-    /// Returns all adapters, by name. Those whose files cannot be read are logged and left out. Blocks.
+    /// Returns all adapters, and why those whose files are damaged are not among them. Blocks.
     ///
     /// # Errors
     ///
     /// `Io`.
-    pub fn list(&self) -> Result<Vec<Adapter>, AdapterError> {
-        let mut adapters = Vec::new();
+    pub fn list(&self) -> Result<Shelved, AdapterError> {
+        let mut shelved = Shelved::default();
         for id in self.ids()? {
             match self.read(&id) {
-                Ok(adapter) => adapters.push(adapter),
+                Ok(adapter) => shelved.adapters.push(adapter),
                 Err(error @ (AdapterError::Damaged { .. } | AdapterError::NewerFormat { .. })) => {
-                    tracing::error!(%error, "an adapter is left out");
+                    shelved.damaged.push(error);
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(adapters)
+        Ok(shelved)
     }
 
     /// Returns the adapter whose name begins so: `adapter-` and at least 6 hex digits. Blocks.

@@ -335,7 +335,7 @@ fn an_adapter_knows_its_sides() {
 fn files_hold_what_was_fitted_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let shelf = Shelf::new(dir.path().join("adapters"));
-    assert!(shelf.list().unwrap().is_empty());
+    assert!(shelf.list().unwrap().adapters.is_empty());
     let world = World::new(|rows, _| turned(rows));
     let found = world.fit(KindWish::Auto, Role::Documents).unwrap();
     let adapter = adapter(found, Role::Documents);
@@ -369,13 +369,16 @@ fn files_hold_what_was_fitted_and_nothing_else() {
     let error = Adapter::from_bytes(&path, &later).unwrap_err();
     assert!(error.to_string().contains("has format 2"), "{error}");
     fs::write(&path, &whole[..100]).unwrap();
-    assert!(
-        shelf.list().unwrap().is_empty(),
-        "it is logged and left out"
-    );
+    let shelved = shelf.list().unwrap();
+    assert!(shelved.adapters.is_empty());
+    let [damaged] = &shelved.damaged[..] else {
+        panic!("{shelved:?}");
+    };
+    assert!(damaged.to_string().contains(adapter.id()), "{damaged}");
+    assert!(damaged.hint().unwrap().contains("adapter delete"));
     fs::write(&path, &whole).unwrap();
     shelf.remove(adapter.id()).unwrap();
-    assert!(shelf.list().unwrap().is_empty());
+    assert!(shelf.list().unwrap().adapters.is_empty());
 }
 
 #[test]

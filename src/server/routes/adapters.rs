@@ -2,7 +2,7 @@
 //! between the two that make do without it. Fitting and judging are followed as a comparison is.
 
 use crate::embeddings::adapters::Adapter;
-use crate::embeddings::snapshots::{AdaptWish, ApplyWish, Error, MigrationWish, Snapshots};
+use crate::embeddings::snapshots::{AdaptWish, ApplyWish, Error, MigrationWish, Snapshots, Told};
 use crate::server::error::ApiError;
 use crate::server::lines::ndjson;
 use crate::server::routes::comparisons::lines;
@@ -31,13 +31,15 @@ pub(crate) async fn fit(State(room): Room, body: Body) -> Result<Response, ApiEr
     Ok(ndjson(lines(fitting, "adapted")))
 }
 
-/// Lists adapters.
+/// Lists adapters, and those whose files are damaged.
 pub(crate) async fn list(State(room): Room) -> Answer {
-    let found = blocking(room, |room| {
-        let all = room.shelf().list().map_err(kept)?;
-        Ok(all.iter().map(shown).collect::<Vec<_>>())
-    });
-    Ok(Json(json!({"object": "list", "data": found.await?})))
+    let found = blocking(room, |room| room.shelf().list().map_err(kept)).await?;
+    let all: Vec<Value> = found.adapters.iter().map(shown).collect();
+    let damaged = found.damaged.into_iter().map(|error| kept(error).told());
+    let damaged: Vec<Told> = damaged.collect();
+    Ok(Json(
+        json!({"object": "list", "data": all, "damaged": damaged}),
+    ))
 }
 
 /// Shows an adapter, without its numbers.
