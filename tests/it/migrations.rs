@@ -141,6 +141,14 @@ async fn a_cascade_embeds_only_candidates(gateway: &TestGateway, provider: &Fake
         (&found["way"]["kind"], &found["way"]["embedded"]),
         (&json!("cascade"), &json!(0))
     );
+    // Three words of a query, at 130 000 pico-dollars each.
+    assert_eq!(found["way"]["pico_usd"], 390_000);
+    let meter = &status(gateway).await["meter"];
+    assert_eq!(
+        (&meter["queries"], &meter["query_pico_usd"]),
+        (&json!(2), &json!(780_000))
+    );
+    assert_eq!(meter["pico_usd"], 780_000 + 5 * 390_000);
     let direct = gateway
         .run_json(&["embeddings", "search", "docs@1", ASKED])
         .await;
@@ -377,6 +385,21 @@ async fn while_both_versions_are_written_the_way_back_loses_nothing() {
         "docs@3",
         "the newest is of the old version, and is not served"
     );
+    let spent = async |name: &str| {
+        let shown = ["embeddings", "snapshot", "show", name];
+        gateway.run_json(&shown).await["spent"].clone()
+    };
+    // Each has what its own texts took: ten of three words, and the three that came after.
+    assert_eq!(spent("docs@2").await["tokens"], 30);
+    assert_eq!(spent("docs@4").await["tokens"], 9);
+    let limited = json!({"collection": "docs", "verb": "rollback", "with": {"max_cost": 1}});
+    let path = "/api/embeddings/migrations/steps";
+    let refused = gateway.admin().post(path, &limited).await;
+    assert!(
+        refused.text().contains("asks for nothing"),
+        "{}",
+        refused.text()
+    );
     let back = gateway.run_json(&verb("rollback", &[])).await;
     assert_eq!(
         (&back["serving"], &back["back"]["without"]),
@@ -552,6 +575,50 @@ async fn a_retired_model_a_small_budget_and_a_silent_new_model_are_told() {
         .await;
     assert_eq!(resumed["outlook"]["missing"], 0);
     assert!(is_once(&paid_anew(&provider, &[])));
+}
+
+#[tokio::test]
+async fn a_new_model_that_cannot_answer_is_told_with_its_own_reason() {
+    let (provider, gateway) = started(|setup| setup).await;
+    corpus(&gateway, 10, &[]);
+    gateway.run_json(&create(&[])).await;
+    let refused = gateway.run(&start(&["--texts-per-minute", "0"])).await;
+    assert!(stderr(&refused).contains("migrate pause"), "{refused:?}");
+    gateway.run_json(&start(&[])).await;
+    for _ in 0..2 {
+        gateway.run_json(&verb("advance", &[])).await;
+    }
+    provider.always(|request| {
+        if request.json()["model"] == "text-embedding-3-large" {
+            return Answer::status(500, &[], r#"{"error":{"message":"the fans stand still"}}"#);
+        }
+        embedder(request)
+    });
+    let asked = || {
+        let all = provider.journal().into_iter();
+        all.filter(|request| request.json()["model"] == "text-embedding-3-large")
+            .count()
+    };
+    let found = search(&gateway, ASKED).await;
+    assert_eq!(found["way"]["kind"], "recall");
+    let problem = &found["way"]["problem"];
+    assert!(
+        problem["message"]
+            .as_str()
+            .unwrap()
+            .contains("the fans stand still"),
+        "{problem}"
+    );
+    assert_eq!(found["results"][0]["id"], "d7");
+    assert!(asked() <= 2, "nobody waits for a background's patience");
+
+    // The background has patience, and a search does not wait for it.
+    let before = provider.journal().len();
+    gateway.run_json(&verb("backfill", &["--detach"])).await;
+    provider.wait_for_requests(before + 1).await;
+    let found = search(&gateway, ASKED).await;
+    assert_eq!(found["way"]["problem"]["code"], "texts_awaited", "{found}");
+    assert_eq!(found["results"][0]["id"], "d7");
 }
 
 #[tokio::test]

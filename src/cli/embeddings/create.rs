@@ -145,6 +145,7 @@ impl CreateArguments {
             },
             noise: self.noise,
             dry_run: self.dry_run,
+            ..RunOptions::default()
         }
     }
 

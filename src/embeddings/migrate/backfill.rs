@@ -3,6 +3,7 @@
 
 use crate::embeddings::migrate::State;
 use crate::embeddings::migrate::book::{Live, Migration};
+use crate::embeddings::migrate::texts::Haste;
 use crate::embeddings::snapshots::plan::count;
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
 use crate::embeddings::vault::NewItem;
@@ -88,7 +89,8 @@ impl Snapshots {
             }
             for texts in rest.chunks(round) {
                 let began = Instant::now();
-                done += self.fill(migration, texts.to_vec(), cancel).await?.texts;
+                let filled = self.fill(migration, texts.to_vec(), cancel, Haste::Patient);
+                done += filled.await?.texts;
                 // Another pace may have been said meanwhile.
                 let newest = self.migrations.of(&migration.collection);
                 let pace = newest.map_or(migration.texts_per_minute, |one| one.texts_per_minute);
@@ -115,13 +117,13 @@ impl Snapshots {
         let items = items.filter_map(|text| prepared.items.get(text.item).cloned());
         let at_once = usize::try_from(prepared.limits.concurrency).unwrap_or(1);
         let round = prepared.limits.texts.saturating_mul(at_once);
-        let paced = migration.texts_per_minute;
+        let paced = migration.texts_per_minute.filter(|most| 0 < *most);
         let paced = paced.map_or(round, |paced| usize::try_from(paced).unwrap_or(round));
         Ok((items.collect(), round.min(paced).max(1)))
     }
 }
 
-/// How long a round takes at least.
+/// How long a round takes at least. A pace of 0, which older migrations may have, is none.
 fn pause(per_minute: Option<u32>, texts: usize) -> Duration {
     let Some(per_minute) = per_minute.filter(|most| 0 < *most) else {
         return Duration::ZERO;

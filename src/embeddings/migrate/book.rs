@@ -12,7 +12,7 @@ use crate::embeddings::name::Selector;
 use crate::embeddings::snapshots::purse::Purse;
 use crate::embeddings::snapshots::{Error, LimitsWish, Told};
 use crate::embeddings::space::Space;
-use crate::embeddings::vault::VaultError;
+use crate::embeddings::vault::{Spent, VaultError};
 use crate::store::{self, Store};
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,9 @@ pub struct Migration {
     pub planned: Option<PicoDollars>,
     /// What was spent.
     pub meter: Meter,
+    /// How the meter stood when a snapshot was made last: what is above it stands in none.
+    #[serde(default)]
+    pub accounted: Meter,
     /// What the sample showed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<ShadowReport>,
@@ -85,20 +88,39 @@ pub struct Migration {
     pub history: Vec<Moved>,
 }
 
-/// What was spent on the new version's texts, and on the old one's where both are written; queries are not
-/// in it.
+/// What was spent on the new version's texts and on queries of it, and on the old one's texts where both are
+/// written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Meter {
     /// Texts that got their vectors.
     pub texts: u64,
-    /// Requests that were answered.
+    /// Requests for texts that were answered.
     pub requests: u64,
-    /// Tokens that were read.
+    /// Tokens of texts that were read.
     pub tokens: u64,
+    /// Queries that searches and the sample asked for in the new version.
+    #[serde(default)]
+    pub queries: u64,
+    /// What those cost, which is in `pico_usd` too.
+    #[serde(default)]
+    pub query_pico_usd: PicoDollars,
     /// What was spent; after a crash at most so much.
     pub pico_usd: PicoDollars,
     /// What requests under way may cost.
     pub in_flight: PicoDollars,
+}
+
+impl Meter {
+    /// Returns what texts took since the meter stood so; `is_priced`: whether their price is known.
+    pub(super) fn of_texts_since(&self, before: &Self, is_priced: bool) -> Spent {
+        let of_texts = |meter: &Self| meter.pico_usd.0.saturating_sub(meter.query_pico_usd.0);
+        let cost = of_texts(self).saturating_sub(of_texts(before));
+        Spent {
+            requests: self.requests.saturating_sub(before.requests),
+            tokens: Some(self.tokens.saturating_sub(before.tokens)),
+            cost: is_priced.then_some(PicoDollars(cost)),
+        }
+    }
 }
 
 /// A step that was taken.
@@ -439,5 +461,50 @@ fn unreadable(error: &serde_json::Error) -> store::Error {
     store::Error::Unreadable {
         path: PathBuf::from(STATE),
         problem: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Meter;
+    use crate::domain::PicoDollars;
+    use crate::embeddings::vault::Spent;
+
+    #[test]
+    fn a_snapshot_carries_what_its_own_texts_took() {
+        let first = Meter {
+            texts: 10,
+            requests: 2,
+            tokens: 30,
+            queries: 4,
+            query_pico_usd: PicoDollars(40),
+            pico_usd: PicoDollars(340),
+            in_flight: PicoDollars(0),
+        };
+        let second = Meter {
+            texts: 13,
+            requests: 3,
+            tokens: 39,
+            queries: 5,
+            query_pico_usd: PicoDollars(50),
+            pico_usd: PicoDollars(380),
+            ..first
+        };
+        let spent = |requests, tokens, cost: Option<u64>| Spent {
+            requests,
+            tokens: Some(tokens),
+            cost: cost.map(PicoDollars),
+        };
+        let none = Meter::default();
+        assert_eq!(first.of_texts_since(&none, true), spent(2, 30, Some(300)));
+        assert_eq!(second.of_texts_since(&first, true), spent(1, 9, Some(30)));
+        assert_eq!(second.of_texts_since(&second, false), spent(0, 0, None));
+    }
+
+    #[test]
+    fn a_meter_that_was_kept_before_queries_counted_is_read() {
+        let kept = r#"{"texts":1,"requests":1,"tokens":3,"pico_usd":60,"in_flight":0}"#;
+        let meter: Meter = serde_json::from_str(kept).unwrap();
+        assert_eq!((meter.queries, meter.pico_usd), (0, PicoDollars(60)));
     }
 }

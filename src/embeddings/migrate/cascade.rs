@@ -5,12 +5,12 @@
 //! answer is given, and says why.
 
 use crate::domain::{Cost, PicoDollars};
-use crate::embeddings::ask::Asker;
 use crate::embeddings::migrate::book::Migration;
+use crate::embeddings::migrate::texts::Haste;
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::search::{Neighbour, Scan, nearest};
 use crate::embeddings::snapshots::{Error, Hit, SearchResult, Snapshots, Told, blocking, shown};
-use crate::embeddings::space::{Side, VectorKey};
+use crate::embeddings::space::VectorKey;
 use crate::embeddings::vault::{Manifest, NewItem, Snapshot};
 use crate::embeddings::{self};
 use serde::Serialize;
@@ -44,7 +44,7 @@ pub struct Way {
     pub candidates: usize,
     /// How many of their texts were embedded for this search.
     pub embedded: u64,
-    /// What embedding those cost.
+    /// What embedding those and the query cost in the new version.
     pub pico_usd: PicoDollars,
     /// Why it was not ranked by the new version, though it should have been.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -198,26 +198,16 @@ impl Snapshots {
     ) -> Result<Vec<(usize, f32)>, Error> {
         let items = found.iter().map(|one| one.item.clone()).collect();
         let cancel = self.shutdown.child_token();
-        let filled = self.fill(migration, items, &cancel).await?;
-        (way.embedded, way.pico_usd) = (filled.texts, filled.pico_usd);
-        let queries = self
-            .queries_in_new(migration, &[looking.text.as_str()])
+        let filled = self
+            .fill(migration, items, &cancel, Haste::Searching)
             .await?;
+        (way.embedded, way.pico_usd) = (filled.texts, filled.pico_usd);
+        let text = vec![looking.text.clone()];
+        let queries = self.queries_in_new(migration, text).await?;
+        way.pico_usd = PicoDollars(way.pico_usd.0.saturating_add(queries.pico_usd.0));
         let keys: Vec<VectorKey> = found.iter().map(|one| one.item.key).collect();
-        let mut ranked = self.rank(vec![keys], queries).await?;
+        let mut ranked = self.rank(vec![keys], queries.vectors).await?;
         Ok(ranked.pop().unwrap_or_default())
-    }
-
-    /// Embeds queries in the new version.
-    pub(super) async fn queries_in_new(
-        &self,
-        migration: &Migration,
-        texts: &[&str],
-    ) -> Result<Vec<Vec<f32>>, Error> {
-        let name = format!("{}@{}", migration.collection, migration.id);
-        let asker = Asker::new(Arc::clone(&self.proxy), migration.to_space.clone(), name);
-        let asked = asker.ask(Side::Query, texts).await;
-        Ok(asked.map_err(|failure| Box::new(failure.error))?.vectors)
     }
 
     /// Ranks the vectors of each list of keys by the query of the same place.

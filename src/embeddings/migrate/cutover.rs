@@ -6,7 +6,7 @@ use crate::embeddings::migrate::book::Migration;
 use crate::embeddings::migrate::verbs::Taken;
 use crate::embeddings::migrate::{MigrateError, MoveWish, State};
 use crate::embeddings::snapshots::{CompareWish, Error, QuerySourceWish, Snapshots, blocking};
-use crate::embeddings::vault::{Manifest, NewSnapshot, Source, SourceKind, Spent};
+use crate::embeddings::vault::{Manifest, NewSnapshot, Source, SourceKind};
 use std::sync::Arc;
 
 impl Snapshots {
@@ -65,7 +65,8 @@ impl Snapshots {
             }
             .into());
         }
-        let meter = self.migration(&of.collection)?.meter;
+        let under_way = self.migration(&of.collection)?;
+        let meter = under_way.meter;
         let sealed = self.vault.seal(&NewSnapshot {
             collection: of.collection.clone(),
             space: of.to_space.clone(),
@@ -80,13 +81,15 @@ impl Snapshots {
                 detail: Some(base.name()),
             },
             truncated: None,
-            spent: Spent {
-                requests: meter.requests,
-                tokens: Some(meter.tokens),
-                cost: of.planned.map(|_| meter.pico_usd),
-            },
+            spent: meter.of_texts_since(&under_way.accounted, of.planned.is_some()),
             model_returned: None,
             created: self.clock.now(),
+        })?;
+        self.migrations.change(|kept| {
+            if let Some(migration) = kept.by_id(&of.id) {
+                migration.accounted = meter;
+            }
+            Ok(())
         })?;
         Ok((base, sealed.manifest))
     }

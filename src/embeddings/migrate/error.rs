@@ -2,6 +2,7 @@
 
 use crate::domain::Blame;
 use crate::embeddings::migrate::{State, Verb};
+use std::time::Duration;
 
 /// Why something about a migration cannot be done.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,14 @@ pub enum MigrateError {
         /// The snapshot whose texts they are.
         base: String,
     },
+    /// Somebody else asks for texts, and has no answer yet.
+    #[error("{texts} of the texts are being asked for elsewhere, and no answer came within {} s", waited.as_secs())]
+    Awaited {
+        /// How many.
+        texts: u64,
+        /// How long they were waited for.
+        waited: Duration,
+    },
     /// The comparison does not say what was asked for.
     #[error("the gates of `{snapshot}` are not met: {}", failed.join("; "))]
     Gates {
@@ -93,6 +102,7 @@ impl MigrateError {
             Self::Open { .. } => "migration_open",
             Self::Transition { .. } | Self::WentOn { .. } => "migration_state",
             Self::Missing { .. } => "vectors_missing",
+            Self::Awaited { .. } => "texts_awaited",
             Self::Gates { .. } => "gates_not_met",
             Self::Retired { .. } => "old_model_retired",
             Self::SameSpace { .. } => "embedding_space_same",
@@ -104,7 +114,7 @@ impl MigrateError {
     #[must_use]
     pub const fn blame(&self) -> Blame {
         match self {
-            Self::Retired { .. } => Blame::Provider,
+            Self::Retired { .. } | Self::Awaited { .. } => Blame::Provider,
             _ => Blame::Client,
         }
     }
@@ -137,6 +147,9 @@ impl MigrateError {
             }
             Self::Missing { .. } => {
                 "`migrate backfill` makes them; not even `--force` serves without"
+            }
+            Self::Awaited { .. } => {
+                "`migrate status` says how the background stands; `migrate pause` stops it"
             }
             Self::Gates { .. } => {
                 "the snapshot is kept and not served; `--force` serves it all the same"

@@ -14,6 +14,8 @@ mod cutover;
 mod dual;
 mod error;
 mod hold;
+mod limits;
+mod queries;
 mod shadow;
 mod state;
 mod status;

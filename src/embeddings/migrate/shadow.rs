@@ -7,6 +7,7 @@
 use crate::domain::{PicoDollars, Timestamp};
 use crate::embeddings::ask::Asker;
 use crate::embeddings::migrate::book::Migration;
+use crate::embeddings::migrate::texts::Haste;
 use crate::embeddings::ranking::{is_top1_same, overlap};
 use crate::embeddings::rows::Matrix;
 use crate::embeddings::snapshots::comparison::draw_texts;
@@ -41,7 +42,7 @@ pub struct ShadowReport {
     pub top1_same: f64,
     /// How many texts were embedded for it.
     pub texts: u64,
-    /// What those cost.
+    /// What those and the queries cost in the new version.
     pub pico_usd: PicoDollars,
     /// When.
     pub at: Timestamp,
@@ -79,11 +80,13 @@ impl Snapshots {
         let found = found.await?;
         let pool = found.iter().flatten().map(|one| one.item.clone()).collect();
         let cancel = self.shutdown.child_token();
-        let filled = self.fill(migration, pool, &cancel).await?;
+        let filled = self.fill(migration, pool, &cancel, Haste::Patient).await?;
         let mut new = Vec::with_capacity(sampled.texts.len());
+        let mut paid = filled.pico_usd.0;
         for batch in sampled.texts.chunks(BATCH) {
-            let texts: Vec<&str> = batch.iter().map(String::as_str).collect();
-            new.extend(self.queries_in_new(migration, &texts).await?);
+            let queries = self.queries_in_new(migration, batch.to_vec()).await?;
+            paid = paid.saturating_add(queries.pico_usd.0);
+            new.extend(queries.vectors);
         }
         let lists = found.iter();
         let lists = lists.map(|list| list.iter().map(|one| one.item.key).collect());
@@ -111,7 +114,7 @@ impl Snapshots {
             }),
             top1_same: stats::mean(&same).unwrap_or(0.0),
             texts: filled.texts,
-            pico_usd: filled.pico_usd,
+            pico_usd: PicoDollars(paid),
             at: self.clock.now(),
         }))
     }

@@ -15,8 +15,23 @@ use crate::embeddings::{Item, Rows as _};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+/// How long a search waits for texts that somebody else asks for.
+const WAIT: Duration = Duration::from_secs(5);
+/// How often a search asks a provider that cannot answer; the proxy tries again by itself.
+const TRIES: u32 = 1;
+
+/// How much time there is to make vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// A provider that cannot answer is asked again after a while, and what others ask for is waited for.
+    Patient,
+    /// Somebody waits for an answer, and the old version has one.
+    Searching,
+}
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -173,7 +188,7 @@ impl Snapshots {
     ///
     /// # Errors
     ///
-    /// Those of asking; `Budget`, `Stopped`. What came before is kept.
+    /// Those of asking; `Budget`, `Stopped`; `Awaited` in haste. What came before is kept.
     ///
     /// # Cancel safety
     ///
@@ -183,12 +198,14 @@ impl Snapshots {
         migration: &Migration,
         items: Vec<NewItem>,
         cancel: &CancellationToken,
+        haste: Haste,
     ) -> Result<Filled, Error> {
         let work = Filling {
             room: Arc::clone(self),
             live: self.migrations.live(migration),
             migration: migration.clone(),
             cancel: cancel.clone(),
+            haste,
         };
         let recorder = &self.proxy.recorder;
         let task = recorder.tasks.spawn_on(
@@ -205,6 +222,7 @@ struct Filling {
     live: Arc<Live>,
     migration: Migration,
     cancel: CancellationToken,
+    haste: Haste,
 }
 
 impl Filling {
@@ -227,8 +245,13 @@ impl Filling {
             let made = made?;
             filled.texts += made.texts;
             filled.pico_usd = PicoDollars(filled.pico_usd.0.saturating_add(made.pico_usd.0));
+            let is_waited_for = self.haste == Haste::Searching && !others.is_empty();
             tokio::select! {
                 () = self.live.claims.free(&others) => {}
+                () = tokio::time::sleep(WAIT), if is_waited_for => {
+                    let texts = count(others.len());
+                    return Err(MigrateError::Awaited { texts, waited: WAIT }.into());
+                }
                 () = self.cancel.cancelled() => {
                     return Err(Error::Stopped { done: filled.texts, total: count(others.len()) });
                 }
@@ -270,6 +293,7 @@ impl Filling {
             options: RunOptions {
                 max_cost: self.migration.max_cost,
                 limits: self.migration.limits,
+                tries: (self.haste == Haste::Searching).then_some(TRIES),
                 ..RunOptions::default()
             },
             purse: Arc::clone(&self.live.purse),
@@ -307,7 +331,7 @@ impl Filling {
 
 impl Snapshots {
     /// Changes the meter of a migration. Blocks.
-    fn count(&self, id: &str, change: impl FnOnce(&mut Meter)) -> Result<(), Error> {
+    pub(super) fn count(&self, id: &str, change: impl FnOnce(&mut Meter)) -> Result<(), Error> {
         self.migrations.change(|kept| {
             if let Some(migration) = kept.by_id(id) {
                 change(&mut migration.meter);

@@ -5,6 +5,7 @@ use crate::embeddings;
 use crate::embeddings::ask::Asker;
 use crate::embeddings::compare::Gate;
 use crate::embeddings::migrate::book::{Meter, Migration, Moved};
+use crate::embeddings::migrate::limits::{check_limited, check_pace, check_range};
 use crate::embeddings::migrate::{MigrateError, ShadowReport, State, Status, Step, Verb};
 use crate::embeddings::name::check_collection;
 use crate::embeddings::snapshots::plan::truncated;
@@ -100,6 +101,7 @@ impl Snapshots {
         check_range("candidates", wish.candidates, 1, MOST_CANDIDATES)?;
         check_range("sample", wish.sample, 0, MOST_SAMPLE)?;
         check_range("queries", Some(wish.queries.len()), 0, MOST_SAMPLE)?;
+        check_pace(wish.texts_per_minute)?;
         for gate in &wish.gates {
             gate.parse::<Gate>().map_err(embeddings::Error::from)?;
         }
@@ -285,7 +287,9 @@ impl Snapshots {
             let problem = format!("is said with `{verb}`, and belongs to `cutover`");
             return Err(Error::invalid("is_dual", problem, None));
         }
+        check_pace(wish.texts_per_minute)?;
         if wish.max_cost.is_some() || wish.texts_per_minute.is_some() {
+            check_limited(&wish, verb)?;
             self.set_limits(&migration, &wish).await?;
         }
         match step {
@@ -457,6 +461,7 @@ fn fresh(wish: &StartWish, from: &Manifest, to_space: Space, now: Timestamp) -> 
         is_dual: false,
         planned: None,
         meter: Meter::default(),
+        accounted: Meter::default(),
         shadow: None,
         history: Vec::new(),
     }
@@ -474,15 +479,5 @@ fn moved(of: &Migration, at: Timestamp, taken: &Taken<'_>) -> Moved {
         paused: None,
         is_dual: taken.is_dual,
         is_noted: false,
-    }
-}
-
-fn check_range(what: &str, said: Option<usize>, least: usize, most: usize) -> Result<(), Error> {
-    match said {
-        Some(said) if !(least..=most).contains(&said) => {
-            let problem = format!("is {said}, not from {least} to {most}");
-            Err(Error::invalid(what, problem, None))
-        }
-        _ => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use crate::domain::PicoDollars;
 use crate::embeddings::ask::{Asker, Embedded};
 use crate::embeddings::snapshots::draft::DraftHead;
 use crate::embeddings::snapshots::limits::LimitsWish;
-use crate::embeddings::snapshots::patience::{Impatient, Patience, Portion};
+use crate::embeddings::snapshots::patience::{Impatient, Patience, Portion, TRIES};
 use crate::embeddings::snapshots::plan::{Plan, Prepared, batches, count, price_of};
 use crate::embeddings::snapshots::purse::Purse;
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
@@ -34,6 +34,9 @@ pub struct RunOptions {
     pub noise: Option<usize>,
     /// Only says what it would take.
     pub dry_run: bool,
+    /// How often a request is made that the provider cannot answer, where somebody waits for it.
+    #[serde(skip)]
+    pub tries: Option<u32>,
 }
 
 /// What is being done.
@@ -316,6 +319,7 @@ impl Work<'_> {
             asker: &self.asker,
             pace: &self.pace,
             stop: &self.stop,
+            tries: self.job.options.tries.unwrap_or(TRIES),
         };
         let asked = patience
             .ask(Side::Document, &texts, |_| self.retried())

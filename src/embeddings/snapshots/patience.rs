@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_util::sync::CancellationToken;
 
-/// How often a request is made again that the provider could not answer.
+/// How often a request is made that the provider cannot answer, by who has time.
 pub(super) const TRIES: u32 = 8;
 
 /// What is needed to ask patiently.
@@ -18,6 +18,8 @@ pub(super) struct Patience<'a> {
     pub(super) pace: &'a Arc<Pace>,
     /// Set when nothing more is to be begun.
     pub(super) stop: &'a CancellationToken,
+    /// How often a request is made that the provider cannot answer.
+    pub(super) tries: u32,
 }
 
 /// Why there are no vectors.
@@ -100,7 +102,7 @@ impl Patience<'_> {
                 let asked = failure.facts.attempts;
                 return Err(Impatient::TooSlow(Box::new(error), asked));
             }
-            if !error.may_succeed_later() || tries == TRIES || self.stop.is_cancelled() {
+            if !error.may_succeed_later() || self.tries <= tries || self.stop.is_cancelled() {
                 return Err(Impatient::Failed(Box::new(error)));
             }
             place.was_too_much(error.retry_after());

@@ -272,6 +272,7 @@ impl Asked<'_> {
             asker: &self.asker,
             pace: &self.pace,
             stop: &self.stop,
+            tries: TRIES,
         };
         let asked = patience
             .ask(Side::Query, &texts, |tries| self.asking.wait(tries))
