@@ -459,11 +459,11 @@ async fn a_canary_sees_by_itself_that_a_model_changed_under_its_name() {
 
     IS_OTHER.store(true, Ordering::SeqCst);
     came_to(&gateway, "changed").await;
-    accepted_as_normal(&gateway).await;
+    accepted_as_normal(&gateway, &IS_OTHER).await;
 }
 
-/// What the model says now is taken as normal, and the canary ends.
-async fn accepted_as_normal(gateway: &TestGateway) {
+/// What the model says now is taken as normal, which what it said before is not any more; the canary ends.
+async fn accepted_as_normal(gateway: &TestGateway, is_other: &AtomicBool) {
     // A check that the server began by itself comes to its end before.
     let done = async |verb: &str| {
         eventually(verb, async || {
@@ -493,3 +493,8 @@ async fn accepted_as_normal(gateway: &TestGateway) {
         "{record}"
     );
 }
+    is_other.store(false, Ordering::SeqCst);
+    let back = came_to(gateway, "changed").await;
+    let alarms = back["alarms"].as_array().unwrap();
+    let told = alarms.last().unwrap()["text"].as_str().unwrap();
+    assert!(told.contains("They are those of `docs@1` again"), "{told}");

@@ -247,6 +247,11 @@ fn distance(canary: &Value) -> String {
             text(at(normal, "model"))
         ),
     };
+    let length = at(at(canary, "changed"), "dimensions").as_u64();
+    let before = at(normal, "dimensions").as_u64();
+    if let Some((length, before)) = length.zip(before).filter(|(now, before)| now != before) {
+        return format!("vectors of {length} numbers, no longer of {before}; {model}");
+    }
     format!(
         "{} of {} texts moved; largest change {}, noise {}; {model}",
         at(change, "moved"),

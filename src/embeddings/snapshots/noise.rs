@@ -58,7 +58,9 @@ impl Snapshots {
             let put = room
                 .vault
                 .put(&of.space_id, snapshot.dimensions(), of.precision, &rows)?;
-            let (shares, top_1) = stays(&snapshot, &drawn.rows, &again)?;
+            let kept = vectors_of(&snapshot, &drawn.rows)?;
+            let again = Matrix::new(snapshot.dimensions(), again.concat()).unwrap_or_default();
+            let (shares, top_1) = stays(&snapshot, &drawn.rows, [&kept, &again])?;
             let kept = kept_share(&shares, NEAREST);
             let noise = NoiseFloor {
                 texts: count(drawn.rows.len()),
@@ -101,26 +103,30 @@ fn draw(snapshot: &Snapshot, manifest: &Manifest, texts: usize) -> Result<Drawn,
     Ok(drawn)
 }
 
-/// Returns the share of the nearest rows that stays, text by text, and the share of texts whose nearest stays.
-pub(in crate::embeddings) fn stays(
-    snapshot: &Snapshot,
-    rows: &[usize],
-    again: &[Vec<f32>],
-) -> Result<(Vec<f64>, f64), Error> {
+/// The vectors that a snapshot keeps in these rows.
+fn vectors_of(snapshot: &Snapshot, rows: &[usize]) -> Result<Matrix, Error> {
     let dimensions = snapshot.dimensions();
     let mut kept = vec![0.0; rows.len() * dimensions];
     for (row, into) in rows.iter().zip(kept.chunks_mut(dimensions.max(1))) {
         snapshot.read(*row, into)?;
     }
-    let kept = Matrix::new(dimensions, kept).unwrap_or_default();
-    let again = Matrix::new(dimensions, again.concat()).unwrap_or_default();
+    Ok(Matrix::new(dimensions, kept).unwrap_or_default())
+}
+
+/// Returns the share of the rows nearest to the vectors of before that is nearest to those of after, text by
+/// text, and the share of texts whose nearest stays. The texts are those of `rows`, none of which finds itself.
+pub(in crate::embeddings) fn stays(
+    snapshot: &Snapshot,
+    rows: &[usize],
+    [before, after]: [&Matrix; 2],
+) -> Result<(Vec<f64>, f64), Error> {
     let itself = |query: usize, row: usize| rows.get(query) == Some(&row);
     let scan = Scan {
         skip: Some(&itself),
         ..Scan::new(NEAREST)
     };
-    let before = nearest(snapshot, &kept, &scan)?;
-    let after = nearest(snapshot, &again, &scan)?;
+    let before = nearest(snapshot, before, &scan)?;
+    let after = nearest(snapshot, after, &scan)?;
     let pairs = || before.iter().zip(&after);
     let shares = pairs().map(|(before, after)| shared(before, after));
     let shares = shares.collect();

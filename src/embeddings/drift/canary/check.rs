@@ -2,8 +2,9 @@
 
 use crate::embeddings::drift::canary::hatch::{Asked, Texts, texts_of};
 use crate::embeddings::drift::canary::kept::{Canary, CanaryAlarm, Check, Measured, Outcome};
+use crate::embeddings::drift::canary::message::Found;
 use crate::embeddings::drift::canary::rounds::{
-    MOST_ROUNDS, ROUNDS, chance, change, nearest, noise,
+    MOST_ROUNDS, ROUNDS, chance, change, nearest, noise, widest,
 };
 use crate::embeddings::drift::canary::{Canaries, CanaryStatus, level, message};
 use crate::embeddings::drift::webhook::send_unsent;
@@ -144,9 +145,12 @@ impl Canaries {
             Outcome::Changed => {
                 let (name, model) = (&canary.settings.name, &canary.model);
                 tracing::warn!(canary = name, model, "a model makes other vectors");
-                let found = self.found_again(manifest, texts, round)?;
+                let found = Found {
+                    stays: self.found_again(manifest, texts, (normal, round))?,
+                    is_of_snapshot: self.is_of_snapshot(&canary, manifest, texts, &asked.rounds)?,
+                };
                 canary.changed = Some(self.changed(&canary, &asked, now)?);
-                Some(message::changed(&canary, &check, found))
+                Some(message::changed(&canary, &check, &found))
             }
             Outcome::Recovered => Some(message::recovered(&canary, &check)),
             Outcome::Steady | Outcome::Noise | Outcome::StillChanged => None,
@@ -187,23 +191,39 @@ impl Canaries {
         Ok(())
     }
 
-    /// Returns how much of what these texts find in their snapshot stays. Blocks.
+    /// Returns how much of what these texts found in their snapshot by what is normal they find still. Blocks.
     fn found_again(
         &self,
         manifest: &Manifest,
         texts: &Texts,
-        round: &Matrix,
+        (normal, round): (&[Matrix], &Matrix),
     ) -> Result<Option<message::Stays>, Error> {
         let snapshot = self.snapshots.vault().open_snapshot(&manifest.id)?;
-        if snapshot.dimensions() != round.dimensions() {
+        let Some((far, before)) = nearest(normal, round) else {
+            return Ok(None);
+        };
+        if far.is_infinite() || snapshot.dimensions() != round.dimensions() {
             return Ok(None);
         }
-        let vectors: Vec<Vec<f32>> = (0..round.len())
-            .filter_map(|row| round.row(row).map(<[f32]>::to_vec))
-            .collect();
-        let (shares, same_first) = stays(&snapshot, &texts.rows, &vectors)?;
+        let (shares, same_first) = stays(&snapshot, &texts.rows, [before, round])?;
         let mean = shares.iter().sum::<f64>() / f64::max(shares.len() as f64, 1.0);
         Ok(Some((mean, same_first)))
+    }
+
+    /// Returns whether these rounds are what the snapshot keeps, though something else is normal. Blocks.
+    fn is_of_snapshot(
+        &self,
+        canary: &Canary,
+        manifest: &Manifest,
+        texts: &Texts,
+        rounds: &[Matrix],
+    ) -> Result<bool, Error> {
+        let dimensions = rounds.first().map(Matrix::dimensions);
+        if dimensions != Some(canary.normal.dimensions) {
+            return Ok(false);
+        }
+        let far = self.distance_of(manifest, texts, rounds)?;
+        Ok(far <= widest(rounds).max(canary.normal.floor()))
     }
 
     /// Keeps the rounds that showed a change. Blocks.

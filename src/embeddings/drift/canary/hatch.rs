@@ -111,7 +111,7 @@ impl Canaries {
 
     /// Returns how far the vectors that a snapshot keeps are from those of a round, beyond what its precision
     /// loses. Blocks.
-    fn distance_of(
+    pub(super) fn distance_of(
         &self,
         manifest: &Manifest,
         texts: &Texts,

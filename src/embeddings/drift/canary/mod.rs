@@ -282,9 +282,12 @@ fn settings_of(wish: CanaryWish) -> Result<Settings, Error> {
     let least = least_chance(ROUNDS, ROUNDS);
     if every <= 0 || LONGEST_EVERY_MS < every || level(&settings) < least {
         let minutes = (least * MONTH_MS as f64 / alarms / 60_000.0).ceil();
+        let said = match every {
+            ..60_000 => format!("{} s", every as f64 / 1_000.0),
+            _ => format!("{:.1} minutes", every as f64 / 60_000.0),
+        };
         let problem = format!(
-            "is {:.1} minutes: with {alarms} expected false alarms a month it is from {minutes} minutes to 30 days",
-            every as f64 / 60_000.0
+            "is {said}: with {alarms} expected false alarms a month it is from {minutes} minutes to 30 days"
         );
         let hint = "check less often, or allow more false alarms (`--budget-alarms`)";
         return Err(Error::invalid("every", problem, Some(hint)));
@@ -338,5 +341,7 @@ mod tests {
         assert!(refused(|wish| wish.name = "a/b".to_owned()).contains("no name of a canary"));
         let told = refused(|wish| wish.every_ms = Some(60_000));
         assert!(told.contains("from 7 minutes to 30 days"), "{told}");
+        let told = refused(|wish| wish.every_ms = Some(1_000));
+        assert!(told.contains("`every` is 1 s: "), "{told}");
     }
 }
