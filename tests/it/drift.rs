@@ -96,8 +96,26 @@ const START: [&str; 14] = [
 async fn begin(gateway: &TestGateway) {
     let early = gateway.run(&START).await;
     let told = String::from_utf8_lossy(&early.stderr).into_owned();
-    assert!(told.contains("have 0 distinct texts"), "{told}");
+    assert!(told.contains("there is no call of `greet`"), "{told}");
     traffic(gateway, 0, 60, None).await;
+    let other =
+        |from: &str, to: &'static str| START.map(|word| if word == from { to } else { word });
+    let mistyped = gateway.run(&other("name", "nmae")).await;
+    let told = String::from_utf8_lossy(&mistyped.stderr).into_owned();
+    assert!(
+        told.contains("none of 60 calls of `greet` of that time has a variable `nmae`"),
+        "{told}"
+    );
+    let start = START
+        .iter()
+        .filter(|word| !word.contains("model") && !word.contains("3-small"));
+    let start: Vec<&str> = start.copied().collect();
+    let without = gateway.run(&start).await;
+    let told = String::from_utf8_lossy(&without.stderr).into_owned();
+    assert!(
+        told.contains("`model` is not said") && !told.contains("collections."),
+        "{told}"
+    );
     let started = stdout(&gateway.run(&START).await);
     assert_eq!(
         started,
@@ -161,7 +179,8 @@ async fn a_new_topic_alarms_in_two_windows_and_is_accepted() {
     let reference = gateway.admin().get(path).await.json();
     assert_eq!(reference["items"], 110);
     let status = stdout(&gateway.run(&drift("status")).await);
-    assert!(status.contains("alarm (accepted): New topic"), "{status}");
+    assert!(status.contains("\nalarm of greetings, 20"), "{status}");
+    assert!(status.contains(" (accepted): New topic"), "{status}");
     stdout(&gateway.run(&drift("stop")).await);
     let gone = gateway.run(&drift("run")).await;
     let told = String::from_utf8_lossy(&gone.stderr).into_owned();
@@ -480,6 +499,11 @@ async fn accepted_as_normal(gateway: &TestGateway, is_other: &AtomicBool) {
         checked.starts_with("steady: 0 of 20 texts moved"),
         "{checked}"
     );
+    is_other.store(false, Ordering::SeqCst);
+    let back = came_to(gateway, "changed").await;
+    let alarms = back["alarms"].as_array().unwrap();
+    let told = alarms.last().unwrap()["text"].as_str().unwrap();
+    assert!(told.contains("They are those of `docs@1` again"), "{told}");
     done("stop").await;
     let calls = gateway.admin().get("/api/calls?limit=1").await.json();
     let id = calls["data"][0]["id"].as_str().unwrap();
@@ -493,8 +517,3 @@ async fn accepted_as_normal(gateway: &TestGateway, is_other: &AtomicBool) {
         "{record}"
     );
 }
-    is_other.store(false, Ordering::SeqCst);
-    let back = came_to(gateway, "changed").await;
-    let alarms = back["alarms"].as_array().unwrap();
-    let told = alarms.last().unwrap()["text"].as_str().unwrap();
-    assert!(told.contains("They are those of `docs@1` again"), "{told}");

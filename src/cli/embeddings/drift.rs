@@ -2,7 +2,8 @@
 
 use crate::app::Environment;
 use crate::cli::Common;
-use crate::cli::calls::moment;
+use crate::cli::calls::{moment, time};
+use crate::cli::embeddings::counted;
 use crate::cli::embeddings::watched::{ask, setting, text};
 use crate::cli::evals::dollars;
 use crate::cli::output::{Failure, at, clean};
@@ -237,8 +238,17 @@ fn alarms(answer: &Value, out: &mut String) {
         let state = if is_accepted { "accepted" } else { "open" };
         let told = at(alarm, "text").as_str().unwrap_or_default();
         let first = clean(told.lines().next().unwrap_or_default());
-        let _ = writeln!(out, "alarm ({state}): {first}");
+        let (of, when) = (text(at(alarm, "monitor")), raised(alarm));
+        let _ = writeln!(out, "alarm of {of}, {when} ({state}): {first}");
     }
+}
+
+/// When an alarm was raised.
+fn raised(alarm: &Value) -> String {
+    let micros = at(alarm, "at_ms")
+        .as_i64()
+        .map(|millis| millis.saturating_mul(1_000));
+    time(&json!(micros))
 }
 
 fn listed(answer: &Value) -> String {
@@ -257,7 +267,8 @@ fn listed(answer: &Value) -> String {
     {
         let told = at(alarm, "text").as_str().unwrap_or_default();
         let first = clean(told.lines().next().unwrap_or_default());
-        let _ = writeln!(out, "alarm: {first}");
+        let (of, when) = (text(at(alarm, "collection")), raised(alarm));
+        let _ = writeln!(out, "alarm of {of}, {when}: {first}");
     }
     out
 }
@@ -347,7 +358,9 @@ fn explained(answer: &Value) -> String {
     ] {
         let _ = writeln!(out, "  {name:<24} {value}");
     }
-    listed_groups(last, &mut out);
+    if at(last, "standing") != "quiet" {
+        listed_groups(last, &mut out);
+    }
     out
 }
 
@@ -363,7 +376,8 @@ fn documents(answer: &Value) -> String {
 fn listed_groups(seen: &Value, out: &mut String) {
     for group in at(seen, "groups").as_array().into_iter().flatten() {
         let words = list(at(group, "words")).join(", ");
-        let _ = writeln!(out, "\n{} texts: {words}", at(group, "texts"));
+        let texts = at(group, "texts").as_u64().unwrap_or(0);
+        let _ = writeln!(out, "\n{}: {words}", counted(texts, "text"));
         for example in list(at(group, "examples")) {
             let _ = writeln!(out, "  {example}");
         }

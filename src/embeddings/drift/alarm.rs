@@ -1,5 +1,6 @@
 //! An alarm, and how it is told: what is new, how much of it, since when, and how sure that is.
 
+use crate::embeddings::drift::budget::Standing;
 use crate::embeddings::drift::detect::{Finding, Kind, Region};
 use crate::embeddings::drift::examples::Group;
 use crate::embeddings::drift::retrieval::Retrieval;
@@ -19,6 +20,8 @@ pub struct Message<'a> {
     pub since: &'a str,
     /// What was found.
     pub finding: &'a Finding,
+    /// What that came to.
+    pub standing: Standing,
     /// The groups of new texts.
     pub groups: &'a [Group],
     /// How many false alarms a month are expected at most.
@@ -53,12 +56,21 @@ pub struct Alarm {
     pub is_unsent: bool,
 }
 
-/// Returns the message of an alarm, on a few lines.
+/// Returns what a look saw, on a few lines: an alarm, the first half of one, or nothing.
 #[must_use]
 pub fn message(told: &Message<'_>) -> String {
     let mut out = String::new();
     let finding = told.finding;
     let texts = finding.current;
+    if told.standing == Standing::Quiet {
+        let _ = write!(
+            out,
+            "Nothing new in `{}`: {texts} distinct texts lie where the reference does, as far as they show.\n{}.",
+            told.subject,
+            figures(finding),
+        );
+        return out;
+    }
     match &finding.region {
         Some(region) => {
             let what = what(region, told.groups);
@@ -82,6 +94,11 @@ pub fn message(told: &Message<'_>) -> String {
     examples(told.groups, &mut out);
     if let Some(retrieval) = &finding.retrieval {
         out.push_str(&searches(retrieval));
+    }
+    if told.standing == Standing::Suspected {
+        out.push_str(
+            "It is one window so far, and no alarm: that takes another among the next two.\n",
+        );
     }
     let _ = writeln!(
         out,

@@ -1,6 +1,6 @@
 //! The detector on made-up traffic: how often it alarms when nothing happens, and when something does.
 
-use super::{Kind, Message, Told, examine, groups, message, permutations_for};
+use super::{Kind, Message, Standing, Told, examine, groups, message, permutations_for};
 use crate::embeddings::{Matrix, Rows as _};
 use crate::stats::Random;
 
@@ -148,13 +148,24 @@ fn an_alarm_says_what_is_new() {
         !nearest.words.is_empty() && nearest.similarity < 0.5,
         "{nearest:?}"
     );
-    let text = message(&Message {
-        subject: "support/refund",
-        since: "2026-01-02 14:20 UTC",
-        finding: &finding,
-        groups: &found,
-        alarms_per_month: 1.0,
-        monitor: "support",
-    });
-    insta::assert_snapshot!(text);
+    let told = |standing| {
+        message(&Message {
+            subject: "support/refund",
+            since: "2026-01-02 14:20 UTC",
+            finding: &finding,
+            standing,
+            groups: &found,
+            alarms_per_month: 1.0,
+            monitor: "support",
+        })
+    };
+    insta::assert_snapshot!(told(Standing::Alarm));
+    let suspected = told(Standing::Suspected);
+    assert!(suspected.contains("New topic") && suspected.contains("no alarm"));
+    let quiet = told(Standing::Quiet);
+    assert!(quiet.starts_with("Nothing new in `support/refund`: 200 distinct texts"));
+    assert!(
+        !quiet.contains("New topic") && !quiet.contains("accept"),
+        "{quiet}"
+    );
 }

@@ -47,13 +47,13 @@ pub(crate) enum MigrateCommand {
     /// Embed the rest in the background, or go on with it after a stop.
     Backfill(StepArguments),
     /// Ask the new model for nothing more, for now.
-    Pause(StepArguments),
+    Pause(EndArguments),
     /// Go on after a pause.
     Resume(StepArguments),
     /// Make the snapshot of the new version and serve it.
     Cutover(Box<CutoverArguments>),
     /// Serve the old version, and end the migration.
-    Rollback(StepArguments),
+    Rollback(EndArguments),
     /// List migrations, the oldest first.
     List,
 }
@@ -131,6 +131,15 @@ pub(crate) struct StepArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct EndArguments {
+    /// The collection.
+    collection: String,
+    /// Who does it, for the audit log (default: the user).
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct CutoverArguments {
     /// The collection.
     collection: String,
@@ -174,6 +183,13 @@ pub(super) async fn run(
         };
         (arguments.collection.clone(), wish, arguments.detach)
     };
+    let end = |arguments: &EndArguments| {
+        let wish = MoveWish {
+            by: who(&arguments.by),
+            ..MoveWish::default()
+        };
+        (arguments.collection.clone(), wish, false)
+    };
     let (verb, (collection, wish, is_detached)) = match &command {
         MigrateCommand::List => return list(common, environment).await,
         MigrateCommand::Status(of) => return status(&of.collection, common, environment).await,
@@ -187,9 +203,9 @@ pub(super) async fn run(
         }
         MigrateCommand::Advance(arguments) => ("advance", step(arguments)),
         MigrateCommand::Backfill(arguments) => ("backfill", step(arguments)),
-        MigrateCommand::Pause(arguments) => ("pause", step(arguments)),
+        MigrateCommand::Pause(arguments) => ("pause", end(arguments)),
         MigrateCommand::Resume(arguments) => ("resume", step(arguments)),
-        MigrateCommand::Rollback(arguments) => ("rollback", step(arguments)),
+        MigrateCommand::Rollback(arguments) => ("rollback", end(arguments)),
     };
     let body = json!({"collection": collection, "verb": verb, "with": wish});
     let admin = Admin::reach(common, environment)?;

@@ -1,24 +1,33 @@
 //! A migration in words, as `migrate status` shows it.
 
-use crate::cli::embeddings::thousands;
+use crate::cli::embeddings::{counted, thousands};
 use crate::cli::output::{at, clean};
 use crate::domain::PicoDollars;
 use serde_json::Value;
 use std::fmt::Write as _;
+
+/// What a sample does not show.
+const BEYOND: &str = "(the new version alone may change more, as it finds what the old one does not: `embeddings compare` says how much)";
 
 /// An amount of money, where one is known.
 pub(super) fn amount(value: &Value) -> Option<String> {
     value.as_u64().map(|amount| PicoDollars(amount).to_short())
 }
 
-/// `1 200 texts embedded, $0.0012 of at most $5 spent`.
+/// `$0.0012 of at most $5, 1 200 texts and 3 queries embedded`.
 pub(super) fn spent(meter: &Value, most: &Value) -> String {
-    let texts = thousands(at(meter, "texts").as_u64().unwrap_or(0));
+    let texts = counted(at(meter, "texts").as_u64().unwrap_or(0));
     let paid = amount(at(meter, "pico_usd")).unwrap_or_default();
     let most = amount(most).map(|most| format!(" of at most {most}"));
+    let queries = at(meter, "queries").as_u64().filter(|many| 0 < *many);
+    let queries = queries.map(|many| match many {
+        1 => " and 1 query".to_owned(),
+        _ => format!(" and {} queries", thousands(many)),
+    });
     format!(
-        "{texts} texts embedded, {paid}{} spent",
-        most.unwrap_or_default()
+        "{paid}{}, {texts}{} embedded",
+        most.unwrap_or_default(),
+        queries.unwrap_or_default()
     )
 }
 
@@ -46,7 +55,8 @@ pub(super) fn in_words(status: &Value) -> String {
     if let Some(planned) = amount(at(status, "planned")) {
         line("planned", planned);
     }
-    if let Some(pace) = at(status, "texts_per_minute").as_u64() {
+    let pace = at(status, "texts_per_minute").as_u64();
+    if let Some(pace) = pace.filter(|pace| 0 < *pace) {
         let pace = thousands(pace);
         line(
             "pace",
@@ -71,6 +81,7 @@ pub(super) fn in_words(status: &Value) -> String {
     let shadow = at(status, "shadow");
     if let Some(queries) = at(shadow, "queries").as_u64() {
         line("sample", sample_in_words(shadow, queries));
+        line("", BEYOND.to_owned());
     }
     out.push_str(&rest_in_words(status));
     out
@@ -130,8 +141,8 @@ fn back_in_words(back: &Value) -> Option<String> {
     Some(match at(back, "without").as_u64() {
         None | Some(0) => format!("{to}, which has all of {of}"),
         Some(without) => {
-            let without = thousands(without);
-            format!("{to}, which lacks {without} texts of {of}")
+            let without = counted(without, "text");
+            format!("{to}, which lacks {without} of {of}")
         }
     })
 }
@@ -152,5 +163,33 @@ fn sample_in_words(shadow: &Value, queries: u64) -> String {
         )
     };
     let first = share(at(shadow, "top1_same"));
-    format!("{queries} queries: {kept}; the first answer stays for {first:.0} %")
+    format!("{queries} queries: in the cascade {kept}; the first answer stays for {first:.0} %")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{sample_in_words, spent};
+    use serde_json::{Value, json};
+
+    #[test]
+    fn what_was_spent_is_said_with_what_for() {
+        let meter = json!({"texts": 1_200, "pico_usd": 1_200_000_000});
+        assert_eq!(spent(&meter, &Value::Null), "$0.0012, 1 200 texts embedded");
+        let meter = json!({"texts": 12, "queries": 3, "pico_usd": 1_200_000_000});
+        let most = json!(5_000_000_000_000_u64);
+        assert_eq!(
+            spent(&meter, &most),
+            "$0.0012 of at most $5, 12 texts and 3 queries embedded"
+        );
+    }
+
+    #[test]
+    fn a_sample_speaks_of_the_cascade() {
+        let overlap = json!({"value": 0.41, "interval": {"low": 0.39, "high": 0.43}});
+        let shadow = json!({"k": 10, "top1_same": 0.5, "overlap": overlap});
+        assert_eq!(
+            sample_in_words(&shadow, 200),
+            "200 queries: in the cascade 41 % of the first 10 stay [39, 43]; the first answer stays for 50 %"
+        );
+    }
 }

@@ -25,12 +25,16 @@ pub(super) struct Period {
     pub(super) is_drawn: bool,
 }
 
-/// Returns the distinct texts of a period, the oldest first. Blocks.
-pub(super) fn texts(
-    store: &Store,
-    settings: &Settings,
-    period: Period,
-) -> Result<Vec<LiveText>, Error> {
+/// What the records of a period have.
+pub(super) struct Inputs {
+    /// Distinct texts, the oldest first.
+    pub(super) texts: Vec<LiveText>,
+    /// How many calls were looked at, until there were texts enough.
+    pub(super) calls: usize,
+}
+
+/// Returns the distinct texts of a period. Blocks.
+pub(super) fn texts(store: &Store, settings: &Settings, period: Period) -> Result<Inputs, Error> {
     let failed = |error: crate::store::Error| Error::Kept {
         problem: format!("records cannot be read: {error}"),
     };
@@ -45,6 +49,7 @@ pub(super) fn texts(
     let mut window = Distinct::new(period.most);
     let mut drawn: Vec<(String, CallRow)> = Vec::new();
     let (mut before, mut seen): (Option<CallId>, usize) = (None, 0);
+    let mut calls = 0;
     while seen < MOST_CALLS && !window.is_full() {
         let rows = store.calls(&filter, before, PAGE).map_err(failed)?;
         let Some(last) = rows.last() else { break };
@@ -55,6 +60,7 @@ pub(super) fn texts(
             if !is_traffic(&row, Operation::Chat) || !is_sampled(&place, settings.sample) {
                 continue;
             }
+            calls += 1;
             if period.is_drawn {
                 drawn.push((place, row));
             } else if !window.is_full() {
@@ -70,7 +76,10 @@ pub(super) fn texts(
         }
         offer(store, settings, row, &mut window)?;
     }
-    Ok(window.into_texts())
+    Ok(Inputs {
+        texts: window.into_texts(),
+        calls,
+    })
 }
 
 fn is_sampled(hash: &str, sample: f64) -> bool {

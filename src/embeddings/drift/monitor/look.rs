@@ -106,6 +106,7 @@ impl Drift {
             subject: &monitor.settings.prompt,
             since: &in_words(seen.since_ms),
             finding: &seen.finding,
+            standing,
             groups: &seen.groups,
             alarms_per_month: monitor.budget.alarms_per_month(),
             monitor: &name,

@@ -259,15 +259,10 @@ impl Drift {
             is_drawn: true,
         };
         let (store, of) = (Arc::clone(&self.store), settings.clone());
-        let texts = blocking(move || inputs::texts(&store, &of, period)).await?;
+        let found = blocking(move || inputs::texts(&store, &of, period)).await?;
+        let texts = found.texts;
         if texts.len() < FEWEST {
-            let problem = format!(
-                "the records of `{}` have {} distinct texts of that time, and a reference takes {FEWEST}",
-                settings.prompt,
-                texts.len()
-            );
-            let hint = "reach farther back (`--since 30d`), or name a snapshot (`--reference`)";
-            return Err(not_yet(&settings.name, problem, hint));
+            return Err(too_few(settings, found.calls, texts.len()));
         }
         let made = self
             .snapshot(settings, "reference", sources(&texts))
@@ -292,7 +287,7 @@ impl Drift {
         };
         let room = Arc::clone(&self.snapshots);
         let id = blocking(move || {
-            let id = room.begin(&wish)?.head.id;
+            let id = room.begin(&wish).map_err(without_model)?.head.id;
             room.append(&id, 0, &sources)?;
             Ok(id)
         })
@@ -368,7 +363,7 @@ impl Drift {
             most: monitor.settings.window,
             is_drawn: false,
         };
-        inputs::texts(&self.store, &monitor.settings, period)
+        Ok(inputs::texts(&self.store, &monitor.settings, period)?.texts)
     }
 }
 
@@ -452,4 +447,39 @@ fn check(wish: &MonitorWish) -> Result<(), Error> {
         ));
     }
     wish.webhook.as_deref().map_or(Ok(()), webhook::check)
+}
+/// Says why records make no reference: there are none of the prompt, they have nothing that is watched, or few of
+/// it.
+fn too_few(settings: &Settings, calls: usize, texts: usize) -> Error {
+    let prompt = &settings.prompt;
+    let (problem, hint) = match (calls, texts, &settings.input) {
+        (0, ..) => (
+            format!("there is no call of `{prompt}` of that time in the records"),
+            "see whether the prompt is called so (`promptgate calls list`), or reach farther back (`--since 30d`)",
+        ),
+        (_, 0, Input::Variable(name)) => (
+            format!("none of {calls} calls of `{prompt}` of that time has a variable `{name}`"),
+            "see which variables they have (`promptgate calls show`), or watch `--messages`",
+        ),
+        _ => (
+            format!(
+                "the records of `{prompt}` have {texts} distinct texts of that time in {calls} calls, and a reference takes {FEWEST}"
+            ),
+            "reach farther back (`--since 30d`), or name a snapshot (`--reference`)",
+        ),
+    };
+    not_yet(&settings.name, problem, hint)
+}
+
+/// Nobody declares the collections of a monitor: it says by itself what embeds.
+fn without_model(error: Error) -> Error {
+    if !matches!(error, Error::NoModel { .. }) {
+        return error;
+    }
+    let hint = "say `--model openai/text-embedding-3-small`, `--space` with one of embeddings.toml, or a snapshot as `--reference`";
+    Error::invalid(
+        "model",
+        "is not said, and texts are embedded by one",
+        Some(hint),
+    )
 }
