@@ -215,11 +215,14 @@ impl Routes {
     }
 
     fn not_found(&self, model: &str) -> Error {
-        let owner = self
-            .patterns
-            .iter()
-            .find(|route| route.fits(model))
-            .map(|route| route.provider.clone());
+        let by_name = model.split_once('/').map(|(provider, _)| provider);
+        let by_name = by_name.filter(|provider| {
+            provider.parse::<Preset>().is_ok() && !self.providers.contains(*provider)
+        });
+        let by_pattern = || self.patterns.iter().find(|route| route.fits(model));
+        let owner = by_name
+            .or_else(|| by_pattern().map(|route| route.provider.as_str()))
+            .map(str::to_owned);
         let near = nearest_names(model, self.providers.iter().map(String::as_str));
         let near = near.into_iter().map(str::to_owned).collect();
         Error::ModelNotFound {

@@ -125,9 +125,10 @@ pub(crate) fn space(
     let of_collection = declared.collections.get(&wish.collection);
     let space = if let Some(name) = &said.name {
         if said.has_settings() {
-            let problem = format!("decides it: the space `{name}` is declared whole");
-            let hint = "change it in embeddings.toml, or leave `--space` out";
-            return Err(Error::invalid("--space", problem, Some(hint)));
+            let problem =
+                "is a space that embeddings.toml declares whole: nothing else can be said of it";
+            let hint = "change it there, or name a model in its place";
+            return Err(Error::invalid(name, problem, Some(hint)));
         }
         named_space(declared, name)?
     } else if let Some(model) = &said.model {
