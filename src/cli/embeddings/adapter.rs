@@ -419,16 +419,7 @@ fn judged(judgement: &Judgement) -> String {
         "    {agreement}  {} (below {LEAST_AGREEMENT} it is not kept)",
         shown(&judgement.agreement)
     );
-    out.push_str(CASCADE);
-    for cascade in &judgement.cascades {
-        let _ = writeln!(
-            out,
-            "    N = {:<4} through the adapter {}   without one {}",
-            cascade.candidates,
-            shown(&cascade.adapted),
-            shown(&cascade.adapter_free),
-        );
-    }
+    out.push_str(&cascades(judgement));
     for (name, pairs) in [
         ("kinds tried", tried(judgement)),
         ("pairs", learning(judgement)),
@@ -438,6 +429,20 @@ fn judged(judgement: &Judgement) -> String {
         }
     }
     let _ = writeln!(out, "{}", clean(&judgement.verdict));
+    out
+}
+
+fn cascades(judgement: &Judgement) -> String {
+    let mut out = CASCADE.to_owned();
+    for cascade in &judgement.cascades {
+        let _ = writeln!(
+            out,
+            "    N = {:<4} through the adapter {}   without one {}",
+            cascade.candidates,
+            shown(&cascade.adapted),
+            shown(&cascade.adapter_free),
+        );
+    }
     out
 }
 
