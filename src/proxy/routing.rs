@@ -292,15 +292,21 @@ mod tests {
 
     #[test]
     fn a_model_without_provider_is_an_error_that_says_what_is_missing() {
-        let error = routes(&["simulated"], None)
-            .plan(&Caller::local(), "claude-4")
-            .unwrap_err();
-        assert_eq!(error.kind(), "model_not_found");
-        assert!(
-            error.hint().unwrap().contains("anthropic"),
-            "{:?}",
-            error.hint()
-        );
+        for (model, owner) in [
+            ("claude-4", "`anthropic`"),
+            ("openai/text-embedding-3-large", "`openai`"),
+            ("groq/llama-4", "`groq`"),
+        ] {
+            let error = routes(&["simulated"], None)
+                .plan(&Caller::local(), model)
+                .unwrap_err();
+            assert_eq!(error.kind(), "model_not_found");
+            let hint = error.hint().unwrap();
+            assert!(
+                hint.contains(owner) && hint.contains("not configured"),
+                "{hint}"
+            );
+        }
     }
 
     #[test]
