@@ -4,6 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 /// The shortest word that says something, in characters.
 const SHORTEST: usize = 3;
+/// How many times as frequent a word must be in the group as elsewhere. The weight alone lets pass what every
+/// second text has, like `what` and `the`: those are frequent enough to make up for being everybody's.
+const TIMES: f64 = 3.0;
 
 /// Returns the `most` words that tell `group` from `others`, the most telling first.
 ///
@@ -19,10 +22,13 @@ pub fn telling_words(group: &[&str], others: &[&str], most: usize) -> Vec<String
     let mut scored: Vec<(f64, &String)> = own
         .iter()
         .filter(|(_, count)| least <= **count)
-        .map(|(word, count)| {
-            let all = count + elsewhere.get(word).copied().unwrap_or(0);
+        .filter_map(|(word, count)| {
+            let other = elsewhere.get(word).copied().unwrap_or(0);
             let share = *count as f64 / group.len() as f64;
-            (share * (mean / all as f64).ln_1p(), word)
+            let share_elsewhere = other as f64 / others.len().max(1) as f64;
+            let is_own = TIMES * share_elsewhere <= share;
+            let all = count + other;
+            is_own.then(|| (share * (mean / all as f64).ln_1p(), word))
         })
         .collect();
     scored.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(other.1)));
@@ -67,6 +73,12 @@ mod tests {
         ];
         let words = telling_words(&group, &others, 3);
         assert_eq!(words.get(..2).unwrap(), ["rebate", "solar"]);
+        let words = telling_words(&group, &others, 9);
+        for common in ["the", "how", "who"] {
+            assert!(!words.iter().any(|word| word == common), "{words:?}");
+        }
+        let words = telling_words(&others[..2], &others[2..], 3);
+        assert_eq!(words, ["order"], "both have `the`, as everybody has");
         assert!(telling_words(&[], &others, 3).is_empty());
         assert_eq!(telling_words(&["hello"], &[], 3), ["hello"]);
     }
