@@ -16,7 +16,7 @@ pub(super) fn amount(value: &Value) -> Option<String> {
 
 /// `$0.0012 of at most $5, 1 200 texts and 3 queries embedded`.
 pub(super) fn spent(meter: &Value, most: &Value) -> String {
-    let texts = counted(at(meter, "texts").as_u64().unwrap_or(0));
+    let texts = counted(at(meter, "texts").as_u64().unwrap_or(0), "text");
     let paid = amount(at(meter, "pico_usd")).unwrap_or_default();
     let most = amount(most).map(|most| format!(" of at most {most}"));
     let queries = at(meter, "queries").as_u64().filter(|many| 0 < *many);
