@@ -10,10 +10,10 @@ use crate::cli::reach::Admin;
 use crate::domain::PicoDollars;
 use crate::embeddings::Input;
 use crate::embeddings::compare::report::ComparisonReport;
-use crate::embeddings::compare::{exit_code, judge_set};
+use crate::embeddings::compare::{CompareError, Gate, exit_code, judge_set};
 use crate::embeddings::render::{self, Role, junit, markdown, page, terminal};
 use crate::embeddings::snapshots::{CallsWish, CompareWish, QuerySourceWish};
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,13 +68,14 @@ pub(crate) struct CompareArguments {
 
 /// What both are asked.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("asking").args(["queries", "queries_from"])))]
 #[command(next_help_heading = "Queries")]
 struct AskedArguments {
     /// A file of queries: JSON lines, or CSV by its name.
     #[arg(long, value_name = "FILE")]
     queries: Option<PathBuf>,
     /// A file of labels for them.
-    #[arg(long, value_name = "FILE", requires = "queries")]
+    #[arg(long, value_name = "FILE", requires = "asking")]
     qrels: Option<PathBuf>,
     /// Where queries come from when there is no file.
     #[arg(long, value_enum, conflicts_with = "queries")]
@@ -198,8 +199,21 @@ impl CompareArguments {
             listed: self.looked.listed,
             is_stopping_early: self.looked.stop_early,
             max_cost: self.max_cost,
-            gates: self.fail_if.clone(),
+            gates: self.gates()?,
         })
+    }
+}
+
+impl CompareArguments {
+    /// The gates as they are written. What is no gate is wrong usage, and not a gate that failed.
+    fn gates(&self) -> Result<Vec<String>, Failure> {
+        for gate in &self.fail_if {
+            let read: Result<Gate, CompareError> = gate.parse();
+            if let Err(error) = read {
+                return Err(Failure::usage(error.to_string()).with_hint(error.hint()));
+            }
+        }
+        Ok(self.fail_if.clone())
     }
 }
 

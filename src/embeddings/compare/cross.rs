@@ -4,13 +4,14 @@ use super::change::shares_at;
 use super::draw::cosine;
 use super::evidence::{Context, Evidence, List};
 use super::figures::{exactly, figure};
-use super::interval::of_shares;
+use super::interval::{of_shares, unseen};
 use super::labels::Labels;
 use super::report::{Figure, FigureGroup};
 use super::sample::read;
 use crate::embeddings::Error;
+use crate::embeddings::ranking::chance;
 use crate::embeddings::rows::Rows as _;
-use crate::stats::{Random, mean, ratio_of_means};
+use crate::stats::{Estimate, Interval, Random, mean, ratio_of_means};
 
 /// A way to mix: what is asked, in which lists the answers are, and which lists they should be.
 struct Mix {
@@ -128,6 +129,7 @@ fn overlap(context: &Context<'_>, mix: &Mix, is_by_queries: bool) -> Option<Figu
     Some(Figure {
         estimate: of_shares(&shares, k, population, context.settings.confidence, None)?,
         has_interval: true,
+        chance: chance(k, context.aligned.count + usize::from(is_by_queries)),
         n: shares.len(),
         ..figure(
             format!("{}.overlap@{k}", mix.id),
@@ -137,25 +139,33 @@ fn overlap(context: &Context<'_>, mix: &Mix, is_by_queries: bool) -> Option<Figu
     })
 }
 
-/// Which share of nDCG the mix keeps.
+/// Which share of nDCG the mix keeps; `None` where there is none to keep.
 fn retained(context: &Context<'_>, mix: &Mix, labels: &Labels) -> Option<Figure> {
-    let k = context.k();
+    let (k, confidence) = (context.k(), context.settings.confidence);
     let own = labels.ndcg_of(&mix.own, k);
     let found = labels.ndcg_of(&mix.lists, k);
     let sides = [mean(&own)?, mean(&found)?];
-    let same = own
-        .iter()
-        .zip(&found)
-        .all(|(own, found)| (own - found).abs() <= 1e-12);
-    let estimate = if same {
-        Some(exactly(1.0))
-    } else {
-        ratio_of_means(&found, &own, context.settings.confidence)
-    };
-    let estimate = estimate.unwrap_or(exactly(sides[1] / sides[0].max(f64::MIN_POSITIVE)));
-    estimate.value.is_finite().then(|| Figure {
-        estimate,
-        has_interval: 0.0 < estimate.interval.width() || same,
+    let [whole, kept] = sides;
+    if whole <= 0.0 {
+        return None;
+    }
+    let value = kept / whole;
+    let interval = ratio_of_means(&found, &own, confidence).map(|ratio| ratio.interval);
+    let pairs = own.iter().zip(&found);
+    let changed = pairs.filter(|(own, found)| 1e-12 < (*own - *found).abs());
+    // Without an interval nothing is known of how much queries differ.
+    let changed = interval.map_or(0, |_| changed.count());
+    let unseen = unseen(own.len(), changed, confidence) / whole;
+    let interval = interval.unwrap_or(exactly(value).interval);
+    Some(Figure {
+        estimate: Estimate {
+            value,
+            interval: Interval {
+                low: interval.low.min(value - unseen).max(0.0),
+                high: interval.high.max(value + unseen),
+            },
+        },
+        has_interval: true,
         sides: Some(sides),
         n: own.len(),
         ..figure(

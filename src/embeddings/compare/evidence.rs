@@ -11,8 +11,12 @@ use crate::embeddings::rows::Matrix;
 use crate::embeddings::search::{Metric, Scan, nearest};
 use std::collections::HashSet;
 
-/// How deep lists go: what the longest figure and the threshold map look at.
+/// How deep lists go: what the longest figure looks at.
 const DEPTH: usize = 100;
+/// How deep lists of queries go for the threshold map, where there are few of them.
+const DEEPEST: usize = 1_000;
+/// How many answers of a side are held at once while lists are so deep.
+const ROOM: usize = 1 << 20;
 /// How many more rows are asked for, so that equal scores at the end are ordered alike on both sides.
 const SPARE: usize = 8;
 /// How many times deeper a side is asked whose chunks are parts of the units.
@@ -39,6 +43,8 @@ pub(super) struct Answers {
     pub(super) items: Vec<List>,
     /// To the queries.
     pub(super) queries: Vec<List>,
+    /// The same, as deep as there is room: what passes a low threshold is more than a list to look at.
+    pub(super) deep: Vec<List>,
     /// To the other side's vectors of the drawn items; empty when the sides differ in dimensions.
     pub(super) cross_items: Vec<List>,
     /// To the other side's vectors of the queries; likewise.
@@ -49,6 +55,7 @@ impl Answers {
     fn append(&mut self, mut other: Self) {
         self.items.append(&mut other.items);
         self.queries.append(&mut other.queries);
+        self.deep.append(&mut other.deep);
         self.cross_items.append(&mut other.cross_items);
         self.cross_queries.append(&mut other.cross_queries);
     }
@@ -72,6 +79,22 @@ impl Context<'_> {
     /// Returns how deep lists go.
     pub(super) fn depth(&self) -> usize {
         DEPTH.max(self.k()).min(self.aligned.count)
+    }
+
+    /// Returns how deep lists go when so many are asked for together.
+    fn deepest(&self, lists: usize) -> usize {
+        let each = ROOM / (lists * self.parts_of(0).max(self.parts_of(1))).max(1);
+        each.clamp(self.depth(), DEEPEST.max(self.depth()))
+            .min(self.aligned.count)
+    }
+
+    /// How many rows of a side are parts of one unit.
+    fn parts_of(&self, side: usize) -> usize {
+        let rows = self.sides.get(side).map_or(0, |subject| subject.rows.len());
+        match self.aligned.facts.is_by_span {
+            true => (rows.div_ceil(self.aligned.count.max(1)) + 1).min(MOST_PARTS),
+            false => 1,
+        }
     }
 
     /// Returns whether each side can be asked with the other's vectors.
@@ -108,13 +131,27 @@ impl Context<'_> {
             self.push_items(*from, items, &mut stack)?;
             self.push_queries(*from, queries, &mut stack);
         }
-        let mut lists = self.answer(side, stack)?.into_iter();
+        let depth = self.depth();
+        let deepest = match queries.is_empty() {
+            true => depth,
+            false => self.deepest(stack.left_out.len()),
+        };
+        let mut lists = self.answer(side, stack, deepest)?.into_iter();
         let mut take = |count: usize| -> Vec<List> { lists.by_ref().take(count).collect() };
+        let short = |lists: &[List]| -> Vec<List> {
+            let heads = lists
+                .iter()
+                .map(|list| list.iter().take(depth).copied().collect());
+            heads.collect()
+        };
+        let items_found = short(&take(items.len()));
+        let deep = take(queries.len());
         Ok(Answers {
-            items: take(items.len()),
-            queries: take(queries.len()),
-            cross_items: take(items.len()),
-            cross_queries: take(queries.len()),
+            items: items_found,
+            queries: short(&deep),
+            deep,
+            cross_items: short(&take(items.len())),
+            cross_queries: short(&take(queries.len())),
         })
     }
 
@@ -137,8 +174,13 @@ impl Context<'_> {
         }
     }
 
-    /// Returns the lists of a side for a stack of vectors.
-    pub(super) fn answer(&self, side: usize, stack: Stack) -> Result<Vec<List>, Error> {
+    /// Returns the lists of a side for a stack of vectors, so deep.
+    pub(super) fn answer(
+        &self,
+        side: usize,
+        stack: Stack,
+        depth: usize,
+    ) -> Result<Vec<List>, Error> {
         let (Some(subject), Some(units)) = (self.sides.get(side), self.aligned.units.get(side))
         else {
             return Ok(Vec::new());
@@ -154,13 +196,9 @@ impl Context<'_> {
             None => true,
             Some(unit) => left_out.get(query).copied().flatten() == Some(unit),
         };
-        let parts = match self.aligned.facts.is_by_span {
-            true => subject.rows.len().div_ceil(self.aligned.count.max(1)) + 1,
-            false => 1,
-        };
         let scan = Scan {
             metric: Metric::Cosine,
-            k: self.depth() * parts.min(MOST_PARTS) + SPARE,
+            k: depth * self.parts_of(side) + SPARE,
             threads: self.settings.threads,
             skip: Some(&skip),
         };
@@ -173,11 +211,7 @@ impl Context<'_> {
                     score: neighbour.score,
                 })
             });
-            in_units(
-                ranked.collect(),
-                self.depth(),
-                self.aligned.facts.is_by_span,
-            )
+            in_units(ranked.collect(), depth, self.aligned.facts.is_by_span)
         });
         Ok(lists.collect())
     }

@@ -2,7 +2,7 @@
 
 use super::change::Changes;
 use super::evidence::Context;
-use super::interval::{of_shares, of_yes};
+use super::interval::{of_shares, of_spread, of_yes};
 use super::joint::Joint;
 use super::report::{Figure, FigureGroup, Histogram};
 use crate::embeddings::ranking::{beyond_chance, chance};
@@ -102,6 +102,8 @@ pub(super) fn of_changes(changes: &Changes, asked: Asked, context: &Context<'_>)
     let (name, n) = (format!("jaccard@{k}"), changes.jaccard.len());
     figures.extend(with(asked, &name, jaccard, n, |figure| {
         figure.title = format!("Jaccard index of the first {k}");
+        // Lists that hold everything are the same by chance.
+        figure.chance = chance(k, asked.choices(context)).filter(|chance| 1.0 <= *chance);
     }));
     let rbo = of(&changes.rbo, k, lengths + 1);
     figures.extend(with(asked, "rbo", rbo, n, |figure| {
@@ -113,7 +115,10 @@ pub(super) fn of_changes(changes: &Changes, asked: Asked, context: &Context<'_>)
         figure.chance = chance(1, asked.choices(context));
     }));
     figures.extend(tau(changes, asked));
-    figures.extend(gap(changes, asked, k, spread(lengths + 2)));
+    let leads = columns.last().map_or(&[][..], Vec::as_slice);
+    let spread = spread(lengths + 2);
+    let spread = of_spread(leads, settings.confidence, spread).filter(|_| asked == Asked::Queries);
+    figures.extend(gap(changes, asked, k, spread));
     figures
 }
 

@@ -90,6 +90,17 @@ impl Gate {
             _ => GateOutcome::CannotDecide,
         }
     }
+
+    /// Returns whether vectors that have nothing in common would pass as well, though the gate wants likeness.
+    pub(super) fn is_met_by_chance(&self, chance: f64) -> bool {
+        let is_low_bad = matches!(self.relation, Relation::Below | Relation::UpTo);
+        let wants_likeness = is_low_bad != (self.subject == Subject::TopChanged);
+        let by_chance = Interval {
+            low: chance,
+            high: chance,
+        };
+        wants_likeness && self.outcome(by_chance) == GateOutcome::Passed
+    }
 }
 
 impl fmt::Display for Gate {

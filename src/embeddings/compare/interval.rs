@@ -1,14 +1,20 @@
 //! How sure a mean of shares is.
 //!
-//! Far from 1 a mean of many shares is nearly normal. Near 1, where most shares are 1, its spread says
-//! nothing any more, and hits are counted instead: k of them in every list.
+//! Far from 1 a mean of many shares is nearly normal. Near 1, where most shares are 1, and where all are alike,
+//! the spread says nothing any more, and hits are counted instead: k of them in every list. A handful of
+//! questions that agree is no certainty: what none of them did may still be what others do.
 
 use crate::stats::{
-    Estimate, Interval, clopper_pearson, mean, t_interval, variance, whole_cases, wilson,
+    Estimate, FEWEST_DISCORDANT, Interval, clopper_pearson, mean, t_interval, upper_bound_exact,
+    variance, whole_cases, wilson,
 };
 
 /// From which mean on hits are counted.
 const NEAR_ONE: f64 = 0.98;
+/// With fewer values than this, t knows better than the bootstrap how little they say.
+const FEW: usize = 20;
+/// An interval narrower than this has no width: equal decimals differ in their last bits.
+const NO_WIDTH: f64 = 1e-12;
 
 /// Returns how much narrower an interval is when `drawn` of a `population` were looked at: √(1 − q/n). Nothing
 /// is left open when all were.
@@ -27,12 +33,38 @@ pub(super) fn of_shares(
     spread: Option<Interval>,
 ) -> Option<Estimate> {
     let value = mean(shares)?;
-    let interval = if NEAR_ONE <= value || shares.len() < 2 {
-        of_hits(shares, value, k, confidence)?
-    } else {
-        spread.or_else(|| t_interval(shares, confidence))?
-    };
+    let by_spread = of_spread(shares, confidence, spread).filter(|_| value < NEAR_ONE);
+    let interval = by_spread.or_else(|| of_hits(shares, value, k, confidence))?;
     Some(shrunk(value, interval, finite(shares.len(), population)))
+}
+
+/// Returns the interval of a mean by how much its values differ: the bootstrap's `spread`, or t's where that is not
+/// given or the values are few. `None` where no two of them differ.
+pub(super) fn of_spread(
+    values: &[f64],
+    confidence: f64,
+    spread: Option<Interval>,
+) -> Option<Interval> {
+    let spread = spread.filter(|_| FEW <= values.len());
+    let interval = spread.or_else(|| t_interval(values, confidence));
+    interval.filter(|interval| NO_WIDTH < interval.width())
+}
+
+/// Returns which share of all questions may do what none of `n` did, when only `changed` of those did anything:
+/// exact, at each end, and about 3.7/n with 95 %. Nothing once enough of them changed for their spread to speak.
+pub(super) fn unseen(n: usize, changed: usize, confidence: f64) -> f64 {
+    if FEWEST_DISCORDANT <= changed as u64 {
+        return 0.0;
+    }
+    upper_bound_exact(0, n as u64, f64::midpoint(1.0, confidence)).unwrap_or(1.0)
+}
+
+/// Returns how many questions that all do nothing leave at most this share unseen, by [`unseen`]; `None` when
+/// it is no share.
+pub(super) fn cases_for(share: f64, confidence: f64) -> Option<u64> {
+    let tail: f64 = (1.0 - confidence) / 2.0;
+    let cases = tail.ln() / (-share).ln_1p();
+    whole_cases(cases).filter(|_| 0.0 < share && share < 1.0)
 }
 
 /// Returns a share of yes with Wilson's interval.
@@ -77,9 +109,9 @@ fn of_hits(shares: &[f64], value: f64, k: usize, confidence: f64) -> Option<Inte
 
 #[cfg(test)]
 mod tests {
-    use super::{of_shares, of_yes};
+    use super::{cases_for, of_shares, of_spread, of_yes, unseen};
     use crate::embeddings::compare::draw::draw;
-    use crate::stats::{Random, mean};
+    use crate::stats::{Interval, Random, mean};
 
     /// In how many of 300 samples the mean of a whole population is inside.
     fn covered(population: &[f64], drawn: usize) -> usize {
@@ -125,7 +157,34 @@ mod tests {
         let same = of_shares(&[1.0; 100], 10, None, 0.95, None).unwrap();
         assert!((same.interval.low - 0.996_317_9).abs() < 1e-6, "{same:?}");
         assert_eq!(of_shares(&[], 10, None, 0.95, None), None);
+        // Two that are alike are no certainty, and no bootstrap of them says so.
+        let none = Interval {
+            low: 0.5,
+            high: 0.5,
+        };
+        let alike = of_shares(&[0.5; 2], 10, None, 0.95, Some(none)).unwrap();
+        assert!((alike.interval.low - 0.271_96).abs() < 1e-4, "{alike:?}");
+        assert!((alike.interval.high - 0.728_04).abs() < 1e-4, "{alike:?}");
         let yes = of_yes(&[1.0, 0.0, 1.0, 1.0], None, 0.95).unwrap();
         assert!((yes.interval.low - 0.300_64).abs() < 1e-4, "{yes:?}");
+    }
+
+    #[test]
+    fn what_none_of_a_few_did_others_may_do() {
+        for (n, changed, expected) in [
+            (1, 0, 0.975),
+            (10, 0, 0.308_5),
+            (113, 5, 0.032_1),
+            (113, 6, 0.0),
+        ] {
+            let share = unseen(n, changed, 0.95);
+            assert!((share - expected).abs() < 1e-4, "{n} {changed}: {share}");
+        }
+        assert_eq!(cases_for(0.01, 0.95), Some(368));
+        assert!(unseen(368, 0, 0.95) <= 0.01 && 0.01 < unseen(367, 0, 0.95));
+        for no_share in [0.0, 1.0, -0.5, f64::NAN] {
+            assert_eq!(cases_for(no_share, 0.95), None);
+        }
+        assert_eq!(of_spread(&[0.2; 30], 0.95, None), None);
     }
 }

@@ -6,6 +6,7 @@
 use super::align::Targets;
 use super::evidence::{Context, Evidence, List};
 use super::figures::{exactly, figure};
+use super::interval::{of_spread, unseen};
 use super::joint::Joint;
 use super::report::{Fate, Figure, FigureGroup};
 use crate::embeddings::ranking::{average_precision, hit, ndcg, recall, reciprocal_rank};
@@ -50,6 +51,51 @@ pub(super) struct Labels {
     pub(super) judged: Vec<Judged>,
     /// How many labels point at nothing that is compared.
     pub(super) lost: usize,
+}
+
+/// Differences B - A, query by query, as what is said of their mean needs them.
+struct Differences<'a> {
+    values: &'a [f64],
+    mean: f64,
+    /// Queries on which B wins, loses, ties.
+    win_loss_tie: [usize; 3],
+    /// What may be unseen at either end.
+    unseen: f64,
+}
+
+impl<'a> Differences<'a> {
+    fn new(values: &'a [f64], confidence: f64) -> Option<Self> {
+        let count = |is: fn(f64) -> bool| values.iter().filter(|value| is(**value)).count();
+        let (won, lost) = (count(|value| 1e-12 < value), count(|value| value < -1e-12));
+        Some(Self {
+            values,
+            mean: mean(values)?,
+            win_loss_tie: [won, lost, values.len() - won - lost],
+            unseen: unseen(values.len(), won + lost, confidence),
+        })
+    }
+
+    /// The interval of the mean: the bootstrap's, wider where the queries are few, or few of them changed.
+    fn interval(&self, bootstrap: Interval, confidence: f64) -> Interval {
+        let spread = of_spread(self.values, confidence, Some(bootstrap));
+        let spread = spread.unwrap_or(exactly(self.mean).interval);
+        let interval = Interval {
+            low: spread.low.min(self.mean - self.unseen),
+            high: spread.high.max(self.mean + self.unseen),
+        };
+        interval.clamped(-1.0, 1.0)
+    }
+
+    /// The smallest difference that so many queries find; `None` when they would find none.
+    fn detectable(&self) -> Option<f64> {
+        let count = self.values.len();
+        let spread = variance(self.values).unwrap_or_default();
+        // A mean that may be off by so much has at least this spread.
+        let hidden = (self.unseen / 1.96).powi(2) * count as f64;
+        let least =
+            detectable_mean_difference(count as u64, spread.max(hidden), Errors::default())?;
+        (least <= 1.0).then_some(least)
+    }
 }
 
 impl Labels {
@@ -131,21 +177,24 @@ impl Labels {
         };
         let intervals = joint.bootstrap(settings.resamples, settings.confidence, settings.seed);
         let chances = joint.sign_flips(settings.resamples, settings.seed);
-        let (Some(mut intervals), Some(mut chances)) = (intervals, chances) else {
+        let (Some(intervals), Some(mut chances)) = (intervals, chances) else {
             return Vec::new();
         };
         let pairs = self.pairs();
-        if let (Some(interval), Some(chance)) = (intervals.get_mut(HIT), chances.get_mut(HIT)) {
-            *interval = pairs.tango(settings.confidence).unwrap_or(*interval);
+        if let Some(chance) = chances.get_mut(HIT) {
             *chance = pairs.mcnemar_exact().unwrap_or(*chance);
         }
         let adjusted = holm(&chances).unwrap_or(chances);
         let k = context.k();
         let mut figures = Vec::new();
-        for (measure, differences) in columns.iter().enumerate() {
+        for (measure, values) in columns.iter().enumerate() {
             let found = (intervals.get(measure), adjusted.get(measure));
-            if let (Some(interval), Some(chance)) = found {
-                let figure = self.figure(measure, k, differences, *interval);
+            let differences = Differences::new(values, settings.confidence);
+            if let ((Some(bootstrap), Some(chance)), Some(differences)) = (found, differences) {
+                let by_spread = || differences.interval(*bootstrap, settings.confidence);
+                let tango = (measure == HIT).then(|| pairs.tango(settings.confidence));
+                let interval = tango.flatten().unwrap_or_else(by_spread);
+                let figure = self.figure(measure, k, &differences, interval);
                 figures.extend(figure.map(|figure| Figure {
                     p_value: Some(*chance),
                     ..figure
@@ -156,30 +205,31 @@ impl Labels {
         figures
     }
 
+    /// Returns the variance of the differences of nDCG; `None` with fewer than two judged queries.
+    pub(super) fn spread(&self) -> Option<f64> {
+        variance(&self.column(NDCG, |[a, b]| b - a))
+    }
+
     fn figure(
         &self,
         measure: usize,
         k: usize,
-        differences: &[f64],
+        differences: &Differences<'_>,
         interval: Interval,
     ) -> Option<Figure> {
         let (name, title) = name(measure, k);
         let a = mean(&self.column(measure, |[a, _]| a))?;
         let b = mean(&self.column(measure, |[_, b]| b))?;
-        let count = |is: fn(f64) -> bool| differences.iter().filter(|value| is(**value)).count();
-        let (won, lost) = (count(|value| 1e-12 < value), count(|value| value < -1e-12));
-        let spread = variance(differences).unwrap_or_default();
-        let n = differences.len();
         Some(Figure {
             estimate: Estimate {
-                value: mean(differences)?,
+                value: differences.mean,
                 interval,
             },
             has_interval: true,
             sides: Some([a, b]),
-            n,
-            win_loss_tie: Some([won, lost, n - won - lost]),
-            detectable: detectable_mean_difference(n as u64, spread, Errors::default()),
+            n: differences.values.len(),
+            win_loss_tie: Some(differences.win_loss_tie),
+            detectable: differences.detectable(),
             ..figure(format!("label.{name}.delta"), title, FigureGroup::Labels)
         })
     }

@@ -242,15 +242,16 @@ impl Found {
         let [a, b] = context.sides;
         let (k, settings) = (context.k(), context.settings);
         let base = context.aligned.count;
-        let thresholds = thresholds::map(evidence, &self.labels, base, settings.seed);
-        let scenery =
+        let map = thresholds::map(evidence, &self.labels, base, settings.seed);
+        let mut scenery =
             scenery::Scenery::new(context, evidence, &self.items, &self.labels, progress)?;
+        scenery.notes.extend(map.notes);
         self.figures.extend(scenery.figures);
         report(progress, "report", 0, 1)?;
         let mut alignment = context.aligned.facts.clone();
         alignment.chance = chance(k, base).unwrap_or(1.0);
         let findings = self.findings(context, alignment.chance);
-        let gates = self.gates(context, &thresholds);
+        let gates = self.gates(context, &map.rows);
         let histograms = [("query", &self.queries), ("item", &self.items)].into_iter();
         let histograms = histograms.filter(|(_, changes)| !changes.top1.is_empty());
         let noise = self.floors.shares.as_deref();
@@ -267,7 +268,7 @@ impl Found {
             findings,
             gates,
             histograms: histograms.collect(),
-            thresholds,
+            thresholds: map.rows,
             scatter: scenery.scatter,
             scatter_line: scenery.scatter_line,
             densities: scenery.densities,
@@ -289,6 +290,8 @@ impl Found {
             figures: &self.figures,
             k: context.k(),
             margin: context.settings.margin,
+            spread: self.labels.spread(),
+            lost_labels: self.labels.lost,
             floor: self.floors.overlap(),
             chance,
             is_one_space: a.facts.space_id == b.facts.space_id,
@@ -303,6 +306,9 @@ impl Found {
             noise: &self.floors.noise,
             thresholds,
             is_one_space: a.facts.space_id == b.facts.space_id,
+            k: context.k(),
+            base: context.aligned.count,
+            lost_labels: self.labels.lost,
         };
         let gates = context.settings.gates.iter();
         gates.map(|gate| judge(gate, &findings)).collect()

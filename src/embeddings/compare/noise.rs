@@ -87,8 +87,8 @@ fn measure(
         }
     }
     let k = context.k();
-    let before = context.answer(side, first)?;
-    let after = context.answer(side, second)?;
+    let before = context.answer(side, first, context.depth())?;
+    let after = context.answer(side, second, context.depth())?;
     let changes = Changes::new(&before, &after, k, k);
     let shares = changes.overlap_at(k).to_vec();
     let overlap = of_shares(&shares, k, None, context.settings.confidence, None);

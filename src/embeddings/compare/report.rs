@@ -249,6 +249,9 @@ pub struct Threshold {
     pub per_query: f64,
     /// Pairs per query above the unchanged `a` in B.
     pub per_query_unchanged: f64,
+    /// Whether B's lists end above the unchanged `a`: more pairs pass, and more hits, than were counted.
+    #[serde(default)]
+    pub has_more_unchanged: bool,
     /// Share of queries with a relevant item above it, in A; in B unchanged; in B mapped; with labels.
     pub hits: Option<[f64; 3]>,
 }

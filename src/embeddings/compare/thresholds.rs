@@ -10,23 +10,36 @@ use crate::embeddings::geometry::{EqualRate, equal_rate};
 const RESAMPLES: usize = 200;
 /// With fewer rows than this in steps of 0.05, the steps are of 0.01.
 const FEWEST_ROWS: usize = 5;
+/// A threshold that lets through more than this share of everything is none.
+const MOST_PASSING: f64 = 0.5;
+
+/// Which scores of B stand for scores of A, and how far down that is known.
+#[derive(Debug, Default)]
+pub(super) struct ThresholdMap {
+    pub(super) rows: Vec<Threshold>,
+    /// Why it ends where it does.
+    pub(super) notes: Vec<String>,
+}
 
 /// Scores of one side, query by query.
 struct Scores {
     lists: Vec<Vec<f32>>,
-    /// Below this, some lists end before their scores do.
+    /// Below this, some lists end before their scores do; -1 where none does.
     floor: f64,
+    /// The length of the shortest list that ends so.
+    shortest: usize,
 }
 
 impl Scores {
     fn new(lists: &[List], base: usize) -> Self {
         let scores = |list: &List| list.iter().map(|ranked| ranked.score).collect();
-        let ends = lists.iter().filter(|list| list.len() + 1 < base);
-        let ends = ends
-            .filter_map(|list| list.last())
-            .map(|last| f64::from(last.score));
+        let ending = || lists.iter().filter(|list| list.len() + 1 < base);
+        let ends = ending().filter_map(|list| list.last());
         Self {
-            floor: ends.fold(-1.0, f64::max),
+            floor: ends
+                .map(|last| f64::from(last.score))
+                .fold(-1.0, f64::max),
+            shortest: ending().map(Vec::len).min().unwrap_or_default(),
             lists: lists.iter().map(scores).collect(),
         }
     }
@@ -34,38 +47,85 @@ impl Scores {
 
 /// Returns the map, from the highest threshold down to where the lists still see everything; empty without
 /// queries.
-pub(super) fn map(evidence: &Evidence, labels: &Labels, base: usize, seed: u64) -> Vec<Threshold> {
+pub(super) fn map(evidence: &Evidence, labels: &Labels, base: usize, seed: u64) -> ThresholdMap {
     let [a, b] = &evidence.answers;
-    let (in_a, in_b) = (Scores::new(&a.queries, base), Scores::new(&b.queries, base));
-    let rows = rows(&in_a, &in_b, seed).into_iter().filter_map(|row| {
+    let (in_a, in_b) = (Scores::new(&a.deep, base), Scores::new(&b.deep, base));
+    if in_a.lists.is_empty() {
+        return ThresholdMap::default();
+    }
+    let most = MOST_PASSING * base as f64;
+    let rows = rows(&in_a, &in_b, most, seed).into_iter().filter_map(|row| {
         let b = row.b?;
         Some(Threshold {
             a: row.a,
             b,
-            b_interval: row.b_interval.unwrap_or([b, b]),
+            b_interval: row.b_interval?,
             per_query: row.per_query,
             per_query_unchanged: row.per_query_unchanged,
+            has_more_unchanged: row.a <= in_b.floor,
             hits: hits(evidence, labels, [row.a, row.a, b]),
         })
     });
-    rows.collect()
+    let rows: Vec<Threshold> = rows.collect();
+    ThresholdMap {
+        notes: notes(&rows, &in_a, &in_b),
+        rows,
+    }
 }
 
-/// Thresholds in A that both sides' lists reach down to, in the coarser steps that give enough of them.
-fn rows(in_a: &Scores, in_b: &Scores, seed: u64) -> Vec<EqualRate> {
+/// Where the map ends and its counts do, when that is for the length of lists.
+fn notes(rows: &[Threshold], in_a: &Scores, in_b: &Scores) -> Vec<String> {
+    let mut notes = Vec::new();
+    if rows.is_empty() {
+        notes.push(
+            "there is no threshold map: no threshold has pairs of six queries above it within their lists"
+                .to_owned(),
+        );
+    }
+    let ending = [in_a, in_b].into_iter().filter(|side| -1.0 < side.floor);
+    let shortest = ending.map(|side| side.shortest).min();
+    if let (Some(last), Some(shortest)) = (rows.last(), shortest) {
+        notes.push(format!(
+            "the threshold map ends at {:.2}: below it more may pass for a query than its list of {shortest} answers holds \
+             (fewer queries have longer lists)",
+            last.a
+        ));
+    }
+    if let Some(first) = rows.iter().find(|row| row.has_more_unchanged) {
+        notes.push(format!(
+            "from {:.2} down, more answers of B pass unchanged than its lists of {} hold: these counts are the least",
+            first.a, in_b.shortest
+        ));
+    }
+    notes
+}
+
+/// Thresholds in A that both sides' lists reach down to, in the coarser steps that give enough of them; at most so
+/// many pairs of a query above each.
+fn rows(in_a: &Scores, in_b: &Scores, most: f64, seed: u64) -> Vec<EqualRate> {
     let mut rows = Vec::new();
     for step in [5_u32, 1] {
         let starts = (1..100).rev().filter(|hundredth| hundredth % step == 0);
         let starts = starts.map(|hundredth| f64::from(hundredth) / 100.0);
-        let starts: Vec<f64> = starts.filter(|start| in_a.floor < *start).collect();
+        let starts: Vec<f64> = starts
+            .filter(|start| in_a.floor < *start && passing(&in_a.lists, *start) <= most)
+            .collect();
         let found = equal_rate(&in_a.lists, &in_b.lists, &starts, RESAMPLES, seed);
         rows = found.unwrap_or_default();
-        rows.retain(|row| row.b.is_some_and(|b| in_b.floor < b));
+        rows.retain(|row| row.b_interval.is_some() && row.b.is_some_and(|b| in_b.floor < b));
         if FEWEST_ROWS <= rows.len() {
             break;
         }
     }
     rows
+}
+
+/// How many scores of a query reach a threshold, in the mean.
+fn passing(lists: &[Vec<f32>], threshold: f64) -> f64 {
+    let passing = lists
+        .iter()
+        .map(|list| list.partition_point(|score| threshold <= f64::from(*score)));
+    passing.sum::<usize>() as f64 / lists.len() as f64
 }
 
 /// The shares of labelled queries with something relevant above a score in A, in B, in B.
@@ -85,9 +145,9 @@ fn hits(evidence: &Evidence, labels: &Labels, least: [f64; 3]) -> Option<[f64; 3
     let [in_a, unchanged, mapped] = least;
     (!labels.judged.is_empty()).then(|| {
         [
-            share(&a.queries, in_a),
-            share(&b.queries, unchanged),
-            share(&b.queries, mapped),
+            share(&a.deep, in_a),
+            share(&b.deep, unchanged),
+            share(&b.deep, mapped),
         ]
     })
 }

@@ -1,22 +1,29 @@
 //! What follows from the figures, in words, with the rule that fired.
 //!
 //! Overlap says that something changed, never that it is better or worse: that word comes from labels
-//! alone. Descriptors of geometry have no say at all.
+//! alone. Descriptors of geometry have no say at all. Nor has a figure that is what it is whatever the vectors
+//! say: an overlap of lists that hold everything, or of queries whose vectors both sides share.
 
-use super::judge::more;
+use super::interval::cases_for;
 use super::report::{Figure, Verdict, VerdictKind};
-use crate::stats::Interval;
+use crate::embeddings::ranking::beyond_chance;
+use crate::stats::{
+    Errors, FEWEST_DISCORDANT, Interval, ScoreNoise, miller_cases, whole_cases,
+};
 
 /// How far below the noise floor numerics alone may bring overlap.
 const NUMERICS: f64 = 0.01;
-/// Which share of its own answers each side must find among the other's vectors to be the same.
+/// Which share of its own answers each side must find among the other's vectors, and in a mixed index, to be the
+/// same.
 const SAME: f64 = 0.99;
 /// And to stand in one index while it is filled anew.
 const TOLERABLE: f64 = 0.98;
-/// Up to which overlap something is broken rather than changed.
+/// Up to which overlap beyond chance something is broken rather than changed.
 const BROKEN: f64 = 0.05;
 /// Which chance of "no difference" is small.
 const ALPHA: f64 = 0.05;
+/// How sure an interval is.
+const CONFIDENCE: f64 = 0.95;
 
 /// What a verdict rests on.
 pub(super) struct Ground<'a> {
@@ -25,6 +32,10 @@ pub(super) struct Ground<'a> {
     pub(super) k: usize,
     /// The smallest difference of nDCG that counts.
     pub(super) margin: f64,
+    /// The variance of the differences of nDCG; `None` with fewer than two judged queries.
+    pub(super) spread: Option<f64>,
+    /// How many labels point at nothing that is compared.
+    pub(super) lost_labels: usize,
     /// The overlap that the provider's noise leaves; `None` when nobody measured it.
     pub(super) floor: Option<f64>,
     /// The overlap that chance gives.
@@ -33,6 +44,41 @@ pub(super) struct Ground<'a> {
     pub(super) is_one_space: bool,
     /// Whether both have as many dimensions.
     pub(super) is_crossing: bool,
+}
+
+/// Which share is kept when vectors of both meet: B's in A's index, A's in B's, and A's and B's in an index of
+/// halves. Where queries have the same vectors on both sides, the first two are 1 whatever the items' are.
+struct Meeting {
+    kept: [Interval; 4],
+    /// Of what: `nDCG`, `answers`.
+    of: &'static str,
+    /// From how many questions.
+    n: usize,
+}
+
+impl Meeting {
+    fn is_kept(&self, least: f64) -> bool {
+        enough(self.n) && self.kept.iter().all(|share| least <= share.low)
+    }
+
+    /// Whether less than that is kept for sure.
+    fn is_lost(&self, least: f64) -> bool {
+        enough(self.n) && self.kept.iter().any(|share| share.high < least)
+    }
+
+    fn shown(&self) -> String {
+        let [b_in_a, a_in_b, mixed_a, mixed_b] = self.kept.map(|share| share.low);
+        format!(
+            "crosswise at least {b_in_a:.4} and {a_in_b:.4}, in a mixed index at least {mixed_a:.4} and {mixed_b:.4} of {} \
+             are kept",
+            self.of
+        )
+    }
+}
+
+/// Whether so many questions can show anything.
+const fn enough(questions: usize) -> bool {
+    FEWEST_DISCORDANT <= questions as u64
 }
 
 /// Returns the verdict, and behind it what holds besides.
@@ -58,8 +104,8 @@ pub(super) fn findings(ground: &Ground<'_>) -> Vec<Verdict> {
             let place = usize::from(is_compatible);
             found.insert(place.min(found.len()), ground.unknown());
         }
-        if !is_compatible && !ground.is_one_space {
-            found.push(ground.forbidden());
+        if !is_compatible {
+            found.extend(ground.forbidden());
         }
     }
     found
@@ -108,27 +154,52 @@ impl Ground<'_> {
         self.figure(&format!("label.ndcg@{}.delta", self.k))
     }
 
-    /// The share that each side keeps of its own answers when it is asked with the other's vectors: the lower
-    /// bounds of both ways, by labels where there are some.
-    fn crossing(&self) -> Option<([f64; 2], &'static str)> {
-        let by = |what: &str| -> Option<[f64; 2]> {
-            let low = |way: &str| {
-                let figure = self.figure(&format!("cross.{way}.{what}@{}", self.k));
-                figure.map(|figure| figure.estimate.interval.low)
+    /// What is kept when vectors of both meet: by labels where there are some, and by answers, each beyond what
+    /// chance gives.
+    fn meetings(&self) -> Vec<Meeting> {
+        let by = |what: &str, of, read: &dyn Fn(f64) -> Option<f64>| -> Option<Meeting> {
+            let found = |way: &str| self.figure(&format!("cross.{way}.{what}@{}", self.k));
+            let kept = |way: &str| -> Option<Interval> {
+                let Interval { low, high } = found(way)?.estimate.interval;
+                Some(Interval {
+                    low: read(low)?,
+                    high: read(high)?,
+                })
             };
-            Some([low("b_in_a")?, low("a_in_b")?])
+            Some(Meeting {
+                kept: [
+                    kept("b_in_a")?,
+                    kept("a_in_b")?,
+                    kept("mixed_a")?,
+                    kept("mixed_b")?,
+                ],
+                of,
+                n: found("mixed_b")?.n,
+            })
         };
-        by("ndcg")
-            .map(|bounds| (bounds, "nDCG"))
-            .or_else(|| by("overlap").map(|bounds| (bounds, "answers")))
+        let by_labels = by("ndcg", "nDCG", &Some);
+        let by_answers = by("overlap", "answers", &|share| {
+            beyond_chance(share, self.chance)
+        });
+        by_labels.into_iter().chain(by_answers).collect()
+    }
+
+    /// What shows that at least so much is kept; `None` when nothing does, or something shows the contrary.
+    fn kept(&self, least: f64) -> Option<Meeting> {
+        let meetings = self.meetings();
+        if meetings.iter().any(|meeting| meeting.is_lost(least)) {
+            return None;
+        }
+        meetings.into_iter().find(|meeting| meeting.is_kept(least))
     }
 
     fn identical(&self) -> Option<Verdict> {
         let headline = self.headline()?;
         let low = headline.estimate.interval.low;
-        let needed = self.floor.unwrap_or(1.0) - NUMERICS;
-        let ([b_in_a, a_in_b], of) = self.crossing()?;
-        let is_so = needed <= low && SAME <= b_in_a && SAME <= a_in_b;
+        // Beyond chance as everything here: where chance gives most of the overlap, little is left to differ.
+        let needed = self.floor.unwrap_or(1.0) - NUMERICS * (1.0 - self.chance);
+        let meeting = self.kept(SAME)?;
+        let is_so = self.chance < 1.0 && enough(headline.n) && needed <= low;
         is_so.then(|| {
             verdict(
                 VerdictKind::Identical,
@@ -138,10 +209,11 @@ impl Ground<'_> {
                     self.k
                 ),
                 format!(
-                    "identical: {} at least {low:.4}, and {needed:.4} is needed (noise floor {} - {NUMERICS}); crosswise \
-                     at least {b_in_a:.4} and {a_in_b:.4} of {of}, and {SAME} is needed",
+                    "identical: {} at least {low:.4}, and {needed:.4} is needed (noise floor {} - {NUMERICS} beyond \
+                     chance); {}, and {SAME} is needed",
                     headline.id,
                     self.floor.map_or("not measured, 1".to_owned(), |floor| format!("{floor:.4}")),
+                    meeting.shown(),
                 ),
                 "Swap when you like; one index may hold both.",
             )
@@ -149,17 +221,16 @@ impl Ground<'_> {
     }
 
     fn compatible(&self) -> Option<Verdict> {
-        let ([b_in_a, a_in_b], of) = self.crossing()?;
-        (TOLERABLE <= b_in_a && TOLERABLE <= a_in_b).then(|| {
-            verdict(
-                VerdictKind::Compatible,
-                "Each finds the other's vectors nearly as well as its own.".to_owned(),
-                format!(
-                    "compatible: crosswise at least {b_in_a:.4} and {a_in_b:.4} of {of} are kept, and {TOLERABLE} is needed"
-                ),
-                "One index may hold both while it is filled anew.",
-            )
-        })
+        let meeting = self.kept(TOLERABLE)?;
+        Some(verdict(
+            VerdictKind::Compatible,
+            "Each finds the other's vectors nearly as well as its own.".to_owned(),
+            format!(
+                "compatible: {}, and {TOLERABLE} is needed",
+                meeting.shown()
+            ),
+            "One index may hold both while it is filled anew.",
+        ))
     }
 
     /// What labels say: one verdict, and that the gain does not pay where that holds too.
@@ -172,6 +243,9 @@ impl Ground<'_> {
         let shown = self.shown(figure);
         let sides = figure.sides;
         let sides = sides.map_or(String::new(), |[a, b]| format!(" ({a:.3} to {b:.3})"));
+        if !enough(figure.n) {
+            return vec![self.undecided(figure, &shown)];
+        }
         if high < 0.0 && is_sure {
             return vec![verdict(
                 VerdictKind::Worse,
@@ -204,10 +278,14 @@ impl Ground<'_> {
         let not_worth = (high <= self.margin).then(|| {
             verdict(
                 VerdictKind::NotWorthIt,
-                format!(
-                    "B gains at most {high:+.4} nDCG@{}: too little to pay for.",
-                    self.k
-                ),
+                if high < 0.0 {
+                    format!("B gains no nDCG@{}: nothing to pay for.", self.k)
+                } else {
+                    format!(
+                        "B gains at most {high:+.4} nDCG@{}: too little to pay for.",
+                        self.k
+                    )
+                },
                 format!(
                     "not worth it: {shown}; the interval ends at or below {}",
                     self.margin
@@ -235,33 +313,88 @@ impl Ground<'_> {
 
     /// Neither sign nor sameness is shown; more queries would show one.
     fn undecided(&self, figure: &Figure, shown: &str) -> Verdict {
-        let value = figure.estimate.value;
         let margin = self.margin;
-        // Whichever is sooner: that it differs from 0, or that it is within the margin.
-        let ways = [0.0, margin, -margin].map(|limit| more(figure.estimate, limit, figure.n));
-        let [from_zero, above, below] = ways;
-        let within = (value.abs() < margin).then(|| above.max(below)).flatten();
-        let more_queries = [from_zero, within].into_iter().flatten().min();
+        let more_queries = self.more_labelled(figure);
         let hint = more_queries.map_or(String::new(), |more| {
             format!(" About {more} more labelled queries would decide.")
         });
         let seen = figure.detectable.map_or(String::new(), |least| {
             format!("; a difference of {least:.4} would have been seen in four of five cases")
         });
+        let queries = if figure.n == 1 {
+            "1 labelled query".to_owned()
+        } else {
+            format!("{} labelled queries", figure.n)
+        };
+        let why = if enough(figure.n) {
+            format!("no sign is sure, and the interval reaches beyond {margin}")
+        } else {
+            format!("fewer than {FEWEST_DISCORDANT} queries show nothing")
+        };
         Verdict {
             more_queries,
             ..verdict(
                 VerdictKind::CannotDecide,
-                format!(
-                    "{} labelled queries cannot decide: {shown}.{hint}",
-                    figure.n
-                ),
-                format!(
-                    "cannot decide: {shown}; no sign is sure, and the interval reaches beyond {margin}{seen}"
-                ),
+                format!("{queries} cannot decide: {shown}.{hint}"),
+                format!("cannot decide: {shown}; {why}{seen}"),
                 "Label more queries; those whose answers changed tell most.",
             )
         }
+    }
+
+    /// How many more labelled queries would decide in four of five cases, were they like these: that B differs, or
+    /// that it gains no more than the margin, whichever is sooner.
+    fn more_labelled(&self, figure: &Figure) -> Option<u64> {
+        const LARGEST: u64 = 10_000_000;
+        let ways = [self.to_differ(figure), self.to_be_too_little(figure)];
+        let sooner = ways.into_iter().flatten().min()?.max(FEWEST_DISCORDANT);
+        let more = sooner.saturating_sub(figure.n as u64).max(1);
+        (more <= LARGEST).then_some(more)
+    }
+
+    /// How many queries show a sign: by Holm over all figures, and by a test that counts the flips of those that
+    /// changed, and so needs some.
+    fn to_differ(&self, figure: &Figure) -> Option<u64> {
+        let [won, lost, _] = figure.win_loss_tie?;
+        let errors = Errors {
+            alpha: ALPHA / self.held_by_holm(figure),
+            ..Errors::default()
+        };
+        let by_size = self.cases(figure.estimate.value, errors)?;
+        // Of m that changed, all one way, the chance is 2^(1 - m).
+        let flips = (1.0 - errors.alpha.log2()).floor() + 1.0;
+        let by_flips = whole_cases(flips * figure.n as f64 / (won + lost) as f64)?;
+        Some(by_size.max(by_flips))
+    }
+
+    /// How many queries show that the gain is at most the margin.
+    fn to_be_too_little(&self, figure: &Figure) -> Option<u64> {
+        let [won, lost, _] = figure.win_loss_tie?;
+        let room = self.margin - figure.estimate.value;
+        let by_size = self.cases(room.max(0.0), Errors::default())?;
+        // While few have changed, what may be unseen is wider than their spread.
+        let unseen = cases_for(room.min(1.0 - f64::EPSILON), CONFIDENCE)?;
+        let changed = (won + lost) as f64;
+        let until_enough = whole_cases(FEWEST_DISCORDANT as f64 * figure.n as f64 / changed);
+        Some(by_size.max(until_enough.map_or(unseen, |enough| unseen.min(enough))))
+    }
+
+    fn cases(&self, distance: f64, errors: Errors) -> Option<u64> {
+        let noise = ScoreNoise {
+            between: self.spread.unwrap_or_default(),
+            within_baseline: 0.0,
+            within_candidate: 0.0,
+            repeats_baseline: 1,
+            repeats_candidate: 1,
+        };
+        whole_cases(miller_cases(noise, distance, errors)?)
+    }
+
+    /// By how much Holm multiplies a figure's chance: as many figures of labels as have none smaller.
+    fn held_by_holm(&self, figure: &Figure) -> f64 {
+        let own = figure.p_value.unwrap_or(1.0);
+        let others = self.figures.iter().filter_map(|other| other.p_value);
+        others.filter(|chance| own <= *chance).count().max(1) as f64
     }
 
     fn reject(&self) -> String {
@@ -285,9 +418,10 @@ impl Ground<'_> {
     }
 
     fn is_broken(&self) -> bool {
-        let limit = BROKEN.max(2.0 * self.chance);
-        self.headline()
-            .is_some_and(|figure| figure.estimate.interval.high < limit)
+        let headline = self.headline();
+        let high = headline.map(|figure| figure.estimate.interval.high);
+        high.and_then(|high| beyond_chance(high, self.chance))
+            .is_some_and(|beyond| beyond < BROKEN)
     }
 
     fn repair(&self) -> String {
@@ -306,52 +440,127 @@ impl Ground<'_> {
                 "Give queries.",
             );
         };
+        if 1.0 <= self.chance {
+            return self.everything(figure);
+        }
         let floor = self
             .floor
             .map_or(String::new(), |floor| format!(", noise floor {floor:.4}"));
         let rule = format!(
-            "unknown direction: {} is {:.4} {}{floor}, chance {:.4}; no labels",
+            "unknown direction: {} is {:.4} {}{floor}, chance {:.4}; {}",
             figure.id,
             figure.estimate.value,
             range(figure.estimate.interval),
-            self.chance
+            self.chance,
+            self.no_labels()
         );
         let shared = format!(
             "{} of the first {} stay",
             percent(figure.estimate.value),
             self.k
         );
-        let advice = if self.is_broken() {
-            self.repair()
+        let (advice, without) = if self.is_broken() {
+            (self.repair(), "without labels".to_owned())
+        } else if 0 < self.lost_labels {
+            let advice = "Name items in labels by their ids in the snapshots.";
+            (advice.to_owned(), format!("since {}", self.no_labels()))
         } else {
-            "Label the queries that changed most: export them as a judge set.".to_owned()
+            let advice = "Label the queries that changed most: export them as a judge set.";
+            (advice.to_owned(), "without labels".to_owned())
         };
-        let sentence = format!(
-            "It changes, and without labels nobody can say whether for the better: {shared}."
-        );
+        let sentence =
+            format!("It changes, and {without} nobody can say whether for the better: {shared}.");
         verdict(VerdictKind::UnknownDirection, sentence, rule, advice)
     }
 
-    fn forbidden(&self) -> Verdict {
-        let (sentence, rule) = match self.crossing() {
-            _ if !self.is_crossing => (
+    /// Why there is nothing to judge by.
+    fn no_labels(&self) -> String {
+        match self.lost_labels {
+            0 => "no labels".to_owned(),
+            1 => "the 1 label points at no item that is compared".to_owned(),
+            lost => format!("none of the {lost} labels points at an item that is compared"),
+        }
+    }
+
+    /// Lists that hold everything are the same whatever the vectors say.
+    fn everything(&self, figure: &Figure) -> Verdict {
+        let shorter = self.k / 2;
+        let advice = if 0 < shorter {
+            format!("Look at shorter lists: `-k {shorter}`.")
+        } else {
+            "Compare more items.".to_owned()
+        };
+        verdict(
+            VerdictKind::CannotDecide,
+            format!(
+                "Lists of {} hold all there is to find: they are the same whatever the vectors say.",
+                self.k
+            ),
+            format!(
+                "cannot decide: {} is {:.4}, and chance alone gives {:.4}; {}",
+                figure.id,
+                figure.estimate.value,
+                self.chance,
+                self.no_labels()
+            ),
+            advice,
+        )
+    }
+
+    /// That one index must not hold both: so long as nothing shows that it may, or, of one space, when something
+    /// shows that it may not.
+    fn forbidden(&self) -> Option<Verdict> {
+        let meetings = self.meetings();
+        let (sentence, rule) = if self.is_one_space {
+            // The provider's noise alone costs answers, and no labels.
+            let least = |meeting: &Meeting| match meeting.of {
+                "answers" => TOLERABLE * self.floor.unwrap_or(1.0),
+                _ => TOLERABLE,
+            };
+            let lost = meetings
+                .iter()
+                .find(|meeting| meeting.is_lost(least(meeting)))?;
+            let most = lost
+                .kept
+                .iter()
+                .map(|share| share.high)
+                .fold(1.0, f64::min);
+            (
+                "Vectors of the two must not stand in one index, though they are of one space."
+                    .to_owned(),
+                format!(
+                    "mixed index forbidden: at most {most:.4} of {} are kept where they meet, and {:.4} is needed",
+                    lost.of,
+                    least(lost)
+                ),
+            )
+        } else if !self.is_crossing {
+            (
                 "Vectors of the two cannot stand in one index: they differ in length.".to_owned(),
                 "mixed index forbidden: the dimensions differ".to_owned(),
-            ),
-            Some(([b_in_a, a_in_b], of)) => (
+            )
+        } else {
+            let shown = meetings.first().map(|meeting| {
+                format!(
+                    ", and only {} for sure; {TOLERABLE} is needed",
+                    meeting.shown()
+                )
+            });
+            (
                 "Vectors of the two must not stand in one index.".to_owned(),
                 format!(
-                    "mixed index forbidden: the spaces differ, and crosswise only {b_in_a:.4} and {a_in_b:.4} of {of} are \
-                     sure to be kept; {TOLERABLE} is needed"
+                    "mixed index forbidden: the spaces differ{}",
+                    shown.unwrap_or_default()
                 ),
-            ),
-            None => (
-                "Vectors of the two must not stand in one index.".to_owned(),
-                "mixed index forbidden: the spaces differ".to_owned(),
-            ),
+            )
         };
         let advice = "Build the new index beside the old one, and ask each with its own vectors.";
-        verdict(VerdictKind::MixedIndexForbidden, sentence, rule, advice)
+        Some(verdict(
+            VerdictKind::MixedIndexForbidden,
+            sentence,
+            rule,
+            advice,
+        ))
     }
 }
 
@@ -370,6 +579,7 @@ mod tests {
             },
             has_interval: true,
             n: 400,
+            win_loss_tie: Some([150, 150, 100]),
             p_value: Some(if low <= 0.0 && 0.0 <= high {
                 0.4
             } else {
@@ -379,24 +589,38 @@ mod tests {
         }
     }
 
-    fn crossing(low: f64) -> [Figure; 2] {
-        ["b_in_a", "a_in_b"].map(|way| found(&format!("cross.{way}.overlap@10"), [low, low, low]))
+    const WAYS: [&str; 4] = ["b_in_a", "a_in_b", "mixed_a", "mixed_b"];
+
+    fn crossing(low: f64) -> [Figure; 4] {
+        WAYS.map(|way| found(&format!("cross.{way}.overlap@10"), [low, low, low]))
     }
 
-    fn kinds(figures: &[Figure], floor: Option<f64>, is_crossing: bool) -> Vec<VerdictKind> {
-        let ground = Ground {
+    /// Two spaces of one length, whose nDCG differs as these figures say.
+    fn ground(figures: &[Figure]) -> Ground<'_> {
+        Ground {
             figures,
             k: 10,
             margin: 0.01,
-            floor,
+            spread: Some((0.03_f64 / 1.96).powi(2) * 400.0),
+            lost_labels: 0,
+            floor: None,
             chance: 0.001,
             is_one_space: false,
+            is_crossing: true,
+        }
+    }
+
+    fn kinds_of(ground: &Ground<'_>) -> Vec<VerdictKind> {
+        let found = findings(ground).into_iter();
+        found.map(|verdict| verdict.kind).collect()
+    }
+
+    fn kinds(figures: &[Figure], floor: Option<f64>, is_crossing: bool) -> Vec<VerdictKind> {
+        kinds_of(&Ground {
+            floor,
             is_crossing,
-        };
-        findings(&ground)
-            .into_iter()
-            .map(|verdict| verdict.kind)
-            .collect()
+            ..ground(figures)
+        })
     }
 
     fn delta(values: [f64; 3]) -> Figure {
@@ -479,16 +703,10 @@ mod tests {
             found("query.overlap@10", [0.5, 0.47, 0.53]),
             found("label.ndcg@10.delta", [0.01, -0.02, 0.04]),
         ];
-        let ground = Ground {
-            figures: &figures,
-            k: 10,
-            margin: 0.01,
-            floor: None,
-            chance: 0.001,
+        let found = findings(&Ground {
             is_one_space: true,
-            is_crossing: true,
-        };
-        let found = findings(&ground);
+            ..ground(&figures)
+        });
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].more_queries, Some(6_956));
         assert!(
@@ -517,18 +735,134 @@ mod tests {
     fn what_is_broken_is_said_to_be() {
         let figures = [found("query.overlap@10", [0.002, 0.001, 0.004])];
         let ground = Ground {
-            figures: &figures,
-            k: 10,
-            margin: 0.01,
-            floor: None,
-            chance: 0.001,
-            is_one_space: false,
             is_crossing: false,
+            ..ground(&figures)
         };
         let advice = findings(&ground)[0].advice.clone().unwrap();
         assert!(
             advice.contains("check ids, prefixes and normalisation"),
             "{advice}"
         );
+    }
+
+    /// Lists that hold everything are the same in any two spaces.
+    #[test]
+    fn what_chance_alone_gives_decides_nothing() {
+        use VerdictKind as Kind;
+        let mut figures = vec![overlap([1.0, 0.999, 1.0])];
+        figures.extend(crossing(1.0));
+        let everything = Ground {
+            chance: 1.0,
+            ..ground(&figures)
+        };
+        assert_eq!(
+            kinds_of(&everything),
+            [Kind::CannotDecide, Kind::MixedIndexForbidden]
+        );
+        let verdict = &findings(&everything)[0];
+        assert!(verdict.rule.contains("chance alone gives 1.0000"));
+        assert_eq!(
+            verdict.advice.as_deref(),
+            Some("Look at shorter lists: `-k 5`.")
+        );
+        // 0.99 where chance gives 0.9 is a tenth of all that could differ.
+        let mut figures = vec![overlap([0.992, 0.99, 0.995])];
+        figures.extend(crossing(0.99));
+        assert_eq!(kinds(&figures, None, true)[0], Kind::Compatible);
+        let crowded = Ground {
+            chance: 0.9,
+            ..ground(&figures)
+        };
+        assert_eq!(
+            kinds_of(&crowded),
+            [Kind::UnknownDirection, Kind::MixedIndexForbidden]
+        );
+    }
+
+    /// Where queries have the same vectors on both sides, each asks the other as it asks itself.
+    #[test]
+    fn a_mixed_index_is_judged_by_what_it_answers() {
+        use VerdictKind as Kind;
+        let mut figures = vec![overlap([0.7, 0.68, 0.72]), delta([-0.05, -0.07, -0.03])];
+        figures.extend(crossing(1.0));
+        for way in ["mixed_a", "mixed_b"] {
+            let id = format!("cross.{way}.overlap@10");
+            let figure = figures.iter_mut().find(|figure| figure.id == id).unwrap();
+            figure.estimate.interval = Interval {
+                low: 0.61,
+                high: 0.73,
+            };
+        }
+        let expected = [Kind::Worse, Kind::MixedIndexForbidden];
+        assert_eq!(kinds(&figures, None, true), expected);
+        let one_space = Ground {
+            is_one_space: true,
+            ..ground(&figures)
+        };
+        assert_eq!(kinds_of(&one_space), expected);
+        assert!(findings(&one_space)[1].rule.contains("at most 0.7297"));
+        // nDCG of labels outweighs how many answers are others, either way.
+        for (interval, last) in [([0.985, 1.0], Kind::Worse), ([0.9, 0.97], expected[1])] {
+            let mut figures = vec![delta([-0.05, -0.07, -0.03])];
+            figures.extend(crossing(0.985));
+            let [low, high] = interval;
+            let by_labels = |way: &str| found(&format!("cross.{way}.ndcg@10"), [low, low, high]);
+            figures.extend(WAYS.map(by_labels));
+            let found = kinds(&figures, None, true);
+            let is_compatible = last == Kind::Worse;
+            assert_eq!(found.contains(&Kind::Compatible), is_compatible);
+            assert_eq!(found.contains(&expected[1]), !is_compatible);
+        }
+    }
+
+    #[test]
+    fn a_handful_of_queries_decides_nothing() {
+        use VerdictKind as Kind;
+        let with = |n: usize, tie: usize, values: [f64; 3]| {
+            let mut figure = delta(values);
+            figure.n = n;
+            figure.win_loss_tie = Some([n - tie, 0, tie]);
+            figure.p_value = Some(1.0);
+            [overlap([0.5, 0.47, 0.53]), figure]
+        };
+        // All alike: 368 that are would show that nothing changes by more than 0.01.
+        let figures = with(1, 1, [0.0, 0.0, 0.0]);
+        let one = Ground {
+            spread: None,
+            ..ground(&figures)
+        };
+        let verdict = &findings(&one)[0];
+        assert_eq!(verdict.kind, Kind::CannotDecide);
+        assert_eq!(verdict.more_queries, Some(367));
+        assert!(
+            verdict.sentence.starts_with("1 labelled query cannot"),
+            "{}",
+            verdict.sentence
+        );
+        // Five of five up: by Holm over five figures the sixth and the seventh still decide nothing.
+        let mut figures = with(5, 0, [0.2, -0.3, 0.7]).to_vec();
+        figures[1].p_value = Some(0.3125);
+        for name in ["recall@10", "mrr@10", "hit@10", "map"] {
+            let mut other = figures[1].clone();
+            other.id = format!("label.{name}.delta");
+            figures.push(other);
+        }
+        let five = Ground {
+            spread: Some(0.001),
+            ..ground(&figures)
+        };
+        assert_eq!(findings(&five)[0].more_queries, Some(3));
+    }
+
+    #[test]
+    fn labels_that_point_nowhere_are_said_to() {
+        let figures = [overlap([0.5, 0.47, 0.53])];
+        let verdict = &findings(&Ground {
+            lost_labels: 7,
+            ..ground(&figures)
+        })[0];
+        let said = "none of the 7 labels points at an item that is compared";
+        assert!(verdict.sentence.contains(said), "{}", verdict.sentence);
+        assert!(verdict.rule.contains(said), "{}", verdict.rule);
     }
 }

@@ -3,6 +3,10 @@
 use crate::stats::{Random, quantile};
 use serde::{Deserialize, Serialize};
 
+/// With fewer queries than this above a threshold, resamples of them do not show how far it may be off: those of one
+/// query are all alike.
+const FEWEST_QUERIES: usize = 6;
+
 /// A threshold of A, and the one of B that lets through as many pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EqualRate {
@@ -10,7 +14,8 @@ pub struct EqualRate {
     pub a: f64,
     /// The one in B. `None` when nothing reaches `a` in A, or B has fewer scores than reach it.
     pub b: Option<f64>,
-    /// The 95 % interval of `b`, from resampled queries; `None` where most resamples have none.
+    /// The 95 % interval of `b`, from resampled queries; `None` where fewer than six queries have a pair above it on
+    /// either side, or most resamples have none.
     pub b_interval: Option<[f64; 2]>,
     /// Pairs per query that reach `a` in A.
     pub per_query: f64,
@@ -101,8 +106,15 @@ pub fn equal_rate(
         return None;
     }
     let (falling_a, falling_b) = (falling(a), falling(b));
+    let reaching = |scores: &[(f64, usize)], threshold: f64| {
+        scores.partition_point(|(score, _)| *score >= threshold)
+    };
+    let places: Vec<usize> = thresholds
+        .iter()
+        .map(|threshold| reaching(&falling_a, *threshold))
+        .collect();
+    let deepest = places.iter().copied().max().unwrap_or_default();
     let queries = a.len();
-    let even = vec![1_u32; queries];
     let mut drawn: Vec<Vec<f64>> = vec![Vec::new(); thresholds.len()];
     let mut random = Random::from_seed(seed);
     for _ in 0..resamples {
@@ -112,24 +124,41 @@ pub fn equal_rate(
                 *weight += 1;
             }
         }
-        for (threshold, drawn) in thresholds.iter().zip(&mut drawn) {
-            let reached = reaching(&falling_a, *threshold, &weights);
-            drawn.extend(score_at(&falling_b, reached, &weights));
+        let in_a = running(&falling_a, deepest, &weights);
+        let most = in_a.last().copied().unwrap_or_default();
+        let in_b = running_up_to(&falling_b, most, &weights);
+        for (place, drawn) in places.iter().zip(&mut drawn) {
+            let reached = place.checked_sub(1).and_then(|last| in_a.get(last));
+            let score = reached.and_then(|reached| score_at(&falling_b, &in_b, *reached));
+            drawn.extend(score);
         }
     }
-    let rows = thresholds.iter().zip(drawn).map(|(threshold, drawn)| {
-        let reached = reaching(&falling_a, *threshold, &even);
-        let is_known = 2 * drawn.len() > resamples;
+    let rows = thresholds.iter().zip(places).zip(drawn);
+    let rows = rows.map(|((threshold, place), drawn)| {
+        let b_score = place
+            .checked_sub(1)
+            .and_then(|last| falling_b.get(last))
+            .map(|(score, _)| *score);
+        let is_known = 2 * drawn.len() > resamples
+            && FEWEST_QUERIES <= seen_above(a, *threshold)
+            && b_score.is_some_and(|score| FEWEST_QUERIES <= seen_above(b, score));
         let ends = quantiles(&drawn, &[0.025, 0.975]).filter(|_| is_known);
+        let unchanged = reaching(&falling_b, *threshold);
         EqualRate {
             a: *threshold,
-            b: score_at(&falling_b, reached, &even),
+            b: b_score,
             b_interval: ends.and_then(|ends| ends.try_into().ok()),
-            per_query: reached as f64 / queries as f64,
-            per_query_unchanged: reaching(&falling_b, *threshold, &even) as f64 / queries as f64,
+            per_query: place as f64 / queries as f64,
+            per_query_unchanged: unchanged as f64 / queries as f64,
         }
     });
     Some(rows.collect())
+}
+
+/// How many queries have a score that reaches the threshold.
+fn seen_above(lists: &[Vec<f32>], threshold: f64) -> usize {
+    let reaches = |list: &&Vec<f32>| list.iter().any(|score| f64::from(*score) >= threshold);
+    lists.iter().filter(reaches).count()
 }
 
 /// All scores with their queries, the highest first.
@@ -142,22 +171,35 @@ fn falling(lists: &[Vec<f32>]) -> Vec<(f64, usize)> {
     scores
 }
 
-/// How many scores reach the threshold when each query counts so many times.
-fn reaching(falling: &[(f64, usize)], threshold: f64, weights: &[u32]) -> u64 {
-    let reached = falling.iter().take_while(|(score, _)| *score >= threshold);
-    reached.map(|(_, query)| weight(weights, *query)).sum()
+/// How many of the first scores there are up to each, when each query counts so many times.
+fn running(falling: &[(f64, usize)], first: usize, weights: &[u32]) -> Vec<u64> {
+    let counted = falling.iter().take(first);
+    let counted = counted.scan(0, |sum, (_, query)| {
+        *sum += weight(weights, *query);
+        Some(*sum)
+    });
+    counted.collect()
+}
+
+/// The same until there are so many.
+fn running_up_to(falling: &[(f64, usize)], most: u64, weights: &[u32]) -> Vec<u64> {
+    let mut sums = Vec::new();
+    let mut sum = 0;
+    for (_, query) in falling {
+        sum += weight(weights, *query);
+        sums.push(sum);
+        if most <= sum {
+            break;
+        }
+    }
+    sums
 }
 
 /// The score that as many scores reach.
-fn score_at(falling: &[(f64, usize)], count: u64, weights: &[u32]) -> Option<f64> {
-    let mut left = count;
-    for (score, query) in falling.iter().filter(|_| count > 0) {
-        left = left.saturating_sub(weight(weights, *query));
-        if left == 0 {
-            return Some(*score);
-        }
-    }
-    None
+fn score_at(falling: &[(f64, usize)], running: &[u64], count: u64) -> Option<f64> {
+    let place = running.partition_point(|sum| *sum < count);
+    let is_reached = 0 < count && place < running.len();
+    falling.get(place).filter(|_| is_reached).map(|(score, _)| *score)
 }
 
 fn weight(weights: &[u32], query: usize) -> u64 {

@@ -8,7 +8,8 @@ use crate::domain::PicoDollars;
 use crate::embeddings;
 use crate::embeddings::compare::report::{ComparisonReport, Noise, SnapshotFacts};
 use crate::embeddings::compare::{
-    self, CompareError, Queries, Query, QuerySource, Settings, Step, Subject, add_labels, compare,
+    self, CompareError, Label, Queries, Query, QuerySource, Settings, Step, Subject, add_labels,
+    compare,
 };
 use crate::embeddings::item::Span;
 use crate::embeddings::rows::Rows as _;
@@ -96,7 +97,11 @@ impl Snapshots {
         wish: CompareWish,
     ) -> Result<Following<ComparisonReport>, Error> {
         let settings = wish.settings()?;
-        let queries = wish.queries()?;
+        let mut queries = wish.queries()?;
+        let labels = wish.labels()?;
+        if wish.queries_from == QuerySourceWish::File {
+            label(&mut queries, &labels, wish.queries_from)?;
+        }
         let room = Arc::clone(self);
         let names = [wish.a.clone(), wish.b.clone()];
         let opened = blocking(move || {
@@ -118,7 +123,7 @@ impl Snapshots {
         };
         let room = Arc::clone(self);
         Ok(self.follow(begin, |sender| async move {
-            room.carry_out(&wish, settings, queries, opened, sender)
+            room.carry_out(&wish, settings, (queries, labels), opened, sender)
                 .await
         }))
     }
@@ -127,7 +132,7 @@ impl Snapshots {
         self: &Arc<Self>,
         wish: &CompareWish,
         settings: Settings,
-        mut queries: Vec<Query>,
+        (mut queries, labels): (Vec<Query>, Vec<Label>),
         opened: Opened,
         sender: watch::Sender<Step>,
     ) -> Result<ComparisonReport, Error> {
@@ -146,6 +151,9 @@ impl Snapshots {
                 let drawn = drawn.await?;
                 (queries, told) = (drawn.queries, Some(drawn.told));
             }
+        }
+        if wish.queries_from != QuerySourceWish::File {
+            label(&mut queries, &labels, wish.queries_from)?;
         }
         let asking = Asking {
             queries: &queries,
@@ -236,7 +244,7 @@ impl CompareWish {
             return Err(Error::invalid("queries", "are said twice", Some(hint)));
         }
         let read = queries.map(|text| compare::read_queries(text, self.is_csv));
-        let mut queries = read
+        let queries = read
             .transpose()
             .map_err(embeddings::Error::from)?
             .unwrap_or_default();
@@ -248,21 +256,35 @@ impl CompareWish {
                 Some(hint),
             ));
         }
-        let Some(labels) = &self.labels else {
-            return Ok(queries);
-        };
-        let labels = compare::read_labels(labels).map_err(embeddings::Error::from)?;
-        let unknown = add_labels(&mut queries, &labels);
-        if unknown == labels.len() {
-            let hint = "labels name queries by their `id`";
-            return Err(Error::invalid(
-                "labels",
-                "belong to none of the queries",
-                Some(hint),
-            ));
-        }
         Ok(queries)
     }
+
+    /// The labels that came with it; none when none came.
+    fn labels(&self) -> Result<Vec<Label>, Error> {
+        let read = self.labels.as_deref().map(compare::read_labels).transpose();
+        let labels = read.map_err(embeddings::Error::from)?;
+        if labels.is_some() && self.queries.is_none() && self.queries_from == QuerySourceWish::File
+        {
+            let hint = "say `--queries FILE`, or where the labelled queries were drawn: `--queries-from items`";
+            return Err(Error::invalid("labels", "label no queries", Some(hint)));
+        }
+        Ok(labels.unwrap_or_default())
+    }
+}
+
+/// Gives queries their labels, wherever they come from; some must belong to one.
+fn label(queries: &mut [Query], labels: &[Label], from: QuerySourceWish) -> Result<(), Error> {
+    if add_labels(queries, labels) < labels.len() || labels.is_empty() {
+        return Ok(());
+    }
+    let hint = match from {
+        QuerySourceWish::File => "labels name queries by their `id`",
+        QuerySourceWish::Items | QuerySourceWish::Calls => {
+            "draw the queries that were labelled: with the same source, `--seed` and `--sample-queries`"
+        }
+    };
+    let problem = "belong to none of the queries";
+    Err(Error::invalid("labels", problem, Some(hint)))
 }
 
 /// Draws texts of items, which become queries that their own items do not answer.

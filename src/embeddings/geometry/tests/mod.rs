@@ -405,8 +405,13 @@ fn a_line_that_never_falls_pools_what_does() {
 
 #[test]
 fn thresholds_let_through_as_many() {
-    let a = vec![vec![0.9, 0.6, 0.3], vec![0.8, 0.5, 0.2]];
-    let b = vec![vec![0.7, 0.4, 0.1], vec![0.65, 0.35, 0.05]];
+    // Three times the same two queries: fewer would say nothing of how far it may be off.
+    let thrice = |lists: [[f32; 3]; 2]| {
+        let lists = lists.map(|list| list.to_vec());
+        vec![lists; 3].concat()
+    };
+    let a = thrice([[0.9, 0.6, 0.3], [0.8, 0.5, 0.2]]);
+    let b = thrice([[0.7, 0.4, 0.1], [0.65, 0.35, 0.05]]);
     let rows = equal_rate(&a, &b, &[0.5, 0.95, 0.0], 200, 1).unwrap();
     assert_within(rows[0].b.unwrap(), 0.35, 1e-6);
     assert_within(rows[0].per_query, 2.0, 1e-12);
@@ -415,6 +420,11 @@ fn thresholds_let_through_as_many() {
     assert!(low <= 0.35 + 1e-6 && 0.35 <= high + 1e-6, "{low} {high}");
     assert_eq!((rows[1].b, rows[1].b_interval), (None, None));
     assert_within(rows[2].b.unwrap(), 0.05, 1e-6);
+    // Only three of the six queries reach 0.85, and five queries are too few for anything.
+    let rows = equal_rate(&a, &b, &[0.85], 200, 1).unwrap();
+    assert!(rows[0].b.is_some() && rows[0].b_interval.is_none());
+    let rows = equal_rate(&a[..5], &b[..5], &[0.5], 200, 1).unwrap();
+    assert!(rows[0].b.is_some() && rows[0].b_interval.is_none());
     assert_eq!(equal_rate(&a, &b[..1], &[0.5], 10, 1), None);
     assert_eq!(equal_rate(&[], &[], &[0.5], 10, 1), None);
     assert_eq!(
