@@ -239,7 +239,7 @@ fn compared(
         text: &|_| Ok(None),
         truncated: None,
         noise: None,
-        again: None,
+        noise_counts: None,
     };
     let list: Vec<Query> = (0..QUERIES)
         .map(|number| Query {

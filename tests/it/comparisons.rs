@@ -174,7 +174,11 @@ async fn gates_give_the_exit_code() {
     let wrong = gateway
         .run(&compare(&["--fail-if", "overlpa@3 < 0.9"]))
         .await;
-    assert_eq!(wrong.status.code(), Some(1));
+    assert_eq!(
+        wrong.status.code(),
+        Some(2),
+        "no gate failed: there is none"
+    );
     assert!(
         stderr(&wrong).contains("there is no figure `overlpa@3`"),
         "{wrong:?}"
@@ -209,6 +213,26 @@ async fn without_labels_nobody_says_better_and_a_judge_set_is_written() {
         first["query"], first["item"],
         "an item does not answer itself"
     );
+
+    // What comes back, graded, labels the queries that the same seed draws again.
+    let graded = judged.replace("\"grade\":null", "\"grade\":1");
+    fs::write(gateway.path().join("graded.jsonl"), graded).unwrap();
+    let from_items = compare(&["--queries-from", "items", "-k", "3"]);
+    let graded = ["--qrels", "graded.jsonl"];
+    let report = gateway.run_json(&[&from_items[..], &graded].concat()).await;
+    let labelled = report["method"]["labelled"].as_u64().unwrap();
+    assert!(0 < labelled, "{}", report["method"]);
+    assert_ne!(report["verdict"]["kind"], "unknown_direction");
+    fs::write(gateway.path().join("other.jsonl"), "q1 0 d1 1\n").unwrap();
+    let other = [&from_items[..], &["--qrels", "other.jsonl"]].concat();
+    let other = gateway.run(&other).await;
+    assert_eq!(other.status.code(), Some(1));
+    assert!(
+        stderr(&other).contains("with the same source, `--seed`"),
+        "{other:?}"
+    );
+    let nothing = gateway.run(&compare(&["--qrels", "other.jsonl"])).await;
+    assert_eq!(nothing.status.code(), Some(2), "{nothing:?}");
 
     let missing = gateway
         .run(&["embeddings", "compare", "docs@1", "docs@9"])

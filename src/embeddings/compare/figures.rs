@@ -220,16 +220,19 @@ fn gap(changes: &Changes, asked: Asked, k: usize, spread: Option<Interval>) -> O
     Some(made)
 }
 
-/// Returns how many questions keep which share of their answers.
-pub(super) fn histogram(id: String, shares: &[f64], noise: Option<&[f64]>) -> Histogram {
+/// Returns how many questions keep which share of their answers, beside how many texts keep it in spite of noise.
+pub(super) fn histogram(id: String, shares: &[f64], noise: Option<&[usize]>) -> Histogram {
     Histogram {
         id,
-        counts: counts(shares),
-        noise: noise.map(counts),
+        counts: share_counts(shares),
+        noise: noise.map(<[usize]>::to_vec),
     }
 }
 
-fn counts(shares: &[f64]) -> Vec<usize> {
+/// Returns how many shares there are in each of 20 bins of the same width: of bin i those from i/20 on, and in the
+/// last also 1.
+#[must_use]
+pub fn share_counts(shares: &[f64]) -> Vec<usize> {
     let mut counts = vec![0; BINS];
     for share in shares {
         // A share of 0.35 is 6.999… twentieths.
@@ -244,11 +247,11 @@ fn counts(shares: &[f64]) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::counts;
+    use super::share_counts;
 
     #[test]
     fn bins_hold_their_lower_ends() {
-        let counted = counts(&[0.0, 0.05, 0.349, 0.35, 0.9, 1.0, 0.99]);
+        let counted = share_counts(&[0.0, 0.05, 0.349, 0.35, 0.9, 1.0, 0.99]);
         let filled: Vec<(usize, usize)> = counted
             .into_iter()
             .enumerate()

@@ -1,8 +1,8 @@
 //! What came of the gates: a gate is decided by the end of a figure's interval, never by its middle.
 
+use super::figures::exactly;
 use super::gate::{Gate, Subject};
 use super::interval::cases_for;
-use super::figures::exactly;
 use super::report::{Figure, GateOutcome, GateResult, Noise, Threshold};
 use crate::stats::{Errors, Estimate, Interval, ScoreNoise, miller_cases, whole_cases};
 
@@ -173,14 +173,20 @@ impl Findings<'_> {
             name: id.to_owned(),
             estimate: figure.estimate,
             questions: figure.has_interval.then_some(figure.n),
-            is_tied: figure.win_loss_tie.is_some_and(|[.., tied]| tied == figure.n),
+            is_tied: figure
+                .win_loss_tie
+                .is_some_and(|[.., tied]| tied == figure.n),
             chance: figure.chance.filter(is_of_chance),
         })
     }
 
     /// Why there is no such figure, and what would make it.
     fn missing(&self, id: &str) -> String {
-        let has = |group: &str| self.figures.iter().any(|figure| figure.id.starts_with(group));
+        let has = |group: &str| {
+            self.figures
+                .iter()
+                .any(|figure| figure.id.starts_with(group))
+        };
         let group = id.split_once('.').map_or(id, |(group, _)| group);
         if !has(group) {
             return match group {
@@ -477,7 +483,10 @@ mod tests {
             found("query.overlap@10", 0.94, 0.91, 0.97, 400),
             found("label.ndcg@10.delta", 0.0, -0.3, 0.3, 10),
         ];
-        let judged = Findings { k: 10, ..of(&figures) };
+        let judged = Findings {
+            k: 10,
+            ..of(&figures)
+        };
         let lost = Findings {
             lost_labels: 7,
             ..of(&[])
@@ -485,7 +494,11 @@ mod tests {
         for (gate, findings, expected) in [
             ("ndcg@5 drop > 0.01", &judged, "say `-k 5`"),
             ("query-overlap@7 < 0.9", &judged, "say `-k 7`"),
-            ("query-overlap@5000 < 0.9", &judged, "1000 items are compared"),
+            (
+                "query-overlap@5000 < 0.9",
+                &judged,
+                "1000 items are compared",
+            ),
             ("item-overlap@7 < 0.9", &judged, "was not computed"),
             ("ndcg@5 drop > 0.01", &lost, "none of the 7 labels points"),
             ("ndcg@5 drop > 0.01", &of(&[]), "there are no labels"),

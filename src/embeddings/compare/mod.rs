@@ -22,6 +22,7 @@ mod judge_set;
 mod labels;
 mod noise;
 mod norms;
+mod quality;
 mod query_file;
 pub mod report;
 mod sample;
@@ -37,6 +38,7 @@ mod words;
 mod tests;
 
 pub use error::CompareError;
+pub use figures::share_counts;
 pub use gate::Gate;
 pub use gather::Progress;
 pub use judge::exit_code;
@@ -44,7 +46,7 @@ pub use judge_set::judge_set;
 pub use noise::kept_share;
 pub use query_file::{Label, add_labels, read_labels, read_queries};
 pub use subject::{
-    Again, Queries, Query, QuerySource, ReadText, Relevant, Settings, Step, Subject, Target,
+    Queries, Query, QuerySource, ReadText, Relevant, Settings, Step, Subject, Target,
 };
 
 use crate::embeddings::Error;
@@ -194,7 +196,7 @@ impl Found {
         let queries = Changes::new(&a.queries, &b.queries, k, longest);
         let items = Changes::new(&a.items, &b.items, k, longest);
         let labels = Labels::new(context, evidence, targets);
-        let floors = Floors::new(context)?;
+        let floors = Floors::new(context);
         let mut figures = of_changes(&queries, Asked::Queries, context);
         figures.extend(of_changes(&items, Asked::Items, context));
         for figure in &mut figures {
@@ -254,7 +256,8 @@ impl Found {
         let gates = self.gates(context, &map.rows);
         let histograms = [("query", &self.queries), ("item", &self.items)].into_iter();
         let histograms = histograms.filter(|(_, changes)| !changes.top1.is_empty());
-        let noise = self.floors.shares.as_deref();
+        let noise = self.floors.counts.as_deref();
+        let noise = noise.filter(|_| k == noise::MEASURED);
         let histograms = histograms.map(|(whose, changes)| {
             histogram(format!("{whose}.overlap@{k}"), changes.overlap_at(k), noise)
         });
@@ -347,8 +350,8 @@ impl Found {
         )];
         let told = context.queries.and_then(|queries| queries.told);
         notes.extend(told.map(str::to_owned));
-        let is_of_ten = |side: &&Subject<'_>| side.again.is_none() && side.noise.is_some();
-        if context.k() != 10 && context.sides.iter().any(is_of_ten) {
+        let is_known = !self.floors.noise.is_empty();
+        if context.k() != noise::MEASURED && is_known {
             notes.push("noise was measured over the first ten neighbours".to_owned());
         }
         let given = context.queries.map_or(0, |queries| queries.list.len());

@@ -33,8 +33,8 @@ pub struct Subject<'a> {
     pub truncated: Option<usize>,
     /// The provider's noise, where it was measured when the snapshot was made.
     pub noise: Option<&'a Noise>,
-    /// Texts that were embedded again, to measure it now.
-    pub again: Option<Again<'a>>,
+    /// How many texts kept which share of their ten nearest then, in the bins of [`share_counts`](super::share_counts).
+    pub noise_counts: Option<&'a [usize]>,
 }
 
 impl fmt::Debug for Subject<'_> {
@@ -42,15 +42,6 @@ impl fmt::Debug for Subject<'_> {
         let mut fields = formatter.debug_struct("Subject");
         fields.field("facts", self.facts).finish_non_exhaustive()
     }
-}
-
-/// Items that were embedded a second time.
-#[derive(Debug, Clone, Copy)]
-pub struct Again<'a> {
-    /// Their rows.
-    pub rows: &'a [usize],
-    /// Their new vectors, in that order.
-    pub vectors: &'a Matrix,
 }
 
 /// What a label points at.

@@ -36,9 +36,7 @@ impl Scores {
         let ending = || lists.iter().filter(|list| list.len() + 1 < base);
         let ends = ending().filter_map(|list| list.last());
         Self {
-            floor: ends
-                .map(|last| f64::from(last.score))
-                .fold(-1.0, f64::max),
+            floor: ends.map(|last| f64::from(last.score)).fold(-1.0, f64::max),
             shortest: ending().map(Vec::len).min().unwrap_or_default(),
             lists: lists.iter().map(scores).collect(),
         }
@@ -54,18 +52,20 @@ pub(super) fn map(evidence: &Evidence, labels: &Labels, base: usize, seed: u64) 
         return ThresholdMap::default();
     }
     let most = MOST_PASSING * base as f64;
-    let rows = rows(&in_a, &in_b, most, seed).into_iter().filter_map(|row| {
-        let b = row.b?;
-        Some(Threshold {
-            a: row.a,
-            b,
-            b_interval: row.b_interval?,
-            per_query: row.per_query,
-            per_query_unchanged: row.per_query_unchanged,
-            has_more_unchanged: row.a <= in_b.floor,
-            hits: hits(evidence, labels, [row.a, row.a, b]),
-        })
-    });
+    let rows = rows(&in_a, &in_b, most, seed)
+        .into_iter()
+        .filter_map(|row| {
+            let b = row.b?;
+            Some(Threshold {
+                a: row.a,
+                b,
+                b_interval: row.b_interval?,
+                per_query: row.per_query,
+                per_query_unchanged: row.per_query_unchanged,
+                has_more_unchanged: row.a <= in_b.floor,
+                hits: hits(evidence, labels, [row.a, row.a, b]),
+            })
+        });
     let rows: Vec<Threshold> = rows.collect();
     ThresholdMap {
         notes: notes(&rows, &in_a, &in_b),
@@ -150,4 +150,72 @@ fn hits(evidence: &Evidence, labels: &Labels, least: [f64; 3]) -> Option<[f64; 3
             share(&b.deep, mapped),
         ]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::map;
+    use crate::embeddings::compare::evidence::{Answers, Evidence, List, Ranked};
+    use crate::embeddings::compare::labels::Labels;
+
+    fn answers(scores: [f32; 4]) -> Answers {
+        let list: List = (0..)
+            .zip(scores)
+            .map(|(unit, score)| Ranked {
+                unit,
+                row: unit,
+                score,
+            })
+            .collect();
+        Answers {
+            deep: vec![list; 8],
+            ..Answers::default()
+        }
+    }
+
+    #[test]
+    fn where_lists_end_counts_are_the_least() {
+        let evidence = Evidence {
+            answers: [
+                answers([0.91, 0.81, 0.71, 0.31]),
+                answers([0.95, 0.92, 0.85, 0.61]),
+            ],
+            ..Evidence::default()
+        };
+        let found = map(&evidence, &Labels::default(), 1_000, 1);
+        let row = |a: f64| {
+            let rows = found.rows.iter();
+            let mut near = rows.filter(|row| (row.a - a).abs() < 1e-9);
+            near.next().cloned()
+        };
+        let [high, low] = [0.65, 0.5].map(|a| row(a).unwrap());
+        assert!(!high.has_more_unchanged && low.has_more_unchanged);
+        assert!((high.per_query_unchanged - 3.0).abs() < 1e-9, "{high:?}");
+        assert!((low.b - 0.85).abs() < 1e-6, "{low:?}");
+        assert_eq!(row(0.3), None, "below it A's lists end");
+        let notes = found.notes.join("\n");
+        assert!(notes.contains("ends at 0.35"), "{notes}");
+        assert!(notes.contains("from 0.60 down"), "{notes}");
+        // Of the whole base nothing is missing.
+        let whole = map(&evidence, &Labels::default(), 5, 1);
+        assert_eq!(whole.notes, [""; 0]);
+        assert!(whole.rows.iter().all(|row| !row.has_more_unchanged));
+    }
+
+    #[test]
+    fn a_threshold_of_few_queries_is_none() {
+        let mut evidence = Evidence {
+            answers: [
+                answers([0.91, 0.81, 0.71, 0.31]),
+                answers([0.95, 0.92, 0.85, 0.61]),
+            ],
+            ..Evidence::default()
+        };
+        for answers in &mut evidence.answers {
+            answers.deep.truncate(5);
+        }
+        let found = map(&evidence, &Labels::default(), 1_000, 1);
+        assert_eq!(found.rows, []);
+        assert!(found.notes[0].contains("no threshold has pairs of six queries"));
+    }
 }

@@ -199,7 +199,10 @@ fn running_up_to(falling: &[(f64, usize)], most: u64, weights: &[u32]) -> Vec<u6
 fn score_at(falling: &[(f64, usize)], running: &[u64], count: u64) -> Option<f64> {
     let place = running.partition_point(|sum| *sum < count);
     let is_reached = 0 < count && place < running.len();
-    falling.get(place).filter(|_| is_reached).map(|(score, _)| *score)
+    falling
+        .get(place)
+        .filter(|_| is_reached)
+        .map(|(score, _)| *score)
 }
 
 fn weight(weights: &[u32], query: usize) -> u64 {

@@ -306,7 +306,7 @@ fn thresholds(out: &mut String, report: &ComparisonReport) {
             words::chosen(row.a),
             format!("**{}** \\[{low}, {high}\\]", words::score_of(row.b)),
             words::two(row.per_query),
-            words::two(row.per_query_unchanged),
+            words::unchanged(row),
         ];
         if has_hits {
             let hits = row.hits.map(|hits| hits.map(words::two).join(", "));

@@ -294,9 +294,15 @@ pub(super) fn mapped(row: &Threshold) -> String {
         "A threshold of {} in A is {} in B; left as it is, {} answers per query pass instead of {}.",
         chosen(row.a),
         score_of(row.b),
-        two(row.per_query_unchanged),
+        unchanged(row),
         two(row.per_query)
     )
+}
+
+/// Returns how many answers pass the unchanged threshold in B: at least so many where lists end above it.
+pub(super) fn unchanged(row: &Threshold) -> String {
+    let least = if row.has_more_unchanged { "≥ " } else { "" };
+    format!("{least}{}", two(row.per_query_unchanged))
 }
 
 /// Returns a threshold that somebody chose: two decimals, or three where it has them.

@@ -399,7 +399,10 @@ fn subject<'a>(
         text,
         truncated: truncated.and_then(|count| usize::try_from(count).ok()),
         noise: held.noise.as_ref(),
-        again: None,
+        noise_counts: manifest
+            .noise
+            .as_ref()
+            .and_then(|noise| noise.counts.as_deref()),
     }
 }
 

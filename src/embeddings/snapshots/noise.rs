@@ -1,7 +1,7 @@
 //! The provider's own noise: the same texts embedded again, held against the vectors that are kept.
 
 use crate::embeddings::ask::Asker;
-use crate::embeddings::compare::kept_share;
+use crate::embeddings::compare::{kept_share, share_counts};
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::search::{Neighbour, Scan, nearest};
 use crate::embeddings::snapshots::plan::count;
@@ -66,6 +66,7 @@ impl Snapshots {
                 texts: count(drawn.rows.len()),
                 overlap: kept.map_or(1.0, |kept| kept.value),
                 interval: kept.map(|kept| [kept.interval.low, kept.interval.high]),
+                counts: Some(share_counts(&shares)),
                 top_1,
                 max_deviation: f64::from(put.max_deviation),
                 measured: room.clock.now(),

@@ -95,6 +95,9 @@ pub struct NoiseFloor {
     /// The 95 % interval of that share; `None` where it was measured before intervals were kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<[f64; 2]>,
+    /// How many texts keep which share of their ten nearest, in 20 bins of the same width; `None` likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Vec<usize>>,
     /// The share of texts whose nearest stays the same.
     pub top_1: f64,
     /// The largest difference in a dimension.

@@ -96,7 +96,7 @@ fn bare<'a>(side: &'a Side, pipeline: &'a serde_json::Value) -> Subject<'a> {
         text: &|_| Ok(None),
         truncated: None,
         noise: None,
-        again: None,
+        noise_counts: None,
     }
 }
 

@@ -125,9 +125,14 @@ fn labels_have_their_reference_figures() {
             counts
         );
         let interval = fixture.numbers(&format!("{paired}/ci95_bootstrap_percentile_200k"));
-        // A few hundred resamples are a little off.
-        assert_within(found.estimate.interval.low, interval[0], 0.04);
-        assert_within(found.estimate.interval.high, interval[1], 0.04);
+        // A few hundred resamples are a little off; of 14 queries less is known than resamples of them say.
+        let found = found.estimate.interval;
+        assert!(found.low <= interval[0] + 0.04, "{name} {found:?}");
+        assert!(interval[1] - 0.04 <= found.high, "{name} {found:?}");
+        assert!(
+            found.width() < interval[1] - interval[0] + 0.35,
+            "{name} {found:?}"
+        );
     }
     // Holm over five figures: the exact chances, times how many are left.
     let chances = ["ndcg@10", "recall@10", "mrr@10"].map(|name| {

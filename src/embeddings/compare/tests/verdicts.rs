@@ -1,10 +1,13 @@
 //! Each verdict, fired by a pair that deserves it.
 
-use super::{Asked, Side, changed, clustered, find, head, labelled, noisy, quick, run};
+use super::{Asked, Side, bare, changed, clustered, find, head, labelled, noisy, quick, run};
 use crate::embeddings::Matrix;
 use crate::embeddings::compare::report::{ComparisonReport, Fate, VerdictKind};
-use crate::embeddings::compare::{Settings, exit_code, judge_set, read_labels};
+use crate::embeddings::compare::{
+    Settings, Subject, compare, exit_code, judge_set, read_labels, share_counts,
+};
 use crate::embeddings::rows::Rows as _;
+use std::ops::ControlFlow;
 
 fn kinds(report: &ComparisonReport) -> Vec<VerdictKind> {
     report.findings.iter().map(|verdict| verdict.kind).collect()
@@ -154,11 +157,11 @@ fn labels_say_better_and_worse() {
 #[test]
 fn as_good_with_other_answers() {
     // Every answer is far from everything else, so both find it; what comes behind it is another.
-    let rows = clustered(200, 24, 200, 3);
+    let rows = clustered(400, 24, 400, 3);
     let moved = noisy(&rows, 0.8, 8);
-    let answers: Vec<usize> = (0..120).collect();
-    let queries = noisy(&head(&rows, 120), 0.01, 9);
-    let moved_queries = noisy(&head(&moved, 120), 0.01, 9);
+    let answers: Vec<usize> = (0..380).collect();
+    let queries = noisy(&head(&rows, 380), 0.01, 9);
+    let moved_queries = noisy(&head(&moved, 380), 0.01, 9);
     let asked = labelled(&answers, queries, moved_queries);
     let report = compared(&rows, &moved, &asked);
     assert_eq!(
@@ -169,6 +172,126 @@ fn as_good_with_other_answers() {
     );
     assert!(kinds(&report).contains(&VerdictKind::NotWorthIt));
     assert!(find(&report, "query.overlap@10").estimate.value < 0.95);
+
+    // The same from a handful of them: that all tie is no certainty.
+    for count in [1, 10] {
+        let asked = labelled(
+            &answers[..count],
+            head(&asked.a, count),
+            head(&asked.b, count),
+        );
+        let a = Side::new("docs@1", "old", rows.clone());
+        let b = Side::new("docs@2", "new", moved.clone());
+        let settings = Settings {
+            gates: ["ndcg@10 drop > 0.01", "recall@10 drop > 0.01"]
+                .map(|gate| gate.parse().unwrap())
+                .to_vec(),
+            ..quick()
+        };
+        let report = run(&a, &b, &asked, &settings).unwrap();
+        assert_eq!(
+            kinds(&report),
+            [VerdictKind::CannotDecide, VerdictKind::MixedIndexForbidden]
+        );
+        assert_eq!(exit_code(&report.gates), 2, "{:?}", report.gates);
+        let figure = find(&report, "label.ndcg@10.delta");
+        assert!(0.3 < figure.estimate.interval.high, "{figure:?}");
+        assert!(figure.detectable.is_none_or(|least| 0.3 < least));
+    }
+}
+
+/// The provider's own noise stands beside the histogram that was measured alike: over ten neighbours.
+#[test]
+fn a_histogram_stands_beside_that_of_noise() {
+    let rows = clustered(60, 8, 20, 1);
+    let side = Side::new("docs@1", "old", rows);
+    let ids: Vec<&str> = side.ids.iter().map(String::as_str).collect();
+    let pipeline = serde_json::json!({});
+    let counts = share_counts(&[1.0, 1.0, 0.9]);
+    let subject = Subject {
+        ids: &ids,
+        noise_counts: Some(&counts),
+        ..bare(&side, &pipeline)
+    };
+    for (k, expected) in [(10, Some(counts.clone())), (5, None)] {
+        let settings = Settings { k, ..quick() };
+        let told = &mut |_| ControlFlow::Continue(());
+        let report = compare([&subject, &subject], None, &settings, told).unwrap();
+        assert_eq!(report.histograms[0].noise, expected);
+    }
+}
+
+#[test]
+fn lists_of_everything_say_nothing() {
+    let a = Side::new("tiny@1", "old", clustered(9, 8, 9, 1));
+    let b = Side::new("tiny@2", "new", clustered(9, 8, 9, 2));
+    let settings = Settings {
+        gates: vec!["item-overlap@8 < 0.95".parse().unwrap()],
+        ..quick()
+    };
+    let report = run(&a, &b, &Asked::default(), &settings).unwrap();
+    assert_eq!(
+        kinds(&report),
+        [VerdictKind::CannotDecide, VerdictKind::MixedIndexForbidden],
+        "{:?}",
+        report.findings
+    );
+    assert_eq!(exit_code(&report.gates), 2, "{:?}", report.gates);
+}
+
+/// Queries with one vector on both sides ask each side as it asks itself: nothing of the items' is in that.
+#[test]
+fn queries_that_did_not_change_prove_no_mixed_index() {
+    let rows = clustered(300, 24, 300, 3);
+    let moved = noisy(&rows, 0.6, 8);
+    let queries = noisy(&head(&rows, 200), 0.3, 9);
+    let answers: Vec<usize> = (0..200).collect();
+    let asked = labelled(&answers, queries.clone(), queries);
+    let report = compared(&rows, &moved, &asked);
+    let crossing = find(&report, "cross.b_in_a.overlap@10");
+    assert!(crossing.estimate.value > 0.999, "{crossing:?}");
+    let found = kinds(&report);
+    assert!(
+        !found.contains(&VerdictKind::Compatible) && !found.contains(&VerdictKind::Identical),
+        "{:?}",
+        report.findings
+    );
+    assert!(found.contains(&VerdictKind::MixedIndexForbidden));
+}
+
+/// Lists go as deep as there is room: of 300 items each query's list holds all.
+#[test]
+fn the_threshold_map_counts_all_that_passes() {
+    let rows = clustered(300, 6, 30, 1);
+    let moved = noisy(&rows, 0.3, 2);
+    let answers: Vec<usize> = (0..40).collect();
+    let asked = labelled(&answers, head(&rows, 40), head(&moved, 40));
+    let report = compared(&rows, &moved, &asked);
+    let passing = |base: &Matrix, queries: &Matrix, threshold: f64| {
+        let vectors = |matrix: &Matrix| -> Vec<Vec<f32>> {
+            matrix.values().chunks(6).map(<[f32]>::to_vec).collect()
+        };
+        let pairs = vectors(queries).into_iter().flat_map(|query| {
+            let cosine = move |row: Vec<f32>| -> f32 {
+                row.iter().zip(&query).map(|(one, other)| one * other).sum()
+            };
+            vectors(base).into_iter().map(cosine)
+        });
+        let passing = pairs.filter(|score| threshold <= f64::from(*score));
+        passing.count() as f64 / 40.0
+    };
+    let lowest = report.thresholds.last().unwrap();
+    assert!(100.0 < lowest.per_query, "{lowest:?}");
+    for row in &report.thresholds {
+        assert!(!row.has_more_unchanged && row.per_query <= 150.0);
+        for (counted, base, queries) in [
+            (row.per_query, &rows, &asked.a),
+            (row.per_query_unchanged, &moved, &asked.b),
+        ] {
+            let all = passing(base, queries, row.a);
+            assert!((counted - all).abs() < 0.06, "{row:?} {all}");
+        }
+    }
 }
 
 #[test]

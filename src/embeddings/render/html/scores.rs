@@ -89,7 +89,7 @@ fn threshold(out: &mut String, row: &Threshold, has_hits: bool) {
         words::score_of(low),
         words::score_of(high),
         words::two(row.per_query),
-        words::two(row.per_query_unchanged),
+        words::unchanged(row),
     );
     if has_hits {
         let shown = row

@@ -81,7 +81,7 @@ pub(super) fn cards(out: &mut String, report: &ComparisonReport) {
             ),
             &format!(
                 "unchanged, {} instead of {} answers pass",
-                words::two(row.per_query_unchanged),
+                words::unchanged(row),
                 words::two(row.per_query)
             ),
         ));

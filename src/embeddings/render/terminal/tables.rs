@@ -233,7 +233,7 @@ fn of_threshold(row: &Threshold) -> Vec<Cell> {
             ),
         ),
         cell(Role::Plain, &words::two(row.per_query)),
-        cell(Role::Plain, &words::two(row.per_query_unchanged)),
+        cell(Role::Plain, &words::unchanged(row)),
         cell(Role::Plain, &hits.unwrap_or_default()),
     ]
 }

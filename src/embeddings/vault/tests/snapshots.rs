@@ -260,6 +260,7 @@ fn what_is_measured_later_is_added_to_the_manifest() {
         texts: 200,
         overlap: 0.9985,
         interval: Some([0.99, 1.0]),
+        counts: Some(vec![0, 3, 197]),
         top_1: 0.999,
         max_deviation: 1e-4,
         measured: NOW,
