@@ -56,29 +56,30 @@ impl Ground<'_> {
                 format!("Either will do. {}", self.what_moves()),
             )
         });
-        let not_worth = (high <= self.margin).then(|| {
-            verdict(
-                VerdictKind::NotWorthIt,
-                if high < 0.0 {
-                    format!("B gains no nDCG@{}: nothing to pay for.", self.k)
-                } else {
-                    format!(
-                        "B gains at most {high:+.4} nDCG@{}: too little to pay for.",
-                        self.k
-                    )
-                },
-                format!(
-                    "not worth it: {shown}; the interval ends at or below {}",
-                    self.margin
-                ),
-                "Keep A, unless B is cheaper or faster.",
-            )
-        });
+        let not_worth = (high <= self.margin).then(|| self.not_worth(high, &shown));
         let mut found: Vec<Verdict> = same.into_iter().chain(not_worth).collect();
         if found.is_empty() {
             found.push(self.undecided(figure, &shown));
         }
         found
+    }
+
+    fn not_worth(&self, high: f64, shown: &str) -> Verdict {
+        let sentence = if high < 0.0 {
+            format!("B gains no nDCG@{}: nothing to pay for.", self.k)
+        } else {
+            format!(
+                "B gains at most {high:+.4} nDCG@{}: too little to pay for.",
+                self.k
+            )
+        };
+        let margin = self.margin;
+        verdict(
+            VerdictKind::NotWorthIt,
+            sentence,
+            format!("not worth it: {shown}; the interval ends at or below {margin}"),
+            "Keep A, unless B is cheaper or faster.",
+        )
     }
 
     /// The change of nDCG in words.
