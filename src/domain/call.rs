@@ -194,6 +194,10 @@ pub struct CallIntent {
     /// Microseconds from the read request to this intent: the gateway's own work.
     #[serde(default)]
     pub overhead_us: u64,
+    /// Whether nothing that was said is written down, because who asked wished so: neither the request nor the
+    /// answer, nor the provider's words on an error, which may repeat it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_text_dropped: bool,
     /// The request as the client sent it (JSON), variables and messages included; stored beside the entry, not in it.
     #[serde(skip)]
     pub request: Bytes,

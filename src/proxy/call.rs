@@ -40,6 +40,8 @@ pub struct Arrival {
     pub headers: PromptHeaders,
     /// What the client said in headers that belong to a provider's dialect (`anthropic-beta`).
     pub dialect_headers: HeaderMap,
+    /// Whether the record keeps nothing of what is said.
+    pub drops_text: bool,
     /// The body as it came.
     pub body: Bytes,
 }
@@ -58,6 +60,7 @@ impl Arrival {
             run: None,
             headers: PromptHeaders::default(),
             dialect_headers: HeaderMap::new(),
+            drops_text: false,
             body: body.clone(),
         }
     }

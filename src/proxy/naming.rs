@@ -594,6 +594,7 @@ mod tests {
             run: None,
             headers,
             dialect_headers: http::HeaderMap::new(),
+            drops_text: false,
             body: Bytes::from(body.to_string()),
         };
         let plain = recordable(&request(&body), &arrival(PromptHeaders::default()), None);

@@ -2,8 +2,8 @@
 //! when the client leaves (then from `Drop`) or the provider dies.
 
 use crate::domain::{
-    Attempt, CallIntent, CallOutcome, CallState, CallTimes, Caller, Clock, Cost, CostQuality,
-    Operation, PicoDollars, TokenUsage,
+    Attempt, BodyFormat, CallIntent, CallOutcome, CallState, CallTimes, Caller, Clock, Cost,
+    CostQuality, Operation, PicoDollars, TokenUsage,
 };
 use crate::metering::{self, Retirement, Tokens};
 use crate::providers::Upload;
@@ -92,7 +92,11 @@ impl Recorder {
         arrival: &Arrival,
         upstreams: &Arc<Upstreams>,
     ) -> Result<Recording, Error> {
-        let request = upstreams.secrets.scrub_bytes(&arrival.body);
+        let request = if arrival.drops_text {
+            Bytes::new()
+        } else {
+            upstreams.secrets.scrub_bytes(&arrival.body)
+        };
         let intent = self.intent(caller, call, plan, (arrival, request));
         let is_recorded = match self.store.append_intent(&intent) {
             Ok(position) => {
@@ -145,7 +149,7 @@ impl Recorder {
         matches!(error, store::Error::JournalFull { .. }) && self.store.may_serve_unrecorded()
     }
 
-    /// `request` is the body without secrets.
+    /// `request` is the body as it is written down: without secrets.
     fn intent(
         &self,
         caller: &Caller,
@@ -177,6 +181,7 @@ impl Recorder {
             tags: arrival.tags.clone(),
             durability: self.store.durability(),
             overhead_us: micros(arrival.started.elapsed()),
+            is_text_dropped: arrival.drops_text,
             request,
         }
     }
@@ -217,6 +222,13 @@ impl Recorder {
         let mut warnings = open.warnings.clone();
         warnings.extend(ending.warnings);
         let (error, message) = ending.error.unzip();
+        let is_dropped = open.intent.is_text_dropped;
+        let message = message.filter(|_| !is_dropped);
+        let (output_format, output) = if is_dropped {
+            (BodyFormat::None, Bytes::new())
+        } else {
+            (ending.output_format, secrets.scrub_bytes(&ending.output))
+        };
         CallOutcome {
             id: open.intent.id,
             state: ending.state,
@@ -235,12 +247,12 @@ impl Recorder {
                 total_us: micros(open.started.elapsed()),
                 ..open.times
             },
-            attempts: scrubbed(secrets, &open.attempts),
+            attempts: written(secrets, &open.attempts, is_dropped),
             bytes_sent: ending.bytes_sent,
             warnings,
             request_body: open.upload.as_ref().map(Upload::sum),
-            output_format: ending.output_format,
-            output: secrets.scrub_bytes(&ending.output),
+            output_format,
+            output,
         }
     }
 
@@ -284,12 +296,14 @@ fn free() -> Cost {
     }
 }
 
-fn scrubbed(secrets: &Secrets, attempts: &[Attempt]) -> Vec<Attempt> {
+/// Returns attempts as they are written down: without secrets, and without words where those are dropped.
+fn written(secrets: &Secrets, attempts: &[Attempt], is_text_dropped: bool) -> Vec<Attempt> {
     let scrub = |text: &String| secrets.scrub_text(text).into_owned();
+    let said = |attempt: &Attempt| attempt.message.as_ref().map(scrub);
     attempts
         .iter()
         .map(|attempt| Attempt {
-            message: attempt.message.as_ref().map(scrub),
+            message: said(attempt).filter(|_| !is_text_dropped),
             ..attempt.clone()
         })
         .collect()

@@ -68,6 +68,7 @@ pub(super) fn intent(n: u64) -> CallIntent {
         tags: vec![],
         durability: Durability::Os,
         overhead_us: 40,
+        is_text_dropped: false,
         request: Bytes::from(format!("{{\"request\":{n}}}")),
     }
 }

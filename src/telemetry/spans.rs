@@ -360,6 +360,7 @@ pub(super) mod tests {
             tags: Vec::new(),
             durability: Durability::Os,
             overhead_us: 80,
+            is_text_dropped: false,
             request: Bytes::from_static(b"canary"),
         }
     }

@@ -99,6 +99,7 @@ pub(crate) fn arrival(id: RequestId, headers: &HeaderMap, body: &Bytes) -> Arriv
             .collect(),
         run: None,
         dialect_headers: dialect_headers(headers),
+        drops_text: false,
         body: body.clone(),
     }
 }
