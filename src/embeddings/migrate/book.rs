@@ -119,6 +119,7 @@ impl Meter {
             requests: self.requests.saturating_sub(before.requests),
             tokens: Some(self.tokens.saturating_sub(before.tokens)),
             cost: is_priced.then_some(PicoDollars(cost)),
+            cut_off: 0,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::domain::Timestamp;
 use crate::embeddings::files::write_durably;
+use crate::embeddings::item::Span;
 use crate::embeddings::name::SnapshotId;
 use crate::embeddings::space::VectorKey;
 use crate::embeddings::vault::catalogue::Catalogue;
@@ -12,7 +13,7 @@ use crate::embeddings::vault::garbage::{OnDamage, clean, used};
 use crate::embeddings::vault::items::{self, Items};
 use crate::embeddings::vault::opened::Opened;
 use crate::embeddings::vault::segment::{Found, HEADER_BYTES, Segment, Walk};
-use crate::embeddings::vault::{Deleted, Manifest, Precision, Redaction, VaultError, canonical};
+use crate::embeddings::vault::{Deleted, Precision, VaultError, canonical};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -26,13 +27,17 @@ pub(super) struct Erasure {
     format: u32,
     snapshots: Vec<SnapshotId>,
     item: String,
+    /// The ids of what goes: the item, and the pieces it was cut into. Empty in files that were written before
+    /// there was this list: then it is the item alone.
+    #[serde(default)]
+    ids: BTreeSet<String>,
     at: Timestamp,
     /// The keys of its vectors.
     keys: BTreeSet<[u8; 32]>,
 }
 
 impl Erasure {
-    /// Finds the item in the snapshots.
+    /// Finds the item in the snapshots, and the items that were cut from it.
     ///
     /// # Errors
     ///
@@ -43,12 +48,14 @@ impl Erasure {
         item: &str,
         at: Timestamp,
     ) -> Result<Self, VaultError> {
-        let mut keys = BTreeSet::new();
+        let (mut keys, mut ids) = (BTreeSet::new(), BTreeSet::new());
         for id in snapshots {
             catalogue.of(id)?;
             Items::open(&catalogue.items(id))?.heads(|head| {
-                if head.id == item {
+                let is_piece = |span: &Span| span.source == item;
+                if head.id == item || head.span.as_ref().is_some_and(is_piece) {
                     keys.insert(head.key);
+                    ids.insert(head.id.clone());
                 }
                 Ok(())
             })?;
@@ -62,6 +69,7 @@ impl Erasure {
             format: 1,
             snapshots: snapshots.to_vec(),
             item: item.to_owned(),
+            ids,
             at,
             keys,
         })
@@ -89,36 +97,46 @@ impl Erasure {
         write_durably(path, &text).map_err(VaultError::io("write", path))
     }
 
-    /// Takes the item out of the snapshots. Returns the names of those it was in.
+    /// Whether an item is one that goes.
+    fn has(&self, id: &str) -> bool {
+        id == self.item || self.ids.contains(id)
+    }
+
+    /// Takes the item and its pieces out of the snapshots. Returns the names of those they were in.
     pub(super) fn redact(&self, catalogue: &Catalogue) -> Result<Vec<String>, VaultError> {
         let mut names = Vec::new();
-        let item = canonical::item_hash(&self.item);
-        let is_marked = |manifest: &Manifest| manifest.redacted.iter().any(|one| one.item == item);
+        let all = self.ids.iter().map(String::as_str);
+        let all = all.chain(std::iter::once(self.item.as_str()));
+        let hashes: BTreeSet<String> = all.map(canonical::item_hash).collect();
         for id in &self.snapshots {
             let path = catalogue.items(id);
-            let mut items = Items::open(&path)?.all()?;
-            let before = items.len();
-            items.retain(|(head, _)| head.id != self.item);
-            let is_there = items.len() < before;
-            // The marks come first: where the item is no more, they are all made.
+            let (gone, left): (Vec<_>, Vec<_>) = Items::open(&path)?
+                .all()?
+                .into_iter()
+                .partition(|(head, _)| self.has(&head.id));
+            // The marks come first: where the items are no more, they are all made.
             for mut manifest in catalogue.of(id)? {
-                if is_there && !is_marked(&manifest) {
-                    manifest.redacted.push(Redaction {
-                        item: item.clone(),
-                        at: self.at,
-                    });
-                    manifest.items = u64::try_from(items.len()).unwrap_or(u64::MAX);
-                    manifest.items_left_hash = Some(items::hash(items.as_slice()));
+                let before = manifest.redacted.len();
+                for (head, _) in &gone {
+                    manifest.mark(canonical::item_hash(&head.id), self.at);
+                }
+                if before < manifest.redacted.len() {
+                    manifest.items = u64::try_from(left.len()).unwrap_or(u64::MAX);
+                    manifest.items_left_hash = Some(items::hash(left.as_slice()));
                     // It was over items that are no longer all there.
                     manifest.index = None;
                     catalogue.write(&manifest)?;
                 }
-                if is_marked(&manifest) {
+                if manifest
+                    .redacted
+                    .iter()
+                    .any(|one| hashes.contains(&one.item))
+                {
                     names.push(manifest.name());
                 }
             }
-            if is_there {
-                items::write(&path, items.as_slice())?;
+            if !gone.is_empty() {
+                items::write(&path, left.as_slice())?;
             }
         }
         Ok(names)
@@ -149,6 +167,7 @@ impl Erasure {
     ) -> Result<Deleted, VaultError> {
         Ok(Deleted {
             snapshots: self.redact(catalogue)?,
+            items: self.ids.len().max(1),
             vectors: self.erase(vault, catalogue)?,
         })
     }

@@ -74,6 +74,9 @@ pub struct Spent {
     pub tokens: Option<u64>,
     /// What they cost, where prices are known.
     pub cost: Option<PicoDollars>,
+    /// Requests besides that were cut off, so that nobody knows whether they were paid.
+    #[serde(default, skip_serializing_if = "is_none_of_them")]
+    pub cut_off: u64,
 }
 
 impl Spent {
@@ -82,7 +85,29 @@ impl Spent {
         requests: 0,
         tokens: Some(0),
         cost: Some(PicoDollars(0)),
+        cut_off: 0,
     };
+
+    /// Returns what both took together; what is unknown of one is unknown of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let tokens = self.tokens.zip(other.tokens);
+        let cost = self.cost.zip(other.cost);
+        Self {
+            requests: self.requests.saturating_add(other.requests),
+            tokens: tokens.map(|(one, two)| one.saturating_add(two)),
+            cost: cost.map(|(one, two)| PicoDollars(one.0.saturating_add(two.0))),
+            cut_off: self.cut_off.saturating_add(other.cut_off),
+        }
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the serialiser passes references"
+)]
+const fn is_none_of_them(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What embedding the same texts twice showed.
@@ -205,6 +230,13 @@ impl Manifest {
     #[must_use]
     pub fn hash_of_items(&self) -> &str {
         self.items_left_hash.as_ref().unwrap_or(&self.items_hash)
+    }
+
+    /// Marks an item, by the hash of its id, as deleted, unless it is marked already.
+    pub(super) fn mark(&mut self, item: String, at: Timestamp) {
+        if !self.redacted.iter().any(|one| one.item == item) {
+            self.redacted.push(Redaction { item, at });
+        }
     }
 }
 

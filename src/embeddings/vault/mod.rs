@@ -182,6 +182,8 @@ pub struct Collected {
 pub struct Deleted {
     /// The snapshots it was removed from, by name.
     pub snapshots: Vec<String>,
+    /// How many items went: it, and the pieces it was cut into.
+    pub items: usize,
     /// Vectors erased; 0 when another item has the same text.
     pub vectors: usize,
 }
@@ -511,8 +513,8 @@ impl Vault {
         Ok(collected)
     }
 
-    /// Deletes an item from snapshots: its id, text and hashes, and its vector where no other item in the
-    /// vault has the same text. The manifests keep a mark. When it returns, or else after the next start, all of it is done.
+    /// Deletes an item from snapshots, or the pieces it was cut into: id, text and hashes, and its vector where no
+    /// other item in the vault has the same text. The manifests keep a mark. When it returns, or else after the next start, all of it is done.
     ///
     /// # Errors
     ///

@@ -1,5 +1,6 @@
 //! Collecting garbage and deleting items, also with a kill between any two steps.
 
+use crate::embeddings::item::Span;
 use crate::embeddings::vault::catalogue::Catalogue;
 use crate::embeddings::vault::erase::Erasure;
 use crate::embeddings::vault::testing::{Home, NOW, copy_dir, draft, key, near, vector};
@@ -239,6 +240,38 @@ fn a_text_that_another_item_has_too_keeps_its_vector() {
     let deleted = home.vault.delete_item(&[id], "a", NOW).unwrap();
     assert_eq!((deleted.snapshots.len(), deleted.vectors), (1, 0));
     assert!(home.held(Precision::F16, "a"));
+}
+
+#[test]
+fn the_pieces_of_an_item_go_with_it() {
+    let home = Home::new();
+    home.put(Precision::F16, &["a", "b", "c"]);
+    let mut cut = draft("docs", &["a", "b", "c"]);
+    for (place, item) in cut.items.iter_mut().enumerate().take(2) {
+        item.item.id = format!("source#{place}");
+        item.item.span = Some(Span {
+            source: "source".to_owned(),
+            start: 0,
+            end: 1,
+        });
+    }
+    let id = home.vault.seal(&cut).unwrap().manifest.id;
+    let deleted = home
+        .vault
+        .delete_item(std::slice::from_ref(&id), "source", NOW);
+    let deleted = deleted.unwrap();
+    assert_eq!((deleted.items, deleted.vectors), (2, 2));
+    assert_eq!(deleted.snapshots, ["docs@1"]);
+    let manifest = home.vault.manifest_of(&id).unwrap();
+    assert_eq!((manifest.items, manifest.redacted.len()), (1, 2));
+    assert!(!is_anywhere(&home, "a") && !is_anywhere(&home, "b"));
+    assert!(home.problems().is_empty());
+    assert!(
+        !home
+            .vault
+            .seal(&cut)
+            .is_ok_and(|sealed| sealed.manifest.id == id)
+    );
 }
 
 #[test]
