@@ -3,6 +3,7 @@
 
 use crate::domain::{Caller, Cost, EmbeddingStamp};
 use crate::embeddings::space::{Side, Space};
+use crate::embeddings::vault::TextStorage;
 use crate::proxy::{self, AnswerBody, Arrival, Failure, PriceLists, Proxy, Under};
 use crate::wire::openai::{EmbeddingsRequest, Shaping, VectorEncoding, read_vectors};
 use bytes::Bytes;
@@ -21,6 +22,8 @@ pub struct Asker {
     space: Space,
     space_id: String,
     name: String,
+    session: Option<String>,
+    drops_text: bool,
     takes_base64: bool,
 }
 
@@ -59,6 +62,19 @@ impl Asker {
             caller,
             space,
             name,
+            session: None,
+            drops_text: false,
+        }
+    }
+
+    /// Asks for a draft: all its calls are of one session, so that what it cost is found again, and their
+    /// records keep no texts where its snapshot will keep none.
+    #[must_use]
+    pub(super) fn for_draft(self, id: &str, storage: TextStorage) -> Self {
+        Self {
+            session: Some(id.to_owned()),
+            drops_text: storage == TextStorage::HashOnly,
+            ..self
         }
     }
 
@@ -66,7 +82,8 @@ impl Asker {
     ///
     /// # Errors
     ///
-    /// Why there are none: as [`Proxy::embed`]; `upstream_invalid` when they are not what the space says.
+    /// Why there are none: as [`Proxy::embed`]; `upstream_invalid` when they are not what the space says, with
+    /// what they cost all the same.
     ///
     /// # Cancel safety
     ///
@@ -75,6 +92,8 @@ impl Asker {
         let body = self.body(side, texts);
         let arrival = Arrival {
             tags: vec![CALLER.to_owned()],
+            session: self.session.clone(),
+            drops_text: self.drops_text,
             ..Arrival::own(&body)
         };
         let fail = |error: proxy::Error| {
@@ -88,10 +107,16 @@ impl Asker {
             .proxy
             .embed_under(&self.caller, &arrival, request, self.under(side))
             .await?;
-        let provider = answer.facts.provider.clone();
+        // It was answered, so that it is paid, whatever is wrong with it.
+        let facts = answer.facts.clone();
+        let provider = || facts.provider.clone();
+        let paid = |error: proxy::Error| {
+            let facts = facts.clone();
+            Box::new(Failure { error, facts })
+        };
         let invalid = |problem: String| {
-            fail(proxy::Error::InvalidAnswer {
-                provider: provider.clone(),
+            paid(proxy::Error::InvalidAnswer {
+                provider: provider(),
                 problem,
             })
         };
@@ -105,7 +130,12 @@ impl Asker {
         let shaping = shaping(&self.space);
         for (position, vector) in vectors.iter_mut().enumerate() {
             let shaped = shaping.apply(vector);
-            shaped.map_err(|problem| invalid(format!("vector {position}: {problem}")))?;
+            shaped.map_err(|problem| {
+                paid(proxy::Error::UnfitAnswer {
+                    provider: provider(),
+                    problem: format!("vector {position}: {problem}"),
+                })
+            })?;
         }
         Ok(Embedded {
             vectors,

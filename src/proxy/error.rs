@@ -145,6 +145,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// The answer is well-formed and not what is wanted of the model: asked again, it would be no other.
+    #[error("provider `{provider}` sent an answer that cannot be used: {problem}")]
+    UnfitAnswer {
+        /// The provider.
+        provider: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// An answer does not have the form that its prompt insists on.
     #[error("the answer does not have the form of prompt `{prompt}`: {fault}")]
     OutputInvalid {
@@ -250,7 +258,7 @@ impl Error {
             Self::PreviousNotFound { .. } => "previous_response_not_found",
             Self::PreviousTooLong { .. } => "previous_response_too_long",
             Self::NoContent { .. } => "upstream_timeout",
-            Self::InvalidAnswer { .. } => "upstream_invalid",
+            Self::InvalidAnswer { .. } | Self::UnfitAnswer { .. } => "upstream_invalid",
             Self::OutputInvalid { .. } => "prompt_output_invalid",
             Self::Record(error) => error.kind(),
             Self::NotReproducible { .. } => "not_reproducible",
@@ -279,9 +287,10 @@ impl Error {
             | Self::PreviousTooLong { .. } => Blame::Client,
             Self::Prompt(error) => error.blame(),
             Self::Provider { error, .. } => error.blame(),
-            Self::NoContent { .. } | Self::InvalidAnswer { .. } | Self::OutputInvalid { .. } => {
-                Blame::Provider
-            }
+            Self::NoContent { .. }
+            | Self::InvalidAnswer { .. }
+            | Self::UnfitAnswer { .. }
+            | Self::OutputInvalid { .. } => Blame::Provider,
             Self::Record(_) | Self::NotReproducible { .. } | Self::ShuttingDown => Blame::Gateway,
         }
     }
@@ -349,6 +358,9 @@ impl Error {
                  conversation's items in `input`"
             }
             Self::PreviousTooLong { .. } => "send the items that still matter in `input`",
+            Self::UnfitAnswer { .. } => {
+                "say the dimensions and the cut that the model can give, or ask another model"
+            }
             Self::OutputInvalid { .. } => {
                 "the answer is in the record; without `promptgate.enforce_output` it is handed over with a warning"
             }
@@ -378,6 +390,7 @@ impl Error {
             Self::Provider { fault, .. } => fault.as_ref().and_then(|fault| fault.param.clone()),
             Self::NoContent { .. }
             | Self::InvalidAnswer { .. }
+            | Self::UnfitAnswer { .. }
             | Self::Upload(_)
             | Self::NoProvider { .. }
             | Self::OutputInvalid { .. }

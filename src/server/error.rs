@@ -158,6 +158,7 @@ impl From<proxy::Error> for ApiError {
             proxy::Error::Provider { .. }
             | proxy::Error::NoContent { .. }
             | proxy::Error::InvalidAnswer { .. }
+            | proxy::Error::UnfitAnswer { .. }
             | proxy::Error::OutputInvalid { .. }
                 if status.is_server_error() =>
             {
@@ -234,9 +235,9 @@ fn status_of(error: &proxy::Error) -> StatusCode {
         proxy::Error::ModelForbidden { .. } => StatusCode::FORBIDDEN,
         proxy::Error::Provider { error, .. } => status_of_provider(error),
         proxy::Error::NoContent { .. } => StatusCode::GATEWAY_TIMEOUT,
-        proxy::Error::InvalidAnswer { .. } | proxy::Error::OutputInvalid { .. } => {
-            StatusCode::BAD_GATEWAY
-        }
+        proxy::Error::InvalidAnswer { .. }
+        | proxy::Error::UnfitAnswer { .. }
+        | proxy::Error::OutputInvalid { .. } => StatusCode::BAD_GATEWAY,
         proxy::Error::NotReproducible { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         proxy::Error::Record(_) | proxy::Error::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
     }
@@ -378,6 +379,7 @@ impl From<snapshots::Error> for ApiError {
             Error::PipelineMismatch { .. }
             | Error::DraftOffset { .. }
             | Error::DraftBusy { .. }
+            | Error::SeveralDrafts { .. }
             | Error::IndexBusy
             | Error::DraftIncomplete { .. }
             | Error::NotYet { .. }

@@ -26,6 +26,7 @@ mod comparisons;
 mod crash;
 mod dialects;
 mod diff;
+mod drafts;
 mod drift;
 mod embeddings;
 mod evals;

@@ -5,8 +5,9 @@ use crate::cli::Common;
 use crate::cli::embeddings::arguments::{CutArguments, SpaceArguments};
 use crate::cli::embeddings::list::describe;
 use crate::cli::embeddings::progress::{plan_in_words, progress_in_words, texts_read};
+use crate::cli::embeddings::thousands;
 use crate::cli::evals::dollars;
-use crate::cli::output::{self, Failure, at};
+use crate::cli::output::{self, Failure, at, clean};
 use crate::cli::progress::ProgressLine;
 use crate::cli::reach::{Admin, escape};
 use crate::domain::PicoDollars;
@@ -57,7 +58,7 @@ pub(crate) struct CreateArguments {
     /// How exactly vectors are kept: f32, f16, int8 or binary. int8 changes some ranks, binary many.
     #[arg(long, default_value = "f16", value_name = "PRECISION")]
     precision: Precision,
-    /// Keep only the hashes of texts; nothing can show them then.
+    /// Keep only the hashes of texts, and nothing of them in the records of calls; nothing can show them then.
     #[arg(long)]
     hash_only: bool,
     /// Take the items of this snapshot along; those of the corpus with the same ids replace them.
@@ -69,9 +70,9 @@ pub(crate) struct CreateArguments {
     /// Say what it would take, and pay nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Go on with a draft that came whole, without its corpus.
-    #[arg(long, conflicts_with = "from")]
-    resume: bool,
+    /// Go on with a draft that came whole, without its corpus; with one of several by its name.
+    #[arg(long, value_name = "DRAFT", conflicts_with = "from", num_args = 0..=1, require_equals = true)]
+    resume: Option<Option<String>>,
 }
 
 /// How the corpus is read.
@@ -195,11 +196,11 @@ pub(super) async fn run(
 
 async fn make(admin: &Admin, arguments: &CreateArguments) -> Result<Made, Failure> {
     let mut line = ProgressLine::of_stderr();
-    let begun = if arguments.resume {
-        let path = format!(
-            "/api/embeddings/resumable?collection={}",
-            escape(&arguments.collection)
-        );
+    let begun = if let Some(draft) = &arguments.resume {
+        let of = escape(&arguments.collection);
+        let named = draft.as_deref().map(escape);
+        let named = named.map(|id| format!("&draft={id}")).unwrap_or_default();
+        let path = format!("/api/embeddings/resumable?collection={of}{named}");
         admin.get(&path).await?
     } else {
         let wish = json!(arguments.wish());
@@ -216,9 +217,16 @@ async fn make(admin: &Admin, arguments: &CreateArguments) -> Result<Made, Failur
         text(at(&begun, "pipeline")),
         text(at(head, "precision")),
     ));
-    if at(&begun, "is_active") == true {
-        output::say("it is being made already; this shows how far it is\n");
-    } else if let Some(path) = &arguments.from {
+    if arguments.resume.is_some() {
+        let source = at(head, "source").as_str().unwrap_or("what was sent");
+        let items = at(head, "items").as_u64().unwrap_or(0);
+        output::say(&format!(
+            "going on with {id}: {} items of {}\n",
+            thousands(items),
+            clean(source)
+        ));
+    }
+    if let Some(path) = &arguments.from {
         let sources =
             corpus::open(path, &arguments.corpus()).map_err(|error| unreadable(&error))?;
         send(admin, id, sources, &mut line).await?;
@@ -237,9 +245,7 @@ pub(crate) async fn snapshot_of(
     let path = "/api/embeddings/drafts";
     let begun = admin.send(Method::POST, path, Some(&json!(wish))).await?;
     let id = at(at(&begun, "head"), "id").as_str().unwrap_or_default();
-    if at(&begun, "is_active") != true {
-        send(admin, id, texts.into_iter().map(Ok), &mut line).await?;
-    }
+    send(admin, id, texts.into_iter().map(Ok), &mut line).await?;
     follow(admin, id, &json!(options), line).await
 }
 
@@ -279,6 +285,7 @@ async fn send(
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Line {
+    Joined {},
     Plan { plan: Plan },
     Progress { progress: Box<Progress> },
     Ended { made: Box<Made> },
@@ -330,6 +337,11 @@ async fn follow(
 /// Shows a line; returns the end, when it is that.
 fn hear(text: &[u8], line: &mut ProgressLine) -> Option<Result<Made, Failure>> {
     match serde_json::from_slice::<Line>(text) {
+        Ok(Line::Joined {}) => {
+            line.clear();
+            output::say("the same corpus is being embedded already; this shows how far it is\n");
+            None
+        }
         Ok(Line::Plan { plan }) => {
             line.clear();
             output::say(&format!("{}\n", plan_in_words(&plan)));

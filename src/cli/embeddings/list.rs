@@ -143,7 +143,8 @@ fn draft_in_words(draft: &Value) -> String {
     }
     if at(draft, "is_complete") == true {
         return format!(
-            "{collection}: {id} of {items} items was not finished; `snapshot create {collection} --resume` goes on"
+            "{collection}: {id} of {items} items was not finished; `snapshot create {collection} --resume={id}` goes on, \
+             `snapshot discard {id}` gives it up"
         );
     }
     format!("{collection}: {id} did not come whole; run its `snapshot create` again")
@@ -190,6 +191,10 @@ fn facts(manifest: &Value) -> [(&'static str, String); 9] {
     let counts = at(manifest, "counts");
     let items = at(manifest, "items").as_u64().unwrap_or(0);
     let mut texts = vec![counted(items, "item")];
+    let deleted = at(manifest, "redacted").as_array().map_or(0, Vec::len);
+    if 0 < deleted {
+        texts.push(format!("{deleted} deleted since it was made"));
+    }
     for (key, word) in [
         ("duplicate", "with a text that is there twice"),
         ("truncated", "longer than the model reads"),
@@ -208,6 +213,13 @@ fn facts(manifest: &Value) -> [(&'static str, String); 9] {
         number(at(spent, "tokens")),
         cost(spent)
     );
+    let cut_off = at(spent, "cut_off").as_u64().filter(|count| 0 < *count);
+    let asked = cut_off.map_or(asked.clone(), |count| {
+        format!(
+            "{asked}; {} more were cut off, paid or not",
+            thousands(count)
+        )
+    });
     let source = at(at(manifest, "source"), "detail");
     let source = source.as_str().map(clean).unwrap_or_default();
     [

@@ -86,8 +86,11 @@ pub(crate) enum SnapshotCommand {
     Diff(tend::DiffArguments),
     /// Embed some texts of a snapshot again, to see the provider's own noise.
     Noise(tend::NoiseArguments),
-    /// Delete an item from every snapshot of a collection, its vector included.
+    /// Delete an item from every snapshot of a collection, with its pieces and vectors.
+    #[command(after_help = tend::DELETE_ITEM_HELP)]
     DeleteItem(tend::DeleteItemArguments),
+    /// Give up a draft that is no snapshot yet; its vectors stay until `gc`.
+    Discard(tend::DiscardArguments),
     /// Remove vectors that no snapshot uses.
     Gc(tend::GcArguments),
 }
@@ -133,6 +136,9 @@ pub(crate) async fn run(
             SnapshotCommand::Noise(arguments) => tend::noise(&arguments, common, environment).await,
             SnapshotCommand::DeleteItem(arguments) => {
                 tend::delete_item(&arguments, common, environment).await
+            }
+            SnapshotCommand::Discard(arguments) => {
+                tend::discard(&arguments, common, environment).await
             }
             SnapshotCommand::Gc(arguments) => tend::gc(&arguments, common, environment).await,
         },

@@ -1,4 +1,4 @@
-//! `promptgate embeddings snapshot verify|diff|noise|delete-item|gc`, `promptgate embeddings store rebuild`.
+//! `promptgate embeddings snapshot verify|diff|noise|delete-item|discard|gc`, `promptgate embeddings store rebuild`.
 
 use crate::app::Environment;
 use crate::cli::Common;
@@ -41,8 +41,24 @@ pub(crate) struct NoiseArguments {
 pub(crate) struct DeleteItemArguments {
     /// The collection.
     collection: String,
-    /// The item's id.
+    /// The item's id; that of a source that was cut into pieces stands for all of them.
     item: String,
+}
+
+/// What the help of `delete-item` ends with.
+pub(super) const DELETE_ITEM_HELP: &str = "\
+Where another item has the same text, its vector stays. A piece is deleted by its own id (`a#0`), all pieces of a
+source by the source's (`a`). Not touched, because they are no snapshots:
+
+  the records of the calls that embedded the text, which show it as long as records are kept
+  (made with `snapshot create --hash-only`, they never had it)
+  drafts and corpora that have it; `snapshot list` names drafts, `snapshot discard` removes them
+  files that were exported";
+
+#[derive(Debug, Args)]
+pub(crate) struct DiscardArguments {
+    /// The draft, as `snapshot list` names it.
+    draft: String,
 }
 
 #[derive(Debug, Args)]
@@ -201,11 +217,31 @@ pub(super) async fn delete_item(
     let names = at(&answer, "snapshots").as_array().into_iter().flatten();
     let names: Vec<&str> = names.filter_map(Value::as_str).collect();
     output::put(&format!(
-        "`{}` is deleted from {}; vectors erased: {}\n",
+        "`{}` is deleted from {}; items: {}, vectors erased: {}\n",
         clean(&arguments.item),
         names.join(", "),
+        count(at(&answer, "items")),
         count(at(&answer, "vectors")),
     ))
+}
+
+/// Gives up a draft.
+pub(super) async fn discard(
+    arguments: &DiscardArguments,
+    common: &Common,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let path = format!("/api/embeddings/drafts/{}", escape(&arguments.draft));
+    let answer = ask(common, environment, Method::DELETE, &path, None).await?;
+    if common.json {
+        return output::put(&format!("{answer}\n"));
+    }
+    let id = clean(&arguments.draft);
+    output::put(&if at(&answer, "state") == "stopping" {
+        format!("{id} is being embedded, and stops; discard it again to remove it\n")
+    } else {
+        format!("{id} is removed; `snapshot gc` removes its vectors\n")
+    })
 }
 
 /// Removes what nothing uses.

@@ -1,6 +1,6 @@
 //! The texts of a migration: which of them have no vector of the new version, and asking for those.
 
-use crate::domain::PicoDollars;
+use crate::domain::{PicoDollars, Timestamp};
 use crate::embeddings::migrate::book::{Live, Meter, Migration};
 use crate::embeddings::migrate::{MigrateError, State, status::Outlook};
 use crate::embeddings::pipeline::Pipeline;
@@ -58,6 +58,8 @@ impl Migration {
             sources: 0,
             items: 0,
             is_complete: true,
+            begun: Timestamp::default(),
+            content: String::new(),
         }
     }
 
@@ -290,6 +292,7 @@ impl Filling {
         let job = Job {
             room: Arc::clone(&self.room),
             head: self.migration.head(precision),
+            is_fresh: true,
             options: RunOptions {
                 max_cost: self.migration.max_cost,
                 limits: self.migration.limits,

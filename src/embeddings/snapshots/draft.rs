@@ -5,10 +5,11 @@
 //! data/embeddings/drafts/<id>/items.jsonl   the items, one a line, cut already
 //! ```
 //!
-//! The id is made from what is said, so the same command finds the same draft. A corpus is sent again
-//! after a cut: that costs nothing, as vectors are kept under their texts.
+//! Whoever begins a draft gets one of his own, so that two corpora that are sent at once never meet. Once it
+//! came whole its content is known: the same corpus under the same settings is the same draft, and goes on
+//! where it was. A corpus is sent again after a cut: that costs nothing, as vectors are kept under their texts.
 
-use crate::domain::sha256_hex;
+use crate::domain::{BundleHash, Timestamp};
 use crate::embeddings::chunk::{chunks, slice};
 use crate::embeddings::files::write_durably;
 use crate::embeddings::item::{Item, Span};
@@ -16,10 +17,11 @@ use crate::embeddings::pipeline::{Chunker, Pipeline};
 use crate::embeddings::snapshots::Error;
 use crate::embeddings::snapshots::texts::{Place, Texts, WithText, each_line};
 use crate::embeddings::space::Space;
-use crate::embeddings::vault::{Precision, TextStorage};
+use crate::embeddings::vault::{Precision, TextStorage, VaultError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::{HashMap, HashSet};
+use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -29,6 +31,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const FORMAT: u32 = 1;
 const HEAD: &str = "draft.json";
 const ITEMS: &str = "items.jsonl";
+/// After so many microseconds without another part nobody sends the rest of a draft any more: a day.
+const LONGEST_PAUSE: i64 = 86_400_000_000;
 
 /// What is to be made of a draft's items.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,6 +63,40 @@ pub struct DraftHead {
     pub items: u64,
     /// Whether all came.
     pub is_complete: bool,
+    /// When it was begun.
+    #[serde(default)]
+    pub begun: Timestamp,
+    /// SHA-256 (hex) of its items; empty until all came.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub content: String,
+}
+
+impl DraftHead {
+    /// What decides, besides its content, what becomes of a draft.
+    fn settings(&self) -> Vec<u8> {
+        let said = (
+            &self.collection,
+            self.space.id(),
+            self.pipeline.id(),
+            self.precision,
+            self.text_storage,
+            &self.onto,
+        );
+        serde_json::to_vec(&said).unwrap_or_default()
+    }
+
+    /// Returns which one it is, for choices: its name, how many items it has, and of what.
+    pub(super) fn in_words(&self) -> String {
+        let source = self.source.as_deref().unwrap_or("what was sent");
+        format!("`{}` ({} items of {source})", self.id, self.items)
+    }
+
+    /// Whether both make the same of the same items.
+    fn is_same(&self, other: &Self) -> bool {
+        !self.content.is_empty()
+            && self.content == other.content
+            && self.settings() == other.settings()
+    }
 }
 
 /// A source as it comes: a text with a name.
@@ -87,7 +125,25 @@ pub struct Taken {
 #[derive(Debug)]
 pub struct Drafts {
     dir: PathBuf,
-    open: Mutex<HashMap<String, DraftHead>>,
+    open: Mutex<HashMap<String, OpenDraft>>,
+}
+
+/// A draft whose sources come.
+#[derive(Debug)]
+struct OpenDraft {
+    head: DraftHead,
+    /// Of the items that came; `None` once that were all.
+    content: Option<Sha256>,
+    /// When the last of them came.
+    latest: Timestamp,
+}
+
+/// A draft that came whole.
+#[derive(Debug)]
+pub(super) struct WholeDraft {
+    pub(super) head: DraftHead,
+    /// Whether it came just now; else it was there before, and is gone on with.
+    pub(super) is_fresh: bool,
 }
 
 impl Drafts {
@@ -100,7 +156,7 @@ impl Drafts {
         }
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<String, DraftHead>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<String, OpenDraft>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -108,24 +164,47 @@ impl Drafts {
         self.dir.join(id).join(file)
     }
 
-    /// Begins a draft, or begins it again from its first source. One of the `active` is left as it is.
+    /// Begins a draft, and removes those that nobody sends the rest of.
     ///
     /// # Errors
     ///
     /// `Io`.
-    pub fn begin(&self, mut head: DraftHead, active: &HashSet<String>) -> Result<DraftHead, Error> {
-        head.id = id_of(&head);
-        if active.contains(&head.id) {
-            return self.head(&head.id);
-        }
-        (head.format, head.sources, head.items, head.is_complete) = (FORMAT, 0, 0, false);
+    pub fn begin(&self, mut head: DraftHead, now: Timestamp) -> Result<DraftHead, Error> {
+        self.remove_abandoned(now)?;
+        head.id = format!("draft-{:012x}", rand::random::<u64>() >> 16);
+        (head.format, head.begun) = (FORMAT, now);
+        (head.sources, head.items, head.is_complete) = (0, 0, false);
+        head.content.clear();
+        let open = OpenDraft {
+            head: head.clone(),
+            content: Some(Sha256::new()),
+            latest: now,
+        };
+        // Who is on the list is not abandoned.
+        self.open().insert(head.id.clone(), open);
         let dir = self.dir.join(&head.id);
         fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
         let items = self.path(&head.id, ITEMS);
         File::create(&items).map_err(Error::io("create", &items))?;
         self.write_head(&head)?;
-        self.open().insert(head.id.clone(), head.clone());
         Ok(head)
+    }
+
+    /// Removes the drafts that did not come whole and whose senders are gone: with the process they spoke to,
+    /// or for a day.
+    fn remove_abandoned(&self, now: Timestamp) -> Result<(), Error> {
+        self.open()
+            .retain(|_, open| now.0.saturating_sub(open.latest.0) < LONGEST_PAUSE);
+        let mut incomplete = self.list()?;
+        incomplete.retain(|head| !head.is_complete);
+        for head in incomplete {
+            // Asked only now: one that was begun or came whole meanwhile is not taken for abandoned.
+            let is_open = self.open().contains_key(&head.id);
+            if !is_open && self.head(&head.id).is_ok_and(|head| !head.is_complete) {
+                self.remove(&head.id)?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes the next sources, of which `offset` came before. A part that came already is not taken again.
@@ -133,10 +212,16 @@ impl Drafts {
     /// # Errors
     ///
     /// `DraftNotFound`, `DraftOffset`, `EmptyText`, `Io`.
-    pub fn append(&self, id: &str, offset: u64, sources: &[SourceText]) -> Result<Taken, Error> {
+    pub fn append(
+        &self,
+        id: &str,
+        (offset, sources): (u64, &[SourceText]),
+        now: Timestamp,
+    ) -> Result<Taken, Error> {
         let lost = || Error::DraftNotFound { id: id.to_owned() };
-        let mut open = self.open();
-        let head = open.get_mut(id).ok_or_else(lost)?;
+        let mut all = self.open();
+        let open = all.get_mut(id).ok_or_else(lost)?;
+        let (head, content) = (&mut open.head, open.content.as_mut().ok_or_else(lost)?);
         if head.sources != offset {
             return Err(Error::DraftOffset {
                 id: id.to_owned(),
@@ -157,6 +242,8 @@ impl Drafts {
         let file = OpenOptions::new().append(true).open(&path);
         let mut file = file.map_err(Error::io("open", &path))?;
         file.write_all(&text).map_err(Error::io("write", &path))?;
+        content.update(&text);
+        open.latest = now;
         head.sources += count(sources.len());
         head.items += items;
         Ok(Taken {
@@ -165,22 +252,49 @@ impl Drafts {
         })
     }
 
-    /// Marks a draft as whole: it survives the process from here on.
+    /// Takes a draft as whole. Where it `is_kept` it survives the process from here on; else it is known to
+    /// nobody but who asked, and is for him to remove.
     ///
     /// # Errors
     ///
-    /// `DraftNotFound`, `Io`.
-    pub fn complete(&self, id: &str) -> Result<DraftHead, Error> {
-        let head = self.open().remove(id);
-        let Some(mut head) = head else {
-            return self.head(id);
+    /// `Empty`, after which the draft is no more; `DraftNotFound`, `Io`.
+    pub(super) fn complete(&self, id: &str, is_kept: bool) -> Result<WholeDraft, Error> {
+        let open = self.open().get_mut(id).and_then(|open| {
+            // It stays on the list: what is not written yet is not abandoned.
+            let content = open.content.take()?;
+            Some((open.head.clone(), content))
+        });
+        let Some((mut head, content)) = open else {
+            let head = self.head(id)?;
+            let is_fresh = false;
+            return Ok(WholeDraft { head, is_fresh });
         };
-        let path = self.path(id, ITEMS);
-        let synced = File::open(&path).and_then(|file| file.sync_all());
-        synced.map_err(Error::io("sync", &path))?;
+        if head.items == 0 && head.onto.is_none() {
+            self.remove(id)?;
+            let collection = head.collection;
+            return Err(VaultError::Empty { collection }.into());
+        }
         head.is_complete = true;
-        self.write_head(&head)?;
-        Ok(head)
+        head.content = BundleHash(content.finalize().into()).to_hex();
+        if is_kept {
+            let path = self.path(id, ITEMS);
+            let synced = File::open(&path).and_then(|file| file.sync_all());
+            synced.map_err(Error::io("sync", &path))?;
+            self.write_head(&head)?;
+            self.open().remove(id);
+        }
+        let is_fresh = true;
+        Ok(WholeDraft { head, is_fresh })
+    }
+
+    /// Returns another whole draft of the same items, of which the same would be made.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    pub(super) fn twin(&self, of: &DraftHead) -> Result<Option<DraftHead>, Error> {
+        let mut all = self.list()?.into_iter();
+        Ok(all.find(|head| head.is_complete && head.id != of.id && head.is_same(of)))
     }
 
     fn write_head(&self, head: &DraftHead) -> Result<(), Error> {
@@ -251,7 +365,7 @@ impl Drafts {
         Ok(Texts::open(&self.path(&head.id, ITEMS), places, read)?)
     }
 
-    /// Returns all drafts that can be read.
+    /// Returns all drafts that can be read, of each collection the oldest first.
     ///
     /// # Errors
     ///
@@ -267,7 +381,7 @@ impl Drafts {
             let id = entry.file_name().to_string_lossy().into_owned();
             found.extend(self.head(&id).ok());
         }
-        found.sort_by(|a, b| (&a.collection, &a.id).cmp(&(&b.collection, &b.id)));
+        found.sort_by(|a, b| (&a.collection, a.begun, &a.id).cmp(&(&b.collection, b.begun, &b.id)));
         Ok(found)
     }
 
@@ -295,20 +409,6 @@ fn is_id(id: &str) -> bool {
     id.strip_prefix("draft-").is_some_and(|digits| {
         digits.len() == 12 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
     })
-}
-
-/// What is said decides the id; what came does not.
-fn id_of(head: &DraftHead) -> String {
-    let said = (
-        &head.collection,
-        head.space.id(),
-        head.pipeline.id(),
-        head.precision,
-        head.text_storage,
-        &head.onto,
-    );
-    let hash = sha256_hex(&serde_json::to_vec(&said).unwrap_or_default());
-    ["draft-", hash.get(..12).unwrap_or(&hash)].concat()
 }
 
 /// Cuts a source into its items. A chunk is called after its source and its place in the row.
@@ -349,12 +449,12 @@ fn count(number: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{DraftHead, Drafts, SourceText};
+    use super::{DraftHead, Drafts, LONGEST_PAUSE, SourceText};
+    use crate::domain::Timestamp;
     use crate::embeddings::declared::read;
     use crate::embeddings::pipeline::{Chunker, PipelineWish};
     use crate::embeddings::vault::{Precision, TextStorage};
     use serde_json::json;
-    use std::collections::HashSet;
 
     fn head() -> DraftHead {
         let declared = read(&json!({"spaces": {"s": {"model": "openai/s"}}})).unwrap();
@@ -376,6 +476,8 @@ mod tests {
             sources: 7,
             items: 7,
             is_complete: true,
+            begun: Timestamp(0),
+            content: "x".to_owned(),
         }
     }
 
@@ -387,20 +489,26 @@ mod tests {
         }
     }
 
+    const NOW: Timestamp = Timestamp(7);
+
     #[test]
     fn a_draft_takes_sources_in_turn_and_outlives_the_process() {
         let dir = tempfile::tempdir().unwrap();
         let drafts = Drafts::new(dir.path().to_owned());
-        let id = drafts.begin(head(), &HashSet::new()).unwrap().id;
+        let id = drafts.begin(head(), NOW).unwrap().id;
         let taken = drafts
-            .append(&id, 0, &[source("a", "one two three")])
+            .append(&id, (0, &[source("a", "one two three")]), NOW)
             .unwrap();
         assert_eq!((taken.sources, taken.items), (1, 2));
-        let error = drafts.append(&id, 0, &[source("b", "x")]).unwrap_err();
+        let error = drafts.append(&id, (0, &[source("b", "x")]), NOW);
+        let error = error.unwrap_err();
         assert_eq!(error.kind(), "draft_out_of_turn");
-        let error = drafts.append(&id, 1, &[source("b", "  ")]).unwrap_err();
+        let error = drafts.append(&id, (1, &[source("b", "  ")]), NOW);
+        let error = error.unwrap_err();
         assert_eq!(error.to_string(), "item `b` has no text");
-        drafts.append(&id, 1, &[source("b", "four")]).unwrap();
+        drafts
+            .append(&id, (1, &[source("b", "four")]), NOW)
+            .unwrap();
 
         // A process that died before the draft was whole leaves nothing to go on with.
         let other = Drafts::new(dir.path().to_owned());
@@ -411,7 +519,7 @@ mod tests {
             Ok::<_, super::Error>(items)
         };
         assert_eq!(items(&half).unwrap_err().kind(), "draft_incomplete");
-        drafts.complete(&id).unwrap();
+        assert!(drafts.complete(&id, true).unwrap().is_fresh);
         let whole = other.head(&id).unwrap();
         let (places, items): (Vec<_>, Vec<_>) = items(&whole).unwrap().into_iter().unzip();
         let texts = other.texts(&whole, places).unwrap();
@@ -423,10 +531,71 @@ mod tests {
         assert_eq!((span.start, span.end), (8, 13));
         assert_eq!(other.list().unwrap(), [whole]);
 
-        let again = drafts.begin(head(), &HashSet::new()).unwrap();
-        assert_eq!(again.id, id, "the same command, the same draft");
+        assert!(!other.complete(&id, true).unwrap().is_fresh, "it was there");
         other.remove(&id).unwrap();
         assert_eq!(other.head(&id).unwrap_err().kind(), "draft_not_found");
         assert_eq!(other.head("../x").unwrap_err().kind(), "draft_not_found");
+    }
+
+    /// Sends texts to a draft.
+    fn send(drafts: &Drafts, id: &str, offset: u64, texts: &[&str]) {
+        let sources = texts.iter().map(|text| source(text, text));
+        let sources: Vec<SourceText> = sources.collect();
+        drafts.append(id, (offset, &sources), NOW).unwrap();
+    }
+
+    #[test]
+    fn corpora_that_come_at_once_do_not_meet_and_the_same_one_is_the_same_draft() {
+        let dir = tempfile::tempdir().unwrap();
+        let drafts = Drafts::new(dir.path().to_owned());
+        let begin = || drafts.begin(head(), NOW).unwrap().id;
+        let (a, b, again) = (begin(), begin(), begin());
+        send(&drafts, &a, 0, &["one"]);
+        send(&drafts, &b, 0, &["two"]);
+        send(&drafts, &again, 0, &["one"]);
+        send(&drafts, &a, 1, &["three"]);
+        send(&drafts, &again, 1, &["three"]);
+        let complete = |id: &str| drafts.complete(id, true).unwrap().head;
+        let (a, b) = (complete(&a), complete(&b));
+        assert_eq!((a.items, b.items), (2, 1));
+        assert_eq!(drafts.twin(&a).unwrap(), None);
+        let again = complete(&again);
+        assert_eq!(drafts.twin(&again).unwrap().unwrap().id, a.id);
+        let other = DraftHead {
+            precision: Precision::F32,
+            ..again
+        };
+        assert_eq!(drafts.twin(&other).unwrap(), None, "kept otherwise");
+    }
+
+    #[test]
+    fn what_holds_nothing_or_is_sent_by_nobody_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let drafts = Drafts::new(dir.path().to_owned());
+        let empty = drafts.begin(head(), NOW).unwrap().id;
+        let error = drafts.complete(&empty, true).unwrap_err();
+        assert_eq!(error.kind(), "snapshot_empty");
+        assert_eq!(drafts.list().unwrap(), []);
+
+        let slow = drafts.begin(head(), NOW).unwrap().id;
+        let planned = drafts.begin(head(), NOW).unwrap().id;
+        send(&drafts, &slow, 0, &["one"]);
+        send(&drafts, &planned, 0, &["one"]);
+        let planned = drafts.complete(&planned, false).unwrap().head;
+        drafts.each(&planned, |_, _| {}).unwrap();
+        let next = Timestamp(NOW.0 + LONGEST_PAUSE - 1);
+        let kept = drafts.begin(head(), next).unwrap().id;
+        assert!(drafts.head(&slow).is_ok(), "the rest may still come");
+        assert!(drafts.head(&planned.id).is_ok(), "it is being read");
+        drafts
+            .begin(head(), Timestamp(NOW.0 + LONGEST_PAUSE))
+            .unwrap();
+        assert!(drafts.head(&slow).is_err() && drafts.head(&planned.id).is_err());
+        assert!(drafts.head(&kept).is_ok());
+        // A process that died takes those along that it was sent.
+        let next = Drafts::new(dir.path().to_owned());
+        let only = next.begin(head(), NOW).unwrap().id;
+        let left: Vec<String> = next.list().unwrap().into_iter().map(|it| it.id).collect();
+        assert_eq!(left, [only]);
     }
 }

@@ -103,6 +103,14 @@ pub enum Error {
         /// The collection.
         collection: String,
     },
+    /// There are several drafts to go on with, or none of that name.
+    #[error("it is not clear which draft of `{collection}` is meant")]
+    SeveralDrafts {
+        /// The collection.
+        collection: String,
+        /// The drafts, in words.
+        choices: Vec<String>,
+    },
     /// A limit was set for what has no price.
     #[error("no price is known of `{model}`, so that no limit of cost can be kept")]
     NoPrice {
@@ -318,6 +326,7 @@ impl Error {
             Self::DraftBusy { .. } => "draft_busy",
             Self::DraftIncomplete { .. } => "draft_incomplete",
             Self::NothingToResume { .. } => "nothing_to_resume",
+            Self::SeveralDrafts { .. } => "draft_ambiguous",
             Self::NoPrice { .. } => "price_unknown",
             Self::TextsNotKept { .. } => "texts_not_kept",
             Self::EmptyText { .. } => "text_empty",
@@ -371,6 +380,10 @@ impl Error {
                 "say `--model openai/text-embedding-3-small`, or declare `[collections.{collection}]` with a `space` in embeddings.toml"
             )),
             Self::Told(told) => told.hint.clone(),
+            Self::SeveralDrafts { choices, .. } => Some(format!(
+                "say which: `--resume=DRAFT`; there are: {}",
+                choices.join(", ")
+            )),
             Self::NoMonitor { choices, .. } | Self::NoCanary { choices, .. }
                 if !choices.is_empty() =>
             {

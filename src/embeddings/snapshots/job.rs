@@ -1,7 +1,7 @@
 //! Makes a snapshot of a draft: asks for the vectors that are missing, keeps each as soon as it is there,
 //! and seals.
 
-use crate::domain::PicoDollars;
+use crate::domain::{PicoDollars, Timestamp};
 use crate::embeddings::ask::{Asker, Embedded};
 use crate::embeddings::snapshots::draft::DraftHead;
 use crate::embeddings::snapshots::limits::LimitsWish;
@@ -11,7 +11,7 @@ use crate::embeddings::snapshots::purse::Purse;
 use crate::embeddings::snapshots::{Error, Snapshots, blocking};
 use crate::embeddings::space::{Side, SpaceId, VectorKey};
 use crate::embeddings::vault::{Manifest, NewSnapshot, Source, SourceKind, Spent};
-use crate::proxy::{Pace, Paces};
+use crate::proxy::{AnswerFacts, Pace, Paces};
 use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
@@ -95,6 +95,8 @@ pub struct Made {
 pub(in crate::embeddings) struct Job {
     pub(in crate::embeddings) room: Arc<Snapshots>,
     pub(in crate::embeddings) head: DraftHead,
+    /// Whether nobody has worked on the draft before.
+    pub(in crate::embeddings) is_fresh: bool,
     pub(in crate::embeddings) options: RunOptions,
     pub(in crate::embeddings) purse: Arc<Purse>,
     pub(in crate::embeddings) progress: watch::Sender<Progress>,
@@ -119,20 +121,24 @@ struct Work<'a> {
 impl Job {
     /// Carries it out.
     pub(super) async fn run(&self) -> Result<Made, Error> {
+        let began = self.room.clock.now();
         let (room, head, limits) = (
             Arc::clone(&self.room),
             self.head.clone(),
             self.options.limits,
         );
-        let prepared = blocking(move || room.prepare(&head, limits)).await?;
-        let prepared = Arc::new(prepared);
+        let prepared = blocking(move || room.prepare(&head, limits)).await;
+        if self.options.dry_run && self.is_fresh {
+            // It was sent for the plan alone; one that was there before is gone on with another time.
+            self.remove_draft().await?;
+        }
+        let prepared = Arc::new(prepared?);
         let plan = prepared.plan.clone();
         self.progress.send_modify(|progress| {
             progress.plan = Some(plan.clone());
             progress.total = plan.to_send;
         });
         if self.options.dry_run {
-            self.remove_draft().await?;
             return Ok(Made {
                 snapshot: None,
                 is_new: false,
@@ -146,7 +152,7 @@ impl Job {
             return Err(Error::NoPrice { model });
         }
         let models = self.embed(&prepared).await?;
-        let (manifest, is_new) = self.seal(prepared, models).await?;
+        let (manifest, is_new) = self.seal(prepared, models, began).await?;
         let manifest = self.noise(manifest).await?;
         let migration = self.room.note_sealed(&manifest).await?;
         self.remove_draft().await?;
@@ -180,7 +186,8 @@ impl Job {
             job: self,
             prepared,
             space_id: self.head.space.id(),
-            asker: Asker::new(proxy, self.head.space.clone(), name),
+            asker: Asker::new(proxy, self.head.space.clone(), name)
+                .for_draft(&self.head.id, self.head.text_storage),
             pace: Paces::new(concurrency, Duration::ZERO, HashMap::new()).of(""),
             purse: Arc::clone(&self.purse),
             began: Instant::now(),
@@ -215,8 +222,10 @@ impl Job {
         &self,
         prepared: Arc<Prepared>,
         models: BTreeSet<String>,
+        began: Timestamp,
     ) -> Result<(Manifest, bool), Error> {
         self.stage(Stage::Sealing);
+        let before = self.spent_before(began).await;
         let progress = self.progress.borrow().clone();
         let head = self.head.clone();
         let room = Arc::clone(&self.room);
@@ -249,11 +258,12 @@ impl Job {
                     detail: head.source,
                 },
                 truncated: items.plan.truncated,
-                spent: Spent {
+                spent: before.and(Spent {
                     requests: progress.requests,
                     tokens: Some(progress.tokens),
                     cost: is_priced.then_some(progress.pico_usd),
-                },
+                    cut_off: 0,
+                }),
                 model_returned: (!names.is_empty()).then(|| names.join(", ")),
                 created: room.clock.now(),
             };
@@ -263,6 +273,23 @@ impl Job {
         let sealed = sealed.await?;
         self.room.forget_names();
         Ok((sealed.manifest, sealed.is_new))
+    }
+
+    /// What tries before this one took; where their records cannot be read, nobody knows.
+    async fn spent_before(&self, began: Timestamp) -> Spent {
+        if self.is_fresh {
+            return Spent::NOTHING;
+        }
+        let (room, draft) = (Arc::clone(&self.room), self.head.id.clone());
+        let spent = blocking(move || room.spent_before(&draft, began)).await;
+        spent.unwrap_or_else(|error| {
+            tracing::warn!(draft = %self.head.id, %error, "what a snapshot took is not known");
+            Spent {
+                tokens: None,
+                cost: None,
+                ..Spent::NOTHING
+            }
+        })
     }
 
     async fn noise(&self, manifest: Manifest) -> Result<Manifest, Error> {
@@ -287,7 +314,9 @@ impl Work<'_> {
                     self.retried();
                     places.push(place);
                 }
-                Err(impatient) => return Err(impatient.into_error(|| self.stopped())),
+                Err(impatient) => {
+                    return Err(impatient.into_error(|| self.stopped(), || self.exceeded()));
+                }
             }
         }
         Ok(())
@@ -302,8 +331,6 @@ impl Work<'_> {
         let tokens: u64 = batch.iter().map(|text| text.tokens).sum();
         let price = self.prepared.price.as_deref();
         let reckoned = price.and_then(|row| price_of(row, tokens));
-        let reserved = self.purse.reserve(reckoned.map_or(0, |amount| amount.0));
-        let reservation = reserved.await.map_err(|_| self.exceeded())?;
         let rows: Vec<usize> = batch.iter().map(|text| text.item).collect();
         let items = rows.iter().filter_map(|row| self.prepared.items.get(*row));
         let items: Vec<_> = items.collect();
@@ -320,17 +347,31 @@ impl Work<'_> {
             pace: &self.pace,
             stop: &self.stop,
             tries: self.job.options.tries.unwrap_or(TRIES),
+            purse: &self.purse,
+            reckoned: reckoned.map_or(0, |amount| amount.0),
         };
-        let asked = patience
-            .ask(Side::Document, &texts, |_| self.retried())
-            .await;
-        let embedded = match asked {
+        let asked = patience.ask(Side::Document, &texts, |_, facts, is_asked_again| {
+            self.failed(facts, is_asked_again);
+        });
+        let embedded = match asked.await {
             Ok(embedded) => embedded,
             Err(impatient) => return Ok(Err(impatient)),
         };
-        reservation.settle(&embedded.cost);
         let keys: Vec<VectorKey> = items.iter().map(|item| item.key).collect();
         self.keep(keys, embedded, tokens).await.map(Ok)
+    }
+
+    /// Counts a try that failed: what its answer cost is spent, although nothing came of it.
+    fn failed(&self, facts: &AnswerFacts, is_asked_again: bool) {
+        let (spent, _) = self.purse.spent();
+        self.job.progress.send_modify(|progress| {
+            progress.retries += u64::from(is_asked_again);
+            if let Some(usage) = facts.usage {
+                progress.requests += 1;
+                progress.tokens += usage.input;
+            }
+            progress.pico_usd = spent;
+        });
     }
 
     fn retried(&self) {

@@ -136,6 +136,8 @@ impl Snapshots {
             sources: 0,
             items: manifest.items,
             is_complete: true,
+            begun: self.clock.now(),
+            content: String::new(),
         })
     }
 

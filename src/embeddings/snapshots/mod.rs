@@ -31,6 +31,7 @@ mod queries;
 mod query_vectors;
 mod recorded_queries;
 mod row;
+mod spent;
 mod tending;
 pub(in crate::embeddings) mod texts;
 pub(in crate::embeddings) mod wish;
@@ -60,12 +61,13 @@ pub use wish::{SnapshotWish, SpaceWish};
 
 pub(in crate::embeddings) use noise::stays;
 
-use crate::domain::Clock;
+use crate::domain::{Clock, Timestamp};
 use crate::embeddings;
 use crate::embeddings::adapters::Shelf;
 use crate::embeddings::declared::{CurrentDeclared, Declared};
 use crate::embeddings::migrate::Migrations;
 use crate::embeddings::name::{SnapshotName, check_collection};
+use crate::embeddings::snapshots::draft::WholeDraft;
 use crate::embeddings::snapshots::imports::Imports;
 use crate::embeddings::snapshots::indexing::Indexes;
 use crate::embeddings::snapshots::job::Job;
@@ -75,7 +77,7 @@ use crate::embeddings::snapshots::queries::UsedQueries;
 use crate::embeddings::vault::{Manifest, TextStorage, Vault, VaultError};
 use crate::proxy::Proxy;
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::watch;
@@ -120,6 +122,8 @@ pub struct Watched {
     pub cancel: CancellationToken,
     /// What came of it, once it has ended.
     pub end: Arc<OnceLock<Result<Made, Told>>>,
+    /// Whether somebody else began it.
+    pub is_joined: bool,
 }
 
 /// A draft that was begun.
@@ -133,8 +137,6 @@ pub struct BegunDraft {
     pub pipeline: String,
     /// The snapshot that it follows.
     pub follows: Option<String>,
-    /// Whether it is being embedded already: then nothing need be sent.
-    pub is_active: bool,
 }
 
 /// A draft as lists show it.
@@ -248,7 +250,7 @@ impl Snapshots {
         self.newest(collection)
     }
 
-    /// Begins a draft, or begins it again. Blocks.
+    /// Begins a draft. Blocks.
     ///
     /// # Errors
     ///
@@ -284,14 +286,14 @@ impl Snapshots {
             sources: 0,
             items: 0,
             is_complete: false,
+            begun: Timestamp::default(),
+            content: String::new(),
         };
-        let active = self.active().keys().cloned().collect::<HashSet<_>>();
-        let head = self.drafts.begin(head, &active)?;
+        let head = self.drafts.begin(head, self.clock.now())?;
         Ok(BegunDraft {
             space_id: head.space.id().0,
             pipeline: head.pipeline.in_words(),
             follows: newest.map(|newest| newest.name()),
-            is_active: active.contains(&head.id),
             head,
         })
     }
@@ -305,62 +307,70 @@ impl Snapshots {
         if self.active().contains_key(id) {
             return Err(Error::DraftBusy { id: id.to_owned() });
         }
-        self.drafts.append(id, offset, sources)
+        self.drafts.append(id, (offset, sources), self.clock.now())
     }
 
-    /// Returns the draft of a collection that came whole and is no snapshot yet. Blocks.
+    /// Returns the draft of a collection that came whole and is no snapshot yet; where there are several, the
+    /// one that is named. Blocks.
     ///
     /// # Errors
     ///
-    /// `NothingToResume`, `Io`.
-    pub fn resumable(&self, collection: &str) -> Result<DraftHead, Error> {
-        let drafts = self.drafts.list()?.into_iter();
-        let mut whole = drafts.filter(|head| head.collection == collection && head.is_complete);
-        whole.next().ok_or_else(|| Error::NothingToResume {
-            collection: collection.to_owned(),
-        })
+    /// `NothingToResume`, `SeveralDrafts`, `Io`.
+    pub fn resumable(&self, collection: &str, named: Option<&str>) -> Result<DraftHead, Error> {
+        let mut whole = self.drafts.list()?;
+        whole.retain(|head| head.collection == collection && head.is_complete);
+        let choices: Vec<String> = whole.iter().map(DraftHead::in_words).collect();
+        whole.retain(|head| named.is_none_or(|id| head.id == id));
+        let collection = collection.to_owned();
+        match (whole.pop(), whole.is_empty()) {
+            (Some(only), true) => Ok(only),
+            (None, _) if choices.is_empty() => Err(Error::NothingToResume { collection }),
+            (None | Some(_), _) => Err(Error::SeveralDrafts {
+                collection,
+                choices,
+            }),
+        }
     }
 
-    /// Makes a snapshot of a draft, or joins who does already.
+    /// Makes a snapshot of a draft, or joins who makes one of the same corpus under the same settings.
     ///
     /// # Errors
     ///
-    /// `DraftNotFound`, `Io`, `Stopping`.
+    /// `DraftNotFound`, `Empty`, `Io`, `Stopping`.
     pub async fn run(self: &Arc<Self>, id: &str, options: RunOptions) -> Result<Watched, Error> {
         if self.shutdown.is_cancelled() {
             return Err(Error::Stopping);
         }
         if let Some(active) = self.active().get(id) {
-            return Ok(active.clone());
+            return Ok(active.joined());
         }
-        let (room, draft) = (Arc::clone(self), id.to_owned());
-        let head = blocking(move || room.drafts.complete(&draft)).await?;
         let (sender, progress) = watch::channel(Progress::default());
         let watched = Watched {
             draft: id.to_owned(),
             progress,
             cancel: self.shutdown.child_token(),
             end: Arc::default(),
+            is_joined: false,
+        };
+        let (room, own, is_dry_run) = (Arc::clone(self), watched.clone(), options.dry_run);
+        let begun = blocking(move || room.enter(own, is_dry_run)).await?;
+        let (watched, whole, place) = match begun {
+            (other, None) => return Ok(other),
+            (watched, Some((whole, place))) => (watched, whole, place),
         };
         let job = Job {
             room: Arc::clone(self),
-            head,
+            head: whole.head,
+            is_fresh: whole.is_fresh,
             purse: Arc::new(Purse::new(options.max_cost)),
             options,
             progress: sender,
             cancel: watched.cancel.clone(),
         };
-        {
-            let mut active = self.active();
-            if let Some(other) = active.get(id) {
-                return Ok(other.clone());
-            }
-            active.insert(id.to_owned(), watched.clone());
-        }
-        let (end, room, draft) = (Arc::clone(&watched.end), Arc::clone(self), id.to_owned());
+        let end = Arc::clone(&watched.end);
         let recorder = &self.proxy.recorder;
         let task = async move {
-            let _place = ActivePlace { room, draft };
+            let _place = place;
             let made = Box::pin(job.run()).await;
             if let Err(error) = &made {
                 tracing::warn!(draft = %job.head.id, %error, "a snapshot was not made");
@@ -370,6 +380,42 @@ impl Snapshots {
         };
         recorder.tasks.spawn_on(task, &recorder.runtime);
         Ok(watched)
+    }
+
+    /// Takes a draft as whole and puts it on the list of those that are worked on. Returns who follows what,
+    /// and the draft unless somebody works on it or on one like it. A plan changes nothing, so it is on no list
+    /// and joins nobody. Blocks.
+    fn enter(self: &Arc<Self>, own: Watched, is_dry_run: bool) -> Result<Entered, Error> {
+        let whole = self.drafts.complete(&own.draft, !is_dry_run)?;
+        if is_dry_run {
+            return Ok((own, Some((whole, None))));
+        }
+        let sent = own.draft.clone();
+        // Held while the drafts are looked through: of two like ones that come at once, one finds the other.
+        let mut active = self.active();
+        let twin = self.drafts.twin(&whole.head)?;
+        let whole = twin.map_or(whole, |head| WholeDraft {
+            head,
+            is_fresh: false,
+        });
+        let draft = whole.head.id.clone();
+        let entered = if let Some(other) = active.get(&draft) {
+            (other.joined(), None)
+        } else {
+            let (room, place) = (Arc::clone(self), draft.clone());
+            let place = ActivePlace { room, draft: place };
+            let draft = draft.clone();
+            (Watched { draft, ..own }, Some((whole, Some(place))))
+        };
+        // Who sent it may ask for it under the name he knows.
+        for id in [&sent, &draft] {
+            active.insert(id.clone(), entered.0.clone());
+        }
+        drop(active);
+        if draft != sent {
+            self.drafts.remove(&sent)?;
+        }
+        Ok(entered)
     }
 
     /// Stops what is made of a draft; where nothing is, removes the draft. Blocks.
@@ -404,6 +450,19 @@ impl Snapshots {
     }
 }
 
+impl Watched {
+    /// The same, for who comes to it later.
+    fn joined(&self) -> Self {
+        Self {
+            is_joined: true,
+            ..self.clone()
+        }
+    }
+}
+
+/// Who follows what; and the draft with its place on the list, unless another works on it.
+type Entered = (Watched, Option<(WholeDraft, Option<ActivePlace>)>);
+
 /// Takes a draft off the list when its task ends, however it does.
 struct ActivePlace {
     room: Arc<Snapshots>,
@@ -412,7 +471,8 @@ struct ActivePlace {
 
 impl Drop for ActivePlace {
     fn drop(&mut self) {
-        self.room.active().remove(&self.draft);
+        let of_another = |_: &String, active: &mut Watched| active.draft != self.draft;
+        self.room.active().retain(of_another);
     }
 }
 

@@ -1,9 +1,12 @@
-//! Asking a provider that is busy: as many requests at once as it bears, and again after a while.
+//! Asking a provider that is busy: as many requests at once as it bears, and again after a while. What each try
+//! may cost is held before it, and what it did cost is counted after it, also where its answer cannot be used.
 
+use crate::domain::Cost;
 use crate::embeddings::ask::{Asker, Embedded};
 use crate::embeddings::snapshots::Error;
+use crate::embeddings::snapshots::purse::Purse;
 use crate::embeddings::space::Side;
-use crate::proxy::{self, Pace};
+use crate::proxy::{self, AnswerFacts, Pace};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How often a request is made that the provider cannot answer, by who has time.
 pub(super) const TRIES: u32 = 8;
+/// How often a request is made again whose answer was paid and cannot be read: as long as a fault of the moment
+/// may have spoiled it.
+const PAID_TRIES: u32 = 2;
 
 /// What is needed to ask patiently.
 pub(super) struct Patience<'a> {
@@ -20,12 +26,17 @@ pub(super) struct Patience<'a> {
     pub(super) stop: &'a CancellationToken,
     /// How often a request is made that the provider cannot answer.
     pub(super) tries: u32,
+    pub(super) purse: &'a Purse,
+    /// What a try is reckoned to cost, in pico-dollars.
+    pub(super) reckoned: u64,
 }
 
 /// Why there are no vectors.
 pub(super) enum Impatient {
     /// It was to stop.
     Stopped,
+    /// The next try would pass the limit.
+    Exceeded,
     /// The provider did not answer in time, with so many tries.
     TooSlow(Box<proxy::Error>, usize),
     /// The provider has no answer.
@@ -62,10 +73,15 @@ impl Portion {
 }
 
 impl Impatient {
-    /// Returns the error; `stopped` where it was to stop.
-    pub(super) fn into_error(self, stopped: impl FnOnce() -> Error) -> Error {
+    /// Returns the error; `stopped` where it was to stop, `exceeded` where the money is spent.
+    pub(super) fn into_error(
+        self,
+        stopped: impl FnOnce() -> Error,
+        exceeded: impl FnOnce() -> Error,
+    ) -> Error {
         match self {
             Self::Stopped => stopped(),
+            Self::Exceeded => exceeded(),
             Self::TooSlow(error, _) => Error::TooSlow(error),
             Self::Failed(error) => error.into(),
         }
@@ -73,16 +89,19 @@ impl Impatient {
 }
 
 impl Patience<'_> {
-    /// Asks, and asks again after a while when the provider is not able to answer now; `on_retry` hears how
-    /// often it has been asked. Who was too slow is not asked again: fewer texts are to be sent.
+    /// Asks, and asks again after a while when the provider is not able to answer now; `on_failure` hears of
+    /// each try that failed, the how manieth it was, and whether another follows. Who was too slow is not asked again: fewer texts are
+    /// to be sent.
     pub(super) async fn ask(
         &self,
         side: Side,
         texts: &[&str],
-        on_retry: impl Fn(u32),
+        on_failure: impl Fn(u32, &AnswerFacts, bool),
     ) -> Result<Embedded, Impatient> {
-        let mut tries = 0;
+        let (mut tries, mut paid) = (0, 0);
         loop {
+            let reserved = self.purse.reserve(self.reckoned).await;
+            let reservation = reserved.map_err(|_| Impatient::Exceeded)?;
             let place = tokio::select! {
                 place = self.pace.enter() => place,
                 () = self.stop.cancelled() => return Err(Impatient::Stopped),
@@ -90,25 +109,41 @@ impl Patience<'_> {
             let failure = match self.asker.ask(side, texts).await {
                 Ok(embedded) => {
                     place.went_well();
+                    reservation.settle(&embedded.cost);
                     return Ok(embedded);
                 }
                 Err(failure) => failure,
             };
             tries += 1;
-            let error = failure.error;
-            if error.was_too_slow() {
-                // As many texts would take as long, and each try is paid.
-                place.was_too_much(error.retry_after());
-                let asked = failure.facts.attempts;
-                return Err(Impatient::TooSlow(Box::new(error), asked));
+            if let Some(cost) = failure.facts.cost.as_ref().filter(|cost| is_paid(cost)) {
+                paid += 1;
+                reservation.settle(cost);
+            } else {
+                drop(reservation);
             }
-            if !error.may_succeed_later() || self.tries <= tries || self.stop.is_cancelled() {
+            let error = failure.error;
+            let was_too_slow = error.was_too_slow();
+            let ends = !error.may_succeed_later()
+                || self.tries <= tries
+                || paid == PAID_TRIES
+                || self.stop.is_cancelled();
+            on_failure(tries, &failure.facts, !was_too_slow && !ends);
+            if !was_too_slow && ends {
                 return Err(Impatient::Failed(Box::new(error)));
             }
             place.was_too_much(error.retry_after());
-            on_retry(tries);
+            if was_too_slow {
+                // As many texts would take as long, and each try is paid.
+                let asked = failure.facts.attempts;
+                return Err(Impatient::TooSlow(Box::new(error), asked));
+            }
         }
     }
+}
+
+/// Whether something is known to have been paid.
+fn is_paid(cost: &Cost) -> bool {
+    cost.pico_usd.is_some_and(|amount| 0 < amount.0)
 }
 
 #[cfg(test)]

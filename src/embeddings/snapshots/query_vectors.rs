@@ -248,7 +248,7 @@ impl Asked<'_> {
                 Err(Impatient::TooSlow(_, tries)) if self.portion.shrink(place.len(), tries) => {
                     places.push(place);
                 }
-                Err(impatient) => return Err(impatient.into_error(stopped)),
+                Err(impatient) => return Err(impatient.into_error(stopped, || self.exceeded())),
             }
         }
         Ok(found)
@@ -263,9 +263,6 @@ impl Asked<'_> {
         let tokens = batch.iter().map(|text| text.tokens).sum();
         let price = self.price.as_deref();
         let reckoned = price.and_then(|row| price_of(row, tokens));
-        let purse = self.asking.purse;
-        let reserved = purse.reserve(reckoned.map_or(0, |amount| amount.0)).await;
-        let reservation = reserved.map_err(|_| self.exceeded())?;
         let texts = batch.iter().filter_map(|text| self.texts.get(text.item));
         let texts: Vec<&str> = texts.copied().collect();
         let patience = Patience {
@@ -273,15 +270,18 @@ impl Asked<'_> {
             pace: &self.pace,
             stop: &self.stop,
             tries: TRIES,
+            purse: self.asking.purse,
+            reckoned: reckoned.map_or(0, |amount| amount.0),
         };
-        let asked = patience
-            .ask(Side::Query, &texts, |tries| self.asking.wait(tries))
-            .await;
-        let Embedded { vectors, cost, .. } = match asked {
+        let asked = patience.ask(Side::Query, &texts, |tries, _, is_asked_again| {
+            if is_asked_again {
+                self.asking.wait(tries);
+            }
+        });
+        let Embedded { vectors, .. } = match asked.await {
             Ok(embedded) => embedded,
             Err(impatient) => return Ok(Err(impatient)),
         };
-        reservation.settle(&cost);
         let keys = batch.iter().filter_map(|text| self.keys.get(text.item));
         let found: Vec<Found> = keys.copied().zip(vectors).collect();
         let (room, space) = (Arc::clone(self.room), self.space_id.clone());

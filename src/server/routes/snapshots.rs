@@ -1,8 +1,8 @@
 //! `/api/embeddings/…`: drafts become snapshots, which are listed, shown, compared by their items, checked,
 //! searched, and cleaned.
 //!
-//! What is made of a draft is followed as one JSON object a line: `plan` once it is known, `progress` while
-//! it goes on, then `ended` (or `error`). It goes on when the client leaves.
+//! What is made of a draft is followed as one JSON object a line: `joined` where somebody else began it, `plan`
+//! once it is known, `progress` while it goes on, then `ended` (or `error`). It goes on when the client leaves.
 
 use crate::embeddings::snapshots::{
     AlikeWish, Error, Progress, RunOptions, SearchWish, SnapshotWish, Snapshots, SourceText,
@@ -55,6 +55,14 @@ pub(crate) struct Listing {
 #[serde(deny_unknown_fields)]
 pub(crate) struct OfCollection {
     pub(super) collection: String,
+}
+
+/// Which draft of which collection.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Resumed {
+    collection: String,
+    draft: Option<String>,
 }
 
 /// Between which snapshots.
@@ -222,10 +230,11 @@ pub(crate) async fn append(State(room): Room, Path(id): Path<String>, body: Body
 /// Returns the draft to go on with.
 pub(crate) async fn resumable(
     State(room): Room,
-    of: Result<Query<OfCollection>, QueryRejection>,
+    of: Result<Query<Resumed>, QueryRejection>,
 ) -> Answer {
     let of = query(of)?;
-    let head = blocking(room, move |room| room.resumable(&of.collection)).await?;
+    let find = move |room: &Snapshots| room.resumable(&of.collection, of.draft.as_deref());
+    let head = blocking(room, find).await?;
     Ok(Json(
         json!({"space_id": head.space.id(), "pipeline": head.pipeline.in_words(), "head": head}),
     ))
@@ -255,6 +264,8 @@ pub(crate) async fn run(
 /// The lines of who follows: the plan once, the newest progress not too often, the end.
 fn lines(watched: Watched) -> impl Stream<Item = Bytes> + Send {
     let end = Arc::clone(&watched.end);
+    let joined = json!({"type": "joined", "draft": watched.draft});
+    let joined = stream::iter(watched.is_joined.then(|| line(&joined)));
     let mut is_planned = false;
     let progress = newest(watched.progress, move |progress| {
         told(progress, &mut is_planned)
@@ -266,7 +277,7 @@ fn lines(watched: Watched) -> impl Stream<Item = Bytes> + Send {
             None => json!({"type": "error", "error": Error::Stopping.told()}),
         })
     });
-    progress.chain(last)
+    joined.chain(progress).chain(last)
 }
 
 /// A line or two: the plan when it was not told before.
@@ -344,6 +355,7 @@ pub(crate) async fn delete_item(
     Ok(Json(json!({
         "item": item,
         "snapshots": found.snapshots,
+        "items": found.items,
         "vectors": found.vectors,
     })))
 }

@@ -301,7 +301,12 @@ impl Drift {
         while watched.progress.changed().await.is_ok() {}
         match watched.end.get() {
             Some(Ok(made)) => Ok(made.clone()),
-            Some(Err(told)) => Err(Error::Told(told.clone())),
+            Some(Err(told)) => {
+                // The next window has other texts: nobody would go on with these.
+                let (room, draft) = (Arc::clone(&self.snapshots), watched.draft);
+                blocking(move || room.discard(&draft)).await?;
+                Err(Error::Told(told.clone()))
+            }
             None => Err(Error::Stopping),
         }
     }
