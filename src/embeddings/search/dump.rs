@@ -34,6 +34,9 @@ pub struct Identity {
     pub space: SpaceId,
     /// The snapshot they are of.
     pub snapshot: SnapshotId,
+    /// SHA-256 (hex) of the items it has left; empty while none was deleted.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub items_left: String,
 }
 
 /// What the file says of itself.
@@ -45,6 +48,9 @@ struct Head {
     rows: usize,
     entry: u32,
     recall: Vec<Recall>,
+    /// How many rows were taken out since it was made.
+    #[serde(default)]
+    gone: usize,
     /// How many nodes, ends and links each layer has.
     layers: Vec<[usize; 3]>,
 }
@@ -79,6 +85,7 @@ impl Index {
             vectors: Vectors::new(head.settings.metric, head.dimensions, values),
             graph,
             deleted,
+            gone: head.gone,
             recall: head.recall,
         })
     }
@@ -101,6 +108,7 @@ impl Index {
             rows: self.vectors.lengths.len(),
             entry: self.graph.entry,
             recall: self.recall.clone(),
+            gone: self.gone,
             layers: self.graph.layers.iter().map(sizes).collect(),
         };
         let head = serde_json::to_vec(&head)?;
@@ -219,6 +227,7 @@ mod tests {
         Identity {
             space: SpaceId("space-1".to_owned()),
             snapshot: SnapshotId(snapshot.to_owned()),
+            items_left: String::new(),
         }
     }
 

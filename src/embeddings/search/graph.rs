@@ -43,7 +43,7 @@ impl Vectors {
     }
 
     /// Returns how near a row is to a query that [`Vectors::prepare`] made.
-    fn near(&self, query: &[f32], row: usize) -> Neighbour {
+    pub(super) fn near(&self, query: &[f32], row: usize) -> Neighbour {
         let length = self.lengths.get(row).copied().unwrap_or_default();
         Neighbour {
             row,
@@ -92,7 +92,7 @@ impl Layer {
         !self.of_place(row).is_empty()
     }
 
-    fn of_place(&self, place: usize) -> &[u32] {
+    pub(super) fn of_place(&self, place: usize) -> &[u32] {
         let end = self.ends.get(place).copied().unwrap_or_default();
         let before = place
             .checked_sub(1)
@@ -101,6 +101,15 @@ impl Layer {
         self.links
             .get(start as usize..end as usize)
             .unwrap_or_default()
+    }
+
+    /// Returns the links of a row, in whichever layer.
+    pub(super) fn of_row_or_place(&self, row: u32) -> &[u32] {
+        if self.nodes.is_empty() {
+            self.of_place(row as usize)
+        } else {
+            self.of_row(row as usize)
+        }
     }
 
     fn of_row(&self, row: usize) -> &[u32] {

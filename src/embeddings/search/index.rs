@@ -3,8 +3,8 @@
 //! `hnsw_rs` links the rows, and is let go of when it has: its structure of shared pointers and locks takes
 //! ten times the memory of the links, its loader ends the process on a file it does not like, and what it
 //! loads borrows from the loader. The links are copied to plain arrays ([`Graph`]), which are searched,
-//! written and read here. A snapshot never changes, so nothing is ever added to an index; rows that may no
-//! longer be found are marked, and when every fifth is, the index is made anew.
+//! written and read here. Nothing is ever added to a snapshot, so nothing is to an index; rows that are deleted
+//! are marked and taken out of the graph, and when every fifth is gone, the index is made anew.
 //!
 //! How good a graph is cannot be known from its settings. So some rows are held back while the others are
 //! linked, searched for in the half-made graph and by the exact scan, and only then linked as well.
@@ -105,6 +105,8 @@ pub struct Index {
     pub(super) graph: Graph,
     /// One bit for each row that is no longer found.
     pub(super) deleted: Vec<u64>,
+    /// How many rows were taken out since the index was made.
+    pub(super) gone: usize,
     pub(super) recall: Vec<Recall>,
 }
 
@@ -152,6 +154,7 @@ impl Index {
             vectors,
             graph: Graph::default(),
             deleted,
+            gone: 0,
             recall: Vec::new(),
         };
         let rows: Vec<usize> = (0..index.vectors.lengths.len())
@@ -279,13 +282,15 @@ impl Index {
         self.vectors.is_ranked(row) && !self.is_deleted(row)
     }
 
-    /// Returns whether so many rows of the graph were deleted that walks waste their time on them.
+    /// Returns whether so many rows of the graph were deleted that walks waste their time on them, or that its
+    /// links are no longer those it was measured with.
     #[must_use]
     pub fn is_worn_out(&self) -> bool {
         let lowest = self.graph.layers.first();
         let is_linked = |row: &usize| lowest.is_some_and(|layer| layer.has_links(*row));
-        let gone = (0..self.vectors.lengths.len()).filter(|row| self.is_deleted(*row));
-        gone.filter(is_linked).count() * WORN_OUT >= self.vectors.lengths.len()
+        let deleted = (0..self.vectors.lengths.len()).filter(|row| self.is_deleted(*row));
+        let deleted = deleted.filter(is_linked).count();
+        (deleted + self.gone) * WORN_OUT >= self.vectors.lengths.len() + self.gone
     }
 
     /// Returns the recall that was measured, for each effort.

@@ -4,9 +4,11 @@
 //! data/embeddings/indexes/snap-….index    the graph; what it is and how good is in the manifest
 //! ```
 //!
-//! A file that is damaged, or one of other rows, is never an error of a search: it scans then.
+//! A file that is damaged, or one of other rows, is never an error of a search: it scans then. When an item is
+//! deleted, its row is taken out of the index, which goes on; one that is worn out by that is made anew.
 
 use crate::embeddings;
+use crate::embeddings::Rows as _;
 use crate::embeddings::name::SnapshotId;
 use crate::embeddings::search::{Built, Identity, Index, Recall, Settings, Why};
 use crate::embeddings::snapshots::plan::count;
@@ -57,8 +59,18 @@ pub struct BuiltIndex {
 pub(super) struct Indexes {
     dir: PathBuf,
     /// The one that was used last comes last.
-    held: Mutex<Vec<(SnapshotId, Arc<Index>)>>,
+    held: Mutex<Vec<(Identity, Arc<Index>)>>,
     building: Mutex<()>,
+    /// Held while an item is deleted: of two deletions each would save an index with the other's item.
+    deleting: Mutex<()>,
+}
+
+/// An index some rows of which are about to go.
+pub(super) struct Shrinking {
+    id: SnapshotId,
+    index: Arc<Index>,
+    facts: IndexFacts,
+    rows: Vec<usize>,
 }
 
 impl Indexes {
@@ -67,10 +79,16 @@ impl Indexes {
             dir,
             held: Mutex::default(),
             building: Mutex::default(),
+            deleting: Mutex::default(),
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, Vec<(SnapshotId, Arc<Index>)>> {
+    /// Waits until no other item is being deleted.
+    pub(super) fn deleting(&self) -> MutexGuard<'_, ()> {
+        self.deleting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Vec<(Identity, Arc<Index>)>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -78,24 +96,29 @@ impl Indexes {
         self.dir.join(format!("{id}.index"))
     }
 
-    fn hold(&self, id: &SnapshotId, index: Arc<Index>) {
+    fn hold(&self, of: Identity, index: Arc<Index>) {
         let mut held = self.held();
-        held.retain(|(known, _)| known != id);
+        held.retain(|(known, _)| known.snapshot != of.snapshot);
         if MOST_HELD <= held.len() {
             held.remove(0);
         }
-        held.push((id.clone(), index));
+        held.push((of, index));
+    }
+
+    /// Forgets what is in memory of an index.
+    fn forget(&self, id: &SnapshotId) {
+        self.held().retain(|(known, _)| known.snapshot != *id);
     }
 
     /// Forgets an index and removes its file.
     pub(super) fn remove(&self, id: &SnapshotId) -> Result<(), Error> {
-        self.held().retain(|(known, _)| known != id);
+        self.forget(id);
         remove_file(&self.path(id))
     }
 
     /// Removes the files of all but these.
     pub(super) fn remove_others(&self, known: &HashSet<SnapshotId>) -> Result<(), Error> {
-        self.held().retain(|(id, _)| known.contains(id));
+        self.held().retain(|(of, _)| known.contains(&of.snapshot));
         let entries = match fs::read_dir(&self.dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             read => read.map_err(Error::io("read", &self.dir))?,
@@ -116,15 +139,12 @@ impl Indexes {
     pub(super) fn get(&self, snapshot: &Snapshot) -> Option<Arc<Index>> {
         let manifest = snapshot.manifest();
         manifest.index.as_ref()?;
-        let found = self
-            .held()
-            .iter()
-            .find(|(id, _)| *id == manifest.id)
-            .cloned();
-        let (id, index) = match found {
-            Some(found) => found,
-            None => match Index::load(&self.path(&manifest.id), &identity(manifest), snapshot) {
-                Ok(index) => (manifest.id.clone(), Arc::new(index)),
+        let of = identity(manifest);
+        let found = self.held().iter().find(|(known, _)| *known == of).cloned();
+        let index = match found {
+            Some((_, index)) => index,
+            None => match Index::load(&self.path(&manifest.id), &of, snapshot) {
+                Ok(index) => Arc::new(index),
                 Err(error) => {
                     let snapshot = manifest.name();
                     tracing::warn!(snapshot, %error, "an index is not used; build it again");
@@ -132,7 +152,7 @@ impl Indexes {
                 }
             },
         };
-        self.hold(&id, Arc::clone(&index));
+        self.hold(of, Arc::clone(&index));
         Some(index)
     }
 }
@@ -150,6 +170,19 @@ fn identity(manifest: &Manifest) -> Identity {
     Identity {
         space: manifest.space_id.clone(),
         snapshot: manifest.id.clone(),
+        items_left: manifest.items_left_hash.clone().unwrap_or_default(),
+    }
+}
+
+/// Returns what a manifest says of an index.
+fn facts_of(index: &Index) -> IndexFacts {
+    let measured = index.effort().or_else(|| index.recall().last().copied());
+    let queries = measured.map_or(0, |recall| recall.of / embeddings::search::index::RECALL_OF);
+    IndexFacts {
+        kind: "hnsw".to_owned(),
+        parameters: serde_json::to_value(index.settings()).unwrap_or_default(),
+        recall: measured.map_or(0.0, |recall| recall.share()),
+        queries: count(queries),
     }
 }
 
@@ -213,18 +246,11 @@ impl Snapshots {
         let saved = index.save(&path, &identity(&manifest));
         saved.map_err(embeddings::Error::from)?;
         let effort = index.effort();
-        let measured = effort.or_else(|| index.recall().last().copied());
-        let queries = measured.map_or(0, |recall| recall.of / embeddings::search::index::RECALL_OF);
-        let facts = IndexFacts {
-            kind: "hnsw".to_owned(),
-            parameters: serde_json::to_value(settings).unwrap_or_default(),
-            recall: measured.map_or(0.0, |recall| recall.share()),
-            queries: count(queries),
-        };
+        let facts = facts_of(&index);
         // An item that was deleted meanwhile is in the graph, which is then one of other rows and not used.
         self.vault.set_index(&manifest.id, Some(&facts))?;
         let recall = index.recall().to_vec();
-        self.indexes.hold(&manifest.id, Arc::new(*index));
+        self.indexes.hold(identity(&manifest), Arc::new(*index));
         Ok(BuiltIndex {
             snapshot: Manifest {
                 index: Some(facts),
@@ -234,6 +260,71 @@ impl Snapshots {
             effort: effort.map(|recall| recall.effort),
             exact: None,
         })
+    }
+
+    /// Returns the indexes of snapshots that `item` is in, or pieces of it. Blocks.
+    pub(super) fn shrinking(&self, all: &[Manifest], item: &str) -> Vec<Shrinking> {
+        let mut seen = HashSet::new();
+        let mut found = Vec::new();
+        for manifest in all {
+            let Some(facts) = manifest.index.clone() else {
+                continue;
+            };
+            // One that cannot be read is deleted from all the same, and then has no index.
+            let snapshot = self.vault.open_snapshot(&manifest.id);
+            let Some(snapshot) = snapshot.ok().filter(|_| seen.insert(&manifest.id)) else {
+                continue;
+            };
+            let is_of = |row: &usize| {
+                snapshot.id(*row) == Some(item)
+                    || snapshot.span(*row).is_some_and(|span| span.source == item)
+            };
+            let rows: Vec<usize> = (0..snapshot.len()).filter(is_of).collect();
+            if rows.is_empty() {
+                continue;
+            }
+            found.extend(self.indexes.get(&snapshot).map(|index| Shrinking {
+                id: manifest.id.clone(),
+                index,
+                facts,
+                rows,
+            }));
+        }
+        found
+    }
+
+    /// Takes the rows that went out of their indexes and keeps these. Blocks.
+    pub(super) fn shrink(&self, all: Vec<Shrinking>) {
+        for one in all {
+            let id = one.id.clone();
+            if let Err(error) = self.shrink_one(one) {
+                tracing::warn!(snapshot = %id, %error, "an index did not outlive a deletion; build it again");
+            }
+        }
+    }
+
+    fn shrink_one(&self, one: Shrinking) -> Result<(), Error> {
+        self.indexes.forget(&one.id);
+        let mut index = Arc::unwrap_or_clone(one.index);
+        for row in one.rows {
+            index.delete(row);
+        }
+        let (mut index, mut facts) = (index.shrunk(), one.facts);
+        if index.is_worn_out() {
+            index = index.rebuild(None)?;
+            facts = facts_of(&index);
+        }
+        let snapshot = self.vault.open_snapshot(&one.id)?;
+        if snapshot.len() != index.len() {
+            return Ok(());
+        }
+        let of = identity(snapshot.manifest());
+        let saved = index.save(&self.indexes.path(&one.id), &of);
+        saved.map_err(embeddings::Error::from)?;
+        // Only now: a file of other rows would be read as one of these.
+        self.vault.set_index(&one.id, Some(&facts))?;
+        self.indexes.hold(of, Arc::new(index));
+        Ok(())
     }
 
     /// Removes the index of a snapshot; searches scan then. Blocks.

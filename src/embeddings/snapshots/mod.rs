@@ -31,6 +31,7 @@ mod queries;
 mod query_vectors;
 mod recorded_queries;
 mod row;
+mod running;
 mod spent;
 mod tending;
 pub(in crate::embeddings) mod texts;
@@ -57,6 +58,7 @@ pub use named::{NamedFailure, embedding_name};
 pub use plan::Plan;
 pub use recorded_queries::CallsWish;
 pub use row::VectorRow;
+pub use running::Watched;
 pub use wish::{SnapshotWish, SpaceWish};
 
 pub(in crate::embeddings) use noise::stays;
@@ -70,17 +72,14 @@ use crate::embeddings::name::{SnapshotName, check_collection};
 use crate::embeddings::snapshots::draft::WholeDraft;
 use crate::embeddings::snapshots::imports::Imports;
 use crate::embeddings::snapshots::indexing::Indexes;
-use crate::embeddings::snapshots::job::Job;
 use crate::embeddings::snapshots::named::Named;
-use crate::embeddings::snapshots::purse::Purse;
 use crate::embeddings::snapshots::queries::UsedQueries;
 use crate::embeddings::vault::{Manifest, TextStorage, Vault, VaultError};
 use crate::proxy::Proxy;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 /// Where things are, and how much is asked at once.
@@ -109,21 +108,6 @@ pub struct Snapshots {
     active: Mutex<HashMap<String, Watched>>,
     names: Mutex<HashMap<String, Arc<Named>>>,
     pub(in crate::embeddings) migrations: Migrations,
-}
-
-/// A draft that is being made into a snapshot.
-#[derive(Debug, Clone)]
-pub struct Watched {
-    /// The draft.
-    pub draft: String,
-    /// How far it is; closed when it has ended.
-    pub progress: watch::Receiver<Progress>,
-    /// Stops it: what is under way is finished and kept.
-    pub cancel: CancellationToken,
-    /// What came of it, once it has ended.
-    pub end: Arc<OnceLock<Result<Made, Told>>>,
-    /// Whether somebody else began it.
-    pub is_joined: bool,
 }
 
 /// A draft that was begun.
@@ -332,107 +316,6 @@ impl Snapshots {
         }
     }
 
-    /// Makes a snapshot of a draft, or joins who makes one of the same corpus under the same settings.
-    ///
-    /// # Errors
-    ///
-    /// `DraftNotFound`, `Empty`, `Io`, `Stopping`.
-    pub async fn run(self: &Arc<Self>, id: &str, options: RunOptions) -> Result<Watched, Error> {
-        if self.shutdown.is_cancelled() {
-            return Err(Error::Stopping);
-        }
-        if let Some(active) = self.active().get(id) {
-            return Ok(active.joined());
-        }
-        let (sender, progress) = watch::channel(Progress::default());
-        let watched = Watched {
-            draft: id.to_owned(),
-            progress,
-            cancel: self.shutdown.child_token(),
-            end: Arc::default(),
-            is_joined: false,
-        };
-        let (room, own, is_dry_run) = (Arc::clone(self), watched.clone(), options.dry_run);
-        let begun = blocking(move || room.enter(own, is_dry_run)).await?;
-        let (watched, whole, place) = match begun {
-            (other, None) => return Ok(other),
-            (watched, Some((whole, place))) => (watched, whole, place),
-        };
-        let job = Job {
-            room: Arc::clone(self),
-            head: whole.head,
-            is_fresh: whole.is_fresh,
-            purse: Arc::new(Purse::new(options.max_cost)),
-            options,
-            progress: sender,
-            cancel: watched.cancel.clone(),
-        };
-        let end = Arc::clone(&watched.end);
-        let recorder = &self.proxy.recorder;
-        let task = async move {
-            let _place = place;
-            let made = Box::pin(job.run()).await;
-            if let Err(error) = &made {
-                tracing::warn!(draft = %job.head.id, %error, "a snapshot was not made");
-            }
-            // Nobody else sets it.
-            let _ = end.set(made.map_err(|error| error.told()));
-        };
-        recorder.tasks.spawn_on(task, &recorder.runtime);
-        Ok(watched)
-    }
-
-    /// Takes a draft as whole and puts it on the list of those that are worked on. Returns who follows what,
-    /// and the draft unless somebody works on it or on one like it. A plan changes nothing, so it is on no list
-    /// and joins nobody. Blocks.
-    fn enter(self: &Arc<Self>, own: Watched, is_dry_run: bool) -> Result<Entered, Error> {
-        let whole = self.drafts.complete(&own.draft, !is_dry_run)?;
-        if is_dry_run {
-            return Ok((own, Some((whole, None))));
-        }
-        let sent = own.draft.clone();
-        // Held while the drafts are looked through: of two like ones that come at once, one finds the other.
-        let mut active = self.active();
-        let twin = self.drafts.twin(&whole.head)?;
-        let whole = twin.map_or(whole, |head| WholeDraft {
-            head,
-            is_fresh: false,
-        });
-        let draft = whole.head.id.clone();
-        let entered = if let Some(other) = active.get(&draft) {
-            (other.joined(), None)
-        } else {
-            let (room, place) = (Arc::clone(self), draft.clone());
-            let place = ActivePlace { room, draft: place };
-            let draft = draft.clone();
-            (Watched { draft, ..own }, Some((whole, Some(place))))
-        };
-        // Who sent it may ask for it under the name he knows.
-        for id in [&sent, &draft] {
-            active.insert(id.clone(), entered.0.clone());
-        }
-        drop(active);
-        if draft != sent {
-            self.drafts.remove(&sent)?;
-        }
-        Ok(entered)
-    }
-
-    /// Stops what is made of a draft; where nothing is, removes the draft. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// `DraftNotFound`, `Io`.
-    pub fn discard(&self, id: &str) -> Result<bool, Error> {
-        if let Some(active) = self.active().get(id) {
-            active.cancel.cancel();
-            return Ok(true);
-        }
-        self.drafts.head(id)?;
-        self.drafts.remove(id)?;
-        Ok(false)
-    }
-
     /// Returns the drafts there are. Blocks.
     ///
     /// # Errors
@@ -447,32 +330,6 @@ impl Snapshots {
             head,
         });
         Ok(listed.collect())
-    }
-}
-
-impl Watched {
-    /// The same, for who comes to it later.
-    fn joined(&self) -> Self {
-        Self {
-            is_joined: true,
-            ..self.clone()
-        }
-    }
-}
-
-/// Who follows what; and the draft with its place on the list, unless another works on it.
-type Entered = (Watched, Option<(WholeDraft, Option<ActivePlace>)>);
-
-/// Takes a draft off the list when its task ends, however it does.
-struct ActivePlace {
-    room: Arc<Snapshots>,
-    draft: String,
-}
-
-impl Drop for ActivePlace {
-    fn drop(&mut self) {
-        let of_another = |_: &String, active: &mut Watched| active.draft != self.draft;
-        self.room.active().retain(of_another);
     }
 }
 

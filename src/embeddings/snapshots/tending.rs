@@ -40,18 +40,22 @@ impl Snapshots {
         Ok(found)
     }
 
-    /// Deletes an item from every snapshot of a collection. Blocks.
+    /// Deletes an item from every snapshot of a collection, or the pieces it was cut into, and from their indexes.
+    /// Blocks.
     ///
     /// # Errors
     ///
     /// Those of the vault.
     pub fn delete_item(&self, collection: &str, item: &str) -> Result<Deleted, Error> {
         check_collection(collection)?;
+        let _deleting = self.indexes.deleting();
         let all = self.vault.list(Some(collection))?;
+        let shrinking = self.shrinking(&all, item);
         let ids: Vec<_> = all.into_iter().map(|manifest| manifest.id).collect();
-        self.forget_names();
         let deleted = self.vault.delete_item(&ids, item, self.clock.now())?;
-        // Where the item was, the vault has taken the index out of the manifest.
+        // Where the item was, the vault has taken the index out of the manifest: one of what is left comes back.
+        self.shrink(shrinking);
+        self.forget_names();
         self.remove_other_indexes()?;
         Ok(deleted)
     }
