@@ -253,7 +253,7 @@ async fn after_a_kill_of_the_server_no_text_is_paid_twice() {
     gateway.restart().await;
     let list = gateway.run(&["embeddings", "snapshot", "list"]).await;
     assert!(
-        stderr(&list).contains("`snapshot create docs --resume` goes on"),
+        stderr(&list).contains("`snapshot create docs --resume=draft-"),
         "{list:?}"
     );
     let made = gateway.run_json(&arguments).await;

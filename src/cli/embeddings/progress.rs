@@ -63,6 +63,10 @@ pub(crate) fn plan_in_words(plan: &Plan) -> String {
         thousands(plan.cached),
         thousands(plan.to_send)
     );
+    if 0 < plan.coarser {
+        let kept = thousands(plan.coarser);
+        let _ = write!(text, " ({kept} are kept less exactly than is wanted now)");
+    }
     if let Some(longer) = plan.truncated.filter(|longer| 0 < *longer) {
         let _ = write!(text, "; {} longer than the model reads", thousands(longer));
     }
@@ -166,6 +170,7 @@ mod tests {
             unique: 990,
             cached: 900,
             to_send: 90,
+            coarser: 0,
             tokens: 12_345,
             pico_usd: Some(PicoDollars(246_900_000)),
             price: Some("openai/text-embedding-3-small@2026-11-23".to_owned()),
@@ -177,6 +182,13 @@ mod tests {
             "1 000 texts, 10 of them again: 900 embedded already, 90 to embed; 12 345 tokens in 1 request, \
              about $0.0002469 (openai/text-embedding-3-small@2026-11-23)"
         );
+        let finer = Plan {
+            coarser: 80,
+            ..plan.clone()
+        };
+        let told = plan_in_words(&finer);
+        let kept = "90 to embed (80 are kept less exactly than is wanted now); 12 345";
+        assert!(told.contains(kept), "{told}");
         let nothing = Plan {
             to_send: 0,
             cached: 990,

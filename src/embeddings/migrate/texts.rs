@@ -134,6 +134,7 @@ impl Snapshots {
             unique: count(unique.len()),
             cached: count(unique.len() - missing.len()),
             to_send: count(missing.len()),
+            coarser: 0,
             tokens,
             pico_usd: price.and_then(|row| price_of(row, tokens)),
             price: price.map(crate::metering::PriceRow::label),

@@ -8,7 +8,7 @@ use crate::embeddings::snapshots::limits::{Limits, LimitsWish, longest_text};
 use crate::embeddings::snapshots::texts::Texts;
 use crate::embeddings::snapshots::{Error, Snapshots};
 use crate::embeddings::space::{Side, Space, SpaceId, TextHash, VectorKey};
-use crate::embeddings::vault::{NewItem, VaultError};
+use crate::embeddings::vault::{NewItem, Precision, VaultError};
 use crate::metering::{self, PriceRow, Tokens};
 use crate::proxy::Plan as CallPlan;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,9 @@ pub struct Plan {
     pub cached: u64,
     /// How many are sent.
     pub to_send: u64,
+    /// How many of those have vectors that are kept less exactly than is wanted.
+    #[serde(default)]
+    pub coarser: u64,
     /// How many tokens those have, as counted here.
     pub tokens: u64,
     /// What they will cost; `None` where no price is known.
@@ -130,6 +133,7 @@ impl Snapshots {
             unique: count(unique.len()),
             cached: count(unique.len() - missing.len()),
             to_send: count(missing.len()),
+            coarser: self.coarser(items, &missing)?,
             tokens,
             pico_usd,
             price: way.price.as_deref().map(PriceRow::label),
@@ -137,6 +141,18 @@ impl Snapshots {
             truncated,
         };
         Ok((plan, missing, limits, way.price))
+    }
+
+    /// How many texts without a vector as exact as is wanted have a coarser one.
+    fn coarser(&self, items: &[NewItem], missing: &[Missing]) -> Result<u64, Error> {
+        let mut coarser = 0;
+        for some in missing.chunks(LOOKED_UP) {
+            let keys = some.iter().filter_map(|text| items.get(text.item));
+            let keys: Vec<VectorKey> = keys.map(|item| item.key).collect();
+            let held = self.vault.held(&keys, Precision::COARSEST)?;
+            coarser += count(held.into_iter().filter(|is_held| *is_held).count());
+        }
+        Ok(coarser)
     }
 
     /// The items of the draft, after those of the snapshot it goes on from that it does not replace.

@@ -33,7 +33,7 @@ impl Snapshots {
         if self.shutdown.is_cancelled() {
             return Err(Error::Stopping);
         }
-        if let Some(active) = self.active().get(id) {
+        if let Some(active) = self.active().get(id).filter(|_| !options.dry_run) {
             return Ok(active.joined());
         }
         let (sender, progress) = watch::channel(Progress::default());
@@ -96,17 +96,21 @@ impl Snapshots {
         } else {
             let (room, place) = (Arc::clone(self), draft.clone());
             let place = ActivePlace { room, draft: place };
-            let draft = draft.clone();
             (Watched { draft, ..own }, Some((whole, Some(place))))
         };
         // Who sent it may ask for it under the name he knows.
+        let draft = entered.0.draft.clone();
         for id in [&sent, &draft] {
-            active.insert(id.clone(), entered.0.clone());
+            active.entry(id.clone()).or_insert(entered.0.clone());
         }
+        // Still held: who comes next must not take it for a draft to go on with.
+        let removed = if draft == sent {
+            Ok(())
+        } else {
+            self.drafts.remove(&sent)
+        };
         drop(active);
-        if draft != sent {
-            self.drafts.remove(&sent)?;
-        }
+        removed?;
         Ok(entered)
     }
 

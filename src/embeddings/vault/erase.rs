@@ -55,7 +55,7 @@ impl Erasure {
                 let is_piece = |span: &Span| span.source == item;
                 if head.id == item || head.span.as_ref().is_some_and(is_piece) {
                     keys.insert(head.key);
-                    ids.insert(head.id.clone());
+                    ids.insert(head.id);
                 }
                 Ok(())
             })?;

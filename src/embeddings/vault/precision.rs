@@ -37,6 +37,9 @@ impl Precision {
     /// All, the finest first.
     pub const ALL: [Self; 4] = [Self::F32, Self::F16, Self::Int8, Self::Binary];
 
+    /// The one for which every other serves.
+    pub const COARSEST: Self = Self::Binary;
+
     /// Returns the name: `f16`.
     #[must_use]
     pub const fn name(self) -> &'static str {
