@@ -4,10 +4,11 @@
 use crate::embeddings::{
     MODEL, answer_first, corpus, create, embedder, inputs, paid, started, stderr,
 };
-use crate::support::{TestGateway, within};
+use crate::support::{Answer, FakeProvider, TestGateway, eventually, within};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
 const CORPUS: [&str; 3] = ["--model", MODEL, "--from"];
 
@@ -64,9 +65,8 @@ async fn ids(gateway: &TestGateway, snapshot: &str) -> Vec<String> {
         snapshot,
         "--to",
         "out.jsonl",
-        "--force",
     ];
-    let export = gateway.run(&export[..6]).await;
+    let export = gateway.run(&export).await;
     assert!(export.status.success(), "{}", stderr(&export));
     let path = gateway.path().join("out.jsonl");
     let text = fs::read_to_string(&path).unwrap();
@@ -170,7 +170,7 @@ async fn another_corpus_is_made_while_one_is_embedded_and_the_same_one_joins() {
     };
     let (lines, ended) = tokio::join!(join, async {
         // The draft of who joins goes, as it is the other's.
-        crate::support::eventually("the join", async || {
+        eventually("the join", async || {
             let list = gateway.run_json(&["embeddings", "snapshot", "list"]).await;
             (list["drafts"].as_array().unwrap().len() == 1).then_some(())
         })
@@ -187,7 +187,7 @@ async fn another_corpus_is_made_while_one_is_embedded_and_the_same_one_joins() {
 }
 
 /// Embeds a part of 30 texts and is killed: 10 are paid, and 10 more asked for.
-async fn killed(gateway: &mut TestGateway, provider: &crate::support::FakeProvider) {
+async fn killed(gateway: &mut TestGateway, provider: &FakeProvider) {
     corpus(gateway, 30, &[]);
     answer_first(provider, 1);
     let command = gateway.spawn(&create(&["--batch-texts", "10", "-j", "1"]));
@@ -244,7 +244,7 @@ async fn a_snapshot_says_what_all_its_tries_took() {
 async fn one_of_several_drafts_is_named_and_another_is_given_up() {
     let (provider, mut gateway) = started(|setup| setup).await;
     killed(&mut gateway, &provider).await;
-    provider.always(|_| crate::support::Answer::fail(400, &json!({"error": {"message": "no"}})));
+    provider.always(|_| Answer::fail(400, &json!({"error": {"message": "no"}})));
     write(&gateway, "blue", 3);
     let failed = gateway.run(&create_from("docs", "blue.jsonl", &[])).await;
     assert_eq!(failed.status.code(), Some(1));
@@ -312,10 +312,8 @@ async fn vectors_of_another_length_are_paid_once_and_counted() {
     );
 
     // An answer that cannot be read is asked for once more, as far as the money goes: a try costs 600 000.
-    provider.always(|request| {
-        let answer = embedder(request);
-        drop(answer);
-        crate::support::Answer::json(&json!({
+    provider.always(|_| {
+        Answer::json(&json!({
             "object": "list", "model": "m", "usage": {"prompt_tokens": 30, "total_tokens": 30},
             "data": [{"object": "embedding", "index": 0, "embedding": ["x"]}],
         }))
@@ -339,7 +337,7 @@ async fn vectors_of_another_length_are_paid_once_and_counted() {
 }
 
 /// Whether a text is in any file below a directory.
-fn is_anywhere(dir: &std::path::Path, text: &str) -> bool {
+fn is_anywhere(dir: &Path, text: &str) -> bool {
     fs::read_dir(dir).unwrap().any(|entry| {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -357,7 +355,7 @@ async fn of_a_text_of_which_only_the_hash_is_kept_nothing_else_is() {
     let (provider, mut gateway) = started(|setup| setup).await;
     corpus(&gateway, 3, &[1]);
     // A provider may repeat what it was sent.
-    provider.next(crate::support::Answer::status(
+    provider.next(Answer::status(
         429,
         &[("retry-after-ms", "5")],
         &json!({"error": {"message": "not now: changed number 1"}}).to_string(),
