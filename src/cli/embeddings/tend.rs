@@ -47,8 +47,8 @@ pub(crate) struct DeleteItemArguments {
 
 /// What the help of `delete-item` ends with.
 pub(super) const DELETE_ITEM_HELP: &str = "\
-Where another item has the same text, its vector stays. A piece is deleted by its own id (`a#0`), all pieces of a
-source by the source's (`a`). Not touched, because they are no snapshots:
+Where another item has the same text, its vector stays. A piece is deleted by its own id (`a#0`),
+all pieces of a source by the source's (`a`). Not touched, because they are no snapshots:
 
   the records of the calls that embedded the text, which show it as long as records are kept
   (made with `snapshot create --hash-only`, they never had it)
