@@ -470,6 +470,19 @@ async fn unused_is_told(gateway: &TestGateway) {
     }
 }
 
+/// An index goes on without an item that was deleted, also when it is read from its file.
+async fn goes_on_without(gateway: &mut TestGateway, item: &str, asked: (&Value, &Value)) {
+    let scanned = found(gateway, asked.0, asked.1, true).await;
+    for _ in 0..2 {
+        let without = found(gateway, asked.0, asked.1, false).await;
+        assert_eq!(without["chosen"]["graph"]["effort"], 64);
+        assert!(!ids(&without).contains(&item), "{without}");
+        assert_eq!(ids(&without)[0], ids(&scanned)[0]);
+        gateway.kill9().await;
+        gateway.restart().await;
+    }
+}
+
 /// Puts back the file of an index over rows of which one was deleted: it is not taken for one of those left.
 async fn is_scanned_with(
     gateway: &mut TestGateway,
@@ -541,16 +554,7 @@ async fn an_index_answers_says_so_and_never_shows_what_was_deleted() {
     gateway.run_json(&delete).await;
     let smaller = fs::read(&file).unwrap();
     assert_ne!(smaller, whole, "it is an index of what is left");
-    let scanned = found(&gateway, vector, space, true).await;
-    for _ in 0..2 {
-        let without = found(&gateway, vector, space, false).await;
-        assert_eq!(without["chosen"]["graph"]["effort"], 64);
-        assert!(!ids(&without).contains(&"d500"), "{without}");
-        assert_eq!(ids(&without)[0], ids(&scanned)[0]);
-        // It is read from its file as well.
-        gateway.kill9().await;
-        gateway.restart().await;
-    }
+    goes_on_without(&mut gateway, "d500", (vector, space)).await;
     is_scanned_with(&mut gateway, &file, &whole, (vector, space)).await;
     gateway.run_json(&build).await;
     let without = found(&gateway, vector, space, false).await;
