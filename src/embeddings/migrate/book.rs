@@ -495,6 +495,7 @@ mod tests {
             requests,
             tokens: Some(tokens),
             cost: cost.map(PicoDollars),
+            cut_off: 0,
         };
         let none = Meter::default();
         assert_eq!(first.of_texts_since(&none, true), spent(2, 30, Some(300)));

@@ -69,7 +69,6 @@ use crate::embeddings::adapters::Shelf;
 use crate::embeddings::declared::{CurrentDeclared, Declared};
 use crate::embeddings::migrate::Migrations;
 use crate::embeddings::name::{SnapshotName, check_collection};
-use crate::embeddings::snapshots::draft::WholeDraft;
 use crate::embeddings::snapshots::imports::Imports;
 use crate::embeddings::snapshots::indexing::Indexes;
 use crate::embeddings::snapshots::named::Named;
