@@ -3,8 +3,7 @@
 use crate::domain::Blame;
 use crate::embeddings::{self, migrate::MigrateError, snapshots, vault::VaultError};
 use crate::evals::run;
-use crate::providers::ErrorKind;
-use crate::providers::UploadFault;
+use crate::providers::{ErrorKind, UploadFault};
 use crate::proxy::{self, AnswerFacts, Failure};
 use crate::server::headers;
 use crate::{access, prompts, providers, store, wire};

@@ -65,6 +65,7 @@ pub fn groups(reference: Told<'_>, current: Told<'_>, new: &[usize], seed: u64) 
     members.sort_by_key(|group| std::cmp::Reverse(group.len()));
     members.truncate(MOST_GROUPS);
     let topics = Topics::of(reference, seed);
+    let known: Vec<&str> = reference.texts.iter().map(String::as_str).collect();
     members
         .into_iter()
         .map(|members| {
@@ -74,12 +75,12 @@ pub fn groups(reference: Told<'_>, current: Told<'_>, new: &[usize], seed: u64) 
                 .collect();
             let own = texts_of(current, |row| rows.contains(&row));
             let mut others = texts_of(current, |row| !rows.contains(&row));
-            others.extend(reference.texts.iter().map(String::as_str));
+            others.extend(&known);
             let centre = centre(&units, &members);
             let first = rows.iter().filter_map(|row| current.texts.get(*row));
             Group {
                 texts: rows.len(),
-                words: telling_words(&own, &others, MOST_WORDS),
+                words: telling_words(&own, &others, &known, MOST_WORDS),
                 examples: first.take(MOST_EXAMPLES).map(|text| short(text)).collect(),
                 nearest: topics.nearest(&centre, reference),
                 rows,
@@ -205,7 +206,7 @@ impl Topics {
         let own = texts_of(reference, is_in);
         let others = texts_of(reference, |row| !is_in(row));
         Some(KnownTopic {
-            words: telling_words(&own, &others, MOST_WORDS),
+            words: telling_words(&own, &others, &others, MOST_WORDS),
             similarity,
         })
     }
