@@ -177,8 +177,8 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Returns the least value of `product * scale + offset` (see [`Block`]) with which a row can still
-    /// reach the floor of a query.
+    /// Returns the least value of a row's bound (see [`super::sieve::Block`]) with which it can still reach the
+    /// floor of a query.
     pub(super) fn least(&self, length: f32, floor: Option<f32>) -> f32 {
         let Some(floor) = floor.filter(|_| USUAL.contains(&length)) else {
             return f32::NEG_INFINITY;
