@@ -3,8 +3,8 @@
 use crate::embeddings::search::dot::Length;
 use crate::embeddings::search::exact::{Found, Part};
 use crate::embeddings::search::leading::Leading;
+use crate::embeddings::search::shortlist::Shortlist;
 use crate::embeddings::search::sieve::USUAL;
-use crate::embeddings::search::top::Top;
 use crate::embeddings::search::{Metric, Scan};
 use crate::embeddings::{self, Matrix, Rows};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -158,7 +158,7 @@ impl<'a> Asked<'a> {
     }
 
     /// Returns the score that a row must at least have for a query of which this thread has found `top`.
-    pub(super) fn floor(&self, slot: usize, top: &Top) -> Option<f32> {
+    pub(super) fn floor(&self, slot: usize, top: &Shortlist) -> Option<f32> {
         let own = top.floor();
         let known = self.floors.get(slot);
         let known = known.map(|floor| f32::from_bits(floor.load(Ordering::Relaxed)));
@@ -169,7 +169,7 @@ impl<'a> Asked<'a> {
     }
 
     /// Tells the other threads what this one has found. That one of two who tell at once is lost costs time alone.
-    pub(super) fn tell(&self, slot: usize, top: &Top) {
+    pub(super) fn tell(&self, slot: usize, top: &Shortlist) {
         if let (Some(own), Some(floor)) = (top.floor(), self.floors.get(slot))
             && own > f32::from_bits(floor.load(Ordering::Relaxed))
         {
@@ -200,7 +200,7 @@ impl<'a> Asked<'a> {
             unranked_queries: self.unranked.clone(),
             ..Found::default()
         };
-        let mut tops = vec![Top::new(self.scan.k); self.numbers.len()];
+        let mut tops = vec![Shortlist::new(self.scan.k); self.numbers.len()];
         for part in parts {
             found.zero_rows += part.zero_rows;
             found.not_finite_rows += part.not_finite_rows;

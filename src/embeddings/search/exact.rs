@@ -11,8 +11,8 @@
 
 use crate::embeddings::search::asked::Asked;
 use crate::embeddings::search::dot::Length;
+use crate::embeddings::search::shortlist::Shortlist;
 use crate::embeddings::search::sieve::{Block, Stretch, compare};
-use crate::embeddings::search::top::Top;
 use crate::embeddings::search::{Error, Neighbour, Scan};
 use crate::embeddings::{self, Matrix, Rows};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -52,7 +52,7 @@ pub fn nearest(
 
 /// Returns for every query its nearest rows of `base`, and what could not be ranked.
 ///
-/// One pass over `base` for all queries; in memory are the queries twice, `2k` numbers per query and
+/// One pass over `base` for all queries; in memory are the queries twice, `4k` numbers per query and
 /// thread, and a block of rows per thread.
 ///
 /// # Errors
@@ -96,7 +96,7 @@ struct Work<'a> {
 
 /// What one thread found.
 pub(super) struct Part {
-    pub(super) tops: Vec<Top>,
+    pub(super) tops: Vec<Shortlist>,
     pub(super) zero_rows: usize,
     pub(super) not_finite_rows: usize,
 }
@@ -121,7 +121,7 @@ impl Work<'_> {
     fn run(&self) -> Result<Part, embeddings::Error> {
         let asked = self.asked;
         let mut part = Part {
-            tops: vec![Top::new(asked.scan.k); asked.numbers.len()],
+            tops: vec![Shortlist::new(asked.scan.k); asked.numbers.len()],
             zero_rows: 0,
             not_finite_rows: 0,
         };
@@ -182,7 +182,7 @@ impl Part {
 }
 
 /// Offers a row that is not left out. Scores that overflowed are no scores.
-pub(super) fn offer(top: &mut Top, scan: &Scan<'_>, query: usize, neighbour: Neighbour) {
+pub(super) fn offer(top: &mut Shortlist, scan: &Scan<'_>, query: usize, neighbour: Neighbour) {
     let is_skipped = scan.skip.is_some_and(|skip| skip(query, neighbour.row));
     if neighbour.score.is_finite() && !is_skipped {
         top.offer(neighbour);

@@ -17,6 +17,7 @@ mod leading;
 #[cfg(test)]
 mod samples;
 pub mod searcher;
+mod shortlist;
 mod shrink;
 mod sieve;
 mod top;

@@ -5,7 +5,7 @@ use crate::embeddings::search::asked::{Asked, Factors};
 use crate::embeddings::search::dot::score;
 use crate::embeddings::search::exact::{Part, offer};
 use crate::embeddings::search::leading::Leading;
-use crate::embeddings::search::top::Top;
+use crate::embeddings::search::shortlist::Shortlist;
 use crate::embeddings::search::{Metric, Neighbour};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -208,7 +208,7 @@ impl Tile<'_> {
 
     /// Scores a row as it counts, and offers it.
     #[inline(never)]
-    fn look(&self, asked: &Asked<'_>, slot: usize, place: usize, top: &mut Top) {
+    fn look(&self, asked: &Asked<'_>, slot: usize, place: usize, top: &mut Shortlist) {
         let width = asked.dimensions;
         let row = self.of.values.get(place * width..(place + 1) * width);
         let query = asked.scored.get(slot * width..(slot + 1) * width);
