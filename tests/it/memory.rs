@@ -1,7 +1,7 @@
 //! Bad input costs no memory that stays: a storm of it leaves the process as large as a breeze did.
 
 use crate::support::{
-    Answer, Client, DEADLINE, FakeProvider, Setup, TestGateway, chat, rss_kib, streamed_chat,
+    Answer, Client, DEADLINE, FakeProvider, Setup, TestGateway, chat, own_memory_kib, streamed_chat,
 };
 use std::fs;
 use tokio::task::JoinSet;
@@ -50,7 +50,7 @@ async fn a_storm_of_bad_input_leaves_memory_flat() {
 /// What a process takes.
 #[derive(Debug)]
 struct Size {
-    rss_kib: u64,
+    own_kib: u64,
     open_files: usize,
     threads: usize,
 }
@@ -62,7 +62,7 @@ impl Size {
             fs::read_dir(path).unwrap().count()
         };
         Self {
-            rss_kib: rss_kib(gateway.pid()),
+            own_kib: own_memory_kib(gateway.pid()),
             open_files: count("fd"),
             threads: count("task"),
         }
@@ -74,7 +74,7 @@ async fn settle(gateway: &TestGateway, before: &Size) -> Size {
     let start = Instant::now();
     loop {
         let size = Size::of(gateway);
-        let is_small = size.rss_kib <= before.rss_kib + BOUND_KIB
+        let is_small = size.own_kib <= before.own_kib + BOUND_KIB
             && size.open_files <= before.open_files + 16
             && size.threads <= before.threads + 8;
         if is_small {

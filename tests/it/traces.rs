@@ -4,7 +4,7 @@
 use crate::support::otlp::{self, Span};
 use crate::support::{
     Answer, FakeProvider, PROVIDER_KEY, Received, Response, Setup, TestGateway, chat,
-    default_answer, rss_kib, streamed_chat,
+    default_answer, own_memory_kib, streamed_chat,
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -176,9 +176,9 @@ async fn a_silent_collector_costs_no_memory_beyond_the_queue() {
     let mut gateway = exporting_to(&format!("http://{}", collector.address), &provider).await;
 
     call_often(&gateway, FILLING).await;
-    let before = rss_kib(gateway.pid());
+    let before = own_memory_kib(gateway.pid());
     call_often(&gateway, MORE).await;
-    let after = rss_kib(gateway.pid());
+    let after = own_memory_kib(gateway.pid());
 
     eprintln!("{before} KiB with a full queue, {after} KiB {MORE} calls later");
     assert!(

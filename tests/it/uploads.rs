@@ -2,7 +2,7 @@
 //! either side ends them.
 
 use crate::support::{
-    Answer, Client, Connection, FakeProvider, Setup, TestGateway, rss_kib, within,
+    Answer, Client, Connection, FakeProvider, Setup, TestGateway, own_memory_kib, within,
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -218,7 +218,7 @@ async fn memory_does_not_grow_with_a_body() {
         .start()
         .await;
     let size = 24 << 20;
-    let before = rss_kib(gateway.pid());
+    let before = own_memory_kib(gateway.pid());
     let mut client = begun(&gateway, &format!("content-length: {size}")).await;
     let piece = body(1 << 20);
     let sending = async {
@@ -231,7 +231,7 @@ async fn memory_does_not_grow_with_a_body() {
         let (mut came, mut most, mut buffer) = (0, 0, vec![0; 1 << 16]);
         while came < size {
             came += stream.read(&mut buffer).await.unwrap();
-            most = most.max(rss_kib(gateway.pid()));
+            most = most.max(own_memory_kib(gateway.pid()));
         }
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
         stream.write_all(answer).await.unwrap();

@@ -70,10 +70,13 @@ pub(crate) fn streamed_chat(tag: &str) -> serde_json::Value {
     body
 }
 
-/// How much memory of a process is in use, in KiB.
-pub(crate) fn rss_kib(pid: u32) -> u64 {
+/// Returns how much memory of its own a process has, in KiB: without the pages of the program's file, which come
+/// with each part of it that runs for the first time.
+pub(crate) fn own_memory_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
     kib.unwrap().parse().unwrap()
 }
