@@ -6,7 +6,7 @@
 //! use the exact scan.
 
 use crate::embeddings::search::dot::{self, Length};
-use crate::embeddings::search::top::Top;
+use crate::embeddings::search::shortlist::Shortlist;
 use crate::embeddings::search::{Error, Metric, Neighbour, Scan};
 use crate::embeddings::{self, Matrix, Rows};
 use serde::{Deserialize, Serialize};
@@ -175,14 +175,14 @@ impl Codes {
         queries: &[&[f32]],
         scan: &Scan<'_>,
         wanted: usize,
-    ) -> Result<Vec<Top>, Error> {
+    ) -> Result<Vec<Shortlist>, Error> {
         let coded: Vec<Code> = queries
             .iter()
             .map(|query| Code::new(self.kind, query))
             .collect();
         let next = AtomicUsize::new(0);
         let work = || {
-            let mut tops = vec![Top::new(wanted); coded.len()];
+            let mut tops = vec![Shortlist::new(wanted); coded.len()];
             loop {
                 let start = next.fetch_add(1, Ordering::Relaxed) * BLOCK;
                 if start >= self.lengths.len() {
@@ -200,7 +200,7 @@ impl Codes {
         }
         thread::scope(|scope| {
             let handles: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            let mut all = vec![Top::new(wanted); queries.len()];
+            let mut all = vec![Shortlist::new(wanted); queries.len()];
             for handle in handles {
                 let tops = handle.join().map_err(|_| Error::Stopped)?;
                 for (top, other) in all.iter_mut().zip(tops) {
@@ -212,7 +212,7 @@ impl Codes {
     }
 
     /// Compares the codes of a block with that of a query.
-    fn compare(&self, start: usize, query: (usize, &Code), scan: &Scan<'_>, top: &mut Top) {
+    fn compare(&self, start: usize, query: (usize, &Code), scan: &Scan<'_>, top: &mut Shortlist) {
         let (number, query) = query;
         if query.length <= 0.0 {
             return;
@@ -258,7 +258,7 @@ impl Codes {
         base: &dyn Rows,
         query: &[f32],
         scan: &Scan<'_>,
-        first: Top,
+        first: Shortlist,
     ) -> Result<Vec<Neighbour>, embeddings::Error> {
         let unit;
         let query = match scan.metric {
@@ -268,7 +268,7 @@ impl Codes {
             }
             Metric::Dot | Metric::Euclidean => query,
         };
-        let mut top = Top::new(scan.k);
+        let mut top = Shortlist::new(scan.k);
         let mut values = vec![0.0; self.dimensions];
         for Neighbour { row, .. } in first.into_sorted() {
             base.read(row, &mut values)?;

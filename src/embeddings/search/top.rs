@@ -1,4 +1,4 @@
-//! The best few of many: a heap with the worst of them on top.
+//! The best few of many, for a walk that ends by the worst of them: a heap with that one on top.
 
 use crate::embeddings::search::Neighbour;
 use std::cmp::Ordering;
@@ -59,12 +59,6 @@ impl Top {
             && neighbour.rank(&worst.0) == Ordering::Less
         {
             *worst = Ranked(neighbour);
-        }
-    }
-
-    pub(super) fn merge(&mut self, other: Self) {
-        for Ranked(neighbour) in other.heap {
-            self.offer(neighbour);
         }
     }
 
