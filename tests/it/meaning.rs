@@ -202,6 +202,13 @@ const PROMPTS: [(&str, &str); 7] = [
     ),
 ];
 
+/// A gateway of that provider, with all of them.
+fn with_prompts(provider: &FakeProvider) -> Setup {
+    let setup = Setup::of(provider);
+    let prompts = PROMPTS.into_iter();
+    prompts.fold(setup, |setup, (path, prompt)| setup.prompt(path, prompt))
+}
+
 async fn lint(gateway: &TestGateway, arguments: &[&str]) -> Output {
     gateway
         .run(&[&["prompts", "lint"], arguments].concat())
@@ -212,11 +219,7 @@ async fn lint(gateway: &TestGateway, arguments: &[&str]) -> Output {
 async fn prompts_that_say_the_same_are_noted_and_a_second_look_costs_nothing() {
     let provider = FakeProvider::start().await;
     provider.always(embedded);
-    let mut setup = Setup::of(&provider);
-    for (path, prompt) in PROMPTS {
-        setup = setup.prompt(path, prompt);
-    }
-    let gateway = setup.prepare();
+    let gateway = with_prompts(&provider).prepare();
     let semantic = ["--semantic", "--model", MODEL];
     let output = lint(&gateway, &semantic).await;
     assert_eq!(
@@ -272,11 +275,7 @@ async fn prompts_that_say_the_same_are_noted_and_a_second_look_costs_nothing() {
 async fn what_was_compared_is_told_and_how_near_the_nearest_came() {
     let provider = FakeProvider::start().await;
     provider.always(embedded);
-    let mut setup = Setup::of(&provider);
-    for (path, prompt) in PROMPTS {
-        setup = setup.prompt(path, prompt);
-    }
-    let setup = setup.prompt("fun/hello.prompt", "Say hello to {{name}}.\n");
+    let setup = with_prompts(&provider).prompt("fun/hello.prompt", "Say hello to {{name}}.\n");
     let gateway = setup.prepare();
     let arguments = ["--semantic", "--model", MODEL, "--threshold", "0.99999"];
     let output = lint(&gateway, &arguments).await;
@@ -295,11 +294,7 @@ async fn what_was_compared_is_told_and_how_near_the_nearest_came() {
 async fn a_look_that_would_cost_too_much_or_has_no_model_says_so() {
     let provider = FakeProvider::start().await;
     provider.always(embedded);
-    let mut setup = Setup::of(&provider);
-    for (path, prompt) in PROMPTS {
-        setup = setup.prompt(path, prompt);
-    }
-    let gateway = setup.prepare();
+    let gateway = with_prompts(&provider).prepare();
     for (arguments, words) in [
         (&["--semantic"][..], "needs a model that embeds"),
         (

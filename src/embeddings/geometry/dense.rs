@@ -167,13 +167,23 @@ pub(super) fn symmetric(lower: &[f64], size: usize) -> Mat<f64> {
     })
 }
 
-/// Σ of the products of two lists, as far as both reach: in eight sums that do not wait for one another.
+/// Σ of the products of two lists, as far as both reach.
 pub(super) fn dot(x: &[f64], y: &[f64]) -> f64 {
     let both = x.len().min(y.len());
     let (x, y) = (
         x.get(..both).unwrap_or_default(),
         y.get(..both).unwrap_or_default(),
     );
+    sum(x, y, |x, y| x * y)
+}
+
+/// Σ of the squares of a row, in double precision.
+pub(super) fn square(row: &[f32]) -> f64 {
+    sum(row, row, |x, y| f64::from(x) * f64::from(y))
+}
+
+/// Adds up what `of` makes of the pairs of two lists of one length, in eight sums that do not wait for one another.
+fn sum<T: Copy>(x: &[T], y: &[T], of: impl Fn(T, T) -> f64) -> f64 {
     wide(
         #[inline(always)]
         || {
@@ -182,28 +192,11 @@ pub(super) fn dot(x: &[f64], y: &[f64]) -> f64 {
             let mut sums = [0.0; 8];
             for (x, y) in xs.iter().zip(ys) {
                 for (sum, (x, y)) in sums.iter_mut().zip(x.iter().zip(y)) {
-                    *sum += x * y;
+                    *sum += of(*x, *y);
                 }
             }
-            let rest: f64 = x_rest.iter().zip(y_rest).map(|(x, y)| x * y).sum();
-            sums.iter().sum::<f64>() + rest
-        },
-    )
-}
-
-/// Σ of the squares of a row, in double precision.
-pub(super) fn square(row: &[f32]) -> f64 {
-    wide(
-        #[inline(always)]
-        || {
-            let (chunks, rest) = row.as_chunks::<8>();
-            let mut sums = [0.0; 8];
-            for chunk in chunks {
-                for (sum, value) in sums.iter_mut().zip(chunk) {
-                    *sum += f64::from(*value) * f64::from(*value);
-                }
-            }
-            let rest: f64 = rest.iter().map(|value| f64::from(*value).powi(2)).sum();
+            let rest = x_rest.iter().zip(y_rest).map(|(x, y)| of(*x, *y));
+            let rest: f64 = rest.sum();
             sums.iter().sum::<f64>() + rest
         },
     )

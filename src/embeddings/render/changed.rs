@@ -9,6 +9,12 @@ use crate::embeddings::compare::report::{
     ClusterChange, ComparisonReport, Fate, Hit, ItemChange, QueryChange,
 };
 
+/// Returns whether labels tell of a cluster how good its answers are.
+pub(super) fn has_labelled_clusters(report: &ComparisonReport) -> bool {
+    let mut clusters = report.clusters.iter();
+    clusters.any(|cluster| cluster.ndcg_delta.is_some())
+}
+
 /// Returns the queries of a fate that the report lists.
 pub(super) fn of_fate(report: &ComparisonReport, fate: Fate) -> impl Iterator<Item = &QueryChange> {
     report

@@ -368,13 +368,18 @@ fn of_query(query: &QueryChange) -> String {
         words::two(query.overlap),
         words::two(query.rbo)
     );
-    for (side, hits) in [("A", &query.a), ("B", &query.b)] {
-        let answers: Vec<String> = hits.iter().take(MAX_HITS).map(of_hit).collect();
-        if !answers.is_empty() {
-            let _ = writeln!(out, "  - {side}: {}", answers.join(" · "));
+    add_hits(&mut out, [&query.a, &query.b]);
+    out
+}
+
+/// Adds a line of the first hits of each side that has some.
+fn add_hits(out: &mut String, sides: [&[Hit]; 2]) {
+    for (side, hits) in ["A", "B"].into_iter().zip(sides) {
+        let hits: Vec<String> = hits.iter().take(MAX_HITS).map(of_hit).collect();
+        if !hits.is_empty() {
+            let _ = writeln!(out, "  - {side}: {}", hits.join(" · "));
         }
     }
-    out
 }
 
 fn of_hit(hit: &Hit) -> String {
@@ -398,12 +403,7 @@ fn movers(report: &ComparisonReport) -> Option<String> {
             words::two(item.overlap),
             words::two(item.rbo)
         );
-        for (side, hits) in [("A", &item.a), ("B", &item.b)] {
-            let nearest: Vec<String> = hits.iter().take(MAX_HITS).map(of_hit).collect();
-            if !nearest.is_empty() {
-                let _ = writeln!(body, "  - {side}: {}", nearest.join(" · "));
-            }
-        }
+        add_hits(&mut body, [&item.a, &item.b]);
     }
     (!body.is_empty()).then(|| folded("Items whose neighbours changed most", &body))
 }
@@ -413,10 +413,7 @@ fn clusters(report: &ComparisonReport) -> Option<String> {
     if report.clusters.is_empty() {
         return None;
     }
-    let is_labelled = report
-        .clusters
-        .iter()
-        .any(|cluster| cluster.ndcg_delta.is_some());
+    let is_labelled = changed::has_labelled_clusters(report);
     let mut names = vec![
         "cluster of A",
         "items",

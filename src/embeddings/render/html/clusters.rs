@@ -3,6 +3,7 @@
 use super::projection::{COLOURS, called};
 use super::{Section, sort_head};
 use crate::embeddings::compare::report::{ClusterChange, ComparisonReport};
+use crate::embeddings::render::changed;
 use crate::embeddings::render::numbers::{grouped, signed};
 use crate::embeddings::render::words;
 use std::fmt::Write as _;
@@ -14,10 +15,7 @@ pub(super) fn section(report: &ComparisonReport) -> Option<Section> {
     if report.clusters.is_empty() {
         return None;
     }
-    let is_labelled = report
-        .clusters
-        .iter()
-        .any(|cluster| cluster.ndcg_delta.is_some());
+    let is_labelled = changed::has_labelled_clusters(report);
     let mut heads = vec![
         sort_head("cluster of A", false),
         sort_head("items", true),
