@@ -131,6 +131,21 @@ impl Opened {
             .collect()
     }
 
+    /// Returns where the vectors of keys stand that are kept exactly so; the segments are those of this vault.
+    pub(super) fn places(
+        &self,
+        segments: &Segments,
+        keys: &[VectorKey],
+        precision: Precision,
+    ) -> Result<Vec<Option<Place>>, VaultError> {
+        let counts = segments.values().map(|segment| {
+            let row = u64::try_from(segment.shape.block_bytes(1)).unwrap_or(u64::MAX);
+            Ok(segment.bytes()? / row.max(1))
+        });
+        let about = counts.sum::<Result<u64, VaultError>>()?;
+        self.index.places(keys, precision, about)
+    }
+
     /// Reads vectors, the finest there is of each.
     pub(super) fn vectors(
         &self,

@@ -141,32 +141,40 @@ fn check(draft: &NewSnapshot) -> Result<(), VaultError> {
 /// them.
 fn places(vault: &Opened, draft: &NewSnapshot) -> Result<Vec<Place>, VaultError> {
     let keys: Vec<VectorKey> = draft.items.iter().map(|item| item.key).collect();
-    let found = vault.find(&keys, draft.precision)?;
-    let missing = found.iter().filter(|found| found.is_none()).count();
-    if 0 < missing {
-        let first = found.iter().position(Option::is_none);
-        let first = first.and_then(|at| draft.items.get(at));
-        return Err(VaultError::MissingVectors {
-            missing,
-            first: first.map(|item| item.item.id.clone()).unwrap_or_default(),
-        });
+    vault.touch(&keys);
+    let places = || {
+        let segments = vault.segments();
+        vault.places(&segments, &keys, draft.precision)
+    };
+    let mut found = places()?;
+    if found.iter().any(Option::is_none) {
+        let pairs = keys.iter().zip(&found);
+        let others = pairs.filter(|(_, place)| place.is_none());
+        let finer: Vec<VectorKey> = others.map(|(key, _)| *key).collect();
+        let kept = vault.find(&finer, draft.precision)?;
+        check_all(draft, &finer, &kept)?;
+        derive(vault, draft, &finer)?;
+        found = places()?;
     }
-    let mut finer = Vec::new();
-    for key in &keys {
-        if vault.index.place(key, draft.precision)?.is_none() {
-            finer.push(*key);
-        }
-    }
-    derive(vault, draft, &finer)?;
-    let mut places = Vec::with_capacity(keys.len());
-    for (key, item) in keys.iter().zip(&draft.items) {
-        let place = vault.index.place(key, draft.precision)?;
-        places.push(place.ok_or_else(|| VaultError::MissingVectors {
-            missing: 1,
-            first: item.item.id.clone(),
-        })?);
-    }
-    Ok(places)
+    check_all(draft, &keys, &found)?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// Refuses to go on when keys have nothing.
+fn check_all<T>(
+    draft: &NewSnapshot,
+    keys: &[VectorKey],
+    found: &[Option<T>],
+) -> Result<(), VaultError> {
+    let mut without = keys.iter().zip(found).filter(|(_, found)| found.is_none());
+    let Some((key, _)) = without.next() else {
+        return Ok(());
+    };
+    let first = draft.items.iter().find(|item| item.key == *key);
+    Err(VaultError::MissingVectors {
+        missing: 1 + without.count(),
+        first: first.map(|item| item.item.id.clone()).unwrap_or_default(),
+    })
 }
 
 fn derive(vault: &Opened, draft: &NewSnapshot, keys: &[VectorKey]) -> Result<(), VaultError> {

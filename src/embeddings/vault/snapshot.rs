@@ -52,25 +52,23 @@ pub(super) fn open(
     let manifest = manifest.ok_or_else(|| VaultError::NoSuchId { id: id.clone() })?;
     let items = Items::open(&catalogue.items(id))?;
     let mut heads = Heads::default();
-    let mut places = Vec::with_capacity(items.len());
-    let mut missing = Vec::new();
+    let mut keys = Vec::with_capacity(items.len());
     let mut sources = HashMap::new();
-    // Nothing is moved while places and files are put together.
-    let all = vault.segments();
     items.heads(|head| {
-        match vault.index.place(&head.vector_key(), manifest.precision)? {
-            Some(place) => places.push(place),
-            None => missing.push(head.id.clone()),
-        }
+        keys.push(head.vector_key());
         heads.push(&head.id, head.text_hash, head.span, &mut sources);
         Ok(())
     })?;
-    if let Some(first) = missing.first() {
-        return Err(VaultError::MissingVectors {
-            missing: missing.len(),
-            first: first.clone(),
-        });
+    // Nothing is moved while places and files are put together.
+    let all = vault.segments();
+    let found = vault.places(&all, &keys, manifest.precision)?;
+    drop(keys);
+    let missing = found.iter().filter(|place| place.is_none()).count();
+    if let Some(first) = found.iter().position(Option::is_none) {
+        let first = heads.id(first).unwrap_or_default().to_owned();
+        return Err(VaultError::MissingVectors { missing, first });
     }
+    let places: Vec<Place> = found.into_iter().flatten().collect();
     let mut segments = Segments::new();
     for place in &places {
         if let Some(segment) = all.get(&place.segment) {

@@ -98,11 +98,12 @@ impl Check<'_> {
         }
         let mut missing = 0_usize;
         let mut first = None;
-        for (head, _) in &items {
-            let place = self
-                .vault
-                .index
-                .place(&head.vector_key(), manifest.precision)?;
+        let keys: Vec<VectorKey> = items.iter().map(|(head, _)| head.vector_key()).collect();
+        let places = {
+            let segments = self.vault.segments();
+            self.vault.places(&segments, &keys, manifest.precision)?
+        };
+        for ((head, _), place) in items.iter().zip(places) {
             match place {
                 Some(place) => {
                     used.insert(place.segment);

@@ -247,3 +247,28 @@ proptest! {
         prop_assert_eq!(home.problems(), Vec::<String>::new());
     }
 }
+
+#[test]
+fn places_are_the_same_read_whole_or_asked_for_one_by_one() {
+    let home = Home::new();
+    let texts: Vec<String> = (0..40).map(|number| format!("text {number}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    home.put(Precision::F16, &texts);
+    home.put(Precision::Int8, &texts[..30]);
+    home.put(Precision::F32, &texts[20..]);
+    let mut keys: Vec<VectorKey> = texts.iter().map(|text| key(text)).collect();
+    keys.extend([key("unknown"), keys[3], keys[3]]);
+    let index = &home.vault.opened().unwrap().index;
+    for precision in Precision::ALL {
+        let whole = index.places(&keys, precision, 0).unwrap();
+        assert_eq!(whole, index.places(&keys, precision, u64::MAX).unwrap());
+        let found = whole.iter().flatten().count();
+        let expected = match precision {
+            Precision::F16 => 42,
+            Precision::Int8 => 32,
+            Precision::F32 => 20,
+            Precision::Binary => 0,
+        };
+        assert_eq!(found, expected, "{precision}");
+    }
+}
