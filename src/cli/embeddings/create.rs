@@ -59,6 +59,7 @@ pub(crate) struct CreateArguments {
     #[arg(long, default_value = "f16", value_name = "PRECISION")]
     precision: Precision,
     /// Keep only the hashes of texts, and nothing of them in the records of calls; nothing can show them then.
+    /// A draft has them until it is finished or discarded.
     #[arg(long)]
     hash_only: bool,
     /// Take the items of this snapshot along; those of the corpus with the same ids replace them.

@@ -91,6 +91,11 @@ fn notes(rows: &[Threshold], in_a: &Scores, in_b: &Scores) -> Vec<String> {
             last.a
         ));
     }
+    if 1 < rows.len() {
+        notes.push(
+            "intervals of the threshold map are at 95 % each: of twenty, one may miss".to_owned(),
+        );
+    }
     if let Some(first) = rows.iter().find(|row| row.has_more_unchanged) {
         notes.push(format!(
             "from {:.2} down, more answers of B pass unchanged than its lists of {} hold: these counts are the least",
@@ -198,7 +203,8 @@ mod tests {
         assert!(notes.contains("from 0.60 down"), "{notes}");
         // Of the whole base nothing is missing.
         let whole = map(&evidence, &Labels::default(), 5, 1);
-        assert_eq!(whole.notes, [""; 0]);
+        let each = "intervals of the threshold map are at 95 % each: of twenty, one may miss";
+        assert_eq!(whole.notes, [each]);
         assert!(whole.rows.iter().all(|row| !row.has_more_unchanged));
     }
 

@@ -309,7 +309,7 @@ fn thresholds(out: &mut String, report: &ComparisonReport) {
             words::unchanged(row),
         ];
         if has_hits {
-            let hits = row.hits.map(|hits| hits.map(words::two).join(", "));
+            let hits = words::hits(row).map(|hits| hits.join(", "));
             cells.push(hits.unwrap_or_default());
         }
         line(out, &cells);

@@ -305,6 +305,14 @@ pub(super) fn unchanged(row: &Threshold) -> String {
     format!("{least}{}", two(row.per_query_unchanged))
 }
 
+/// Returns the shares of labelled queries that are answered above a threshold: in A, in B unchanged, in B mapped. Where
+/// lists end above it, that of the second is the least there are.
+pub(super) fn hits(row: &Threshold) -> Option<[String; 3]> {
+    let [in_a, in_b, mapped] = row.hits?.map(two);
+    let least = if row.has_more_unchanged { "≥ " } else { "" };
+    Some([in_a, format!("{least}{in_b}"), mapped])
+}
+
 /// Returns a threshold that somebody chose: two decimals, or three where it has them.
 pub(super) fn chosen(score: f64) -> String {
     let text = score_of(score);

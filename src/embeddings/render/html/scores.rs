@@ -92,10 +92,7 @@ fn threshold(out: &mut String, row: &Threshold, has_hits: bool) {
         words::unchanged(row),
     );
     if has_hits {
-        let shown = row
-            .hits
-            .map(|hits| hits.map(words::two))
-            .unwrap_or_default();
+        let shown = words::hits(row).unwrap_or_default();
         for (label, text) in ["hits in A", "in B, unchanged", "in B, mapped"]
             .into_iter()
             .zip(shown)
