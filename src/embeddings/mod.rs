@@ -7,6 +7,7 @@
 pub mod adapters;
 pub mod alike;
 pub mod ask;
+mod at_once;
 pub mod chunk;
 pub mod compare;
 pub mod corpus;

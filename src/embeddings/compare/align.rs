@@ -4,14 +4,15 @@
 //! a chunk of the coarser side. Everything after this speaks of units, never of rows of one side.
 
 use super::error::CompareError;
+use super::evidence::Context;
 use super::norms::{Norms, norms, unit};
 use super::report::Alignment;
 use super::spans::SpanIndex;
-use super::subject::{Relevant, Subject, Target};
+use super::subject::{Query, Relevant, Subject, Target};
 use crate::embeddings::Error;
+use crate::embeddings::at_once::at_once;
 use crate::embeddings::item::Span;
 use std::collections::{HashMap, HashSet};
-use std::thread;
 
 /// Two sides in one numbering.
 #[derive(Debug)]
@@ -38,12 +39,11 @@ pub(super) fn align(sides: [&Subject<'_>; 2]) -> Result<Aligned, Error> {
     let [a, b] = sides;
     check(a)?;
     check(b)?;
-    let found = thread::scope(|scope| {
-        let other = scope.spawn(|| norms(b.rows, unit(b.facts)));
-        let first = norms(a.rows, unit(a.facts));
-        let second = other.join().unwrap_or(Err(CompareError::Stopped.into()));
-        Ok::<_, Error>([first?, second?])
-    })?;
+    let (second, first) = at_once(
+        || norms(b.rows, unit(b.facts)),
+        || norms(a.rows, unit(a.facts)),
+    );
+    let found = [first?, second?];
     let is_by_span = a.facts.pipeline_id != b.facts.pipeline_id && has_spans(a) && has_spans(b);
     let mut aligned = if is_by_span {
         by_span(sides, &found)
@@ -224,24 +224,43 @@ fn duplicates(side: &Subject<'_>) -> usize {
     same.filter(|same| 1 < same.len()).map(<[_]>::len).sum()
 }
 
+/// The items that a query names: those that answer it, and its own.
+fn names(query: &Query) -> impl Iterator<Item = &str> {
+    let answers = query
+        .relevant
+        .iter()
+        .filter_map(|label| match &label.target {
+            Target::Item(id) => Some(id.as_str()),
+            Target::Span(_) => None,
+        });
+    answers.chain(query.item.as_deref())
+}
+
 /// Finds the units that labels point at.
 pub(super) struct Targets<'a> {
     aligned: &'a Aligned,
+    /// The rows of the items that are pointed at.
     ids: [HashMap<&'a str, usize>; 2],
     spans: [SpanIndex<'a>; 2],
 }
 
 impl<'a> Targets<'a> {
-    /// Returns where labels may point.
-    pub(super) fn new(sides: [&Subject<'a>; 2], aligned: &'a Aligned) -> Self {
+    /// Returns where the labels of a comparison's queries point.
+    pub(super) fn new(context: &Context<'a>) -> Self {
+        let queries = context.queries.map_or(&[][..], |queries| queries.list);
+        let named: HashSet<&str> = queries.iter().flat_map(names).collect();
+        let rows_of = |side: &Subject<'a>| {
+            let ids = side.ids.iter().copied().zip(0..);
+            ids.filter(|(id, _)| named.contains(id)).collect()
+        };
         Self {
-            aligned,
-            ids: sides.map(|side| side.ids.iter().copied().zip(0..).collect()),
-            spans: sides.map(|side| SpanIndex::new(side.spans)),
+            aligned: context.aligned,
+            ids: context.sides.map(rows_of),
+            spans: context.sides.map(|side| SpanIndex::new(side.spans)),
         }
     }
 
-    /// Returns the unit of an item by its name.
+    /// Returns the unit of an item that a query names.
     pub(super) fn item(&self, id: &str) -> Option<usize> {
         self.ids
             .iter()

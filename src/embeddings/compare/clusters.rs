@@ -3,15 +3,16 @@
 //! B is not clustered: two fits of the same vectors already disagree, so a comparison of two says nothing.
 
 use super::change::Changes;
+use super::draw::draw_sorted;
 use super::evidence::{Context, Evidence, List};
 use super::labels::{Judged, Labels};
 use super::report::ClusterChange;
-use super::sample::{Sample, read_side};
+use super::sample::read_side;
 use super::words::Words;
 use crate::embeddings::Error;
+use crate::embeddings::at_once::at_once;
 use crate::embeddings::geometry::{Clusters, kmeans, usual_clusters};
 use crate::stats::mean;
-use std::thread;
 
 /// On how many items clusters are fitted.
 const FITTED: usize = 6_000;
@@ -35,16 +36,16 @@ impl Assigned {
         let count = context.aligned.rows.len();
         let seed = context.settings.seed ^ 0xC1;
         let fitted = FITTED.min(context.settings.geometry_rows);
-        let units = Sample::new(context, fitted, seed)?;
-        let clusters = kmeans(&units.a, usual_clusters(count), seed);
-        drop(units);
+        let fitted = read_side(context, 0, &draw_sorted(count, fitted, seed))?;
+        let clusters = kmeans(&fitted, usual_clusters(count), seed);
+        drop(fitted);
         let middle = count.div_ceil(2).next_multiple_of(BLOCK).min(count);
-        let of_unit = thread::scope(|scope| {
-            let second = scope.spawn(|| assign(context, &clusters, middle..count));
-            let mut first = assign(context, &clusters, 0..middle)?;
-            first.append(&mut second.join().unwrap_or_else(|_| Ok(Vec::new()))?);
-            Ok::<_, Error>(first)
-        })?;
+        let (second, first) = at_once(
+            || assign(context, &clusters, middle..count),
+            || assign(context, &clusters, 0..middle),
+        );
+        let mut of_unit = first?;
+        of_unit.append(&mut second?);
         Ok(Self {
             of_unit,
             count: clusters.sizes.len(),

@@ -9,14 +9,14 @@ use super::figures::{exactly, figure};
 use super::report::{Figure, FigureGroup};
 use super::sample::{Sample, read};
 use crate::embeddings::Error;
+use crate::embeddings::at_once::at_once;
 use crate::embeddings::geometry::{
-    Moments, PairDistances, PairNulls, Shape, cca_chance, in_degrees, in_own_span, jackknife,
-    pair_nulls, participation_ratio, procrustes_chance, ridge_r2_held_out, two_nearest,
+    HoldOut, Moments, PairNulls, Shape, cca_chance, in_degrees, in_own_span, jackknife, pair_nulls,
+    participation_ratio, procrustes_chance, rsa as rank_correlation, two_nearest,
 };
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::embeddings::search::{Metric, Scan, nearest};
 use crate::stats::{Estimate, Interval, mean};
-use std::thread;
 
 /// Into how many parts the rows are dealt: one judges, one chooses, the others fit.
 const FOLDS: usize = 4;
@@ -42,8 +42,8 @@ pub(super) fn figures(
         context.settings.seed ^ 0x60,
     );
     let folds = folds(context, &units)?;
-    let nulls = pair_nulls(&sample.a, &sample.b, ORDERS, context.settings.seed ^ 0x4E);
-    let mut figures = likeness(&folds, units.len());
+    let nulls = || pair_nulls(&sample.a, &sample.b, ORDERS, context.settings.seed ^ 0x4E);
+    let (nulls, mut figures) = at_once(nulls, || likeness(folds, units.len()));
     figures.extend(rsa(sample, nulls.as_ref()));
     figures.extend(nearness(context, evidence, sample)?);
     let mut notes = Vec::new();
@@ -124,10 +124,10 @@ fn empty_folds(a: usize, b: usize) -> Vec<Moments> {
 /// Deals rows to folds, on two threads; rows next to each other go to different ones.
 fn deal(folds: &mut [Moments], a: &Matrix, b: &Matrix) {
     let (first, second) = folds.split_at_mut(FOLDS / 2);
-    thread::scope(|scope| {
-        scope.spawn(|| add_to(first, 0, a, b));
-        add_to(second, FOLDS / 2, a, b);
-    });
+    at_once(
+        || add_to(first, 0, a, b),
+        || add_to(second, FOLDS / 2, a, b),
+    );
 }
 
 /// Adds to each fold the rows that are its own; `place` is the place of the first of these folds.
@@ -141,12 +141,10 @@ fn add_to(folds: &mut [Moments], place: usize, a: &Matrix, b: &Matrix) {
 /// Every so many-th row from `start` on.
 fn every(rows: &Matrix, start: usize) -> Vec<f32> {
     let vectors = rows.values().chunks_exact(rows.dimensions().max(1));
-    vectors
-        .skip(start)
-        .step_by(FOLDS)
-        .flatten()
-        .copied()
-        .collect()
+    let own = vectors.skip(start).step_by(FOLDS);
+    let mut values = Vec::with_capacity(own.len() * rows.dimensions());
+    own.for_each(|vector| values.extend_from_slice(vector));
+    values
 }
 
 fn described(id: &str, title: &str, value: Option<f64>, n: usize) -> Option<Figure> {
@@ -167,21 +165,19 @@ fn sided(id: &str, title: &str, of: [Option<f64>; 2], n: usize) -> Option<Figure
     })
 }
 
-fn likeness(folds: &[Moments], n: usize) -> Vec<Figure> {
-    let mut folds_left = folds.iter();
-    let Some(first) = folds_left.next() else {
+fn likeness(folds: Vec<Moments>, n: usize) -> Vec<Figure> {
+    let error = jackknife(&folds, Moments::cka_debiased).map(|(_, error)| error);
+    let Some(held_out) = HoldOut::of(folds) else {
         return Vec::new();
     };
-    let mut all = first.clone();
-    for fold in folds_left {
-        // Folds of the same snapshots: they fit.
-        let _ = all.merge(fold);
-    }
-    let ridge = ridge_r2_held_out(folds);
+    let ridge = held_out.ridge_r2();
+    let Some(all) = held_out.whole() else {
+        return Vec::new();
+    };
     let shapes = [all.a(), all.b()];
     let cca = all.cca().and_then(|correlations| mean(&correlations));
     let mut figures: Vec<Figure> = [
-        cka(folds, &all, n),
+        cka(&all, error, n),
         described(
             "procrustes",
             "Procrustes similarity",
@@ -236,10 +232,9 @@ fn shape_figures(shapes: [&Shape; 2], n: usize) -> Vec<Figure> {
     .collect()
 }
 
-fn cka(folds: &[Moments], all: &Moments, n: usize) -> Option<Figure> {
+fn cka(all: &Moments, error: Option<f64>, n: usize) -> Option<Figure> {
     let value = all.cka_debiased()?;
     let made = described("cka.debiased", "Linear CKA, debiased", Some(value), n)?;
-    let error = jackknife(folds, Moments::cka_debiased).map(|(_, error)| error);
     let interval = error.map(|error| Interval {
         low: value - 1.96 * error,
         high: value + 1.96 * error,
@@ -256,10 +251,7 @@ fn cka(folds: &[Moments], all: &Moments, n: usize) -> Option<Figure> {
 
 /// Whether pairs that are far in A are far in B.
 fn rsa(sample: &Sample, nulls: Option<&PairNulls>) -> Option<Figure> {
-    let again = || {
-        let [a, b] = [&sample.a, &sample.b].map(PairDistances::cosine);
-        a?.spearman(&b?)
-    };
+    let again = || rank_correlation(&sample.a, &sample.b);
     described(
         "rsa",
         "Rank correlation of distances (RSA)",

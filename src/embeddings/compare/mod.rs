@@ -50,6 +50,7 @@ pub use subject::{
 };
 
 use crate::embeddings::Error;
+use crate::embeddings::at_once::at_once;
 use crate::embeddings::ranking::chance;
 use crate::embeddings::rows::Rows as _;
 use crate::embeddings::space::{SettingChange, differences};
@@ -63,6 +64,7 @@ use judge::{Findings, judge};
 use labels::Labels;
 use noise::Floors;
 use report::{ComparisonReport, Figure, GateResult, Method, REPORT_FORMAT, Verdict};
+use scenery::Scenery;
 use verdict::Ground;
 
 /// Compares B with A.
@@ -93,7 +95,7 @@ pub fn compare(
         settings,
         aligned: &aligned,
     };
-    let targets = Targets::new(sides, &aligned);
+    let targets = Targets::new(&context);
     let questions = questions(&context, &targets);
     let (evidence, early) = gather(&context, questions, progress)?;
     let mut found = Found::new(&context, &evidence, &targets, progress)?;
@@ -244,9 +246,11 @@ impl Found {
         let [a, b] = context.sides;
         let (k, settings) = (context.k(), context.settings);
         let base = context.aligned.count;
-        let map = thresholds::map(evidence, &self.labels, base, settings.seed);
-        let mut scenery =
-            scenery::Scenery::new(context, evidence, &self.items, &self.labels, progress)?;
+        let (map, scenery) = at_once(
+            || thresholds::map(evidence, &self.labels, base, settings.seed),
+            || Scenery::new(context, evidence, &self.items, &self.labels, progress),
+        );
+        let mut scenery = scenery?;
         scenery.notes.extend(map.notes);
         self.figures.extend(scenery.figures);
         report(progress, "report", 0, 1)?;

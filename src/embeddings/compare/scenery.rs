@@ -11,6 +11,7 @@ use super::report::{ClusterChange, Density, Figure, ProjectedItem, Projection, S
 use super::sample::{Sample, read};
 use super::tables::Shown;
 use crate::embeddings::Error;
+use crate::embeddings::at_once::at_once;
 use crate::embeddings::geometry::{isotonic, pca_plane, quantiles};
 use crate::embeddings::rows::{Matrix, Rows as _};
 use crate::stats::Random;
@@ -59,7 +60,11 @@ impl Scenery {
         let seed = context.settings.seed;
         let most = context.settings.geometry_rows;
         let sample = Sample::new(context, SAMPLED.min(most), seed ^ 0x5A)?;
-        let (figures, notes) = descriptors::figures(context, evidence, &sample)?;
+        let (assigned, geometry) = at_once(
+            || Assigned::new(context),
+            || descriptors::figures(context, evidence, &sample),
+        );
+        let (figures, notes) = geometry?;
         found.figures = figures;
         found.notes.extend(notes);
         let rows = context.aligned.count;
@@ -72,7 +77,7 @@ impl Scenery {
         }
         found.add_pairs(context, evidence, &sample)?;
         report(progress, "clusters", 0, 1)?;
-        let assigned = Assigned::new(context)?;
+        let assigned = assigned?;
         found.clusters = changes(context, evidence, items, labels, &assigned)?;
         found.projection = projection(context, &sample, &assigned)?;
         Ok(found)

@@ -3,8 +3,9 @@
 //! They are fitted once. Two fits of the same vectors from two seeds agree in a third of their pairs, so
 //! clusterings of A and of B are never compared: what an item belongs to in A is carried over.
 
-use crate::embeddings::geometry::dense::{dot, narrow, rows_of};
+use crate::embeddings::geometry::dense::{self, narrow, rows_of};
 use crate::embeddings::registers::leave_wide_vectors;
+use crate::embeddings::search::dot::{dot, squared_distance};
 use crate::embeddings::{Matrix, Rows};
 use crate::stats::Random;
 use faer::linalg::matmul::matmul;
@@ -119,7 +120,7 @@ fn starts(rows: &Matrix, k: usize, random: &mut Random) -> Matrix {
         values.extend_from_slice(start);
         let each = rows.values().chunks_exact(rows.dimensions().max(1));
         for (square, row) in squares.iter_mut().zip(each) {
-            *square = square.min(distance(row, start));
+            *square = square.min(f64::from(squared_distance(row, start)));
         }
         let whole: f64 = squares.iter().sum();
         if whole <= 0.0 {
@@ -136,10 +137,6 @@ fn starts(rows: &Matrix, k: usize, random: &mut Random) -> Matrix {
     Matrix::new(rows.dimensions(), values).unwrap_or_default()
 }
 
-fn distance(x: &[f32], y: &[f32]) -> f64 {
-    f64::from(x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum::<f32>())
-}
-
 /// The nearest centre of each row, and the squared distance to it.
 fn assign(rows: &Matrix, centres: &Matrix) -> Vec<(usize, f64)> {
     let (size, count) = (rows.dimensions(), centres.len());
@@ -149,8 +146,8 @@ fn assign(rows: &Matrix, centres: &Matrix) -> Vec<(usize, f64)> {
         .map(|centre| narrow(square(centre) / 2.0))
         .collect();
     let mut assigned = Vec::with_capacity(rows.len());
-    for block in rows.values().chunks(BLOCK * size.max(1)) {
-        let block = rows_of(block, size);
+    for values in rows.values().chunks(BLOCK * size.max(1)) {
+        let block = rows_of(values, size);
         let mut products = vec![0.0_f32; block.nrows() * count];
         matmul(
             MatMut::from_row_major_slice_mut(&mut products, block.nrows(), count),
@@ -161,13 +158,13 @@ fn assign(rows: &Matrix, centres: &Matrix) -> Vec<(usize, f64)> {
             Par::Seq,
         );
         leave_wide_vectors();
-        for (row, products) in block.row_iter().zip(products.chunks_exact(count)) {
+        for (row, products) in values.chunks_exact(size).zip(products.chunks_exact(count)) {
             // |x − c|² = |x|² − 2·(x·c − |c|²/2)
             let near = products.iter().zip(&halves).map(|(dot, half)| dot - half);
             let best = near
                 .enumerate()
                 .reduce(|best, other| if other.1 > best.1 { other } else { best });
-            let own: f64 = row.iter().map(|value| f64::from(*value).powi(2)).sum();
+            let own = f64::from(dot(row, row));
             let (label, near) = best.unwrap_or_default();
             assigned.push((label, (own - 2.0 * f64::from(near)).max(0.0)));
         }
@@ -206,5 +203,5 @@ fn means(rows: &Matrix, assigned: &[(usize, f64)], centres: &Matrix) -> Matrix {
 
 fn square(values: &[f32]) -> f64 {
     let wide: Vec<f64> = values.iter().copied().map(f64::from).collect();
-    dot(&wide, &wide)
+    dense::dot(&wide, &wide)
 }

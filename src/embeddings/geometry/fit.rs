@@ -3,6 +3,7 @@
 //! Fit on documents, judge on queries, and by what is found, not by how near the rows come: the best map
 //! by distance is not the best by answers.
 
+use crate::embeddings::at_once::at_once;
 use crate::embeddings::geometry::dense::{entries_dot, finite, row_major};
 use crate::embeddings::geometry::map::{Fitted, LinearMap, MapKind};
 use crate::embeddings::geometry::moments::Moments;
@@ -69,27 +70,55 @@ pub fn low_rank(from: &Matrix, to: &Matrix, lambda: f64, rank: usize) -> Option<
     truncated(fitted, rank)?.into_map()
 }
 
-/// Returns the part of a side's variance that a ridge explains which was fitted and chosen on other pairs:
-/// of B from A, then of A from B.
-///
-/// It is 1 − (unexplained)/(all), over all dimensions; below 0 when the mean would have been better.
-///
-/// The last fold judges, the one before it chooses λ, the others fit. `None` with fewer than three folds,
-/// or without variance.
-#[must_use]
-pub fn ridge_r2_held_out(folds: &[Moments]) -> Option<[f64; 2]> {
-    let (judge, others) = folds.split_last()?;
-    let (choose, fit) = others.split_last()?;
-    let (first, rest) = fit.split_first()?;
-    let mut all = first.clone();
-    for fold in rest {
-        all.merge(fold)?;
+/// Folds in three parts, for a fit that others choose and judge. It holds the sums of each part once: those of many
+/// dimensions are large.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HoldOut {
+    fit: Moments,
+    choose: Moments,
+    judge: Moments,
+}
+
+impl HoldOut {
+    /// Takes the last fold to judge, the one before it to choose, the others to fit. `None` with fewer than three, or
+    /// of different dimensions.
+    #[must_use]
+    pub fn of(folds: Vec<Moments>) -> Option<Self> {
+        let mut folds = folds;
+        let (judge, choose) = (folds.pop()?, folds.pop()?);
+        let mut folds = folds.into_iter();
+        let mut fit = folds.next()?;
+        for fold in folds {
+            fit.merge(&fold)?;
+        }
+        Some(Self { fit, choose, judge })
     }
-    let r2 = |direction| {
-        let lambda = best_lambda(&all, choose, direction)?;
-        explained(judge, &least_squares(&all, direction, lambda)?, direction)
-    };
-    Some([r2(Direction::AToB)?, r2(Direction::BToA)?])
+
+    /// Returns the part of a side's variance that a ridge explains which was fitted and chosen on other pairs:
+    /// of B from A, then of A from B; each on a thread of its own.
+    ///
+    /// It is 1 − (unexplained)/(all), over all dimensions; below 0 when the mean would have been better. `None`
+    /// without variance.
+    #[must_use]
+    pub fn ridge_r2(&self) -> Option<[f64; 2]> {
+        let r2 = |direction| {
+            let lambda = best_lambda(&self.fit, &self.choose, direction)?;
+            let fitted = least_squares(&self.fit, direction, lambda)?;
+            explained(&self.judge, &fitted, direction)
+        };
+        let (there, back) = at_once(|| r2(Direction::AToB), || r2(Direction::BToA));
+        Some([there?, back?])
+    }
+
+    /// Returns the sums of all parts together. `None` when they are of different dimensions.
+    #[must_use]
+    pub fn whole(self) -> Option<Moments> {
+        let mut whole = self.fit;
+        whole.merge(&self.choose)?;
+        drop(self.choose);
+        whole.merge(&self.judge)?;
+        Some(whole)
+    }
 }
 
 impl Moments {
@@ -163,9 +192,12 @@ pub(super) fn least_squares(
     for entry in products.diagonal_mut().column_vector_mut().iter_mut() {
         *entry += lambda;
     }
-    let cross = oriented(moments.centred_cross()?, direction);
-    let solved = settled(products.llt(Side::Lower).ok()?.solve(&cross));
-    let matrix = row_major(solved.as_ref());
+    let factor = settled(products.llt(Side::Lower)).ok()?;
+    drop(products);
+    let mut solved = oriented(moments.centred_cross()?, direction);
+    factor.solve_in_place(&mut solved);
+    drop(factor);
+    let matrix = row_major(settled(solved).as_ref());
     matrix.iter().all(|value| value.is_finite()).then_some(())?;
     Some(Fitted {
         kind: MapKind::Ridge,
@@ -226,15 +258,17 @@ pub(super) fn unexplained(pairs: &Moments, map: &Fitted, direction: Direction) -
         Some(own.iter().zip(mean).map(|(own, mean)| own - mean).collect())
     };
     let (dx, dy) = (apart(from, &map.from_mean)?, apart(to, &map.to_mean)?);
+    let matrix = super::dense::rows_of(&map.matrix, map.to_mean.len());
+    let along = {
+        let mut cross = oriented(pairs.centred_cross()?, direction);
+        subtract_outer(&mut cross, &dx, &dy, -n);
+        entries_dot(matrix, cross.as_ref())
+    };
     let mut products = from.centred()?;
     subtract_outer(&mut products, &dx, &dx, -n);
-    let mut cross = oriented(pairs.centred_cross()?, direction);
-    subtract_outer(&mut cross, &dx, &dy, -n);
-    let squares = to.spread()? + n * dy.iter().map(|value| value * value).sum::<f64>();
-    let matrix = super::dense::rows_of(&map.matrix, map.to_mean.len());
     let through = settled(&products * matrix);
-    let rest =
-        squares - 2.0 * entries_dot(matrix, cross.as_ref()) + entries_dot(matrix, through.as_ref());
+    let squares = to.spread()? + n * dy.iter().map(|value| value * value).sum::<f64>();
+    let rest = squares - 2.0 * along + entries_dot(matrix, through.as_ref());
     finite(rest.max(0.0))
 }
 

@@ -25,14 +25,14 @@ pub mod two_sample;
 
 pub use clusters::{Clusters, kmeans, usual_clusters};
 pub use fit::{
-    Direction, centred_procrustes, low_rank, procrustes, ridge, ridge_held_out, ridge_r2_held_out,
+    Direction, HoldOut, centred_procrustes, low_rank, procrustes, ridge, ridge_held_out,
 };
 pub use map::{InvalidMap, LinearMap, MapKind, MapParts};
 pub use moments::Moments;
 pub use neighbours::{InDegrees, TwoNearest, in_degrees, two_nearest};
 pub use null::{Null, cca_chance, permutation_null, procrustes_chance};
 pub use orders::{PairNulls, pair_nulls};
-pub use pairs::{MOST_ROWS, PairDistances, cka_rbf, uniformity};
+pub use pairs::{MOST_ROWS, PairDistances, cka_rbf, rsa, uniformity};
 pub use partition::{Agreement, agreement};
 pub use plane::{Plane, pca_plane};
 pub use scores::{EqualRate, at, equal_rate, isotonic, quantiles};

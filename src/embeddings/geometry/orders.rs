@@ -3,12 +3,12 @@
 //! CKA without bias and representational similarity are correlations of two tables of pairs, and another order
 //! of B's rows only moves B's entries about. So an order costs one look at each pair, however long the rows.
 
+use crate::embeddings::at_once::at_once;
 use crate::embeddings::geometry::dense::{finite, narrow};
 use crate::embeddings::geometry::null::{Null, shuffle};
 use crate::embeddings::geometry::pairs::{EXACT_ROWS, MOST_ROWS, PairDistances, below_diagonal};
 use crate::embeddings::{Matrix, Rows};
 use crate::stats::{Random, mean, quantile};
-use std::thread;
 
 /// Scores over all pairs of rows, each beside its chance.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,8 +29,13 @@ pub fn pair_nulls(a: &Matrix, b: &Matrix, orders: usize, seed: u64) -> Option<Pa
     if b.len() != size || !(5..=MOST_ROWS).contains(&size) || orders == 0 {
         return None;
     }
-    let kernels = [standard(centred_kernel(a)?)?, standard(centred_kernel(b)?)?];
-    let ranks = [standard(centred_ranks(a)?)?, standard(centred_ranks(b)?)?];
+    let tables = |rows: &Matrix| {
+        let kernel = standard(centred_kernel(rows)?)?;
+        Some((kernel, standard(centred_ranks(rows)?)?))
+    };
+    let (of_a, of_b) = at_once(|| tables(a), || tables(b));
+    let ((kernel_a, ranks_a), (kernel_b, ranks_b)) = (of_a?, of_b?);
+    let (kernels, ranks) = ([kernel_a, kernel_b], [ranks_a, ranks_b]);
     let observed = [&kernels, &ranks].map(|[a, b]| a.iter().zip(b).map(|(a, b)| a * b).sum());
     let tables = Tables {
         size,
@@ -43,13 +48,8 @@ pub fn pair_nulls(a: &Matrix, b: &Matrix, orders: usize, seed: u64) -> Option<Pa
         let scores = numbers.iter().map(|number| tables.in_order(seed, *number));
         scores.collect()
     };
-    let scores = thread::scope(|scope| {
-        let other = scope.spawn(|| run(first));
-        let mut scores = run(second);
-        // A thread that only adds numbers up ends well.
-        scores.extend(other.join().unwrap_or_default());
-        scores
-    });
+    let (others, mut scores) = at_once(|| run(first), || run(second));
+    scores.extend(others);
     let [cka, rsa]: [f64; 2] = observed;
     let of = |place: usize| -> Vec<f64> {
         let all = scores.iter().filter_map(|score| score.get(place));

@@ -3,6 +3,7 @@
 //! They take the square of the number of rows, so hand in a sample of at most [`MOST_ROWS`]. Up to 512
 //! rows everything is `f64`; beyond, products are `f32`.
 
+use crate::embeddings::at_once::at_once;
 use crate::embeddings::geometry::dense::{Number, finite, lower_gram, rows_of};
 use crate::embeddings::ranking::{kendall_tau_b, pearson};
 use crate::embeddings::{Matrix, Rows};
@@ -112,6 +113,16 @@ impl PairDistances {
             Values::Narrow(values) => Some(narrow_ranks(values)),
         }
     }
+}
+
+/// Returns Spearman's correlation of the cosine distances of the same items in two spaces.
+///
+/// It is [`PairDistances::spearman`] in one step, each side on a thread of its own. `None` as for it, or for
+/// [`PairDistances::cosine`].
+#[must_use]
+pub fn rsa(a: &Matrix, b: &Matrix) -> Option<f64> {
+    let (a, b) = at_once(|| PairDistances::cosine(a), || PairDistances::cosine(b));
+    a?.spearman(&b?)
 }
 
 /// Returns the uniformity of Wang and Isola (2020) with t = 2: the logarithm of the mean of
@@ -268,13 +279,13 @@ fn narrow_ranks(values: &[f32]) -> Vec<f64> {
 /// Spearman's correlation of finite values. The ranks of one side are looked up in the order of the other's,
 /// and their sums are whole numbers. `None` when all values of a side are alike.
 fn rank_correlation(one: &[f32], other: &[f32]) -> Option<f64> {
-    let ranks = double_ranks(&sorted(other));
+    let (in_order, ranks) = at_once(|| sorted(one), || double_ranks(&sorted(other)));
     let own: u128 = ranks
         .iter()
         .map(|rank| u128::from(*rank) * u128::from(*rank))
         .sum();
     let (mut both, mut square, mut before) = (0_u128, 0_u128, 0_u64);
-    for equal in sorted(one).chunk_by(|one, other| one.0 == other.0) {
+    for equal in in_order.chunk_by(|one, other| one.0 == other.0) {
         let (rank, count) = double_rank(before, equal);
         let theirs = equal
             .iter()

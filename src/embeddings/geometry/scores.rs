@@ -105,16 +105,9 @@ pub fn equal_rate(
     if a.is_empty() || a.len() != b.len() || !is_finite(a) || !is_finite(b) {
         return None;
     }
-    let (falling_a, falling_b) = (falling(a), falling(b));
-    let reaching = |scores: &[(f64, usize)], threshold: f64| {
-        scores.partition_point(|(score, _)| *score >= threshold)
-    };
-    let places: Vec<usize> = thresholds
-        .iter()
-        .map(|threshold| reaching(&falling_a, *threshold))
-        .collect();
-    let deepest = places.iter().copied().max().unwrap_or_default();
     let queries = a.len();
+    let falling = Falling::new(b);
+    let above: Vec<Vec<u32>> = thresholds.iter().map(|least| above(a, *least)).collect();
     let mut drawn: Vec<Vec<f64>> = vec![Vec::new(); thresholds.len()];
     let mut random = Random::from_seed(seed);
     for _ in 0..resamples {
@@ -124,35 +117,43 @@ pub fn equal_rate(
                 *weight += 1;
             }
         }
-        let in_a = running(&falling_a, deepest, &weights);
-        let most = in_a.last().copied().unwrap_or_default();
-        let in_b = running_up_to(&falling_b, most, &weights);
-        for (place, drawn) in places.iter().zip(&mut drawn) {
-            let reached = place.checked_sub(1).and_then(|last| in_a.get(last));
-            let score = reached.and_then(|reached| score_at(&falling_b, &in_b, *reached));
-            drawn.extend(score);
+        let reached: Vec<u64> = above.iter().map(|of| weighted(of, &weights)).collect();
+        let most = reached.iter().copied().max().unwrap_or_default();
+        let in_b = falling.running_up_to(most, &weights);
+        for (count, drawn) in reached.iter().zip(&mut drawn) {
+            drawn.extend(falling.score_at(&in_b, *count));
         }
     }
-    let rows = thresholds.iter().zip(places).zip(drawn);
-    let rows = rows.map(|((threshold, place), drawn)| {
-        let b_score = place
+    let rows = thresholds.iter().zip(&above).zip(drawn);
+    let rows = rows.map(|((threshold, above), drawn)| {
+        let pairs = above.iter().map(|count| *count as usize).sum::<usize>();
+        let b_score = pairs
             .checked_sub(1)
-            .and_then(|last| falling_b.get(last))
-            .map(|(score, _)| *score);
+            .and_then(|last| falling.scores.get(last))
+            .map(|score| f64::from(*score));
         let is_known = 2 * drawn.len() > resamples
-            && FEWEST_QUERIES <= seen_above(a, *threshold)
+            && FEWEST_QUERIES <= above.iter().filter(|count| 0 < **count).count()
             && b_score.is_some_and(|score| FEWEST_QUERIES <= seen_above(b, score));
         let ends = quantiles(&drawn, &[0.025, 0.975]).filter(|_| is_known);
-        let unchanged = reaching(&falling_b, *threshold);
+        let unchanged = falling.reaching(*threshold);
         EqualRate {
             a: *threshold,
             b: b_score,
             b_interval: ends.and_then(|ends| ends.try_into().ok()),
-            per_query: place as f64 / queries as f64,
+            per_query: pairs as f64 / queries as f64,
             per_query_unchanged: unchanged as f64 / queries as f64,
         }
     });
     Some(rows.collect())
+}
+
+/// How many scores of each query reach the threshold.
+fn above(lists: &[Vec<f32>], threshold: f64) -> Vec<u32> {
+    let of_list = |list: &Vec<f32>| {
+        let reaching = list.iter().filter(|score| f64::from(**score) >= threshold);
+        u32::try_from(reaching.count()).unwrap_or(u32::MAX)
+    };
+    lists.iter().map(of_list).collect()
 }
 
 /// How many queries have a score that reaches the threshold.
@@ -161,50 +162,58 @@ fn seen_above(lists: &[Vec<f32>], threshold: f64) -> usize {
     lists.iter().filter(reaches).count()
 }
 
-/// All scores with their queries, the highest first.
-fn falling(lists: &[Vec<f32>]) -> Vec<(f64, usize)> {
-    let each = lists.iter().enumerate();
-    let mut scores: Vec<(f64, usize)> = each
-        .flat_map(|(query, list)| list.iter().map(move |score| (f64::from(*score), query)))
-        .collect();
-    scores.sort_by(|one, other| other.0.total_cmp(&one.0));
-    scores
+/// The sum of counts, each query so many times.
+fn weighted(counts: &[u32], weights: &[u32]) -> u64 {
+    let pairs = counts.iter().zip(weights);
+    pairs
+        .map(|(count, weight)| u64::from(*count) * u64::from(*weight))
+        .sum()
 }
 
-/// How many of the first scores there are up to each, when each query counts so many times.
-fn running(falling: &[(f64, usize)], first: usize, weights: &[u32]) -> Vec<u64> {
-    let counted = falling.iter().take(first);
-    let counted = counted.scan(0, |sum, (_, query)| {
-        *sum += weight(weights, *query);
-        Some(*sum)
-    });
-    counted.collect()
+/// All scores, the highest first, and the query of each.
+struct Falling {
+    scores: Vec<f32>,
+    queries: Vec<u32>,
 }
 
-/// The same until there are so many.
-fn running_up_to(falling: &[(f64, usize)], most: u64, weights: &[u32]) -> Vec<u64> {
-    let mut sums = Vec::new();
-    let mut sum = 0;
-    for (_, query) in falling {
-        sum += weight(weights, *query);
-        sums.push(sum);
-        if most <= sum {
-            break;
-        }
+impl Falling {
+    fn new(lists: &[Vec<f32>]) -> Self {
+        let each = (0_u32..).zip(lists);
+        let mut scores: Vec<(f32, u32)> = each
+            .flat_map(|(query, list)| list.iter().map(move |score| (*score, query)))
+            .collect();
+        scores.sort_unstable_by(|one, other| other.0.total_cmp(&one.0));
+        let (scores, queries) = scores.into_iter().unzip();
+        Self { scores, queries }
     }
-    sums
-}
 
-/// The score that as many scores reach.
-fn score_at(falling: &[(f64, usize)], running: &[u64], count: u64) -> Option<f64> {
-    let place = running.partition_point(|sum| *sum < count);
-    let is_reached = 0 < count && place < running.len();
-    falling
-        .get(place)
-        .filter(|_| is_reached)
-        .map(|(score, _)| *score)
-}
+    /// How many scores reach the threshold.
+    fn reaching(&self, threshold: f64) -> usize {
+        self.scores
+            .partition_point(|score| f64::from(*score) >= threshold)
+    }
 
-fn weight(weights: &[u32], query: usize) -> u64 {
-    weights.get(query).copied().map_or(0, u64::from)
+    /// How many of the first scores there are up to each, when each query counts so many times, until there are so
+    /// many.
+    fn running_up_to(&self, most: u64, weights: &[u32]) -> Vec<u64> {
+        let mut sums = Vec::new();
+        let mut sum = 0;
+        for query in &self.queries {
+            let weight = weights.get(*query as usize).copied().unwrap_or_default();
+            sum += u64::from(weight);
+            sums.push(sum);
+            if most <= sum {
+                break;
+            }
+        }
+        sums
+    }
+
+    /// The score that as many scores reach.
+    fn score_at(&self, running: &[u64], count: u64) -> Option<f64> {
+        let place = running.partition_point(|sum| *sum < count);
+        let is_reached = 0 < count && place < running.len();
+        let score = self.scores.get(place).filter(|_| is_reached);
+        score.map(|score| f64::from(*score))
+    }
 }

@@ -4,10 +4,10 @@ mod chance;
 mod fits;
 
 use super::{
-    Direction, Moments, PairDistances, Shape, agreement, at, centred_procrustes, cka_rbf,
+    Direction, HoldOut, Moments, PairDistances, Shape, agreement, at, centred_procrustes, cka_rbf,
     effective_rank, equal_rate, in_degrees, iso_score, isotonic, jackknife, kmeans,
-    participation_ratio, pca_plane, permutation_null, procrustes, ridge_r2_held_out, two_nearest,
-    uniformity, usual_clusters,
+    participation_ratio, pca_plane, permutation_null, procrustes, two_nearest, uniformity,
+    usual_clusters,
 };
 use crate::embeddings::fixtures::{Fixture, assert_all_within, assert_within, nearest};
 use crate::embeddings::geometry::fit::{explained, least_squares};
@@ -321,10 +321,18 @@ fn folds_give_the_error_of_a_figure() {
         .collect();
     assert_within(error, crate::stats::standard_error(&means).unwrap(), 1e-9);
     assert_eq!(jackknife(&folds[..1], Moments::cka_debiased), None);
-    let [a_to_b, b_to_a] = ridge_r2_held_out(&folds).unwrap();
+    assert_eq!(HoldOut::of(folds[..2].to_vec()), None);
+    let held_out = HoldOut::of(folds).unwrap();
+    let [a_to_b, b_to_a] = held_out.ridge_r2().unwrap();
     assert!(
         a_to_b.abs() < 0.3 && b_to_a.abs() < 0.3,
         "{a_to_b} {b_to_a}"
+    );
+    let together = held_out.whole().unwrap();
+    assert_within(
+        together.cka_debiased().unwrap(),
+        whole.cka_debiased().unwrap(),
+        1e-9,
     );
     let fit = least_squares(&whole, Direction::AToB, 1.0).unwrap();
     assert!(explained(&whole, &fit, Direction::AToB).unwrap() >= 0.0);
