@@ -123,6 +123,9 @@ impl Error {
                 "check the limits of threads and open files (`ulimit -u`, `ulimit -n`)".to_owned(),
             ),
             Self::File { .. } => Some("check that the directory exists and may be written".to_owned()),
+            Self::Prompts(prompts::Error::SourceUnreadable { .. }) => Some(
+                "make the directory, or name the one with the prompts: `--prompts`, or `prompts.path` of the config".to_owned(),
+            ),
             Self::Prompts(error) => error.hint(),
             Self::Providers(error) => error.hint(),
             Self::Store(error) => error.hint(),

@@ -48,6 +48,14 @@ async fn check_names_what_is_wrong_and_what_to_do() {
 }
 
 #[tokio::test]
+async fn prompts_that_are_not_there_are_named_and_where_to_say_so() {
+    let gateway = Setup::simulated().prepare();
+    std::fs::remove_dir_all(gateway.path().join("prompts")).unwrap();
+    let output = gateway.run(&["serve"]).await;
+    failed(&output, 1, &["`prompts`", "hint:", "--prompts"]);
+}
+
+#[tokio::test]
 async fn usage_errors_exit_with_2_and_help_with_0() {
     let gateway = Setup::simulated().prepare();
     failed(&gateway.run(&["sevre"]).await, 2, &["sevre", "serve"]);
