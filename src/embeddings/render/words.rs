@@ -360,11 +360,16 @@ pub(super) const fn side(side: usize) -> &'static str {
     if side == 0 { "A" } else { "B" }
 }
 
-/// Returns a snapshot in a line: model, length, precision, items.
+/// Returns a snapshot in a line: model, and the adapter whose vectors they are, length, precision, items.
 pub(super) fn snapshot(facts: &SnapshotFacts) -> String {
+    let adapter = facts.space.adapter.as_deref().map(|hash| {
+        let short: String = hash.chars().take(12).collect();
+        format!(" by adapter-{short}")
+    });
     format!(
-        "{}, {}, {}, {}",
+        "{}{}, {}, {}, {}",
         one_line(&cut(&facts.space.model, 120)),
+        one_line(&adapter.unwrap_or_default()),
         count(facts.dimensions, "dimension"),
         one_line(&cut(&facts.precision, 20)),
         count(facts.items, "item")

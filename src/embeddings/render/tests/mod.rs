@@ -188,6 +188,15 @@ fn the_same_report_gives_the_same_bytes() {
 }
 
 #[test]
+fn vectors_that_an_adapter_made_are_called_so() {
+    let mut report = fixtures::small();
+    report.b.space.adapter = Some("0123456789abcdef".repeat(4));
+    let text = plain(&terminal(&report, 100));
+    assert!(text.contains(" by adapter-0123456789ab,"), "{text}");
+    assert!(!plain(&terminal(&fixtures::small(), 100)).contains("adapter"));
+}
+
+#[test]
 fn what_cannot_be_decided_says_how_much_is_missing() {
     let report = fixtures::undecided();
     for text in [
