@@ -4,7 +4,7 @@ use crate::app::{self, App, Config, Environment, Overrides, Rendezvous};
 use crate::cli::Common;
 use crate::cli::output::Failure;
 use crate::cli::output::at;
-use crate::server::AdminClient;
+use crate::server::{AdminClient, AdminReply};
 use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
@@ -61,7 +61,7 @@ impl Admin {
         if reply.status < 300 {
             return Ok(answer);
         }
-        Err(refusal(reply.status, &answer))
+        Err(refusal(&reply, &answer))
     }
 
     /// Sends a request and hands each line of the answer to `on_line` when it comes; an error answer
@@ -79,7 +79,7 @@ impl Admin {
             return Ok(());
         }
         let answer = serde_json::from_slice(&reply.body).unwrap_or_default();
-        Err(refusal(reply.status, &answer))
+        Err(refusal(&reply, &answer))
     }
 
     /// Reads from the admin plane.
@@ -96,10 +96,15 @@ impl Admin {
     }
 }
 
-fn refusal(status: u16, answer: &Value) -> Failure {
+fn refusal(reply: &AdminReply, answer: &Value) -> Failure {
     let text = |key: &str| at(at(answer, "error"), key).as_str().map(str::to_owned);
-    let message = text("message").unwrap_or_else(|| format!("the server answered {status}"));
-    Failure::new(message).with_hint(text("hint"))
+    let message =
+        text("message").unwrap_or_else(|| format!("the server answered {}", reply.status));
+    match &reply.cause {
+        // There is no log to look into where no server runs.
+        Some(cause) => Failure::new(format!("{message}: {cause}")),
+        None => Failure::new(message).with_hint(text("hint")),
+    }
 }
 
 /// Loads the config, for commands that need no store.
@@ -117,4 +122,30 @@ pub(crate) fn escape(text: &str) -> String {
             _ => format!("%{byte:02X}"),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refusal;
+    use crate::server::AdminReply;
+    use serde_json::json;
+
+    #[test]
+    fn a_failure_of_this_process_says_what_it_was() {
+        let answer = json!({"error": {"message": "it failed", "hint": "look into the log"}});
+        let failure = |cause: Option<&str>| {
+            let reply = AdminReply {
+                status: 500,
+                body: answer.to_string().into(),
+                cause: cause.map(str::to_owned),
+            };
+            format!("{:?}", refusal(&reply, &answer))
+        };
+        let here = failure(Some("the disk is gone"));
+        assert!(
+            here.contains("it failed: the disk is gone") && !here.contains("log"),
+            "{here}"
+        );
+        assert!(failure(None).contains("look into the log"));
+    }
 }

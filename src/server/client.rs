@@ -3,6 +3,7 @@
 
 use crate::domain::Secret;
 use crate::server::AdminState;
+use crate::server::error::Cause;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
@@ -62,6 +63,8 @@ pub struct AdminReply {
     pub status: u16,
     /// The body, JSON.
     pub body: Bytes,
+    /// What is behind an error that tells clients no more than that it is ours; known in this process alone.
+    pub cause: Option<String>,
 }
 
 /// Why there is no answer.
@@ -138,7 +141,12 @@ impl AdminClient {
                     .await;
                 let (parts, body) = answer.map_err(|error| self.error(&error))?.into_parts();
                 let read = read(parts.status, body, on_line).await;
-                read.map_err(|error| self.error(&error))
+                let reply = read.map_err(|error| self.error(&error))?;
+                let cause = parts.extensions.get::<Cause>();
+                Ok(AdminReply {
+                    cause: cause.map(|cause| cause.0.clone()),
+                    ..reply
+                })
             }
         }
     }
@@ -226,7 +234,11 @@ where
     let (code, on_line) = (status.as_u16(), on_line.filter(|_| status.is_success()));
     let Some(on_line) = on_line else {
         let body = body.collect().await?.to_bytes();
-        return Ok(AdminReply { status: code, body });
+        return Ok(AdminReply {
+            status: code,
+            body,
+            cause: None,
+        });
     };
     let mut body = std::pin::pin!(body);
     let mut rest = Vec::new();
@@ -243,5 +255,29 @@ where
     Ok(AdminReply {
         status: code,
         body: rest.into(),
+        cause: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AdminClient;
+    use crate::server::error::ApiError;
+    use axum::Router;
+    use axum::routing::get;
+    use http::Method;
+
+    #[tokio::test]
+    async fn a_command_learns_what_a_client_must_not() {
+        let failing = async || ApiError::internal(&"the disk is gone");
+        let client = AdminClient::Local {
+            router: Box::new(Router::new().route("/x", get(failing))),
+            token: "none".to_owned(),
+        };
+        let reply = client.send(Method::GET, "/x", None).await.unwrap();
+        assert_eq!(reply.status, 500);
+        let body = std::str::from_utf8(&reply.body).unwrap();
+        assert!(!body.contains("the disk is gone"), "{body}");
+        assert_eq!(reply.cause.as_deref(), Some("the disk is gone"));
+    }
 }

@@ -15,6 +15,10 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct ApiError(Box<Fields>);
 
+/// What is behind a failure of ours: for the log, and for who is in this process.
+#[derive(Debug, Clone)]
+pub(super) struct Cause(pub(super) String);
+
 /// What an error says.
 #[derive(Debug)]
 struct Fields {
@@ -31,6 +35,7 @@ struct Fields {
     /// What an SDK is told about trying again; `None` leaves it to the status.
     should_retry: Option<bool>,
     facts: AnswerFacts,
+    cause: Option<Cause>,
 }
 
 impl ApiError {
@@ -52,6 +57,7 @@ impl ApiError {
             retry_after: None,
             should_retry: None,
             facts: AnswerFacts::default(),
+            cause: None,
         }))
     }
 
@@ -63,12 +69,14 @@ impl ApiError {
     /// 500 for a failure of ours; `cause` goes to the log.
     pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(error = %cause, "a request failed inside the gateway");
-        Self::of_request(
+        let mut error = Self::of_request(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal_error",
             "the gateway failed to serve the request",
             Some("the cause is in the gateway's log under the request id"),
-        )
+        );
+        error.0.cause = Some(Cause(cause.to_string()));
+        error
     }
 
     /// 500 for a failure of ours with a file, said in full: the admin plane is the operator's, and a command
@@ -176,6 +184,7 @@ impl From<proxy::Error> for ApiError {
             retry_after: error.retry_after(),
             should_retry: None,
             facts: AnswerFacts::default(),
+            cause: None,
         }))
     }
 }
@@ -493,6 +502,9 @@ impl IntoResponse for ApiError {
         if let Some(should_retry) = fields.should_retry {
             let value = if should_retry { "true" } else { "false" };
             headers.insert("x-should-retry", HeaderValue::from_static(value));
+        }
+        if let Some(cause) = fields.cause {
+            response.extensions_mut().insert(cause);
         }
         response
     }

@@ -56,6 +56,17 @@ async fn prompts_that_are_not_there_are_named_and_where_to_say_so() {
 }
 
 #[tokio::test]
+async fn a_command_without_a_server_says_what_failed() {
+    let gateway = Setup::simulated().prepare();
+    let shelf = gateway.path().join("data/embeddings/adapters");
+    std::fs::create_dir_all(shelf.parent().unwrap()).unwrap();
+    std::fs::write(&shelf, "no directory").unwrap();
+    let output = gateway.run(&["embeddings", "adapter", "list"]).await;
+    failed(&output, 1, &["data/embeddings/adapters", "Not a directory"]);
+    assert!(!text(&output.stderr).contains("log"), "there is none");
+}
+
+#[tokio::test]
 async fn usage_errors_exit_with_2_and_help_with_0() {
     let gateway = Setup::simulated().prepare();
     failed(&gateway.run(&["sevre"]).await, 2, &["sevre", "serve"]);
