@@ -5,6 +5,7 @@
 
 use super::changed;
 use super::numbers::{count, grouped, signed};
+use super::thresholds;
 use super::words::{self, Tone};
 use crate::embeddings::compare::report::{
     ComparisonReport, Fate, Figure, FigureGroup, Hit, QueryChange, Threshold,
@@ -283,10 +284,10 @@ fn behind(text: Option<String>) -> String {
 
 /// Writes the threshold map in a few steps, with the one that resembles what is in use.
 fn thresholds(out: &mut String, report: &ComparisonReport) {
-    let Some(typical) = words::typical(report) else {
+    let Some(typical) = thresholds::typical(report) else {
         return;
     };
-    let _ = writeln!(out, "\n{}\n", prose(&words::mapped(typical)));
+    let _ = writeln!(out, "\n{}\n", prose(&thresholds::mapped(typical)));
     let step = report.thresholds.len().div_ceil(MAX_THRESHOLDS).max(1);
     let rows: Vec<&Threshold> = report.thresholds.iter().step_by(step).collect();
     let has_hits = rows.iter().any(|row| row.hits.is_some());
@@ -306,10 +307,10 @@ fn thresholds(out: &mut String, report: &ComparisonReport) {
             words::chosen(row.a),
             format!("**{}** \\[{low}, {high}\\]", words::score_of(row.b)),
             words::two(row.per_query),
-            words::unchanged(row),
+            thresholds::unchanged(row),
         ];
         if has_hits {
-            let hits = words::hits(row).map(|hits| hits.join(", "));
+            let hits = thresholds::hits(row).map(|hits| hits.join(", "));
             cells.push(hits.unwrap_or_default());
         }
         line(out, &cells);

@@ -12,6 +12,7 @@ mod junit;
 mod markdown;
 mod numbers;
 mod terminal;
+mod thresholds;
 mod words;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::densities;
 use super::plots::{self, Axis, BELOW, Frame, LEFT, PANEL};
 use crate::embeddings::compare::report::{ComparisonReport, Threshold};
 use crate::embeddings::render::numbers::count;
-use crate::embeddings::render::words;
+use crate::embeddings::render::{thresholds, words};
 use crate::wire::escape::html;
 use std::fmt::Write as _;
 
@@ -18,11 +18,11 @@ const HEIGHT: f64 = 300.0;
 
 pub(super) fn section(report: &ComparisonReport) -> Option<Section> {
     let mut body = String::new();
-    if let Some(row) = words::typical(report) {
+    if let Some(row) = thresholds::typical(report) {
         let _ = writeln!(
             body,
             "<p class=\"lead-in\">{}</p>",
-            html(&words::mapped(row))
+            html(&thresholds::mapped(row))
         );
     }
     let panels: Vec<String> = curve(report).into_iter().chain(scatter(report)).collect();
@@ -89,10 +89,10 @@ fn threshold(out: &mut String, row: &Threshold, has_hits: bool) {
         words::score_of(low),
         words::score_of(high),
         words::two(row.per_query),
-        words::unchanged(row),
+        thresholds::unchanged(row),
     );
     if has_hits {
-        let shown = words::hits(row).unwrap_or_default();
+        let shown = thresholds::hits(row).unwrap_or_default();
         for (label, text) in ["hits in A", "in B, unchanged", "in B, mapped"]
             .into_iter()
             .zip(shown)
@@ -149,7 +149,7 @@ fn curve(report: &ComparisonReport) -> Option<String> {
         frame.line(rows.iter().map(|row| (row.a, row.b)))
     );
     svg.push_str("</svg>");
-    let typical = words::typical(report).map_or(0.5, |row| row.a);
+    let typical = thresholds::typical(report).map_or(0.5, |row| row.a);
     Some(format!(
         "<figure class=\"sheet\"><figcaption>Which threshold does in B what it did in A<small>dashed: where nothing would change</small></figcaption>{svg}\
          <p class=\"calculator needs-script\"><label for=\"threshold\">Your threshold in A</label><input id=\"threshold\" type=\"number\" step=\"0.01\" value=\"{typical:.2}\"><output id=\"threshold-mapped\" for=\"threshold\"></output></p></figure>"

@@ -3,9 +3,9 @@
 
 use super::{Section, badge, class, name, sentence};
 use crate::embeddings::compare::report::{ComparisonReport, Figure, FigureGroup};
-use crate::embeddings::render::changed;
 use crate::embeddings::render::numbers::{count, grouped};
 use crate::embeddings::render::words::{self, Tone};
+use crate::embeddings::render::{changed, thresholds};
 use crate::wire::escape::html;
 use std::fmt::Write as _;
 
@@ -71,7 +71,7 @@ pub(super) fn cards(out: &mut String, report: &ComparisonReport) {
     for figure in words::changes(report).into_iter().take(room) {
         cards.push(of_figure(figure, ""));
     }
-    if let Some(row) = words::typical(report) {
+    if let Some(row) = thresholds::typical(report) {
         cards.push(card(
             "A score threshold moves",
             &format!(
@@ -81,7 +81,7 @@ pub(super) fn cards(out: &mut String, report: &ComparisonReport) {
             ),
             &format!(
                 "unchanged, {} instead of {} answers pass",
-                words::unchanged(row),
+                thresholds::unchanged(row),
                 words::two(row.per_query)
             ),
         ));

@@ -4,7 +4,7 @@
 use super::{Line, MAX_CLUSTERS, MAX_LINES, MAX_THRESHOLDS, Page, Role, ascii};
 use crate::embeddings::compare::report::{ComparisonReport, Figure, FigureGroup, Threshold};
 use crate::embeddings::render::numbers::{grouped, signed};
-use crate::embeddings::render::{changed, words};
+use crate::embeddings::render::{changed, thresholds, words};
 use crate::wire::escape::visible;
 
 /// A cell: what it stands for, and its text.
@@ -179,8 +179,8 @@ pub(super) fn thresholds(page: &mut Page, report: &ComparisonReport) {
         table.row(of_threshold(row));
     }
     table.write(page);
-    if let Some(row) = words::typical(report) {
-        page.wrapped(&[(Role::Plain, &words::mapped(row))], 2, 4);
+    if let Some(row) = thresholds::typical(report) {
+        page.wrapped(&[(Role::Plain, &thresholds::mapped(row))], 2, 4);
     }
 }
 
@@ -219,7 +219,7 @@ pub(super) fn clusters(page: &mut Page, report: &ComparisonReport) {
 }
 
 fn of_threshold(row: &Threshold) -> Vec<Cell> {
-    let hits = row.hits.map(|hits| hits.map(words::two).join(", "));
+    let hits = thresholds::hits(row).map(|hits| hits.join(", "));
     let [low, high] = row.b_interval;
     vec![
         cell(Role::Plain, &words::chosen(row.a)),
@@ -233,7 +233,7 @@ fn of_threshold(row: &Threshold) -> Vec<Cell> {
             ),
         ),
         cell(Role::Plain, &words::two(row.per_query)),
-        cell(Role::Plain, &words::unchanged(row)),
+        cell(Role::Plain, &thresholds::unchanged(row)),
         cell(Role::Plain, &hits.unwrap_or_default()),
     ]
 }
