@@ -2,11 +2,9 @@
 //!
 //! Drawing a query is what a resample costs; adding up five figures of it instead of one is free.
 
+use crate::embeddings::at_once::at_once;
 use crate::stats::{Interval, Random, quantile, sign_flip};
-use std::thread;
 
-/// In how many parts chance is dealt, whatever the number of cores: figures do not hang on a machine.
-const PARTS: u64 = 2;
 /// Up to so many differences all flips are counted, which is better than any sample of them.
 const MOST_COUNTED: usize = 20;
 
@@ -102,7 +100,8 @@ impl Joint {
         }
     }
 
-    /// Fills `times` rows of sums, each by `fill`; half of them on another thread.
+    /// Fills `times` rows of sums, each by `fill`; half of them on another thread, whatever the number of cores:
+    /// figures do not hang on a machine.
     fn in_parts(
         &self,
         times: usize,
@@ -118,15 +117,9 @@ impl Joint {
             rows.for_each(|row| fill(&mut random, row));
             sums
         };
-        thread::scope(|scope| {
-            let parts: Vec<_> = (0..PARTS)
-                .map(|number| scope.spawn(move || part(number)))
-                .collect();
-            let parts = parts
-                .into_iter()
-                .map(|part| part.join().unwrap_or_default());
-            parts.flatten().collect()
-        })
+        let (second, mut first) = at_once(|| part(1), || part(0));
+        first.extend(second);
+        first
     }
 }
 

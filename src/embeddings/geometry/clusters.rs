@@ -3,7 +3,7 @@
 //! They are fitted once. Two fits of the same vectors from two seeds agree in a third of their pairs, so
 //! clusterings of A and of B are never compared: what an item belongs to in A is carried over.
 
-use crate::embeddings::geometry::dense::{self, narrow, rows_of};
+use crate::embeddings::geometry::dense::{narrow, rows_of, square};
 use crate::embeddings::registers::leave_wide_vectors;
 use crate::embeddings::search::dot::{dot, squared_distance};
 use crate::embeddings::{Matrix, Rows};
@@ -199,9 +199,4 @@ fn means(rows: &Matrix, assigned: &[(usize, f64)], centres: &Matrix) -> Matrix {
         }
     }
     Matrix::new(size, values).unwrap_or_default()
-}
-
-fn square(values: &[f32]) -> f64 {
-    let wide: Vec<f64> = values.iter().copied().map(f64::from).collect();
-    dense::dot(&wide, &wide)
 }
