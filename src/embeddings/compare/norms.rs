@@ -4,6 +4,7 @@
 use super::report::SnapshotFacts;
 use crate::embeddings::Error;
 use crate::embeddings::rows::Rows;
+use crate::embeddings::search::dot::dot;
 
 /// How many values are read at once.
 const BLOCK_VALUES: usize = 1 << 20;
@@ -66,7 +67,7 @@ pub(super) fn norms(rows: &dyn Rows, unit: Option<f64>) -> Result<Norms, Error> 
 impl Norms {
     fn look(&mut self, values: &[f32], dimensions: usize, first: usize) {
         for (row, vector) in values.chunks_exact(dimensions).enumerate() {
-            let square = f64::from(square(vector));
+            let square = f64::from(dot(vector, vector));
             if !square.is_finite() {
                 self.not_finite += 1;
                 self.unusable.push(first + row);
@@ -80,19 +81,6 @@ impl Norms {
             }
         }
     }
-}
-
-/// The squared length, in eight sums that a processor adds at once.
-fn square(vector: &[f32]) -> f32 {
-    let mut sums = [0.0_f32; 8];
-    let whole = vector.chunks_exact(8);
-    let rest: f32 = whole.remainder().iter().map(|value| value * value).sum();
-    for eight in whole {
-        for (sum, value) in sums.iter_mut().zip(eight) {
-            *sum += value * value;
-        }
-    }
-    rest + sums.iter().sum::<f32>()
 }
 
 #[cfg(test)]

@@ -177,8 +177,9 @@ pub(super) fn dot(x: &[f64], y: &[f64]) -> f64 {
     sum(x, y, |x, y| x * y)
 }
 
-/// Σ of the squares of a row, in double precision.
-pub(super) fn square(row: &[f32]) -> f64 {
+/// Σ of the squares of a row, in double precision, where no square of a value overflows or becomes 0: it is finite
+/// when all values are, and 0 when they are.
+pub(in crate::embeddings) fn square(row: &[f32]) -> f64 {
     sum(row, row, |x, y| f64::from(x) * f64::from(y))
 }
 

@@ -23,6 +23,8 @@ mod span;
 
 pub mod two_sample;
 
+pub(in crate::embeddings) use dense::square;
+
 pub use clusters::{Clusters, kmeans, usual_clusters};
 pub use fit::{
     Direction, HoldOut, centred_procrustes, low_rank, procrustes, ridge, ridge_held_out,

@@ -32,14 +32,18 @@ pub(super) fn mapped(row: &Threshold) -> String {
 
 /// Returns how many answers pass the unchanged threshold in B: at least so many where lists end above it.
 pub(super) fn unchanged(row: &Threshold) -> String {
-    let least = if row.has_more_unchanged { "≥ " } else { "" };
-    format!("{least}{}", two(row.per_query_unchanged))
+    of_unchanged(row, row.per_query_unchanged)
 }
 
 /// Returns the shares of labelled queries that are answered above a threshold: in A, in B unchanged, in B mapped. Where
 /// lists end above it, that of the second is the least there are.
 pub(super) fn hits(row: &Threshold) -> Option<[String; 3]> {
-    let [in_a, in_b, mapped] = row.hits?.map(two);
+    let [in_a, in_b, mapped] = row.hits?;
+    Some([two(in_a), of_unchanged(row, in_b), two(mapped)])
+}
+
+/// A number of the unchanged threshold: where lists end above it, the least there may be.
+fn of_unchanged(row: &Threshold, number: f64) -> String {
     let least = if row.has_more_unchanged { "≥ " } else { "" };
-    Some([in_a, format!("{least}{in_b}"), mapped])
+    format!("{least}{}", two(number))
 }

@@ -9,7 +9,7 @@
 //!
 //! Numbers are little-endian; bits begin with the highest of each byte, as numpy's `packbits` has them.
 
-use crate::embeddings::registers::wide;
+use crate::embeddings::geometry::square;
 use crate::embeddings::vault::VaultError;
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
@@ -182,29 +182,6 @@ const F16_BEYOND: f32 = 65_520.0;
 const F16_LEAST: f32 = 5.960_464_5e-8;
 /// How many values are converted at a time.
 const CHUNK: usize = 256;
-/// How many squares are added up beside one another.
-const LANES: usize = 16;
-
-/// The square of a vector's length, in sums that do not wait for each other. In doubles no square of a value overflows
-/// or becomes 0: it is finite when all values are, and 0 when they are.
-fn square(vector: &[f32]) -> f64 {
-    wide(
-        #[inline(always)]
-        || {
-            let (groups, rest) = vector.as_chunks::<LANES>();
-            let mut sums = [0.0_f64; LANES];
-            for group in groups {
-                for (sum, value) in sums.iter_mut().zip(group) {
-                    *sum += f64::from(*value) * f64::from(*value);
-                }
-            }
-            for (sum, value) in sums.iter_mut().zip(rest) {
-                *sum += f64::from(*value) * f64::from(*value);
-            }
-            sums.iter().sum()
-        },
-    )
-}
 
 fn first_not_finite(vector: &[f32]) -> Option<(usize, f32)> {
     let mut values = vector.iter().copied().enumerate();
