@@ -20,7 +20,7 @@ pub(crate) use scripted::scripted;
 pub(crate) use small_disk::SmallDisk;
 
 /// How long a test waits for something that must happen before it fails.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A prompt with one variable, as most scenarios use it.
 pub(crate) const GREET: &str = "---\n\

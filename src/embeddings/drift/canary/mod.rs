@@ -27,7 +27,7 @@ use crate::store::Store;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -110,9 +110,14 @@ impl Canaries {
         self.clock.now().unix_millis()
     }
 
+    /// Waits until nobody writes: what is read then is on the disk, and no crash takes it back. Blocks.
+    fn book(&self) -> MutexGuard<'_, ()> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Changes what is kept. Blocks.
     fn change<T>(&self, act: impl FnOnce(&mut Aviary) -> Result<T, Error>) -> Result<T, Error> {
-        let _book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let _book = self.book();
         let mut all = Aviary::read(&self.store)?;
         let before = all.clone();
         let done = act(&mut all)?;
@@ -128,6 +133,7 @@ impl Canaries {
     ///
     /// `Kept`, `Invalid`.
     pub fn all(&self) -> Result<Aviary, Error> {
+        let _book = self.book();
         Aviary::read(&self.store)
     }
 
@@ -170,7 +176,7 @@ impl Canaries {
 
     /// Removes files that nobody needs any more. Blocks.
     fn tidy(&self) {
-        let _book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let _book = self.book();
         let tidied = Aviary::read(&self.store).and_then(|all| self.files.keep(&all));
         if let Err(error) = tidied {
             tracing::warn!(%error, "old files of canaries cannot be removed");

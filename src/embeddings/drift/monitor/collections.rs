@@ -14,7 +14,7 @@ use crate::embeddings::vault::{Manifest, VaultError};
 use crate::store::Store;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 const SHELF: Shelf = Shelf {
     name: "embeddings.drift.documents",
@@ -101,6 +101,7 @@ impl Drift {
     ///
     /// `Kept`, `Invalid`.
     pub fn collections(&self) -> Result<WatchedCollections, Error> {
+        let _book = self.book();
         WatchedCollections::read(&self.store)
     }
 
@@ -233,8 +234,8 @@ impl Drift {
     }
 
     fn change_collections(&self, act: impl FnOnce(&mut WatchedCollections)) -> Result<(), Error> {
-        let _book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all = self.collections()?;
+        let _book = self.book();
+        let mut all = WatchedCollections::read(&self.store)?;
         act(&mut all);
         let surplus = all.alarms.len().saturating_sub(MOST_ALARMS);
         all.alarms.drain(..surplus);

@@ -32,7 +32,7 @@ use crate::store::Store;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -121,9 +121,14 @@ impl Drift {
         self.clock.now().unix_millis()
     }
 
+    /// Waits until nobody writes: what is read then is on the disk, and no crash takes it back. Blocks.
+    fn book(&self) -> MutexGuard<'_, ()> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Changes what is kept. Blocks.
     fn change<T>(&self, act: impl FnOnce(&mut Book) -> Result<T, Error>) -> Result<T, Error> {
-        let _book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let _book = self.book();
         let mut book = Book::read(&self.store)?;
         let done = act(&mut book)?;
         book.write(&self.store)?;
@@ -136,6 +141,7 @@ impl Drift {
     ///
     /// `Kept`, `Invalid`.
     pub fn all(&self) -> Result<Book, Error> {
+        let _book = self.book();
         Book::read(&self.store)
     }
 
